@@ -1,0 +1,12 @@
+//! Words everyone shares. Knows nothing of gateways, awaits nothing, and only `time` may look at a clock.
+
+pub mod addr;
+pub mod backoff;
+pub mod chain;
+pub mod dice;
+pub mod name;
+pub mod secret;
+pub mod size;
+pub mod span;
+pub mod task;
+pub mod time;

@@ -1,0 +1,3 @@
+//! doorward, an edge gateway.
+
+pub mod base;

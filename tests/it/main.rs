@@ -1,0 +1,1 @@
+//! Tests of the whole gateway over real sockets, with real authorities, backends and clients.
