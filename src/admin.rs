@@ -1,0 +1,1 @@
+//! The operator's Unix socket: what can be asked of a running gateway, and the client that asks.

@@ -1,0 +1,1 @@
+//! Has a valid certificate for every name: needs → plan → order → bundle → catalog.

@@ -1,0 +1,1 @@
+//! Turns one request into one response, or into a tunnel.

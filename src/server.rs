@@ -1,0 +1,1 @@
+//! Assembles the parts, reloads, supervises and drains them.

@@ -1,0 +1,5 @@
+//! What the gateway tells about itself: counters, log lines, access records. Nothing here decides anything.
+
+pub mod access;
+pub mod log;
+pub mod metrics;

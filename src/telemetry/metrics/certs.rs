@@ -1,0 +1,5 @@
+//! What is counted about certificates.
+
+/// Counters of the certificate keeper.
+#[derive(Debug, Default)]
+pub struct CertMetrics {}
