@@ -1,1 +1,3 @@
 //! Turns one request into one response, or into a tunnel.
+
+pub mod client_io;

@@ -1,0 +1,295 @@
+//! The client's byte stream: TCP, or TLS over it. Keeps the coarse facts by which a slow or silent client is told from
+//! a busy one, and sends what one wake-up of HTTP/2 made ready as one TLS record instead of one per frame.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// What HTTP/2 may gather before it is sent: one TLS record's worth (RFC 8446 section 5.1).
+const GATHER: usize = 16 * 1024;
+
+/// A client connection as hyper and the tunnels see it. Wrapped in `hyper_util::rt::TokioIo` for hyper, so an upgraded
+/// connection is taken back with `Upgraded::downcast::<TokioIo<ClientIo>>()`.
+pub struct ClientIo {
+    stream: Stream,
+    activity: Arc<Activity>,
+    /// What was gathered and not yet sent; empty and without memory whenever the connection rests.
+    gathered: Vec<u8>,
+    gathering: bool,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl ClientIo {
+    /// A connection in the clear.
+    pub fn plain(stream: TcpStream, activity: Arc<Activity>) -> Self {
+        Self { stream: Stream::Plain(stream), activity, gathered: Vec::new(), gathering: false }
+    }
+
+    /// A connection whose handshake is done.
+    pub fn tls(stream: TlsStream<TcpStream>, activity: Arc<Activity>) -> Self {
+        Self { stream: Stream::Tls(Box::new(stream)), activity, gathered: Vec::new(), gathering: false }
+    }
+
+    /// Holds written bytes back until a flush or until a TLS record is full. Right for HTTP/2, which flushes at the
+    /// end of each wake-up; wrong for anything that expects `write` alone to send.
+    pub fn gather_writes(mut self) -> Self {
+        self.gathering = true;
+        self
+    }
+
+    /// Sends what was gathered. Its memory is given back, so that a resting connection holds none.
+    fn poll_send_gathered(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut sent = 0;
+        while sent < self.gathered.len() {
+            match self.stream.poll_write(cx, &self.gathered[sent..]) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(n)) => sent += n,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.gathered.drain(..sent);
+                    self.activity.write_blocked();
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.gathered = Vec::new();
+        self.activity.write_moved();
+        Poll::Ready(Ok(()))
+    }
+
+    fn noted(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match result {
+            Poll::Ready(_) => self.activity.write_moved(),
+            Poll::Pending => self.activity.write_blocked(),
+        }
+        result
+    }
+}
+
+impl Stream {
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+        }
+    }
+}
+
+impl AsyncRead for ClientIo {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = match &mut self.stream {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Stream::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        };
+        if buf.filled().len() > before {
+            self.activity.read_moved();
+        }
+        result
+    }
+}
+
+impl AsyncWrite for ClientIo {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if !self.gathering {
+            let result = self.stream.poll_write(cx, bytes);
+            return self.noted(result);
+        }
+        if self.gathered.len() + bytes.len() > GATHER {
+            ready!(self.poll_send_gathered(cx))?;
+        }
+        if bytes.len() >= GATHER {
+            let result = self.stream.poll_write(cx, bytes);
+            return self.noted(result);
+        }
+        self.gathered.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let total: usize = bufs.iter().map(|b| b.len()).sum();
+        if self.gathering && self.gathered.len() + total <= GATHER {
+            for part in bufs {
+                self.gathered.extend_from_slice(part);
+            }
+            return Poll::Ready(Ok(total));
+        }
+        if self.gathering {
+            ready!(self.poll_send_gathered(cx))?;
+        }
+        let result = match &mut self.stream {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Stream::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+        };
+        self.noted(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.gathered.is_empty() {
+            ready!(self.poll_send_gathered(cx))?;
+        }
+        match &mut self.stream {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Stream::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.gathered.is_empty() {
+            ready!(self.poll_send_gathered(cx))?;
+        }
+        match &mut self.stream {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Stream::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A worker's coarse clock: whole seconds since the worker started, plus one. Read on every wake-up of a connection,
+/// moved on once a second by the worker's sweep.
+#[derive(Debug)]
+pub struct Ticks(AtomicU32);
+
+impl Default for Ticks {
+    /// Starts at 1: 0 is what [`Activity`] uses for "not".
+    fn default() -> Self {
+        Self(AtomicU32::new(1))
+    }
+}
+
+impl Ticks {
+    /// The present second.
+    pub fn now(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// `seconds` later.
+    pub fn advance(&self, seconds: u32) {
+        self.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+}
+
+/// What a connection was last seen doing, in ticks. Its atomics belong to one thread; they are atomics because hyper
+/// asks a connection that may be upgraded to be `Send`.
+#[derive(Debug)]
+pub struct Activity {
+    ticks: Arc<Ticks>,
+    open: AtomicU32,
+    quiet_since: AtomicU32,
+    header_since: AtomicU32,
+    blocked_since: AtomicU32,
+}
+
+/// [`Activity`] at one moment; 0 in a `since` field means "not so".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Requests being answered.
+    pub open: u32,
+    /// When the last request ended.
+    pub quiet_since: u32,
+    /// When the first byte after that came.
+    pub header_since: u32,
+    /// Since when the client takes nothing off us.
+    pub blocked_since: u32,
+}
+
+impl Activity {
+    /// A connection that was accepted now.
+    pub fn new(ticks: Arc<Ticks>) -> Arc<Self> {
+        let now = ticks.now();
+        let zero = || AtomicU32::new(0);
+        Arc::new(Self { ticks, open: zero(), quiet_since: AtomicU32::new(now), header_since: zero(), blocked_since: zero() })
+    }
+
+    /// A request's header is complete. Falls when the answer's last byte was handed over, or never will be.
+    pub fn begin(self: &Arc<Self>) -> OpenRequest {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.header_since.store(0, Ordering::Relaxed);
+        OpenRequest(Arc::clone(self))
+    }
+
+    /// The facts now.
+    pub fn seen(&self) -> Seen {
+        Seen {
+            open: self.open.load(Ordering::Relaxed),
+            quiet_since: self.quiet_since.load(Ordering::Relaxed),
+            header_since: self.header_since.load(Ordering::Relaxed),
+            blocked_since: self.blocked_since.load(Ordering::Relaxed),
+        }
+    }
+
+    fn read_moved(&self) {
+        if self.open.load(Ordering::Relaxed) == 0 && self.header_since.load(Ordering::Relaxed) == 0 {
+            self.header_since.store(self.ticks.now(), Ordering::Relaxed);
+        }
+    }
+
+    fn write_moved(&self) {
+        if self.blocked_since.load(Ordering::Relaxed) != 0 {
+            self.blocked_since.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn write_blocked(&self) {
+        if self.blocked_since.load(Ordering::Relaxed) == 0 {
+            self.blocked_since.store(self.ticks.now(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Counts one open request of a connection for as long as it lives.
+#[derive(Debug)]
+pub struct OpenRequest(Arc<Activity>);
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        let activity = &self.0;
+        if activity.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+            activity.quiet_since.store(activity.ticks.now(), Ordering::Relaxed);
+            activity.header_since.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn activity_tells_quiet_from_busy_and_from_half_a_header() {
+        let ticks = Arc::new(Ticks::default());
+        let activity = Activity::new(Arc::clone(&ticks));
+        ticks.advance(5);
+        activity.read_moved();
+        ticks.advance(1);
+        activity.read_moved();
+        assert_eq!(activity.seen(), Seen { open: 0, quiet_since: 1, header_since: 6, blocked_since: 0 });
+        let request = activity.begin();
+        assert_eq!(activity.seen(), Seen { open: 1, quiet_since: 1, header_since: 0, blocked_since: 0 });
+        activity.read_moved();
+        assert_eq!(activity.seen().header_since, 0, "a body is not a header");
+        ticks.advance(3);
+        drop(request);
+        assert_eq!(activity.seen(), Seen { open: 0, quiet_since: 10, header_since: 0, blocked_since: 0 });
+        activity.write_blocked();
+        ticks.advance(1);
+        activity.write_blocked();
+        assert_eq!(activity.seen().blocked_since, 10);
+        activity.write_moved();
+        assert_eq!(activity.seen().blocked_since, 0);
+    }
+}
