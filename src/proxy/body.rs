@@ -1,0 +1,279 @@
+//! The one body type, for requests on their way to a backend and for answers on their way to a client. It limits,
+//! counts and times what passes, and tells its watcher how it ended; it never holds a piece back.
+
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+/// A request's or an answer's body.
+pub struct Body {
+    source: Source,
+    way: Way,
+    /// Bytes that may still pass.
+    left: u64,
+    idle: Option<Idle>,
+    watcher: Option<Rc<dyn Watcher>>,
+}
+
+/// Where the bytes come from. Another protocol's streams become another case.
+enum Source {
+    Empty,
+    Whole(Bytes),
+    Client(Incoming),
+}
+
+/// Which of an exchange's two bodies this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From client to backend.
+    In,
+    /// From backend to client.
+    Out,
+}
+
+/// How a body failed. [`BodyError`] without its cause, to be kept and matched on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The client closed or reset in the middle of its body.
+    ClientLeft,
+    /// The client's framing was wrong in the middle of its body.
+    ClientMalformed,
+    /// The client sent nothing for too long.
+    ClientStalled,
+    /// The client's body is longer than allowed.
+    TooLarge,
+    /// The backend closed or reset in the middle of its body.
+    BackendBroke,
+    /// The backend sent nothing for too long.
+    BackendStalled,
+}
+
+/// Why a body ended before its end.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", words(*fault))]
+pub struct BodyError {
+    /// What happened.
+    pub fault: Fault,
+    /// What the transport said of it.
+    #[source]
+    pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+const fn words(fault: Fault) -> &'static str {
+    match fault {
+        Fault::ClientLeft => "the client left in the middle of its body",
+        Fault::ClientMalformed => "the client's body is framed wrongly",
+        Fault::ClientStalled => "the client stopped sending its body",
+        Fault::TooLarge => "the client's body is larger than allowed",
+        Fault::BackendBroke => "the backend broke off in the middle of its answer",
+        Fault::BackendStalled => "the backend stopped sending its answer",
+    }
+}
+
+/// Is told what passes through a body.
+pub trait Watcher {
+    /// `bytes` more have passed.
+    fn passed(&self, way: Way, bytes: u64);
+    /// The body failed and will yield nothing more.
+    fn failed(&self, way: Way, fault: Fault);
+    /// The body reached its proper end.
+    fn ended(&self, way: Way);
+}
+
+impl Body {
+    /// No bytes.
+    pub const fn empty() -> Self {
+        Self::of(Source::Empty, Way::Out)
+    }
+
+    /// These bytes.
+    pub fn whole(bytes: Bytes) -> Self {
+        Self::of(if bytes.is_empty() { Source::Empty } else { Source::Whole(bytes) }, Way::Out)
+    }
+
+    /// A client's request body as hyper yields it.
+    pub fn client(incoming: Incoming) -> Self {
+        let empty = HttpBody::is_end_stream(&incoming);
+        Self::of(if empty { Source::Empty } else { Source::Client(incoming) }, Way::In)
+    }
+
+    const fn of(source: Source, way: Way) -> Self {
+        Self { source, way, left: u64::MAX, idle: None, watcher: None }
+    }
+
+    /// Fails with [`Fault::TooLarge`] once more than `bytes` have come.
+    pub const fn limited(mut self, bytes: u64) -> Self {
+        self.left = bytes;
+        self
+    }
+
+    /// Fails when nothing comes for `span`. Precise to one more `span`: progress moves a flag, not a timer.
+    pub fn idle_after(mut self, span: Duration) -> Self {
+        self.idle = Some(Idle { span, timer: None, moved: false });
+        self
+    }
+
+    /// Tells `watcher` what passes.
+    pub fn watched(mut self, watcher: Rc<dyn Watcher>) -> Self {
+        self.watcher = Some(watcher);
+        self
+    }
+
+    /// Whether there is nothing to send, now or later.
+    pub const fn is_empty(&self) -> bool {
+        matches!(self.source, Source::Empty)
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.source = Source::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Source::Client(incoming) => {
+                Pin::new(incoming).poll_frame(cx).map(|frame| frame.map(|result| result.map_err(client_error)))
+            }
+        }
+    }
+
+    /// Counts a frame, or turns it into the failure it means.
+    fn pass(&mut self, frame: Result<Frame<Bytes>, BodyError>) -> Result<Frame<Bytes>, BodyError> {
+        let frame = frame?;
+        if let Some(data) = frame.data_ref() {
+            let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
+            if bytes > self.left {
+                return Err(Fault::TooLarge.into());
+            }
+            self.left -= bytes;
+            if let Some(watcher) = &self.watcher {
+                watcher.passed(self.way, bytes);
+            }
+        }
+        if let Some(idle) = &mut self.idle {
+            idle.moved = true;
+        }
+        Ok(frame)
+    }
+
+    fn fail(&mut self, error: BodyError) -> BodyError {
+        self.source = Source::Empty;
+        if let Some(watcher) = self.watcher.take() {
+            watcher.failed(self.way, error.fault);
+        }
+        error
+    }
+
+    fn end(&mut self) {
+        self.source = Source::Empty;
+        if let Some(watcher) = self.watcher.take() {
+            watcher.ended(self.way);
+        }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        match this.poll_source(cx) {
+            Poll::Ready(Some(frame)) => match this.pass(frame) {
+                Ok(frame) => Poll::Ready(Some(Ok(frame))),
+                Err(error) => Poll::Ready(Some(Err(this.fail(error)))),
+            },
+            Poll::Ready(None) => {
+                this.end();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                let Some(idle) = &mut this.idle else { return Poll::Pending };
+                ready!(idle.poll_over(cx));
+                let fault = match this.way {
+                    Way::In => Fault::ClientStalled,
+                    Way::Out => Fault::BackendStalled,
+                };
+                Poll::Ready(Some(Err(this.fail(fault.into()))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Whole(_) => false,
+            Source::Client(incoming) => HttpBody::is_end_stream(incoming),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Whole(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+            Source::Client(incoming) => incoming.size_hint(),
+        }
+    }
+}
+
+/// A body that hyper drops at its last byte was never asked for the `None` behind it.
+impl Drop for Body {
+    fn drop(&mut self) {
+        if self.watcher.is_some() && HttpBody::is_end_stream(self) {
+            self.end();
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("way", &self.way).field("size", &HttpBody::size_hint(self)).finish_non_exhaustive()
+    }
+}
+
+impl From<Fault> for BodyError {
+    fn from(fault: Fault) -> Self {
+        Self { fault, cause: None }
+    }
+}
+
+/// A broken chunk is the client's mistake; everything else means that it is no longer there.
+fn client_error(error: hyper::Error) -> BodyError {
+    let framing = std::error::Error::source(&error)
+        .and_then(|cause| cause.downcast_ref::<std::io::Error>())
+        .is_some_and(|io| matches!(io.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData));
+    let fault = if framing { Fault::ClientMalformed } else { Fault::ClientLeft };
+    BodyError { fault, cause: Some(Box::new(error)) }
+}
+
+/// Time without progress. The timer is made when something is first waited for, and set again at most once each span.
+struct Idle {
+    span: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    moved: bool,
+}
+
+impl Idle {
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let span = self.span;
+        let timer = self.timer.get_or_insert_with(|| {
+            self.moved = false;
+            Box::pin(tokio::time::sleep(span))
+        });
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            if !std::mem::take(&mut self.moved) {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(Instant::now() + span);
+        }
+    }
+}
