@@ -118,14 +118,20 @@ pub trait Clock: Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
-impl Clock for SystemClock {
+impl SystemClock {
+    /// Milliseconds of UTC since 1970, for log lines; everything else counts in seconds.
     #[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
+    pub fn millis(&self) -> i64 {
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let seconds = match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-            Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
-        };
-        Timestamp(seconds)
+        Timestamp(self.millis().div_euclid(1_000))
     }
 }
 

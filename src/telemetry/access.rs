@@ -4,6 +4,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub mod hide;
+pub mod line;
+pub mod text;
+pub mod writer;
+
+pub use writer::{AccessLog, AccessWriter, Rules};
+
 /// The facts of one finished exchange. Everything is borrowed: a record lives for the length of one call.
 #[derive(Debug)]
 pub struct AccessRecord<'a> {
