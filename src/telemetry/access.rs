@@ -9,6 +9,7 @@ pub mod line;
 pub mod text;
 pub mod writer;
 
+pub use line::Form;
 pub use writer::{AccessLog, AccessWriter, Rules};
 
 /// The facts of one finished exchange. Everything is borrowed: a record lives for the length of one call.

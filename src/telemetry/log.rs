@@ -1,1 +1,146 @@
-//! Log set-up.
+//! Where events go: to standard error, human on a terminal and JSON otherwise, so that standard output holds nothing but
+//! access records. Sets up the process's one subscriber and its panic hook; decides nothing.
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
+
+use tracing::Level;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use super::access::Form;
+use super::stamp::Stamp;
+use crate::base::time::SystemClock;
+
+/// Names of events, for who filters logs by them. An event's other fields may grow, its name stays.
+pub mod events {
+    /// An operator asked for something over the admin socket.
+    pub const ADMIN_REQUEST: &str = "admin_request";
+    /// A conversation on the admin socket failed.
+    pub const ADMIN_FAILED: &str = "admin_failed";
+    /// The gateway listens; one event a start.
+    pub const STARTED: &str = "started";
+    /// One URL that answers, with its certificate.
+    pub const SERVING: &str = "serving";
+    /// Something in us broke a promise of its own.
+    pub const PANICKED: &str = "panicked";
+}
+
+/// Overrides the level of the configuration, in `EnvFilter`'s language: `debug`, or `doorward::certs=trace,info`.
+pub const OVERRIDE: &str = "DOORWARD_LOG";
+
+/// Changes the level while the process runs.
+#[derive(Clone)]
+pub struct LogLevel {
+    filter: reload::Handle<EnvFilter, Registry>,
+    overridden: bool,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum StartLogError {
+    /// `DOORWARD_LOG` is not in the language of filters.
+    #[error("{OVERRIDE} is `{text}`, which is no log filter; write a level such as `debug`, or `doorward::certs=trace,info`")]
+    Override {
+        /// What it holds.
+        text: String,
+        /// What the filter's parser says.
+        #[source]
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// Somebody set a subscriber before.
+    #[error("logging is already set up in this process")]
+    Twice(#[from] tracing::subscriber::SetGlobalDefaultError),
+}
+
+/// The form for a stream: human where a person looks, JSON where a program reads.
+pub fn form_for(stream: &impl IsTerminal) -> Form {
+    if stream.is_terminal() { Form::Human } else { Form::Json }
+}
+
+/// Sets up the subscriber and the panic hook of this process; `overriding` is the value of [`OVERRIDE`].
+pub fn start(form: Form, level: Level, overriding: Option<&str>) -> Result<LogLevel, StartLogError> {
+    let first = match overriding {
+        Some(text) => EnvFilter::try_new(text).map_err(|source| StartLogError::Override { text: text.to_owned(), source })?,
+        None => filter(level),
+    };
+    let (first, handle) = reload::Layer::new(first);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_timer(Now);
+    let layer: Box<dyn Layer<Registry> + Send + Sync> = match form {
+        Form::Human => lines.with_target(false).with_ansi(false).with_filter(first).boxed(),
+        Form::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).with_filter(first).boxed(),
+    };
+    tracing::subscriber::set_global_default(Registry::default().with(layer))?;
+    std::panic::set_hook(Box::new(report_panic));
+    Ok(LogLevel { filter: handle, overridden: overriding.is_some() })
+}
+
+impl LogLevel {
+    /// Takes the level of a new configuration, unless the environment overrides it.
+    pub fn set(&self, level: Level) {
+        if !self.overridden {
+            // Fails only when the subscriber is gone, and then nothing is logged anyway.
+            let _ = self.filter.reload(filter(level));
+        }
+    }
+}
+
+impl fmt::Debug for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogLevel").field("overridden", &self.overridden).finish_non_exhaustive()
+    }
+}
+
+/// Our own events at `level`, those of the libraries only from `warn` on: they tell what strangers do, at length.
+fn filter(level: Level) -> EnvFilter {
+    let others = LevelFilter::from_level(level.min(Level::WARN));
+    EnvFilter::default().add_directive(others.into()).add_directive(
+        format!("doorward={}", LevelFilter::from_level(level)).parse().expect("a crate's name and a level are a directive"),
+    )
+}
+
+/// The stamp of access records, so that both logs sort together.
+struct Now;
+
+impl FormatTime for Now {
+    fn format_time(&self, out: &mut Writer<'_>) -> fmt::Result {
+        write!(out, "{}", Stamp(SystemClock.millis()))
+    }
+}
+
+/// A panic is one event like every other, with its backtrace where `RUST_BACKTRACE` asks for one.
+fn report_panic(info: &PanicHookInfo<'_>) {
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let words = info.payload_as_str().unwrap_or("(no words)");
+    let thread = std::thread::current();
+    let backtrace = std::backtrace::Backtrace::capture();
+    let name = thread.name().unwrap_or("unnamed");
+    match backtrace.status() {
+        std::backtrace::BacktraceStatus::Captured => {
+            tracing::error!(event = events::PANICKED, thread = name, place, %backtrace, "doorward broke a promise of its own: {words}");
+        }
+        _ => tracing::error!(event = events::PANICKED, thread = name, place, "doorward broke a promise of its own: {words}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_events_follow_the_level_and_those_of_libraries_are_rarer() {
+        assert_eq!(filter(Level::DEBUG).to_string(), "doorward=debug,warn");
+        assert_eq!(filter(Level::ERROR).to_string(), "doorward=error,error");
+    }
+
+    #[test]
+    fn a_wrong_override_names_itself() {
+        let error = start(Form::Json, Level::INFO, Some("doorward=loud")).unwrap_err();
+        assert!(error.to_string().starts_with("DOORWARD_LOG is `doorward=loud`"), "{error}");
+    }
+}
