@@ -1,0 +1,256 @@
+//! What an operator may ask of a running gateway and what it answers: one JSON object a line, each with the version of
+//! these words. A field may be added within a version; anything else makes a new one.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the words below.
+pub const VERSION: u32 = 1;
+
+/// A question on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// [`VERSION`] of whoever asks.
+    pub version: u32,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// An answer on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// [`VERSION`] of whoever answers.
+    pub version: u32,
+    /// What is answered.
+    pub reply: Reply,
+}
+
+/// What an operator may ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub enum Request {
+    /// Read the configuration again and serve by it; answered once that is done or refused.
+    Reload,
+    /// What runs.
+    Status,
+    /// Every certificate: held, wanted, and what happens next.
+    Certs,
+    /// Order the certificate that holds this name now, however much life it has left.
+    RenewCert {
+        /// One of its names.
+        name: String,
+    },
+}
+
+impl Request {
+    /// The word for logs.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Reload => "reload",
+            Self::Status => "status",
+            Self::Certs => "certs",
+            Self::RenewCert { .. } => "renew-cert",
+        }
+    }
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Reply {
+    /// The new configuration is served by.
+    Reloaded(ReloadReport),
+    /// What runs.
+    Status(StatusReport),
+    /// Every certificate.
+    Certs(CertsReport),
+    /// The renewal was begun; how it ends is told by `certs` and the log.
+    Renewing {
+        /// Every name of the certificate.
+        names: Vec<String>,
+    },
+    /// What was asked is not done, and nothing changed.
+    Refused(Refusal),
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// The file that was read.
+    pub file: String,
+    /// What changed, a sentence each; empty when nothing did.
+    pub changes: Vec<String>,
+    /// What is configured but takes a restart, a sentence each.
+    pub needs_restart: Vec<String>,
+}
+
+/// What runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The program's version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Seconds since it started.
+    pub up_seconds: u64,
+    /// The configuration file; empty when started without one.
+    pub config: String,
+    /// The state folder.
+    pub state: String,
+    /// Addresses listened on.
+    pub listens: Vec<String>,
+    /// Sites served.
+    pub sites: u64,
+    /// Open client connections.
+    pub connections: u64,
+    /// Open tunnels.
+    pub tunnels: u64,
+    /// Requests answered.
+    pub requests: u64,
+}
+
+/// Every certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertsReport {
+    /// One entry for each certificate that is wanted.
+    pub certs: Vec<CertLine>,
+}
+
+/// One certificate that is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertLine {
+    /// The names it is to cover, the first being its own.
+    pub names: Vec<String>,
+    /// Where it stands, in one or two words: `valid`, `being obtained`, `paused`, `stuck`.
+    pub state: String,
+    /// Who issued the held one, or who is asked for it.
+    pub issuer: String,
+    /// When the held one ends, RFC 3339; `None` when none is held.
+    pub expires: Option<String>,
+    /// When it is tried or renewed next, RFC 3339.
+    pub next_attempt: Option<String>,
+    /// Attempts that failed since the last success.
+    pub failures: u32,
+    /// What the last of them said.
+    pub last_error: Option<String>,
+}
+
+/// Why something is not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Whose fault it is.
+    pub cause: Cause,
+    /// For people: what was seen, what was expected, what to do; perhaps several lines.
+    pub words: String,
+}
+
+/// Whose fault a refusal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// The configuration has problems, and `words` renders them.
+    Config,
+    /// The question itself: unknown words, an unknown name.
+    Question,
+    /// The gateway could not do it.
+    Gateway,
+}
+
+impl Refusal {
+    /// The configuration has problems.
+    pub fn config(rendered: impl Into<String>) -> Self {
+        Self { cause: Cause::Config, words: rendered.into() }
+    }
+
+    /// The question makes no sense here.
+    pub fn question(words: impl Into<String>) -> Self {
+        Self { cause: Cause::Question, words: words.into() }
+    }
+
+    /// The gateway could not.
+    pub fn gateway(words: impl Into<String>) -> Self {
+        Self { cause: Cause::Gateway, words: words.into() }
+    }
+}
+
+/// Does what is asked. Lives on the control runtime; its futures never leave that thread.
+#[expect(async_fn_in_trait, reason = "nobody needs these futures to be Send: the control runtime is one thread")]
+pub trait Operator: 'static {
+    /// Reads the configuration again; a refusal means that nothing changed.
+    async fn reload(&self) -> Result<ReloadReport, Refusal>;
+    /// What runs.
+    async fn status(&self) -> StatusReport;
+    /// Every certificate.
+    async fn certs(&self) -> CertsReport;
+    /// Begins the renewal of the certificate for `name`, and says for which names that is.
+    async fn renew(&self, name: &str) -> Result<Vec<String>, Refusal>;
+}
+
+/// Has `operator` do what is asked.
+pub async fn perform<O: Operator>(operator: &O, request: Request) -> Reply {
+    let done = match request {
+        Request::Reload => operator.reload().await.map(Reply::Reloaded),
+        Request::Status => Ok(Reply::Status(operator.status().await)),
+        Request::Certs => Ok(Reply::Certs(operator.certs().await)),
+        Request::RenewCert { name } => operator.renew(&name).await.map(|names| Reply::Renewing { names }),
+    };
+    done.unwrap_or_else(Reply::Refused)
+}
+
+/// Reads a question, or says what is wrong with it.
+pub fn parse_ask(line: &[u8]) -> Result<Request, Refusal> {
+    // The version is looked at first: a question of a later version may hold words that cannot be read here.
+    #[derive(Deserialize)]
+    struct VersionOnly {
+        version: u32,
+    }
+    let unreadable = |error: serde_json::Error| Refusal::question(format!("the question cannot be read: {error}"));
+    let VersionOnly { version } = serde_json::from_slice(line).map_err(unreadable)?;
+    if version != VERSION {
+        return Err(Refusal::question(format!(
+            "the question is in version {version} of the admin words, this gateway speaks version {VERSION}; \
+             restart the gateway with the program you ask with"
+        )));
+    }
+    serde_json::from_slice::<Ask>(line).map(|ask| ask.request).map_err(unreadable)
+}
+
+/// Writes a message as one line.
+pub fn line(message: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec(message).expect("admin messages have text keys only");
+    text.push(b'\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_on_the_wire_stay() {
+        let wire = |request| String::from_utf8(line(&Ask { version: VERSION, request })).unwrap();
+        assert_eq!(wire(Request::Reload), "{\"version\":1,\"request\":{\"ask\":\"reload\"}}\n");
+        assert_eq!(
+            wire(Request::RenewCert { name: "a.example".into() }),
+            "{\"version\":1,\"request\":{\"ask\":\"renew-cert\",\"name\":\"a.example\"}}\n"
+        );
+        let reply = Reply::Refused(Refusal::config("line 3: no"));
+        assert_eq!(
+            String::from_utf8(line(&Answer { version: VERSION, reply })).unwrap(),
+            "{\"version\":1,\"reply\":{\"answer\":\"refused\",\"cause\":\"config\",\"words\":\"line 3: no\"}}\n"
+        );
+        let reloaded = Reply::Reloaded(ReloadReport { file: "a.conf".into(), ..ReloadReport::default() });
+        assert_eq!(
+            String::from_utf8(line(&reloaded)).unwrap(),
+            "{\"answer\":\"reloaded\",\"file\":\"a.conf\",\"changes\":[],\"needs_restart\":[]}\n"
+        );
+    }
+
+    #[test]
+    fn a_question_that_makes_no_sense_is_told_so() {
+        let complaint = |text: &str| parse_ask(text.as_bytes()).unwrap_err().words;
+        assert!(complaint("hello").starts_with("the question cannot be read"));
+        assert!(complaint(r#"{"version":1,"request":{"ask":"explode"}}"#).contains("unknown variant `explode`"));
+        assert!(complaint(r#"{"version":2,"request":{"ask":"later-word"}}"#).contains("speaks version 1"));
+        assert_eq!(parse_ask(br#"{"version":1,"request":{"ask":"status"}}"#), Ok(Request::Status));
+    }
+}
