@@ -1,0 +1,135 @@
+//! What was tried for one certificate and how it ended, for budgets that count over restarts and for the operator.
+//! It counts; what the counts allow is for the planner to say.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::time::Timestamp;
+
+/// Attempts remembered for one certificate: enough for a week of daily tries and an hour of hasty ones.
+const REMEMBERED: usize = 40;
+
+/// An attempt later than now by more than this was made while the clock was wrong.
+const SKEW: Duration = Duration::from_secs(86_400);
+
+/// One order, from before the authority heard of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When it was begun.
+    pub at: Timestamp,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// Not yet, or the process died.
+    Open,
+    /// A certificate was issued.
+    Issued,
+    /// The authority could not validate a name.
+    Unproved,
+    /// An order was made and came to nothing for another reason.
+    Failed,
+    /// The authority never made an order: unreachable, busy or refusing at the door.
+    NoOrder,
+}
+
+impl Ended {
+    /// Whether the authority counted it as a new order. One that is still open is counted, to be on the safe side.
+    pub const fn is_order(self) -> bool {
+        !matches!(self, Self::NoOrder)
+    }
+
+    /// Whether the authority may have counted a failed authorization.
+    pub const fn is_unproved(self) -> bool {
+        matches!(self, Self::Open | Self::Unproved)
+    }
+}
+
+/// The latest attempts for one certificate, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct History(Vec<Attempt>);
+
+impl History {
+    /// Notes an attempt before it is made.
+    pub fn begin(&mut self, now: Timestamp) {
+        self.0.push(Attempt { at: now, ended: Ended::Open });
+        let surplus = self.0.len().saturating_sub(REMEMBERED);
+        self.0.drain(..surplus);
+    }
+
+    /// Notes how the latest attempt ended.
+    pub fn end(&mut self, ended: Ended) {
+        if let Some(last) = self.0.last_mut() {
+            last.ended = ended;
+        }
+    }
+
+    /// The attempts, oldest first.
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.0
+    }
+
+    /// When at most `most` attempts that `count` begin within any `span`: `None` when one more may begin at once,
+    /// else the moment from which it may.
+    pub fn full_until(&self, most: usize, span: Duration, now: Timestamp, counts: impl Fn(Ended) -> bool) -> Option<Timestamp> {
+        let oldest_that_matters =
+            self.0.iter().rev().filter(|attempt| counts(attempt.ended) && attempt.at <= now + SKEW).nth(most.checked_sub(1)?)?;
+        let free_again = oldest_that_matters.at.min(now) + span;
+        (free_again > now).then_some(free_again)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix(1_800_000_000 + seconds)
+    }
+
+    fn history(attempts: &[(i64, Ended)]) -> History {
+        let mut history = History::default();
+        for (seconds, ended) in attempts {
+            history.begin(at(*seconds));
+            history.end(*ended);
+        }
+        history
+    }
+
+    #[test]
+    fn a_full_hour_frees_with_its_oldest_attempt() {
+        let tried = history(&[(0, Ended::Unproved), (60, Ended::NoOrder), (100, Ended::Unproved), (200, Ended::Open)]);
+        let check = |most, now, expected: Option<i64>| {
+            assert_eq!(tried.full_until(most, HOUR, at(now), Ended::is_unproved), expected.map(at), "{most} at {now}");
+        };
+        check(4, 300, None);
+        check(3, 300, Some(3_600));
+        check(3, 3_599, Some(3_600));
+        check(3, 3_600, None);
+        check(2, 3_600, Some(3_700));
+    }
+
+    #[test]
+    fn attempts_made_under_a_wrong_clock_do_not_block_for_years() {
+        let tried = history(&[(315_360_000, Ended::Unproved)]);
+        assert_eq!(tried.full_until(1, HOUR, at(0), Ended::is_unproved), None);
+    }
+
+    #[test]
+    fn the_past_is_bounded() {
+        let mut history = History::default();
+        for n in 0..500 {
+            history.begin(at(n));
+        }
+        assert_eq!(history.attempts().len(), REMEMBERED);
+        assert_eq!(history.attempts().last().unwrap().at, at(499));
+    }
+}

@@ -1,0 +1,290 @@
+//! Certificates, their keys and account keys as PEM files: the truth, readable by any other program.
+//!
+//! ```text
+//! certificates/<issuer>/<name>/<n>/cert.pem, key.pem    generation n; the last two are kept
+//! certificates/<issuer>/<name>/current                  symbolic link to the newest
+//! accounts/<issuer>/key.pem, url                        key first, then the URL the authority gave
+//! pending/<issuer>/<name>.pem                           key of a certificate being ordered
+//! authorities/local/*.pem                               the local authority
+//! ```
+//!
+//! It does not judge certificates: whether a pair fits is for `certs` to say.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use super::durable::{self, FileError};
+use super::slug::Slug;
+use crate::base::secret::Secret;
+
+/// Generations of a certificate that stay on disk.
+const KEPT: usize = 2;
+
+/// Which certificate: from whom, for which names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot {
+    /// The authority.
+    pub issuer: Slug,
+    /// The names.
+    pub name: Slug,
+}
+
+/// One stored pair. Not checked beyond being text.
+#[derive(Clone, Debug)]
+pub struct StoredPair {
+    /// Its number; larger is newer.
+    pub generation: u64,
+    /// PEM, leaf first.
+    pub chain: String,
+    /// PEM.
+    pub key: Secret<String>,
+}
+
+/// An account at an authority.
+#[derive(Clone, Debug)]
+pub struct StoredAccount {
+    /// PEM (PKCS #8).
+    pub key: Secret<String>,
+    /// Missing when a crash came between the key and the authority's answer.
+    pub url: Option<String>,
+}
+
+/// The folder of PEM files.
+#[derive(Clone, Debug)]
+pub struct Vault {
+    root: PathBuf,
+}
+
+impl Vault {
+    /// In this state folder. Creates nothing yet.
+    pub const fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The state folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Every slot that has a folder, sorted.
+    pub fn slots(&self) -> Vec<Slot> {
+        let base = self.root.join("certificates");
+        let mut slots = Vec::new();
+        for issuer in durable::folders(&base) {
+            for name in durable::folders(&base.join(&issuer)) {
+                if let (Some(issuer), Some(name)) = (Slug::parse(&issuer), Slug::parse(&name)) {
+                    slots.push(Slot { issuer, name });
+                }
+            }
+        }
+        slots
+    }
+
+    /// The stored pairs of a slot, newest first; a generation that cannot be read comes as its number and the reason.
+    pub fn pairs(&self, slot: &Slot) -> Vec<Result<StoredPair, (u64, FileError)>> {
+        let folder = self.slot_folder(slot);
+        self.generations(slot).into_iter().rev().map(|n| read_pair(&folder, n).map_err(|error| (n, error))).collect()
+    }
+
+    /// Stores a new generation, then points `current` at it, then removes generations beyond the last two.
+    pub fn save_pair(&self, slot: &Slot, chain: &str, key: &Secret<String>) -> Result<u64, FileError> {
+        let folder = self.slot_folder(slot);
+        durable::make_folder(&folder)?;
+        let number = self.generations(slot).last().map_or(1, |last| last + 1);
+        let unfinished = folder.join(format!(".{number}.new"));
+        let _left_by_a_crash = fs::remove_dir_all(&unfinished);
+        durable::write(&unfinished.join("key.pem"), key.expose().as_bytes())?;
+        durable::write(&unfinished.join("cert.pem"), chain.as_bytes())?;
+        let finished = folder.join(number.to_string());
+        fs::rename(&unfinished, &finished)
+            .and_then(|()| durable::sync_folder(&folder))
+            .map_err(FileError::of("move into place", &finished))?;
+        point_current(&folder, number)?;
+        self.prune(slot);
+        Ok(number)
+    }
+
+    /// Whether this generation lies in the vault as far as a look at the folder can tell.
+    pub fn has_pair(&self, slot: &Slot, generation: u64) -> bool {
+        let folder = self.slot_folder(slot).join(generation.to_string());
+        folder.join("key.pem").is_file() && folder.join("cert.pem").is_file()
+    }
+
+    /// Folder of one generation, for setting it aside.
+    pub fn generation_folder(&self, slot: &Slot, generation: u64) -> PathBuf {
+        self.slot_folder(slot).join(generation.to_string())
+    }
+
+    /// The account at an authority.
+    pub fn account(&self, issuer: &Slug) -> Result<Option<StoredAccount>, FileError> {
+        let folder = self.account_folder(issuer);
+        let Some(key) = durable::read_secret(&folder.join("key.pem"))? else { return Ok(None) };
+        let url = durable::read(&folder.join("url"))?.map(|text| text.trim().to_owned()).filter(|url| !url.is_empty());
+        Ok(Some(StoredAccount { key, url }))
+    }
+
+    /// Stores an account's key before the authority hears of it; a URL that belonged to another key is removed first.
+    pub fn save_account_key(&self, issuer: &Slug, key: &Secret<String>) -> Result<(), FileError> {
+        let folder = self.account_folder(issuer);
+        durable::remove(&folder.join("url"))?;
+        durable::write(&folder.join("key.pem"), key.expose().as_bytes())
+    }
+
+    /// Stores the URL the authority gave.
+    pub fn save_account_url(&self, issuer: &Slug, url: &str) -> Result<(), FileError> {
+        durable::write(&self.account_folder(issuer).join("url"), format!("{url}\n").as_bytes())
+    }
+
+    /// Forgets where the account is, keeping its key.
+    pub fn drop_account_url(&self, issuer: &Slug) -> Result<(), FileError> {
+        durable::remove(&self.account_folder(issuer).join("url"))
+    }
+
+    /// Folder of an account, for setting it aside.
+    pub fn account_folder(&self, issuer: &Slug) -> PathBuf {
+        self.root.join("accounts").join(issuer.as_str())
+    }
+
+    /// The key of a certificate being ordered.
+    pub fn pending_key(&self, slot: &Slot) -> Result<Option<Secret<String>>, FileError> {
+        durable::read_secret(&self.pending_file(slot))
+    }
+
+    /// Stores that key, before `finalize`.
+    pub fn save_pending_key(&self, slot: &Slot, key: &Secret<String>) -> Result<(), FileError> {
+        durable::write(&self.pending_file(slot), key.expose().as_bytes())
+    }
+
+    /// Removes that key once its certificate is stored or its order is lost.
+    pub fn drop_pending_key(&self, slot: &Slot) -> Result<(), FileError> {
+        durable::remove(&self.pending_file(slot))
+    }
+
+    /// A file of an authority that lives here, such as `root.pem` of `local`.
+    pub fn authority_file(&self, authority: &str, file: &str) -> PathBuf {
+        self.root.join("authorities").join(authority).join(file)
+    }
+
+    fn slot_folder(&self, slot: &Slot) -> PathBuf {
+        self.root.join("certificates").join(slot.issuer.as_str()).join(slot.name.as_str())
+    }
+
+    fn pending_file(&self, slot: &Slot) -> PathBuf {
+        self.root.join("pending").join(slot.issuer.as_str()).join(format!("{}.pem", slot.name))
+    }
+
+    /// Numbers on disk, oldest first.
+    fn generations(&self, slot: &Slot) -> Vec<u64> {
+        let mut numbers: Vec<u64> =
+            durable::folders(&self.slot_folder(slot)).iter().filter_map(|name| name.parse().ok()).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    /// Best effort: an old generation that stays harms nothing.
+    fn prune(&self, slot: &Slot) {
+        let numbers = self.generations(slot);
+        for old in &numbers[..numbers.len().saturating_sub(KEPT)] {
+            let _tried_again_next_time = fs::remove_dir_all(self.generation_folder(slot, *old));
+        }
+    }
+}
+
+fn read_pair(folder: &Path, generation: u64) -> Result<StoredPair, FileError> {
+    let folder = folder.join(generation.to_string());
+    let missing = |path: &Path| FileError::of("read", path)(std::io::ErrorKind::NotFound.into());
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    let chain = durable::read(&cert)?.ok_or_else(|| missing(&cert))?;
+    let key = durable::read_secret(&key)?.ok_or_else(|| missing(&key))?;
+    Ok(StoredPair { generation, chain, key })
+}
+
+/// A rename over the old link, so that other programs always find one.
+fn point_current(folder: &Path, generation: u64) -> Result<(), FileError> {
+    let (link, new) = (folder.join("current"), folder.join(".current.new"));
+    let _left_by_a_crash = fs::remove_file(&new);
+    symlink(generation.to_string(), &new)
+        .and_then(|()| fs::rename(&new, &link))
+        .and_then(|()| durable::sync_folder(folder))
+        .map_err(FileError::of("point", &link))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot() -> Slot {
+        Slot { issuer: Slug::of_url("https://ca.example/dir"), name: Slug::parse("wildcard_.example.com").unwrap() }
+    }
+
+    fn secret(text: &str) -> Secret<String> {
+        Secret::new(text.to_owned())
+    }
+
+    #[test]
+    fn the_last_two_generations_are_kept_and_current_is_the_newest() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::new(dir.path().to_owned());
+        for n in 1..=4 {
+            assert_eq!(vault.save_pair(&slot(), &format!("cert {n}"), &secret(&format!("key {n}"))).unwrap(), n);
+        }
+        let pairs: Vec<_> = vault.pairs(&slot()).into_iter().map(|pair| pair.unwrap().chain).collect();
+        assert_eq!(pairs, ["cert 4", "cert 3"]);
+        let current = dir.path().join("certificates/ca.example-dir/wildcard_.example.com/current");
+        assert_eq!(fs::read_to_string(current.join("key.pem")).unwrap(), "key 4");
+        assert_eq!(vault.slots(), [slot()]);
+    }
+
+    #[test]
+    fn a_crash_at_any_step_leaves_old_or_new() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::new(dir.path().to_owned());
+        vault.save_pair(&slot(), "cert 1", &secret("key 1")).unwrap();
+        let folder = dir.path().join("certificates/ca.example-dir/wildcard_.example.com");
+        // Killed after the key of generation 2 was written, and between the rename and the link.
+        durable::write(&folder.join(".2.new/key.pem"), b"key 2").unwrap();
+        symlink("9", folder.join(".current.new")).unwrap();
+        assert_eq!(vault.pairs(&slot()).len(), 1);
+        assert_eq!(vault.save_pair(&slot(), "cert 2", &secret("key 2")).unwrap(), 2);
+        let newest = vault.pairs(&slot()).remove(0).unwrap();
+        assert_eq!((newest.chain.as_str(), newest.key.expose().as_str()), ("cert 2", "key 2"));
+    }
+
+    #[test]
+    fn a_generation_without_its_key_is_reported_and_the_older_one_still_offered() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::new(dir.path().to_owned());
+        vault.save_pair(&slot(), "cert 1", &secret("key 1")).unwrap();
+        vault.save_pair(&slot(), "cert 2", &secret("key 2")).unwrap();
+        fs::remove_file(vault.generation_folder(&slot(), 2).join("key.pem")).unwrap();
+        let pairs = vault.pairs(&slot());
+        assert_eq!(pairs[0].as_ref().unwrap_err().0, 2);
+        assert_eq!(pairs[1].as_ref().unwrap().chain, "cert 1");
+        assert!(vault.has_pair(&slot(), 1) && !vault.has_pair(&slot(), 2));
+    }
+
+    #[test]
+    fn an_account_is_its_key_first_and_its_url_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let (vault, issuer) = (Vault::new(dir.path().to_owned()), slot().issuer);
+        assert!(vault.account(&issuer).unwrap().is_none());
+        vault.save_account_key(&issuer, &secret("k")).unwrap();
+        assert_eq!(vault.account(&issuer).unwrap().unwrap().url, None);
+        vault.save_account_url(&issuer, "https://ca.example/acct/1").unwrap();
+        assert_eq!(vault.account(&issuer).unwrap().unwrap().url.as_deref(), Some("https://ca.example/acct/1"));
+        vault.save_account_key(&issuer, &secret("k2")).unwrap();
+        assert_eq!(vault.account(&issuer).unwrap().unwrap().url, None, "a URL never outlives its key");
+    }
+
+    #[test]
+    fn a_pending_key_stays_until_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::new(dir.path().to_owned());
+        vault.save_pending_key(&slot(), &secret("k")).unwrap();
+        assert_eq!(vault.pending_key(&slot()).unwrap().unwrap().expose(), "k");
+        vault.drop_pending_key(&slot()).unwrap();
+        vault.drop_pending_key(&slot()).unwrap();
+        assert!(vault.pending_key(&slot()).unwrap().is_none());
+    }
+}
