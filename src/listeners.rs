@@ -1,1 +1,9 @@
 //! Sockets, TLS and protocol versions: from a client's connection to a call of `proxy`.
+//!
+//! Each worker thread accepts on sockets of its own (SO_REUSEPORT), so a connection never changes threads.
+
+pub mod bind;
+pub mod holder;
+
+pub mod conns;
+pub mod throttle;

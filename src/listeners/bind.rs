@@ -1,0 +1,209 @@
+//! Listening sockets: handed by systemd, or opened here. Does not accept on them.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::holder::{self, Holder};
+use crate::base::addr::ListenAddr;
+use crate::config::settings::Settings;
+
+/// The kernel's queue of connections not yet accepted, for each socket; it caps this at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// What is spoken on a listening socket from its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// HTTP in the clear.
+    Plain,
+    /// TLS.
+    Tls,
+}
+
+/// A place to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Spot {
+    /// Address and port.
+    pub addr: SocketAddr,
+    /// What is spoken there.
+    pub role: Role,
+    /// Whether an IPv6 socket leaves IPv4 to another one.
+    pub only_v6: bool,
+}
+
+/// Why a place cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody else has the port.
+    #[error("{spot} is in use by {holder}; stop that program, or choose another port with `{word}`")]
+    InUse {
+        /// Where.
+        spot: ListenAddr,
+        /// By whom, as far as it can be told.
+        holder: Holder,
+        /// The directive that moves us elsewhere.
+        word: &'static str,
+    },
+    /// Ports below 1024 need a capability.
+    #[error(
+        "{spot} may not be opened by this user; run doorward by its systemd unit, give the program the capability with \
+         `setcap cap_net_bind_service=+ep`, or choose a port from 1024 up with `{word}`"
+    )]
+    NotPermitted {
+        /// Where.
+        spot: ListenAddr,
+        /// The directive that moves us elsewhere.
+        word: &'static str,
+    },
+    /// The address is not one of this machine's.
+    #[error("{spot} is not an address of this machine; correct `bind`, or leave it out to listen on every address")]
+    NotOurs {
+        /// Where.
+        spot: ListenAddr,
+    },
+    /// Anything else the system said.
+    #[error("cannot listen on {spot}")]
+    Other {
+        /// Where.
+        spot: ListenAddr,
+        /// The system's words.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Every place the settings ask for, each once: the http port when any name wants https or plain http there, the https
+/// port when any name has a certificate, and the ports that sites name themselves.
+pub fn wanted(settings: &Settings) -> BTreeSet<Spot> {
+    let mut ports: BTreeSet<(u16, Role)> = BTreeSet::new();
+    for host in settings.sites.iter().flat_map(|site| &site.hosts) {
+        ports.insert((host.port, if host.plain { Role::Plain } else { Role::Tls }));
+        if !host.plain {
+            // Challenges and redirects.
+            ports.insert((settings.http_port, Role::Plain));
+        }
+    }
+    let only_v6 = settings.bind.iter().any(IpAddr::is_ipv4);
+    let spots = |(port, role): &(u16, Role)| {
+        let (port, role) = (*port, *role);
+        settings.bind.iter().map(move |ip| Spot { addr: SocketAddr::new(*ip, port), role, only_v6 })
+    };
+    ports.iter().flat_map(spots).collect()
+}
+
+/// Sockets that systemd opened for us (`sd_listen_fds(3)`), to be used instead of opening the same place again.
+#[derive(Debug, Default)]
+pub struct Handed(Vec<TcpListener>);
+
+impl Handed {
+    /// Takes all of them from the environment; there are none when we were started otherwise.
+    pub fn from_environment() -> Self {
+        let mut fds = listenfd::ListenFd::from_env();
+        Self((0..fds.len()).filter_map(|at| fds.take_tcp_listener(at).ok().flatten()).collect())
+    }
+
+    /// The one for `port`, if it was handed. A handed socket is taken whatever address it was opened on.
+    fn take(&mut self, port: u16) -> Option<TcpListener> {
+        let at = self.0.iter().position(|l| l.local_addr().is_ok_and(|a| a.port() == port))?;
+        Some(self.0.swap_remove(at))
+    }
+}
+
+/// Opens `spot` once for each of `workers`, all or nothing.
+pub fn open(spot: Spot, workers: usize, handed: &mut Handed) -> Result<Vec<TcpListener>, BindError> {
+    let fail = |error: io::Error| explain(spot, error);
+    if let Some(listener) = handed.take(spot.addr.port()) {
+        // One socket shared by all: systemd opened it without port sharing.
+        listener.set_nonblocking(true).map_err(fail)?;
+        let mut all: Vec<TcpListener> = (1..workers).map(|_| listener.try_clone().map_err(fail)).collect::<Result<_, _>>()?;
+        all.push(listener);
+        return Ok(all);
+    }
+    // Port sharing would quietly share with an older doorward of the same user as well; a first socket without it
+    // finds out whether anybody is there.
+    drop(fresh(spot, false).map_err(fail)?);
+    (0..workers).map(|_| fresh(spot, true).map_err(fail)).collect()
+}
+
+/// Listens on `spot`, whose first socket passed [`open`]'s check. An IPv6 wildcard on a machine without IPv6 becomes
+/// the IPv4 one.
+fn fresh(spot: Spot, share: bool) -> io::Result<TcpListener> {
+    match listen(spot.addr, spot.only_v6, share) {
+        Err(error) if spot.addr.ip() == IpAddr::from([0; 16]) && without_ipv6(&error) => {
+            listen(SocketAddr::new(IpAddr::from([0; 4]), spot.addr.port()), false, share)
+        }
+        result => result,
+    }
+}
+
+fn listen(addr: SocketAddr, only_v6: bool, share: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(only_v6)?;
+    }
+    // Connections of a former process may linger in TIME_WAIT on the port.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(share)?;
+    socket.bind(&addr.into())?;
+    if share {
+        socket.listen(BACKLOG)?;
+    } else {
+        // Two sockets may be bound with SO_REUSEADDR; only listening tells that somebody else listens already.
+        socket.listen(1)?;
+    }
+    Ok(socket.into())
+}
+
+/// EAFNOSUPPORT: the kernel has no IPv6; EADDRNOTAVAIL on the wildcard: IPv6 is switched off.
+fn without_ipv6(error: &io::Error) -> bool {
+    const EAFNOSUPPORT: i32 = 97;
+    error.raw_os_error() == Some(EAFNOSUPPORT) || error.kind() == io::ErrorKind::AddrNotAvailable
+}
+
+fn explain(spot: Spot, error: io::Error) -> BindError {
+    let word = match spot.role {
+        Role::Plain => "http-port",
+        Role::Tls => "https-port",
+    };
+    let at = ListenAddr(spot.addr);
+    match error.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse { spot: at, holder: holder::of_port(spot.addr.port()), word },
+        io::ErrorKind::PermissionDenied => BindError::NotPermitted { spot: at, word },
+        io::ErrorKind::AddrNotAvailable => BindError::NotOurs { spot: at },
+        _ => BindError::Other { spot: at, source: error },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local(port: u16) -> Spot {
+        Spot { addr: SocketAddr::from(([127, 0, 0, 1], port)), role: Role::Tls, only_v6: false }
+    }
+
+    #[test]
+    fn a_port_in_use_is_refused_with_its_holder() {
+        let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = holder.local_addr().unwrap().port();
+        let error = open(local(port), 2, &mut Handed::default()).unwrap_err().to_string();
+        let us = format!("process {}", std::process::id());
+        assert!(error.contains(&us) && error.contains("https-port"), "{error}");
+    }
+
+    #[test]
+    fn a_second_gateway_of_the_same_user_is_noticed_in_spite_of_port_sharing() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let first = open(local(free), 2, &mut Handed::default()).unwrap();
+        assert_eq!(first.len(), 2);
+        assert!(matches!(open(local(free), 2, &mut Handed::default()), Err(BindError::InUse { .. })));
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_named_as_such() {
+        let spot = Spot { addr: "192.0.2.1:8443".parse().unwrap(), ..local(0) };
+        assert!(matches!(open(spot, 1, &mut Handed::default()), Err(BindError::NotOurs { .. })));
+    }
+}

@@ -1,0 +1,80 @@
+//! Who holds a port, as far as /proc tells. Reads only; finds nothing on systems without /proc.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+/// The program behind a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A process whose open files we may read.
+    Process {
+        /// Its process id.
+        pid: u32,
+        /// Its short name.
+        name: String,
+    },
+    /// A process of another user, or none that could be found.
+    Hidden,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process { pid, name } => write!(f, "process {pid} ({name})"),
+            Self::Hidden => f.write_str("another user's process (`sudo ss -ltnp` names it)"),
+        }
+    }
+}
+
+/// Finds the process that listens on TCP `port`.
+pub fn of_port(port: u16) -> Holder {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
+    let inodes: Vec<String> =
+        tables.iter().flat_map(|table| listening_inodes(table, port)).map(|i| format!("socket:[{i}]")).collect();
+    if inodes.is_empty() {
+        return Holder::Hidden;
+    }
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for process in processes {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        if holds_any(&process.path(), &inodes) {
+            let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            // A process chooses its own name.
+            return Holder::Process { pid, name: name.trim().escape_default().to_string() };
+        }
+    }
+    Holder::Hidden
+}
+
+/// Inodes of listening sockets on `port` in the text of /proc/net/tcp or tcp6 (`proc(5)`).
+fn listening_inodes(table: &str, port: u16) -> Vec<&str> {
+    const LISTEN: &str = "0A";
+    let ends = format!(":{port:04X}");
+    let inode = |line| {
+        let mut words = str::split_ascii_whitespace(line);
+        let local = words.nth(1)?;
+        let state = words.nth(1)?;
+        (local.ends_with(&ends) && state == LISTEN).then(|| words.nth(5))?
+    };
+    table.lines().skip(1).filter_map(inode).collect()
+}
+
+fn holds_any(process: &Path, sockets: &[String]) -> bool {
+    let files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+    files.filter_map(|file| fs::read_link(file.path()).ok()).any(|link| sockets.iter().any(|s| link.as_os_str() == s.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listening_sockets_are_told_from_connected_ones() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
+             0: 0100007F:01BB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4242 1 0 100 0 0 10 0\n   \
+             1: 0100007F:01BB 0100007F:D2F0 01 00000000:00000000 00:00000000 00000000     0        0 4243 1 0 20 4 30 10 -1\n";
+        assert_eq!(listening_inodes(table, 443), ["4242"]);
+        assert_eq!(listening_inodes(table, 80), Vec::<&str>::new());
+    }
+}
