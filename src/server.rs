@@ -1,1 +1,4 @@
 //! Assembles the parts, reloads, supervises and drains them.
+
+pub mod signals;
+pub mod watch;
