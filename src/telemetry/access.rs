@@ -9,6 +9,7 @@ pub mod line;
 pub mod text;
 pub mod writer;
 
+pub use hide::Hide;
 pub use line::Form;
 pub use writer::{AccessLog, AccessWriter, Rules};
 
