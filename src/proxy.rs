@@ -2,4 +2,11 @@
 
 pub mod client_io;
 
+pub mod arrive;
+pub mod route;
+
 pub mod body;
+pub mod retry;
+
+pub mod answer;
+pub mod refusal;

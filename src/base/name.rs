@@ -1,6 +1,7 @@
 //! Host names in one normal form: ASCII, lower case, no trailing dot. It does not resolve them and does not ask
 //! whether they are registered.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -70,6 +71,13 @@ impl HostName {
         const ENDS: [&str; 5] = ["localhost", "local", "internal", "home.arpa", "localdomain"];
         !self.0.contains('.')
             || ENDS.iter().any(|end| self.0.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+    }
+}
+
+/// Lets maps of names be asked with text in normal form.
+impl Borrow<str> for HostName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

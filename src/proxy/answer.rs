@@ -1,0 +1,245 @@
+//! The only place where a [`Refusal`] becomes a status, headers and a page. The page is honest about whose fault it was and
+//! names no inner host; the id on it is the one in the log, where the failing hop stands.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Response, StatusCode};
+
+use super::body::Body;
+use super::refusal::{Failed, Refusal};
+
+/// What own answers say of who sends them.
+pub const SERVER: HeaderValue = HeaderValue::from_static("doorward");
+
+/// What 499 is called in logs; it is never sent.
+pub const CLIENT_LEFT: u16 = 499;
+
+/// Status and words for each refusal.
+struct Page {
+    status: StatusCode,
+    /// One sentence for the visitor.
+    says: &'static str,
+}
+
+/// The status a refusal is logged with.
+pub fn status(refusal: &Refusal) -> u16 {
+    match refusal {
+        Refusal::ClientLeft => CLIENT_LEFT,
+        other => page(other).status.as_u16(),
+    }
+}
+
+const fn page(refusal: &Refusal) -> Page {
+    let (status, says) = match refusal {
+        Refusal::Malformed(_) => (StatusCode::BAD_REQUEST, "The request could not be understood."),
+        Refusal::Forbidden(_) => (StatusCode::FORBIDDEN, "This site does not answer requests from your address."),
+        Refusal::NothingHere => (StatusCode::NOT_FOUND, "There is nothing at this address."),
+        Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, "This method is not accepted here."),
+        Refusal::BodyStalled => (StatusCode::REQUEST_TIMEOUT, "The request's body did not arrive in time."),
+        Refusal::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "The request's body is larger than this site accepts."),
+        Refusal::UrlTooLong { .. } => (StatusCode::URI_TOO_LONG, "The address is longer than this server accepts."),
+        Refusal::Expectation => (StatusCode::EXPECTATION_FAILED, "The request expects something this server cannot do."),
+        Refusal::UnknownHost => (StatusCode::MISDIRECTED_REQUEST, "This server does not serve the site that was asked for."),
+        Refusal::UpgradeToTls => (StatusCode::UPGRADE_REQUIRED, "WebSockets are served here over TLS only: use wss:// instead."),
+        Refusal::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "Too many requests. Please wait a moment."),
+        Refusal::TooManyHeaders { .. } => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has more header fields than this server accepts.")
+        }
+        Refusal::ClientLeft => (StatusCode::BAD_REQUEST, "The request was not completed."),
+        Refusal::UnknownProtocol => (StatusCode::NOT_IMPLEMENTED, "This server does not speak the protocol that was asked for."),
+        Refusal::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, "The site is not available right now. Please try again soon."),
+        Refusal::Backend(Failed::ConnectTimeout | Failed::AnswerTimeout) => {
+            (StatusCode::GATEWAY_TIMEOUT, "The application behind this site did not answer in time.")
+        }
+        Refusal::Backend(Failed::Unreachable(_)) => {
+            (StatusCode::BAD_GATEWAY, "The application behind this site cannot be reached right now.")
+        }
+        Refusal::Backend(Failed::Reset | Failed::BadAnswer) => {
+            (StatusCode::BAD_GATEWAY, "The application behind this site did not give a usable answer.")
+        }
+        Refusal::Backend(Failed::WrongUpgrade | Failed::BadAccept | Failed::NotUpgraded) => {
+            (StatusCode::BAD_GATEWAY, "The application behind this site did not open the connection that was asked for.")
+        }
+    };
+    Page { status, says }
+}
+
+/// Form of a page, by what the client accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Html,
+    /// For programs.
+    Json,
+    /// For everybody else.
+    Text,
+}
+
+impl Form {
+    /// The first of our forms that stands in `Accept`, whatever its weight: a browser names HTML first, a program what
+    /// it wants.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let Some(accept) = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()) else { return Self::Text };
+        let named = |item: &str| match item.split(';').next().map_or("", str::trim) {
+            "text/html" | "application/xhtml+xml" => Some(Self::Html),
+            "application/json" | "application/problem+json" => Some(Self::Json),
+            "text/plain" => Some(Self::Text),
+            _ => None,
+        };
+        accept.split(',').take(32).find_map(named).unwrap_or(Self::Text)
+    }
+
+    const fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Html => "text/html; charset=utf-8",
+            Self::Json => "application/problem+json",
+            Self::Text => "text/plain; charset=utf-8",
+        })
+    }
+}
+
+/// What the answer depends on besides the refusal.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The page's form.
+    pub form: Form,
+    /// Whether the client wants the header only.
+    pub head: bool,
+    /// Id of the exchange; our own letters and digits, or what a trusted proxy sent, checked to be as harmless.
+    pub id: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    /// From the request's own words.
+    pub fn of(method: &Method, headers: &HeaderMap, id: &'a str) -> Self {
+        Self { form: Form::of(headers), head: method == Method::HEAD, id }
+    }
+}
+
+/// Renders a refusal.
+pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
+    let Page { status, says } = page(refusal);
+    let mut response = own(status, asked.form.content_type(), render(status, says, asked).into(), asked.head);
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    match refusal {
+        Refusal::TooMany { after } => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(*after));
+        }
+        Refusal::NoBackend => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        Refusal::Method => {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        }
+        Refusal::UpgradeToTls => {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("TLS/1.2, HTTP/1.1"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+        Refusal::Malformed(_)
+        | Refusal::Forbidden(_)
+        | Refusal::NothingHere
+        | Refusal::BodyStalled
+        | Refusal::BodyTooLarge { .. }
+        | Refusal::UrlTooLong { .. }
+        | Refusal::Expectation
+        | Refusal::UnknownHost
+        | Refusal::TooManyHeaders { .. }
+        | Refusal::ClientLeft
+        | Refusal::UnknownProtocol
+        | Refusal::Backend(_) => (),
+    }
+    response
+}
+
+/// An answer of the gateway's own. For HEAD the length is told and the bytes are kept.
+pub fn own(status: StatusCode, content_type: HeaderValue, bytes: Bytes, head: bool) -> Response<Body> {
+    let length = HeaderValue::from(bytes.len());
+    let mut response = Response::new(if head { Body::empty() } else { Body::whole(bytes) });
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(header::CONTENT_LENGTH, length);
+    headers.insert(header::SERVER, SERVER);
+    response
+}
+
+fn render(status: StatusCode, says: &str, asked: Asked<'_>) -> String {
+    let code = status.as_str();
+    let title = status.canonical_reason().unwrap_or("Error");
+    let id = asked.id;
+    match asked.form {
+        Form::Text => format!("{code} {title}\n\n{says}\nRequest {id}\n"),
+        Form::Json => {
+            format!(
+                "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{code},\"detail\":\"{says}\",\"request_id\":\"{id}\"}}\n"
+            )
+        }
+        Form::Html => format!(
+            "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+             <title>{code} {title}</title>\n<style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem;\
+             color-scheme:light dark}}small{{opacity:.6}}</style>\n<h1>{code} {title}</h1>\n<p>{says}</p>\n<p><small>Request {id}</small></p>\n"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::refusal::{Malformed, Rule};
+    use super::*;
+
+    fn check(refusal: Refusal, status: u16) {
+        let asked = Asked { form: Form::Json, head: false, id: "0af3" };
+        assert_eq!(answer(&refusal, asked).status(), status, "for {refusal}");
+    }
+
+    #[test]
+    fn every_refusal_has_its_status() {
+        check(Refusal::Malformed(Malformed::Path), 400);
+        check(Refusal::Forbidden(Rule::Deny), 403);
+        check(Refusal::NothingHere, 404);
+        check(Refusal::Method, 405);
+        check(Refusal::BodyStalled, 408);
+        check(Refusal::BodyTooLarge { limit: 9 }, 413);
+        check(Refusal::UrlTooLong { seen: 9, limit: 8 }, 414);
+        check(Refusal::Expectation, 417);
+        check(Refusal::UnknownHost, 421);
+        check(Refusal::UpgradeToTls, 426);
+        check(Refusal::TooMany { after: 3 }, 429);
+        check(Refusal::TooManyHeaders { seen: 9, limit: 8 }, 431);
+        check(Refusal::UnknownProtocol, 501);
+        check(Refusal::Backend(Failed::Unreachable("connect-refused")), 502);
+        check(Refusal::Backend(Failed::BadAccept), 502);
+        check(Refusal::NoBackend, 503);
+        check(Refusal::Backend(Failed::ConnectTimeout), 504);
+        check(Refusal::Backend(Failed::AnswerTimeout), 504);
+        assert_eq!(status(&Refusal::ClientLeft), 499);
+    }
+
+    #[test]
+    fn the_page_takes_the_form_the_client_asks_for() {
+        for (accept, form) in [
+            ("text/html,application/xhtml+xml,*/*;q=0.8", Form::Html),
+            ("application/json", Form::Json),
+            ("application/json, text/html", Form::Json),
+            ("image/avif, text/html;q=0.9", Form::Html),
+            ("*/*", Form::Text),
+            ("", Form::Text),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(Form::of(&headers), form, "for {accept:?}");
+        }
+        assert_eq!(Form::of(&HeaderMap::new()), Form::Text);
+    }
+
+    #[test]
+    fn a_json_page_is_json_and_head_gets_only_its_length() {
+        let refusal = Refusal::Backend(Failed::Reset);
+        let text = render(StatusCode::BAD_GATEWAY, page(&refusal).says, Asked { form: Form::Json, head: false, id: "0af3" });
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((value["status"].as_u64(), value["request_id"].as_str()), (Some(502), Some("0af3")));
+        let answer = answer(&refusal, Asked { form: Form::Text, head: true, id: "0af3" });
+        assert!(answer.body().is_empty());
+        assert_ne!(answer.headers()[header::CONTENT_LENGTH], "0");
+    }
+}

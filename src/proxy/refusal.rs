@@ -1,0 +1,184 @@
+//! Every way in which the gateway says no, as facts. Which status and words they become is `answer`'s concern.
+
+use std::fmt;
+
+/// Why a request is not answered by what it asked for. Closed: a new way to fail asks every reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The request is not one we can read in exactly one way.
+    Malformed(Malformed),
+    /// A rule of the site says no.
+    Forbidden(Rule),
+    /// The site has nothing at this path.
+    NothingHere,
+    /// A method that a gateway does not pass on.
+    Method,
+    /// The client stopped sending its body.
+    BodyStalled,
+    /// The body is larger than the site allows, in bytes.
+    BodyTooLarge {
+        /// Most bytes the site takes.
+        limit: u64,
+    },
+    /// The request target is longer than allowed, in bytes.
+    UrlTooLong {
+        /// Bytes of this one.
+        seen: usize,
+        /// Most bytes the gateway takes.
+        limit: usize,
+    },
+    /// An expectation other than `100-continue`.
+    Expectation,
+    /// No site has this host on this port.
+    UnknownHost,
+    /// A WebSocket knocked where only a redirect lives.
+    UpgradeToTls,
+    /// Too many requests of this client; try again after so many seconds.
+    TooMany {
+        /// Seconds to wait.
+        after: u64,
+    },
+    /// More header fields than allowed.
+    TooManyHeaders {
+        /// Fields of this one.
+        seen: usize,
+        /// Most fields the gateway takes.
+        limit: usize,
+    },
+    /// The client left before there was an answer. Only the log sees it.
+    ClientLeft,
+    /// A protocol other than `websocket` in an extended CONNECT (RFC 8441).
+    UnknownProtocol,
+    /// No backend can take the request now.
+    NoBackend,
+    /// The backend failed.
+    Backend(Failed),
+}
+
+/// What was unreadable about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// No Host, or several.
+    Host,
+    /// A Host that is no host, or holds user information.
+    HostSyntax,
+    /// Host and request target name different hosts.
+    HostMismatch,
+    /// A dot segment, a zero byte or a broken escape in the path.
+    Path,
+    /// A target form that does not fit the method.
+    Target,
+    /// A transfer coding other than one `chunked`, or a length that is not the body's.
+    Framing,
+    /// A broken chunk inside the body.
+    Body,
+}
+
+/// Which rule said no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The client's address is in `deny`.
+    Deny,
+    /// The client's address is not in `allow`.
+    Allow,
+}
+
+/// How a backend failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// Nobody listens there, or the name does not resolve, or TLS failed: the dialer's stable code.
+    Unreachable(&'static str),
+    /// The connection did not stand in time.
+    ConnectTimeout,
+    /// It closed or reset before answering.
+    Reset,
+    /// Its answer was not HTTP.
+    BadAnswer,
+    /// It sent no answer in time.
+    AnswerTimeout,
+    /// It switched protocols though nobody asked, or to another one.
+    WrongUpgrade,
+    /// It answered a WebSocket's key wrongly.
+    BadAccept,
+    /// It did not switch protocols, with a success that the client could not tell from one.
+    NotUpgraded,
+}
+
+impl Refusal {
+    /// A stable code for logs and counters.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(what) => what.reason(),
+            Self::Forbidden(Rule::Deny) => "denied-address",
+            Self::Forbidden(Rule::Allow) => "not-allowed-address",
+            Self::NothingHere => "no-such-path",
+            Self::Method => "method-not-allowed",
+            Self::BodyStalled => "client-stalled",
+            Self::BodyTooLarge { .. } => "body-too-large",
+            Self::UrlTooLong { .. } => "url-too-long",
+            Self::Expectation => "unknown-expectation",
+            Self::UnknownHost => "unknown-host",
+            Self::UpgradeToTls => "upgrade-without-tls",
+            Self::TooMany { .. } => "too-many-requests",
+            Self::TooManyHeaders { .. } => "too-many-headers",
+            Self::ClientLeft => "client-left",
+            Self::UnknownProtocol => "unknown-protocol",
+            Self::NoBackend => "no-backend",
+            Self::Backend(failed) => failed.reason(),
+        }
+    }
+}
+
+impl Malformed {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Host => "bad-host-count",
+            Self::HostSyntax => "bad-host",
+            Self::HostMismatch => "host-mismatch",
+            Self::Path => "bad-path",
+            Self::Target => "bad-target",
+            Self::Framing => "bad-framing",
+            Self::Body => "bad-body",
+        }
+    }
+}
+
+impl Failed {
+    /// A stable code for logs and counters.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Unreachable(code) => code,
+            Self::ConnectTimeout => "connect-timeout",
+            Self::Reset => "backend-reset",
+            Self::BadAnswer => "backend-bad-answer",
+            Self::AnswerTimeout => "backend-timeout",
+            Self::WrongUpgrade => "backend-wrong-upgrade",
+            Self::BadAccept => "backend-bad-accept",
+            Self::NotUpgraded => "backend-not-upgraded",
+        }
+    }
+}
+
+/// For the operator: what was seen and what was expected.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BodyTooLarge { limit } => write!(f, "{}: over `limit body` of {limit} bytes", self.reason()),
+            Self::UrlTooLong { seen, limit } => write!(f, "{}: {seen} bytes, `limit url` is {limit}", self.reason()),
+            Self::TooManyHeaders { seen, limit } => write!(f, "{}: {seen} fields, `limit headers` is {limit}", self.reason()),
+            Self::TooMany { after } => write!(f, "{}: again after {after} s", self.reason()),
+            Self::Malformed(_)
+            | Self::Forbidden(_)
+            | Self::NothingHere
+            | Self::Method
+            | Self::BodyStalled
+            | Self::Expectation
+            | Self::UnknownHost
+            | Self::UpgradeToTls
+            | Self::ClientLeft
+            | Self::UnknownProtocol
+            | Self::NoBackend
+            | Self::Backend(_) => f.write_str(self.reason()),
+        }
+    }
+}
