@@ -1,0 +1,14 @@
+//! The test yard: the real programs that the tests work with. Each is a guard that ends its program when it is dropped,
+//! and each wait has a deadline.
+
+pub mod ports;
+pub mod process;
+pub mod wait;
+pub mod yard;
+
+pub mod authority;
+pub mod client;
+pub mod fault;
+pub mod gateway;
+pub mod pebble;
+pub mod server;

@@ -1,0 +1,266 @@
+//! A proxy between the gateway and Pebble that fails in named ways. It ends TLS and passes the Host header on, from
+//! which Pebble makes all its URLs, so that every request of the ACME protocol comes through here.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use doorward::base::task;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use super::pebble::Pebble;
+use super::server::Server;
+use super::{client, wait};
+
+/// What is asked of the authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Directory,
+    NewNonce,
+    NewAccount,
+    NewOrder,
+    Authorization,
+    Challenge,
+    Finalize,
+    Order,
+    Certificate,
+    RenewalInfo,
+    Other,
+}
+
+impl Kind {
+    fn of(path: &str) -> Self {
+        const PATHS: &[(&str, Kind)] = &[
+            ("/dir", Kind::Directory),
+            ("/nonce-plz", Kind::NewNonce),
+            ("/sign-me-up", Kind::NewAccount),
+            ("/order-plz", Kind::NewOrder),
+            ("/authZ/", Kind::Authorization),
+            ("/chalZ/", Kind::Challenge),
+            ("/finalize-order/", Kind::Finalize),
+            ("/my-order/", Kind::Order),
+            ("/certZ/", Kind::Certificate),
+            ("/draft-ietf-acme-renewalinfo", Kind::RenewalInfo),
+        ];
+        PATHS.iter().find(|(prefix, _)| path.starts_with(prefix)).map_or(Self::Other, |(_, kind)| *kind)
+    }
+}
+
+/// How one request fails.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// It never reaches the authority; the connection is cut.
+    LoseRequest,
+    /// The authority has acted on it; the connection is cut without its answer.
+    LoseAnswer,
+    /// It stands here for ever, before the authority sees it.
+    HoldRequest,
+    /// The authority has acted on it; its answer stands here for ever.
+    HoldAnswer,
+    /// Answered here with this status and `Retry-After` in seconds.
+    Status(u16, Option<u32>),
+    /// Answered here with a page of HTML and 200.
+    Html,
+    /// The authority's answer without its last certificate and with half of the one before.
+    CutChain,
+    /// Ten megabytes of white space before the authority's answer.
+    Huge,
+    /// The answer comes this much later.
+    Slow(Duration),
+}
+
+struct Rule {
+    kind: Kind,
+    fault: Fault,
+}
+
+#[derive(Default)]
+struct Book {
+    rules: VecDeque<Rule>,
+    seen: Vec<Kind>,
+    /// Requests whose fault has had its effect.
+    struck: Vec<Kind>,
+}
+
+/// The running proxy.
+pub struct FaultProxy {
+    server: Server,
+    book: Arc<Mutex<Book>>,
+    root: PathBuf,
+}
+
+impl FaultProxy {
+    /// Starts one before `pebble`.
+    pub fn start(pebble: &Pebble) -> Self {
+        let book = Arc::new(Mutex::new(Book::default()));
+        let (chain, key) = pebble.authority().sign(&[]);
+        let acceptor = TlsAcceptor::from(Arc::new(client::server_config(&chain, &key, &[b"http/1.1"])));
+        let road = Road { pebble: pebble.address(), roots: pebble.authority().root_pem(), book: Arc::clone(&book) };
+        let server =
+            Server::start("fault proxy", (Ipv4Addr::LOCALHOST, 0).into(), move |listener| listen(listener, acceptor, road));
+        Self { server, book, root: pebble.authority().root_file() }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.server.address().port()
+    }
+
+    /// The lines that make a gateway use it, to stand in an `acme` block.
+    pub fn acme_lines(&self) -> String {
+        format!("directory https://localhost:{}/dir\nca-file {}\n", self.port(), self.root.display())
+    }
+
+    /// The next request of `kind` without a fault so far fails so. Several for one kind are taken in turn.
+    pub fn fail(&self, kind: Kind, fault: Fault) {
+        self.book().rules.push_back(Rule { kind, fault });
+    }
+
+    /// No request fails any more; what is held stays held.
+    pub fn heal(&self) {
+        self.book().rules.clear();
+    }
+
+    /// How many requests of `kind` have come.
+    pub fn count(&self, kind: Kind) -> usize {
+        self.book().seen.iter().filter(|seen| **seen == kind).count()
+    }
+
+    /// How many requests have come in all.
+    pub fn count_all(&self) -> usize {
+        self.book().seen.len()
+    }
+
+    /// Waits until a fault of `kind` has struck, from which moment on the authority has or has not acted, as the fault says.
+    pub fn until_struck(&self, kind: Kind, limit: Duration) {
+        wait::until_true(&format!("a fault strikes {kind:?}"), limit, || self.book().struck.contains(&kind));
+    }
+
+    /// Waits until `count` requests of `kind` have come.
+    pub fn until_seen(&self, kind: Kind, count: usize, limit: Duration) {
+        wait::until_true(&format!("{count} requests of {kind:?}"), limit, || self.count(kind) >= count);
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        lock(&self.book)
+    }
+}
+
+#[derive(Clone)]
+struct Road {
+    pebble: SocketAddr,
+    roots: String,
+    book: Arc<Mutex<Book>>,
+}
+
+async fn listen(listener: TcpListener, acceptor: TlsAcceptor, road: Road) {
+    while let Ok((socket, _)) = listener.accept().await {
+        let (acceptor, road) = (acceptor.clone(), road.clone());
+        task::spawn("fault proxy connection", async move {
+            let Ok(stream) = acceptor.accept(socket).await else { return };
+            let service = service_fn(|request| pass(&road, request));
+            // A connection that is cut on purpose ends in an error.
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+async fn pass(road: &Road, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
+    let kind = Kind::of(request.uri().path());
+    let fault = road.note(kind);
+    match &fault {
+        Some(Fault::LoseRequest) => return Err(road.strike(kind)),
+        Some(Fault::HoldRequest) => return Ok(road.hold(kind).await),
+        Some(Fault::Status(status, retry_after)) => return Ok(road.answer(kind, refusal(*status, *retry_after))),
+        Some(Fault::Html) => return Ok(road.answer(kind, Response::new(Full::from("<html><body>Be right back</body></html>")))),
+        Some(Fault::LoseAnswer | Fault::HoldAnswer | Fault::CutChain | Fault::Huge | Fault::Slow(_)) | None => (),
+    }
+    let answer = road.ask(request).await?;
+    match fault {
+        None => Ok(answer.map(Full::new)),
+        Some(Fault::LoseAnswer) => Err(road.strike(kind)),
+        Some(Fault::HoldAnswer) => Ok(road.hold(kind).await),
+        Some(Fault::CutChain) => Ok(road.answer(kind, resized(answer, |body| cut(&body)))),
+        Some(Fault::Huge) => {
+            Ok(road.answer(kind, resized(answer, |body| [vec![b' '; 10 << 20].as_slice(), &body].concat().into())))
+        }
+        Some(Fault::Slow(delay)) => {
+            tokio::time::sleep(delay).await;
+            Ok(road.answer(kind, answer.map(Full::new)))
+        }
+        Some(Fault::LoseRequest | Fault::HoldRequest | Fault::Status(..) | Fault::Html) => unreachable!("answered above"),
+    }
+}
+
+impl Road {
+    fn note(&self, kind: Kind) -> Option<Fault> {
+        let mut book = lock(&self.book);
+        book.seen.push(kind);
+        let at = book.rules.iter().position(|rule| rule.kind == kind)?;
+        book.rules.remove(at).map(|rule| rule.fault)
+    }
+
+    fn strike(&self, kind: Kind) -> io::Error {
+        lock(&self.book).struck.push(kind);
+        io::Error::other("cut on purpose")
+    }
+
+    async fn hold(&self, kind: Kind) -> Response<Full<Bytes>> {
+        let _ = self.strike(kind);
+        match std::future::pending::<Infallible>().await {}
+    }
+
+    fn answer(&self, kind: Kind, response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+        let _ = self.strike(kind);
+        response
+    }
+
+    async fn ask(&self, request: Request<Incoming>) -> io::Result<Response<Bytes>> {
+        let socket = TcpStream::connect(self.pebble).await?;
+        let stream = client::handshake(socket, "localhost", &self.roots, &[b"http/1.1"]).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        task::spawn("fault proxy to pebble", connection);
+        let response = sender.send_request(request).await.map_err(io::Error::other)?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        Ok(Response::from_parts(parts, body))
+    }
+}
+
+fn refusal(status: u16, retry_after: Option<u32>) -> Response<Full<Bytes>> {
+    let body = r#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"by order of the test"}"#;
+    let mut response = Response::builder().status(status).header("content-type", "application/problem+json");
+    if let Some(seconds) = retry_after {
+        response = response.header("retry-after", seconds);
+    }
+    response.body(Full::from(body)).expect("its parts are valid")
+}
+
+fn resized(answer: Response<Bytes>, change: impl FnOnce(Bytes) -> Bytes) -> Response<Full<Bytes>> {
+    let mut response = answer.map(|body| Full::new(change(body)));
+    response.headers_mut().remove(http::header::CONTENT_LENGTH);
+    response
+}
+
+/// The leaf whole, and half of the certificate after it.
+fn cut(chain: &Bytes) -> Bytes {
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    let second = chain.windows(BEGIN.len()).skip(1).position(|window| window == BEGIN).map_or(chain.len() / 2, |at| at + 1);
+    chain.slice(..second + (chain.len() - second) / 2)
+}
+
+fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
+    book.lock().expect("nothing panics under this lock")
+}

@@ -1,0 +1,126 @@
+//! The real program under test, as a person or systemd starts it.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Output};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::client::{self, Seen};
+use super::process::{self, Process};
+use super::{ports, wait};
+
+/// A gateway with its configuration, ports and state; running or not.
+pub struct Gateway {
+    folder: TempDir,
+    /// Where it answers challenges and redirects.
+    pub http: u16,
+    /// Where it serves https and wss.
+    pub https: u16,
+    state: PathBuf,
+    process: Option<Process>,
+}
+
+const START: Duration = Duration::from_secs(20);
+const STOP: Duration = Duration::from_secs(40);
+
+impl Gateway {
+    /// One with free ports and an empty state, not started.
+    pub fn prepare() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        Self { folder, http: ports::free(), https: ports::free(), state, process: None }
+    }
+
+    /// Keeps its state at `path` from the next start on.
+    pub fn keep_state_at(&mut self, path: &Path) {
+        path.clone_into(&mut self.state);
+    }
+
+    /// Its state folder.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// Its configuration file.
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.path().join("doorward.conf")
+    }
+
+    /// Writes its configuration: ports, state and admin socket, what stands in the `acme` block, and the rest as given.
+    pub fn configure(&self, acme: &str, rest: &str) {
+        let text = format!(
+            "bind 127.0.0.1\nhttp-port {}\nhttps-port {}\nstate {}\nadmin unix/{}\nacme {{\n{acme}}}\n{rest}\n",
+            self.http,
+            self.https,
+            self.state.display(),
+            self.folder.path().join("admin.sock").display(),
+        );
+        fs::write(self.config_file(), text).unwrap();
+    }
+
+    /// Starts it and waits until both ports are open.
+    pub fn start(&mut self) {
+        self.launch();
+        for port in [self.http, self.https] {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            wait::until(&format!("the gateway listens at {address}"), START, || {
+                let process = self.process.as_mut().expect("it was launched");
+                assert!(process.exit_status().is_none(), "the gateway ended at once:\n{}", process.output());
+                std::net::TcpStream::connect(address)
+            });
+        }
+    }
+
+    /// Starts it without waiting for anything.
+    pub fn launch(&mut self) {
+        assert!(self.process.is_none(), "it runs already");
+        let mut command = process::command(env!("CARGO_BIN_EXE_doorward"));
+        command.arg("run").arg("--config").arg(self.config_file()).current_dir(self.folder.path());
+        self.process = Some(Process::start("doorward", &mut command));
+    }
+
+    /// The running program.
+    pub fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("the gateway runs")
+    }
+
+    /// All it said since it was started last.
+    pub fn output(&self) -> String {
+        self.process.as_ref().expect("the gateway runs").output()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.process().kill();
+        self.process = None;
+    }
+
+    /// SIGTERM, and the end.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.process().signal("TERM");
+        let status = self.process().until_ended(STOP);
+        self.process = None;
+        status
+    }
+
+    /// Another command of the program, with this gateway's configuration: `doorward COMMAND --config FILE`.
+    pub fn run(&self, subcommand: &str) -> Output {
+        let mut command = process::command(env!("CARGO_BIN_EXE_doorward"));
+        command.arg(subcommand).arg("--config").arg(self.config_file()).current_dir(self.folder.path());
+        process::run(&format!("doorward {subcommand}"), &mut command, STOP)
+    }
+
+    /// One GET over https.
+    pub fn get(&self, name: &str, path: &str, roots: &Path) -> io::Result<Seen> {
+        client::get(name, self.https, path, roots)
+    }
+
+    /// Waits until `name` is answered with a certificate that `roots` vouch for.
+    pub fn until_served(&self, name: &str, roots: &Path, limit: Duration) -> Seen {
+        wait::until(&format!("{name} is served over https"), limit, || self.get(name, "/", roots))
+    }
+}

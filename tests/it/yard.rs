@@ -1,0 +1,25 @@
+//! The yard itself: the real authority answers, and the proxy before it fails as it is told.
+
+use std::time::Duration;
+
+use crate::support::client;
+use crate::support::fault::{Fault, FaultProxy, Kind};
+use crate::support::pebble::{Options, Pebble};
+
+#[test]
+fn pebble_answers_through_the_fault_proxy_and_fails_as_told() {
+    let pebble = Pebble::start(1, 1, &Options::default());
+    let proxy = FaultProxy::start(&pebble);
+    let root = pebble.authority().root_file();
+    let directory = || client::get("localhost", proxy.port(), "/dir", &root);
+    proxy.fail(Kind::Directory, Fault::Status(503, Some(7)));
+    let refused = directory().unwrap();
+    assert_eq!((refused.response.status().as_u16(), &refused.response.headers()["retry-after"]), (503, &"7".parse().unwrap()));
+    proxy.fail(Kind::Directory, Fault::LoseAnswer);
+    assert!(directory().is_err());
+    let whole = directory().unwrap().text();
+    assert!(whole.contains(&format!("https://localhost:{}/order-plz", proxy.port())), "URLs lead back here: {whole}");
+    assert!(whole.contains("renewalInfo") && whole.contains("profiles"), "not Pebble 2.10 or newer: {whole}");
+    proxy.until_struck(Kind::Directory, Duration::from_secs(1));
+    assert_eq!(proxy.count(Kind::Directory), 3);
+}
