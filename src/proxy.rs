@@ -6,6 +6,7 @@ pub mod arrive;
 pub mod route;
 
 pub mod body;
+pub mod cluster;
 pub mod retry;
 
 pub mod answer;

@@ -1,0 +1,261 @@
+//! Reaches one target: name, TCP or Unix socket, TLS. No policy: it is told the target and one deadline for all of it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::base::span;
+use crate::config::settings::{Target, TargetAddress, TargetScheme, Upstream, UpstreamTls};
+
+use super::stream::BackendStream;
+use super::trust::{TlsTowards, Trust, TrustError};
+
+/// How long the kernel lets a silent connection be before it asks whether the peer still lives: found out within
+/// minutes instead of two hours, for tunnels that never time out.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// Reaches the targets of one cluster.
+#[derive(Debug)]
+pub struct Dialer {
+    limit: Duration,
+    settings: UpstreamTls,
+    /// Present when some target speaks TLS.
+    tls: Option<TlsTowards>,
+}
+
+/// Why a target was not reached. The text names the target and what it did, for the operator's eyes.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The name has no address, or could not be asked for.
+    #[error("the name {name} could not be resolved")]
+    NameNotFound {
+        /// The name.
+        name: String,
+        /// What the resolver said.
+        #[source]
+        source: io::Error,
+    },
+    /// Nothing listens.
+    #[error("{address} refused the connection")]
+    Refused {
+        /// The address tried last.
+        address: String,
+    },
+    /// Not done within the limit.
+    #[error("{address} did not let us connect within {}, stuck at {stage}", span::print(*limit))]
+    TimedOut {
+        /// The target.
+        address: String,
+        /// What was being done: `the name`, `TCP` or `TLS`.
+        stage: &'static str,
+        /// The limit.
+        limit: Duration,
+    },
+    /// No way there, no such socket, or no permission.
+    #[error("{address} cannot be reached")]
+    Unreachable {
+        /// The address tried last.
+        address: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It shows a certificate we do not believe.
+    #[error("{address} shows a certificate that is not accepted for {name}")]
+    Certificate {
+        /// The target.
+        address: String,
+        /// The name it was to prove.
+        name: String,
+        /// Why not.
+        #[source]
+        source: rustls::Error,
+    },
+    /// The handshake failed otherwise; often the target does not speak TLS at all.
+    #[error("no TLS with {address}")]
+    Tls {
+        /// The target.
+        address: String,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl ConnectError {
+    /// A stable code for the access log.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NameNotFound { .. } => "connect-name",
+            Self::Refused { .. } => "connect-refused",
+            Self::TimedOut { .. } => "connect-timeout",
+            Self::Unreachable { .. } => "connect-unreachable",
+            Self::Certificate { .. } => "connect-certificate",
+            Self::Tls { .. } => "connect-tls",
+        }
+    }
+
+    /// The one thing to do about it.
+    pub const fn remedy(&self) -> &'static str {
+        match self {
+            Self::NameNotFound { .. } => "check the backend's name and this machine's resolver",
+            Self::Refused { .. } => "start the backend, or correct its port",
+            Self::TimedOut { .. } => "check that the backend is up and that no firewall drops packets to it",
+            Self::Unreachable { .. } => "check the backend's address, and for a socket its path and permissions",
+            Self::Certificate { .. } => "give the backend's authority as `ca-file`, or its name as `server-name`, under `tls`",
+            Self::Tls { .. } => "use http:// if the backend does not speak TLS on this port",
+        }
+    }
+}
+
+impl Dialer {
+    pub(super) fn new(settings: &Upstream, trust: &Trust) -> Result<Self, TrustError> {
+        let asked = settings.targets.iter().any(|target| target.scheme == TargetScheme::Https);
+        let tls = if asked { Some(trust.towards(&settings.tls)?) } else { None };
+        Ok(Self { limit: settings.timeouts.connect, settings: settings.tls.clone(), tls })
+    }
+
+    /// Whether a connection of the other's could as well be one of ours.
+    pub(super) fn reaches_like(&self, other: &Self) -> bool {
+        let print = |dialer: &Self| dialer.tls.as_ref().map(|tls| tls.print);
+        self.settings == other.settings && print(self) == print(other)
+    }
+
+    /// Connects to `target`. All of it, from the name to the end of the TLS handshake, shares one limit of time.
+    pub async fn dial(&self, target: &Target) -> Result<BackendStream, ConnectError> {
+        let attempt = Attempt { deadline: Instant::now() + self.limit, limit: self.limit, target };
+        match (&target.address, target.scheme) {
+            (TargetAddress::Unix(path), TargetScheme::Http | TargetScheme::H2c) => {
+                Ok(BackendStream::Unix(attempt.unix(path).await?))
+            }
+            (TargetAddress::Unix(path), TargetScheme::Https) => {
+                let stream = attempt.unix(path).await?;
+                Ok(BackendStream::UnixTls(self.tls(&attempt, stream).await?))
+            }
+            (_, TargetScheme::Http | TargetScheme::H2c) => Ok(BackendStream::Tcp(attempt.tcp().await?)),
+            (_, TargetScheme::Https) => {
+                let stream = attempt.tcp().await?;
+                Ok(BackendStream::TcpTls(self.tls(&attempt, stream).await?))
+            }
+        }
+    }
+
+    async fn tls<S>(&self, attempt: &Attempt<'_>, stream: S) -> Result<Box<TlsStream<S>>, ConnectError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let tls = self.tls.as_ref().expect("a dialer for https targets was made with TLS");
+        let name = self.server_name(attempt.target);
+        let handshake = TlsConnector::from(std::sync::Arc::clone(&tls.config)).connect(name.clone(), stream);
+        let failure = match timeout_at(attempt.deadline, handshake).await {
+            Ok(Ok(stream)) => return Ok(Box::new(stream)),
+            Ok(Err(source)) => source,
+            Err(_elapsed) => return Err(attempt.timed_out("TLS")),
+        };
+        let address = attempt.target.address.to_string();
+        Err(match failure.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(source @ rustls::Error::InvalidCertificate(_)) => {
+                ConnectError::Certificate { address, name: name.to_str().into_owned(), source: source.clone() }
+            }
+            _ => ConnectError::Tls { address, source: failure },
+        })
+    }
+
+    /// The name sent and verified: the one set, else the target's own.
+    fn server_name(&self, target: &Target) -> ServerName<'static> {
+        let name = match (&self.settings.server_name, &target.address) {
+            (Some(name), _) | (None, TargetAddress::Name(name, _)) => name.as_str().to_owned(),
+            (None, TargetAddress::Socket(addr)) => return ServerName::IpAddress(addr.ip().into()),
+            // A path proves nothing; a socket of this machine is nearest to this name.
+            (None, TargetAddress::Unix(_)) => "localhost".to_owned(),
+        };
+        ServerName::try_from(name).expect("a HostName is a name that TLS accepts")
+    }
+}
+
+/// One try to reach one target.
+struct Attempt<'a> {
+    deadline: Instant,
+    limit: Duration,
+    target: &'a Target,
+}
+
+impl Attempt<'_> {
+    async fn tcp(&self) -> Result<TcpStream, ConnectError> {
+        match &self.target.address {
+            TargetAddress::Socket(addr) => self.first_of(&[*addr]).await,
+            TargetAddress::Name(name, port) => self.first_of(&self.resolve(name.as_str(), *port).await?).await,
+            TargetAddress::Unix(path) => Err(self.no_address(&path.display().to_string())),
+        }
+    }
+
+    async fn resolve(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
+        match timeout_at(self.deadline, lookup_host((name, port))).await {
+            Ok(Ok(addresses)) => {
+                let addresses: Vec<SocketAddr> = addresses.collect();
+                if addresses.is_empty() { Err(self.no_address(name)) } else { Ok(addresses) }
+            }
+            Ok(Err(source)) => Err(ConnectError::NameNotFound { name: name.to_owned(), source }),
+            Err(_elapsed) => Err(self.timed_out("the name")),
+        }
+    }
+
+    fn no_address(&self, name: &str) -> ConnectError {
+        let source = io::Error::new(io::ErrorKind::NotFound, "it has no address");
+        ConnectError::NameNotFound { name: name.to_owned(), source }
+    }
+
+    /// One address after the other; each but the last may use its share of the time that is left, so that a dead one
+    /// does not keep the living ones from being tried.
+    async fn first_of(&self, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
+        let mut failure = self.timed_out("TCP");
+        for (i, addr) in addresses.iter().enumerate() {
+            let now = Instant::now();
+            let share = u32::try_from(addresses.len() - i).unwrap_or(u32::MAX);
+            let until = now + self.deadline.saturating_duration_since(now) / share;
+            match timeout_at(until, TcpStream::connect(addr)).await {
+                Ok(Ok(stream)) => {
+                    prepare(&stream);
+                    return Ok(stream);
+                }
+                Ok(Err(source)) => failure = unreached(addr.to_string(), source),
+                Err(_elapsed) => failure = self.timed_out("TCP"),
+            }
+        }
+        Err(failure)
+    }
+
+    async fn unix(&self, path: &Path) -> Result<UnixStream, ConnectError> {
+        match timeout_at(self.deadline, UnixStream::connect(path)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(source)) => Err(unreached(self.target.address.to_string(), source)),
+            Err(_elapsed) => Err(self.timed_out("the socket")),
+        }
+    }
+
+    fn timed_out(&self, stage: &'static str) -> ConnectError {
+        ConnectError::TimedOut { address: self.target.address.to_string(), stage, limit: self.limit }
+    }
+}
+
+fn unreached(address: String, source: io::Error) -> ConnectError {
+    match source.kind() {
+        io::ErrorKind::ConnectionRefused => ConnectError::Refused { address },
+        _ => ConnectError::Unreachable { address, source },
+    }
+}
+
+/// Best effort: a connection without these works as well, only later or longer than it should.
+fn prepare(stream: &TcpStream) {
+    let _slower = stream.set_nodelay(true);
+    let _unprobed = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER));
+}

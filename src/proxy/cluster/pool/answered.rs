@@ -1,0 +1,154 @@
+//! An answer from a backend, whose body drives the connection it comes over and gives it back at its end.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use http::response::Parts;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::wire::Wire;
+use super::{Home, RequestBody};
+use crate::proxy::cluster::stream::BackendStream;
+
+/// A backend's answer: its header, and a body still to come.
+#[derive(Debug)]
+pub struct Answered<B: RequestBody> {
+    /// The answer.
+    pub response: Response<BackendBody<B>>,
+    /// Whether it came over a connection that had rested.
+    pub reused: bool,
+    /// How long it took to connect; `None` when nothing had to be.
+    pub connect: Option<Duration>,
+}
+
+/// A backend that answered 101: from here on its protocol is not ours.
+#[derive(Debug)]
+pub struct Upgrade {
+    /// The answer's header.
+    pub head: Parts,
+    /// The stream to the backend.
+    pub stream: BackendStream,
+    /// What the backend sent right behind its header; to be passed on first.
+    pub leftover: Bytes,
+}
+
+impl<B: RequestBody> Answered<B> {
+    pub(super) fn new(response: Response<Incoming>, wire: Box<Wire<B>>, home: Home<B>, upgraded: bool) -> Self {
+        let response = response.map(|incoming| {
+            let mut body = BackendBody { incoming, wire: Some(wire), home };
+            if !upgraded && body.incoming.is_end_stream() {
+                body.finish();
+            }
+            body
+        });
+        Self { response, reused: false, connect: None }
+    }
+
+    /// Takes the stream over after a 101.
+    ///
+    /// # Errors
+    /// Gives the answer back when it is not a 101.
+    pub fn into_upgrade(self) -> Result<Upgrade, Box<Self>> {
+        if self.response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Box::new(self));
+        }
+        let (mut head, body) = self.response.into_parts();
+        head.extensions.clear();
+        let wire = body.wire.expect("the connection stays with a 101 until it is taken over");
+        let (stream, leftover) = wire.into_stream();
+        // What hyper read into may be large; a copy of the few bytes lets it go.
+        let leftover = Bytes::copy_from_slice(&leftover);
+        Ok(Upgrade { head, stream, leftover })
+    }
+}
+
+/// The body of a backend's answer. Polling it drives the connection, in both directions. At its end the connection goes
+/// back to rest if it can be used again; dropped before, the connection is closed, which tells the backend to stop.
+pub struct BackendBody<B: RequestBody> {
+    incoming: Incoming,
+    /// Gone once the body is at its end.
+    wire: Option<Box<Wire<B>>>,
+    home: Home<B>,
+}
+
+/// The backend broke off in the middle of its answer's body.
+#[derive(Debug, thiserror::Error)]
+#[error("the backend broke off in the middle of its answer")]
+pub struct BackendBodyError(#[source] hyper::Error);
+
+impl<B: RequestBody> BackendBody<B> {
+    /// The connection rests again, or is closed when it is not fit to be used again. An answer that came before all of
+    /// its request was sent ends the connection: the rest would be taken for the next request.
+    fn finish(&mut self) {
+        if let Some(wire) = self.wire.take_if(|wire| wire.is_reusable()) {
+            self.home.take_back(wire);
+        }
+        self.wire = None;
+    }
+
+    /// What hyper has ready. Both ends of its channel are polled in this one task, so neither needs to wake the other.
+    fn poll_incoming(&mut self) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let _muted = self.wire.as_ref().map(|wire| wire.mute());
+        Pin::new(&mut self.incoming).poll_frame(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn pass(&mut self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Option<Result<Frame<Bytes>, BackendBodyError>> {
+        match frame {
+            Some(Ok(frame)) => {
+                if self.incoming.is_end_stream() {
+                    self.finish();
+                }
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => {
+                self.wire = None;
+                Some(Err(BackendBodyError(error)))
+            }
+            None => {
+                self.finish();
+                None
+            }
+        }
+    }
+}
+
+impl<B: RequestBody> Body for BackendBody<B> {
+    type Data = Bytes;
+    type Error = BackendBodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BackendBodyError>>> {
+        let this = &mut *self;
+        if let Poll::Ready(frame) = this.poll_incoming() {
+            return Poll::Ready(this.pass(frame));
+        }
+        if let Some(wire) = &mut this.wire {
+            wire.drive(cx);
+        }
+        let mut polled = this.poll_incoming();
+        if polled.is_pending() && this.wire.as_ref().is_none_or(|wire| wire.is_over()) {
+            // Nothing more can come. hyper ends a body with an error when its connection is dropped before its end.
+            this.wire = None;
+            polled = this.poll_incoming();
+        }
+        polled.map(|frame| this.pass(frame))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl<B: RequestBody> fmt::Debug for BackendBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackendBody").field("size", &self.size_hint()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,177 @@
+//! One HTTP/1.1 connection to a backend: hyper's two halves of it, driven by whoever uses it.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1};
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, Sleep};
+
+use super::relay::{Muted, Relay};
+use super::watched::{Facts, Sending, Tracked, Watched};
+use super::{RequestBody, SendError, SendFailure};
+use crate::proxy::cluster::stream::BackendStream;
+
+/// One connection.
+pub(super) struct Wire<B: RequestBody> {
+    sender: http1::SendRequest<Tracked<B>>,
+    connection: http1::Connection<TokioIo<Watched>, Tracked<B>>,
+    facts: Rc<Facts>,
+    relay: Arc<Relay>,
+    /// `relay`, as what hyper wakes.
+    waker: Waker,
+    /// Made when first needed and then only moved: moving a timer to later costs next to nothing.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Whether hyper is done with the connection; it must not be polled again.
+    over: bool,
+}
+
+/// How an exchange was lost.
+pub(super) enum Lost<B> {
+    /// Nothing of it was written.
+    Unsent(Box<Request<B>>),
+    /// It was, at least in part.
+    Failed(SendError),
+}
+
+impl<B> Lost<B> {
+    /// A connection that has just been made and is already closed is a fault of the target, not of reuse.
+    pub(super) fn on_a_new_connection(self) -> SendFailure<B> {
+        match self {
+            Self::Unsent(request) => {
+                SendFailure { error: SendError::ClosedBeforeAnswer(None), reused: false, request: Some(*request) }
+            }
+            Self::Failed(error) => SendFailure { error, reused: false, request: None },
+        }
+    }
+}
+
+impl<B: RequestBody> Wire<B> {
+    pub(super) async fn open(stream: BackendStream) -> Self {
+        let facts = Rc::new(Facts::default());
+        let io = TokioIo::new(Watched { stream, facts: Rc::clone(&facts) });
+        let (sender, connection) =
+            http1::Builder::new().handshake(io).await.expect("hyper's HTTP/1.1 client sends nothing before the first request");
+        let relay = Relay::new();
+        let waker = Waker::from(Arc::clone(&relay));
+        Self { sender, connection, facts, relay, waker, timer: None, over: false }
+    }
+
+    /// Lets the connection read and write what it can. `cx`'s task is woken when it can do more.
+    pub(super) fn drive(&mut self, cx: &Context<'_>) {
+        if self.over {
+            return;
+        }
+        self.relay.aim(cx.waker());
+        let connection = Pin::new(&mut self.connection);
+        // An error reaches the answer or its body through hyper's channels.
+        self.over = connection.poll(&mut Context::from_waker(&self.waker)).is_ready();
+    }
+
+    /// Whether HTTP is over on it: closed, broken or upgraded.
+    pub(super) const fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Whether both messages of the last exchange are complete and another one may follow. Does not look at the socket.
+    pub(super) fn is_reusable(&self) -> bool {
+        !self.over && !self.facts.deaf.get() && self.facts.sending.get() == Sending::Complete && self.sender.is_ready()
+    }
+
+    /// As [`is_reusable`](Self::is_reusable), after a look whether the backend has closed it or spoken unasked.
+    pub(super) fn is_resting(&mut self) -> bool {
+        self.drive(&Context::from_waker(Waker::noop()));
+        self.is_reusable()
+    }
+
+    /// For what wakes the connection from the very task that will drive it next.
+    pub(super) fn mute(&self) -> Muted<'_> {
+        self.relay.mute()
+    }
+
+    /// Sends a request and drives the connection until the answer's header is here.
+    pub(super) async fn ask(&mut self, request: Request<B>, first_byte: Option<Duration>) -> Result<Response<Incoming>, Lost<B>> {
+        self.facts.begin(request.body().is_end_stream());
+        let request = request.map(|body| Tracked::new(body, Rc::clone(&self.facts)));
+        let answer = {
+            let _muted = self.relay.mute();
+            self.sender.try_send_request(request)
+        };
+        let mut answer = pin!(answer);
+        let mut patience = first_byte.map(Patience::new);
+        poll_fn(|cx| {
+            self.drive(cx);
+            match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(self.lost(error))),
+                Poll::Pending if self.over => Poll::Ready(Err(Lost::Failed(SendError::ClosedBeforeAnswer(None)))),
+                Poll::Pending => match &mut patience {
+                    Some(patience) => patience.poll_over(&self.facts, &mut self.timer, cx).map(|error| Err(Lost::Failed(error))),
+                    None => Poll::Pending,
+                },
+            }
+        })
+        .await
+    }
+
+    fn lost(&self, mut error: TrySendError<Request<Tracked<B>>>) -> Lost<B> {
+        if let Some(request) = error.take_message() {
+            return Lost::Unsent(Box::new(request.map(Tracked::into_body)));
+        }
+        let error = error.into_error();
+        Lost::Failed(if self.facts.sending.get() == Sending::Failed {
+            SendError::ClientBody(error)
+        } else if error.is_parse() || error.is_parse_too_large() {
+            SendError::BadAnswer(error)
+        } else if self.facts.answered.get() {
+            SendError::CutOff(error)
+        } else {
+            SendError::ClosedBeforeAnswer(Some(error))
+        })
+    }
+
+    /// The stream itself once HTTP is over on it, with what was read beyond HTTP.
+    pub(super) fn into_stream(self) -> (BackendStream, Bytes) {
+        let parts = self.connection.into_parts();
+        (parts.io.into_inner().stream, parts.read_buf)
+    }
+}
+
+/// How long an answer is waited for: from the last byte of the request that the backend took. While the client has to
+/// send more of its body, time does not run: that is a wait for the client.
+struct Patience {
+    limit: Duration,
+    /// When it ends, and the progress seen when that was reckoned.
+    until: Option<(Instant, u32)>,
+}
+
+impl Patience {
+    const fn new(limit: Duration) -> Self {
+        Self { limit, until: None }
+    }
+
+    fn poll_over(&mut self, facts: &Facts, timer: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> Poll<SendError> {
+        if facts.sending.get() == Sending::WaitsForClient {
+            self.until = None;
+            return Poll::Pending;
+        }
+        let progress = facts.progress.get();
+        let deadline = match self.until {
+            Some((deadline, seen)) if seen == progress => deadline,
+            _ => Instant::now() + self.limit,
+        };
+        self.until = Some((deadline, progress));
+        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx).map(|()| SendError::FirstByteTimeout(self.limit))
+    }
+}

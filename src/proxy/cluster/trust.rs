@@ -1,0 +1,171 @@
+//! Whom we believe to be a backend, and who we say we are: TLS settings towards backends made of an upstream's words.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use crate::config::settings::UpstreamTls;
+
+/// The crypto library, and the machine's roots once somebody needs them.
+#[derive(Debug)]
+pub struct Trust {
+    provider: Arc<CryptoProvider>,
+    system_roots: OnceLock<Arc<RootCertStore>>,
+}
+
+/// Why TLS towards backends cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// A file is missing or may not be read.
+    #[error("{} cannot be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file holds something else than it should.
+    #[error("{} holds no usable {expected} in PEM form", path.display())]
+    NotPem {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// Key and certificate do not belong together, or the crypto library cannot use them.
+    #[error("the client certificate {} cannot be used with its key", path.display())]
+    Unusable {
+        /// The certificate's file.
+        path: PathBuf,
+        /// What the TLS library said.
+        #[source]
+        source: rustls::Error,
+    },
+    /// The crypto library offers no TLS version.
+    #[error("the crypto library cannot be used for TLS")]
+    Provider(#[source] rustls::Error),
+}
+
+/// TLS settings towards one cluster's backends.
+#[derive(Debug)]
+pub(super) struct TlsTowards {
+    pub(super) config: Arc<ClientConfig>,
+    /// Changes when a file that was read changes; not a secret and not for security.
+    pub(super) print: u64,
+}
+
+impl Trust {
+    /// Trust that computes with `provider`.
+    pub const fn new(provider: Arc<CryptoProvider>) -> Self {
+        Self { provider, system_roots: OnceLock::new() }
+    }
+
+    pub(super) fn towards(&self, settings: &UpstreamTls) -> Result<TlsTowards, TrustError> {
+        let mut print = DefaultHasher::new();
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()
+            .map_err(TrustError::Provider)?;
+        let builder = match &settings.ca_file {
+            _ if settings.insecure => {
+                let verifier = Arc::new(Anyone(Arc::clone(&self.provider)));
+                builder.dangerous().with_custom_certificate_verifier(verifier)
+            }
+            Some(path) => builder.with_root_certificates(roots_of(path, &read(path, &mut print)?)?),
+            None => builder.with_root_certificates(self.system_roots()),
+        };
+        let mut config = match &settings.client {
+            Some((chain_path, key_path)) => {
+                let chain = certificates(chain_path, &read(chain_path, &mut print)?)?;
+                let key = PrivateKeyDer::from_pem_slice(&read(key_path, &mut print)?)
+                    .map_err(|_not_said| TrustError::NotPem { path: key_path.clone(), expected: "private key" })?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|source| TrustError::Unusable { path: chain_path.clone(), source })?
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(TlsTowards { config: Arc::new(config), print: print.finish() })
+    }
+
+    /// The machine's roots, or the bundled ones where the machine has none, as in an image made of one file.
+    fn system_roots(&self) -> Arc<RootCertStore> {
+        let load = || {
+            let mut roots = RootCertStore::empty();
+            let (added, _unusable) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if added == 0 {
+                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+            }
+            Arc::new(roots)
+        };
+        Arc::clone(self.system_roots.get_or_init(load))
+    }
+}
+
+fn read(path: &Path, print: &mut DefaultHasher) -> Result<Vec<u8>, TrustError> {
+    let bytes = std::fs::read(path).map_err(|source| TrustError::Unreadable { path: path.to_owned(), source })?;
+    bytes.hash(print);
+    Ok(bytes)
+}
+
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+    let not_pem = || TrustError::NotPem { path: path.to_owned(), expected: "certificate" };
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_not_said| not_pem())?;
+    if chain.is_empty() { Err(not_pem()) } else { Ok(chain) }
+}
+
+fn roots_of(path: &Path, pem: &[u8]) -> Result<RootCertStore, TrustError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path, pem)? {
+        roots.add(certificate).map_err(|_not_said| TrustError::NotPem { path: path.to_owned(), expected: "root certificate" })?;
+    }
+    Ok(roots)
+}
+
+/// Believes any certificate, as `insecure` asks in so many words. Signatures are still checked: whoever answers must at
+/// least hold the key of what it shows.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, leaf, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, leaf, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
