@@ -6,4 +6,5 @@
 mod deny;
 mod layers;
 mod support;
+mod units;
 mod yard;
