@@ -1,4 +1,54 @@
-//! doorward, an edge gateway.
+//! doorward, an edge gateway: certificates by ACME, HTTPS and WebSocket by themselves, tunnels that survive a reload.
+//!
+//! This page is the map of the house. Each layer's front door (`base.rs`, `proxy.rs`, …) says what the layer does.
+//!
+//! # Two flows
+//!
+//! **A request** goes one line forward and one line back: [`listeners::accept`] takes the socket, [`listeners::tls`] reads
+//! the client's hello and picks a certificate without waiting for anything but the client, [`listeners::http`] runs the
+//! protocol, and [`proxy::serve`] is the spine: arrive → route → steps in → backend, redirect or fixed answer → steps out.
+//! Whatever refuses on the way is a value, and [`proxy::answer`] alone makes a status and a page of it. When an upgrade
+//! was granted, [`proxy::tunnel`] takes both byte streams over and holds no buffer while they rest.
+//!
+//! **A certificate** goes round in a circle with one owner, [`certs::keeper`]: needs → plan → order → bundle → settle →
+//! store → catalog. The plan is a pure function of needs, book and time. What was issued is on the disk before it is
+//! served; a handshake reads the catalog and an authority's validation reads the challenge board, and neither waits.
+//!
+//! # The layers
+//!
+//! Imports go downward only; `tests/it/layers.rs` reads the source and holds us to it.
+//!
+//! | layer | may import | job |
+//! |---|---|---|
+//! | [`base`] | nothing of ours | words everyone shares |
+//! | [`config`] | base | text → checked settings |
+//! | [`telemetry`] | base | counters, events, access records |
+//! | [`state`] | base | what survives a restart |
+//! | [`certs`] | base, config, telemetry, state | a valid certificate for every name |
+//! | [`proxy`] | base, config, telemetry | one request into one response, or a tunnel |
+//! | [`listeners`] | the above | sockets, TLS, protocol versions |
+//! | [`server`] | the above | assemble, reload, supervise, drain |
+//! | [`admin`] | the above | the operator's socket |
+//! | [`cli`] | the above | the command line |
+//!
+//! # Threads
+//!
+//! Traffic runs on one thread for each core, each with its own single-threaded runtime, listening sockets and idle
+//! backend connections, so the request path takes no lock and wakes no other core. Control (keeper, reload, admin socket)
+//! runs on a thread of its own and answers when traffic is at its worst. They share snapshots behind one `ArcSwap` for
+//! each writer (`proxy::snapshot::Live` by the reload, `certs::catalog` by the keeper) and relaxed counters.
+//!
+//! # What must stay true
+//!
+//! 1. What is marked pure never awaits, reads a clock, rolls its own dice or logs.
+//! 2. sled, instant-acme, quinn and h3 are each named in the files `tests/it/layers.rs` lists and nowhere else.
+//! 3. A request sees one snapshot from its first byte to its last.
+//! 4. A handshake waits for its peer only.
+//! 5. Private keys never leave `certs` and `state`. The state folder is 0700 and its files 0600, whatever the umask.
+//! 6. A failed reload, a failed order or a full disk leaves what is being served untouched.
+//! 7. Only `proxy::answer` invents a status code; `listeners::plain` may answer a challenge.
+//! 8. No mutable globals. The crypto provider is a value passed down, not installed.
+//! 9. Every task has a name, an owner, and an end.
 
 pub mod base;
 pub mod config;
