@@ -42,7 +42,7 @@ chromium_of_system() {
 # Prints the packages whose tool is missing.
 missing_packages() {
   local pair
-  for pair in curl:curl openssl:openssl systemd-analyze:systemd dpkg-deb:dpkg python3:python3 node:nodejs npm:npm gcc:gcc; do
+  for pair in curl:curl openssl:openssl systemd-analyze:systemd dpkg-deb:dpkg certutil:libnss3-tools python3:python3 node:nodejs npm:npm gcc:gcc; do
     command -v "${pair%%:*}" >/dev/null || echo "${pair##*:}"
   done
   command -v gcc >/dev/null && [ ! -e /usr/include/stdlib.h ] && echo libc6-dev

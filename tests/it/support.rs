@@ -8,7 +8,12 @@ pub mod yard;
 
 pub mod authority;
 pub mod client;
+pub mod server;
+
+pub mod chromium;
+pub mod echo;
 pub mod fault;
 pub mod gateway;
+pub mod load;
 pub mod pebble;
-pub mod server;
+pub mod peers;

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use crate::support::authority::Authority;
+use crate::support::chromium::Chromium;
 use crate::support::client;
 use crate::support::fault::{Fault, FaultProxy, Kind};
 use crate::support::pebble::{Options, Pebble};
+use crate::support::process::{self, Process};
+use crate::support::{ports, wait};
 
 #[test]
 fn pebble_answers_through_the_fault_proxy_and_fails_as_told() {
@@ -22,4 +26,18 @@ fn pebble_answers_through_the_fault_proxy_and_fails_as_told() {
     assert!(whole.contains("renewalInfo") && whole.contains("profiles"), "not Pebble 2.10 or newer: {whole}");
     proxy.until_struck(Kind::Directory, Duration::from_secs(1));
     assert_eq!(proxy.count(Kind::Directory), 3);
+}
+
+#[test]
+fn chromium_trusts_the_root_it_is_given_and_runs_a_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    let (chain, key) = authority.sign_files("page");
+    let port = ports::free();
+    let mut openssl = process::command("openssl");
+    openssl.args(["s_server", "-www", "-quiet", "-accept", &port.to_string(), "-cert"]).arg(chain).arg("-key").arg(key);
+    let _server = Process::start("openssl s_server", &mut openssl);
+    wait::until_listening("openssl s_server", ([127, 0, 0, 1], port).into(), Duration::from_secs(10));
+    let mut chromium = Chromium::open(&format!("https://localhost:{port}/"), &authority.root_file(), &[]);
+    chromium.until_true("location.protocol === 'https:' && document.body.innerText.includes('Cipher')", Duration::from_secs(60));
 }

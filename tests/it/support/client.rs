@@ -51,7 +51,8 @@ pub fn get(name: &str, port: u16, path: &str, roots: &Path) -> io::Result<Seen> 
     })
 }
 
-async fn get_once(name: &str, port: u16, path: &str, roots: &str) -> io::Result<Seen> {
+/// As [`get`], with the roots as text and no deadline of its own.
+pub async fn get_once(name: &str, port: u16, path: &str, roots: &str) -> io::Result<Seen> {
     let socket = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
     let stream = handshake(socket, name, roots, &[b"http/1.1"]).await?;
     let chain = stream.get_ref().1.peer_certificates().expect("a server shows its certificate").to_vec();

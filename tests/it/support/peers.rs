@@ -1,0 +1,101 @@
+//! Backends and clients that people really have: Uvicorn with FastAPI, Node's ws, Python's websockets.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::process::{self, Process};
+use super::{ports, wait, yard};
+
+const START: Duration = Duration::from_secs(30);
+const TALK: Duration = Duration::from_secs(60);
+
+/// A running backend.
+pub struct Backend {
+    port: u16,
+    _process: Process,
+}
+
+impl Backend {
+    /// Uvicorn, as one starts it, with the application of `tests/yard/app.py`.
+    pub fn uvicorn() -> Self {
+        Self::start("uvicorn", |port| {
+            let mut command = process::command(yard::tool("python/bin/python"));
+            command.args(["-m", "uvicorn", "app:app", "--port", &port.to_string(), "--app-dir"]).arg(yard::script(""));
+            command
+        })
+    }
+
+    /// A WebSocket server on Node's ws.
+    pub fn node() -> Self {
+        Self::start("node", |port| {
+            let mut command = node(&yard::script("server.js"));
+            command.arg(port.to_string());
+            command
+        })
+    }
+
+    /// A WebSocket server on Python's websockets.
+    pub fn python() -> Self {
+        Self::start("python", |port| {
+            let mut command = process::command(yard::tool("python/bin/python"));
+            command.arg(yard::script("server.py")).arg(port.to_string());
+            command
+        })
+    }
+
+    fn start(name: &str, command: impl FnOnce(u16) -> Command) -> Self {
+        let port = ports::free();
+        let process = Process::start(name, &mut command(port));
+        wait::until_listening(name, SocketAddr::from((Ipv4Addr::LOCALHOST, port)), START);
+        Self { port, _process: process }
+    }
+
+    /// Where it listens, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+/// Has Python's websockets talk to the echo at `url` through `port`; what was agreed. `close` is what makes the server
+/// close with 4001: a message, or a path to connect to.
+pub fn talk_by_python(url: &str, port: u16, roots: &Path, close: &str) -> String {
+    let mut command = process::command(yard::tool("python/bin/python"));
+    command.arg(yard::script("client.py"));
+    talk("Python websockets", command, url, port, roots, close)
+}
+
+/// As [`talk_by_python`], by Node's ws.
+pub fn talk_by_node(url: &str, port: u16, roots: &Path, close: &str) -> String {
+    talk("Node ws", node(&yard::script("client.js")), url, port, roots, close)
+}
+
+fn talk(name: &str, mut command: Command, url: &str, port: u16, roots: &Path, close: &str) -> String {
+    let output = process::run(name, command.args([url, &port.to_string()]).arg(roots).arg(close), TALK);
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    assert!(
+        output.status.success() && said.starts_with("ok"),
+        "{name} with {url}: {said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    said
+}
+
+fn node(script: &Path) -> Command {
+    let mut command = process::command("node");
+    command.env("NODE_PATH", yard::tool("node/node_modules")).arg(script);
+    command
+}
+
+/// Runs curl so that every name is 127.0.0.1; what it wrote.
+pub fn curl(roots: &Path, arguments: &[&str]) -> String {
+    let mut command = process::command("curl");
+    command
+        .args(["--silent", "--show-error", "--max-time", "20", "--connect-to", "::127.0.0.1:", "--cacert"])
+        .arg(roots)
+        .args(arguments);
+    let output = process::run("curl", &mut command, TALK);
+    assert!(output.status.success(), "curl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
