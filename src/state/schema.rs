@@ -56,6 +56,10 @@ impl Key {
 pub struct Remembered {
     /// Orders failed in a row.
     pub fails: u32,
+    /// When the first of them did.
+    pub failing_since: Option<Timestamp>,
+    /// Tries in a row that never became an order.
+    pub unreachable: u32,
     /// Nothing is tried before this.
     pub pause: Option<Pause>,
     /// What was tried.
@@ -131,8 +135,21 @@ pub struct IssuerMemory {
     pub fails: u32,
     /// Nothing is asked before this.
     pub pause: Option<Pause>,
+    /// Whether the authority asked for the pause; one of our own ends when a person acts.
+    pub asked: bool,
     /// Why, in words.
     pub why: String,
+    /// New orders that are left, where the authority's limit is known.
+    pub bucket: Option<Bucket>,
+}
+
+/// A token bucket: what was left when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Tokens.
+    pub left: u32,
+    /// When that was so.
+    pub at: Timestamp,
 }
 
 /// Why a record was not read.
@@ -198,6 +215,8 @@ mod tests {
         history.end(Ended::Unproved);
         Remembered {
             fails: 2,
+            failing_since: Some(at(1_800_000_000)),
+            unreachable: 1,
             pause: Some(Pause { since: at(1_800_000_000), until: at(1_800_000_060) }),
             history,
             worked: Some("http-01".to_owned()),
@@ -213,7 +232,7 @@ mod tests {
     }
 
     const GOLDEN: &str = concat!(
-        r#"{"fails":2,"pause":{"since":1800000000,"until":1800000060},"#,
+        r#"{"fails":2,"failing_since":1800000000,"unreachable":1,"pause":{"since":1800000000,"until":1800000060},"#,
         r#""history":[{"at":1800000000,"ended":"unproved"}],"worked":"http-01","#,
         r#""renewal":{"serial":"0a1b","backstop":1805000000,"renew_at":1804000000,"recheck_at":1800021600,"#,
         r#""window":{"start":1803900000,"end":1804100000}},"last_error":{"at":1800000000,"words":"no"}}"#
@@ -223,7 +242,7 @@ mod tests {
     fn the_bytes_of_version_1_stay_what_they_are() {
         let bytes = encode(&key(), &remembered());
         assert_eq!(bytes[0], 1);
-        assert_eq!(u64::from_be_bytes(bytes[1..9].try_into().unwrap()), 15_054_413_987_593_796_281);
+        assert_eq!(u64::from_be_bytes(bytes[1..9].try_into().unwrap()), 72_816_215_555_749_392);
         assert_eq!(std::str::from_utf8(&bytes[9..]).unwrap(), GOLDEN);
         assert_eq!(decode(&key(), &bytes), Ok(remembered()));
     }

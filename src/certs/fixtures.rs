@@ -1,0 +1,67 @@
+//! Small worlds for this layer's tests.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::name::HostPattern;
+use crate::base::size::ByteSize;
+use crate::config::settings::{
+    Acme, ChallengeKind, GatewayLimits, KeyKind, Level, Log, LogFormat, Place, Protocols, Settings, Site, SiteHost, SiteTls,
+    Timeouts,
+};
+
+/// An authority at this directory with everything else at its plainest.
+pub(crate) fn acme(directory: &str) -> Arc<Acme> {
+    Arc::new(Acme {
+        directory: directory.to_owned(),
+        staging: false,
+        ca_file: None,
+        profile: None,
+        eab: None,
+        challenges: vec![ChallengeKind::Http01, ChallengeKind::TlsAlpn01],
+        dns: None,
+        preferred_root: None,
+        resolvers: Vec::new(),
+        key: KeyKind::P256,
+        fallback: Vec::new(),
+        on_demand_ask: None,
+        hook: None,
+        alert: None,
+    })
+}
+
+/// A site for these heads.
+pub(crate) fn site(hosts: &[&str], tls: &SiteTls) -> Site {
+    let host = |text: &&str| SiteHost { pattern: HostPattern::parse(text).unwrap(), plain: false, port: 443 };
+    Site {
+        hosts: hosts.iter().map(host).collect(),
+        tls: tls.clone(),
+        shared_certificate: false,
+        blocks: Vec::new(),
+        at: Place::default(),
+    }
+}
+
+/// Settings with these sites.
+pub(crate) fn settings(sites: Vec<Site>) -> Settings {
+    let second = Duration::from_secs(1);
+    Settings {
+        email: None,
+        state: PathBuf::from("state"),
+        admin: None,
+        bind: vec![IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
+        http_port: 80,
+        https_port: 443,
+        protocols: Protocols { h1: true, h2: true, h3: false },
+        trusted_proxies: Vec::new(),
+        drain: second,
+        timeouts: Timeouts { handshake: second, header: second, body: second, send: second, idle: second },
+        limits: GatewayLimits { connections: 1, header_size: ByteSize(1), header_count: 1, url_size: ByteSize(1), streams: 1 },
+        acme: acme("https://ca.example/dir"),
+        log: Log { format: LogFormat::Auto, access: true, level: Level::Info, hide: Vec::new() },
+        upstreams: Vec::new(),
+        sites,
+    }
+}

@@ -1,0 +1,204 @@
+//! What must exist: one need for each certificate that the settings ask for. Pure.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::base::name::{HostPattern, Identifier};
+use crate::config::settings::{Acme, Place, Settings, Site, SiteTls};
+use crate::state::slug::Slug;
+use crate::state::vault::Slot;
+
+/// A certificate that must exist.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Need {
+    /// First authority and names: what failed at one authority says nothing of another.
+    pub id: Slot,
+    /// What it must cover; never empty.
+    pub names: Vec<Identifier>,
+    /// Where it comes from.
+    pub source: Source,
+    /// The site that asks for it.
+    pub at: Place,
+}
+
+/// Where a certificate comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// Authorities in the order in which they are tried; never empty.
+    Acme(Vec<Authority>),
+    /// The local authority.
+    Local,
+    /// Files that somebody else renews.
+    Files {
+        /// PEM chain, leaf first.
+        chain: PathBuf,
+        /// PEM key.
+        key: PathBuf,
+    },
+}
+
+/// An authority that speaks ACME.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Authority {
+    /// Its folder in the state, and its name everywhere.
+    pub issuer: Slug,
+    /// How to deal with it.
+    pub acme: Arc<Acme>,
+}
+
+impl Authority {
+    /// Named by its directory.
+    pub fn new(acme: Arc<Acme>) -> Self {
+        Self { issuer: Slug::of_url(&acme.directory), acme }
+    }
+}
+
+impl Need {
+    /// The authorities, with the slots their certificates are stored in; nothing for files.
+    pub fn slots(&self) -> Vec<Slot> {
+        let slot = |issuer| Slot { issuer, name: self.id.name.clone() };
+        match &self.source {
+            Source::Acme(authorities) => authorities.iter().map(|authority| slot(authority.issuer.clone())).collect(),
+            Source::Local => vec![self.id.clone()],
+            Source::Files { .. } => Vec::new(),
+        }
+    }
+
+    /// For people: the first name, and how many more.
+    pub fn title(&self) -> String {
+        match &self.names[..] {
+            [one] => one.to_string(),
+            [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+            [] => String::new(),
+        }
+    }
+}
+
+/// Folder name of the local authority.
+pub fn local_issuer() -> Slug {
+    Slug::parse("local").expect("a plain word is a slug")
+}
+
+/// One need for each host that is served by TLS, or for each site whose hosts share a certificate. Names that no public
+/// authority may vouch for come from the local one. The same names asked for twice are one need.
+pub fn needs(settings: &Settings) -> Vec<Need> {
+    let mut needs = Vec::new();
+    let mut seen = BTreeSet::new();
+    for site in &settings.sites {
+        for group in groups(site) {
+            if let Some(need) = need(site, group).filter(|need| seen.insert(need.id.clone())) {
+                needs.push(need);
+            }
+        }
+    }
+    needs
+}
+
+/// The hosts of a site by the certificate they get.
+fn groups(site: &Site) -> Vec<Vec<&HostPattern>> {
+    let hosts: Vec<&HostPattern> = site.hosts.iter().filter(|host| !host.plain).map(|host| &host.pattern).collect();
+    let together = site.shared_certificate || matches!(site.tls, SiteTls::Files { .. });
+    if !together {
+        return hosts.into_iter().map(|host| vec![host]).collect();
+    }
+    let (local, public): (Vec<_>, Vec<_>) = hosts.into_iter().partition(|host| is_local(site, host));
+    [public, local].into_iter().filter(|group| !group.is_empty()).collect()
+}
+
+fn is_local(site: &Site, host: &HostPattern) -> bool {
+    match &site.tls {
+        SiteTls::Acme(_) => host.is_local(),
+        SiteTls::Internal => true,
+        SiteTls::Files { .. } | SiteTls::Off => false,
+    }
+}
+
+fn need(site: &Site, hosts: Vec<&HostPattern>) -> Option<Need> {
+    let local = hosts.first().is_some_and(|host| is_local(site, host));
+    let mut names: Vec<Identifier> = hosts.into_iter().map(HostPattern::identifier).collect();
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    let (issuer, source) = match &site.tls {
+        SiteTls::Off => return None,
+        _ if local => (local_issuer(), Source::Local),
+        SiteTls::Internal => (local_issuer(), Source::Local),
+        SiteTls::Acme(acme) => (Slug::of_url(&acme.directory), Source::Acme(authorities(acme))),
+        SiteTls::Files { chain, key } => {
+            let which = Slug::of_url(&chain.to_string_lossy());
+            (which, Source::Files { chain: chain.clone(), key: key.clone() })
+        }
+    };
+    let id = Slot { issuer, name: Slug::of_names(&names) };
+    (!names.is_empty()).then(|| Need { id, names, source, at: site.at.clone() })
+}
+
+/// The authority and those behind it, each once; a fallback's own fallbacks come after it.
+fn authorities(first: &Arc<Acme>) -> Vec<Authority> {
+    let mut all: Vec<Authority> = Vec::new();
+    let mut waiting = vec![Arc::clone(first)];
+    while let Some(next) = waiting.pop() {
+        waiting.extend(next.fallback.iter().rev().map(Arc::clone));
+        if all.iter().all(|held| held.acme.directory != next.directory) {
+            all.push(Authority::new(next));
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certs::fixtures::{acme, settings, site};
+
+    fn check(sites: Vec<Site>, expected: &[&str]) {
+        let needs = needs(&settings(sites));
+        let shown: Vec<String> = needs.iter().map(|need| format!("{}: {}", need.id.issuer, need.title())).collect();
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn each_host_gets_a_certificate_of_its_own() {
+        let ca = SiteTls::Acme(acme("https://ca.example/dir"));
+        check(vec![site(&["a.example", "b.example"], &ca)], &["ca.example-dir: a.example", "ca.example-dir: b.example"]);
+        check(vec![site(&["a.example"], &ca), site(&["a.example"], &ca)], &["ca.example-dir: a.example"]);
+        check(vec![site(&["a.example"], &SiteTls::Off)], &[]);
+    }
+
+    #[test]
+    fn local_names_never_go_to_a_public_authority() {
+        let ca = SiteTls::Acme(acme("https://ca.example/dir"));
+        check(
+            vec![site(&["localhost", "a.example", "10.0.0.1"], &ca)],
+            &["local: localhost", "ca.example-dir: a.example", "local: 10.0.0.1"],
+        );
+        check(vec![site(&["a.example"], &SiteTls::Internal)], &["local: a.example"]);
+    }
+
+    #[test]
+    fn a_shared_certificate_covers_all_names_that_one_authority_may_vouch_for() {
+        let ca = SiteTls::Acme(acme("https://ca.example/dir"));
+        let shared = Site { shared_certificate: true, ..site(&["a.example", "localhost", "*.a.example"], &ca) };
+        check(vec![shared], &["ca.example-dir: a.example and 1 more", "local: localhost"]);
+    }
+
+    #[test]
+    fn plain_hosts_need_no_certificate() {
+        let ca = SiteTls::Acme(acme("https://ca.example/dir"));
+        let mut plain = site(&["a.example", "b.example"], &ca);
+        plain.hosts[0].plain = true;
+        check(vec![plain], &["ca.example-dir: b.example"]);
+    }
+
+    #[test]
+    fn fallbacks_follow_in_order_and_once() {
+        let second = acme("https://second.example/dir");
+        let first = Arc::new(Acme {
+            fallback: vec![Arc::clone(&second), acme("https://ca.example/dir")],
+            ..(*acme("https://ca.example/dir")).clone()
+        });
+        let need = needs(&settings(vec![site(&["a.example"], &SiteTls::Acme(first))])).remove(0);
+        let slots: Vec<String> = need.slots().iter().map(|slot| slot.issuer.to_string()).collect();
+        assert_eq!(slots, ["ca.example-dir", "second.example-dir"]);
+    }
+}

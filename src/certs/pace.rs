@@ -1,0 +1,175 @@
+//! How fast an authority is asked: never more failed authorizations, orders or duplicates than it forgives. Pure.
+//!
+//! The numbers are Let's Encrypt's published limits with a margin for what a person may have to do by hand
+//! (letsencrypt.org/docs/rate-limits). An authority whose limits are not known is paced by concurrency and by its own
+//! `Retry-After` alone.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::time::Timestamp;
+use crate::state::history::{Ended, History};
+use crate::state::schema::Bucket;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+/// Failed authorizations of a name in an hour; Let's Encrypt refuses the sixth.
+const MOST_UNPROVED: usize = 5;
+/// Orders for one certificate in an hour and a day, unless they succeed.
+const MOST_IN_AN_HOUR: usize = 6;
+const MOST_IN_A_DAY: usize = 10;
+/// Certificates issued for one exact set of names in a week (or in one of its lives, if that is shorter). Let's Encrypt
+/// refuses the sixth; the fifth is kept for when nothing valid is held.
+const MOST_ISSUED: usize = 4;
+
+/// Orders at a time at one authority.
+pub const AT_A_TIME: usize = 10;
+
+/// Until when one more order for this certificate has to wait; `None` when it may begin now. `life` is the lifetime
+/// of the certificate held, `None` when nothing valid is held.
+pub fn held_back(history: &History, life: Option<Duration>, now: Timestamp) -> Option<(Timestamp, Limit)> {
+    let unlucky = |ended: Ended| ended.is_order() && ended != Ended::Issued;
+    let issued = |ended| ended == Ended::Issued;
+    let most_issued = MOST_ISSUED + usize::from(life.is_none());
+    [
+        (history.full_until(MOST_UNPROVED, HOUR, now, Ended::is_unproved), Limit::Unproved),
+        (history.full_until(MOST_IN_AN_HOUR, HOUR, now, unlucky), Limit::Orders),
+        (history.full_until(MOST_IN_A_DAY, DAY, now, unlucky), Limit::Orders),
+        (history.full_until(most_issued, life.map_or(WEEK, |life| life.min(WEEK)), now, issued), Limit::Duplicates),
+    ]
+    .into_iter()
+    .filter_map(|(until, limit)| until.map(|until| (until, limit)))
+    .max_by_key(|(until, _)| *until)
+}
+
+/// Which of the limits holds an order back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Limit {
+    /// Too many failed validations.
+    Unproved,
+    /// Too many orders that came to nothing.
+    Orders,
+    /// Too many certificates for the same names.
+    Duplicates,
+}
+
+impl Limit {
+    /// For people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Unproved => "5 validations failed within an hour, which is what authorities forgive",
+            Self::Orders => "several orders came to nothing in short time",
+            Self::Duplicates => "the same certificate was issued 4 times within a week, and authorities refuse the sixth",
+        }
+    }
+}
+
+/// How an authority limits new orders of one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderLimit {
+    /// Orders that may come at once.
+    pub burst: u32,
+    /// One order comes back in this time.
+    pub refill: Duration,
+    /// Kept for renewals; first-time names stop before it.
+    pub reserve: u32,
+}
+
+/// The published limit of the authority at this directory URL, if it has one.
+pub fn order_limit(directory: &str) -> Option<OrderLimit> {
+    let host = directory.split("://").nth(1)?.split('/').next()?;
+    (host.ends_with(".api.letsencrypt.org") && !host.contains("staging")).then_some(OrderLimit {
+        burst: 300,
+        refill: Duration::from_secs(36),
+        reserve: 50,
+    })
+}
+
+impl OrderLimit {
+    /// Orders left in the bucket at `now`. A bucket from the future is taken as of now.
+    pub fn left(&self, bucket: Option<Bucket>, now: Timestamp) -> u32 {
+        let Some(bucket) = bucket else { return self.burst };
+        let back = now.since(bucket.at).as_secs() / self.refill.as_secs().max(1);
+        bucket.left.saturating_add(u32::try_from(back).unwrap_or(u32::MAX)).min(self.burst)
+    }
+
+    /// The bucket after one more order.
+    pub fn take(&self, bucket: Option<Bucket>, now: Timestamp) -> Bucket {
+        let left = self.left(bucket, now);
+        // Time already waited towards the next token is kept.
+        let at = match bucket {
+            Some(bucket) if left < self.burst && bucket.at <= now => bucket.at + self.refill * (left.saturating_sub(bucket.left)),
+            _ => now,
+        };
+        Bucket { left: left.saturating_sub(1), at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix(1_800_000_000 + seconds)
+    }
+
+    fn history(attempts: &[(i64, Ended)]) -> History {
+        let mut history = History::default();
+        for (seconds, ended) in attempts {
+            history.begin(at(*seconds));
+            history.end(*ended);
+        }
+        history
+    }
+
+    fn check(attempts: &[(i64, Ended)], life: Option<Duration>, now: i64, expected: Option<(i64, Limit)>) {
+        let expected = expected.map(|(until, limit)| (at(until), limit));
+        assert_eq!(held_back(&history(attempts), life, at(now)), expected);
+    }
+
+    #[test]
+    fn the_sixth_failed_validation_waits_for_the_hour_to_pass() {
+        let five = [(0, Ended::Unproved), (1, Ended::Unproved), (60, Ended::Open), (70, Ended::Unproved), (80, Ended::Unproved)];
+        check(&five, None, 90, Some((3_600, Limit::Unproved)));
+        check(&five, None, 3_600, None);
+        check(&five[1..], None, 90, None);
+    }
+
+    #[test]
+    fn orders_that_come_to_nothing_are_few_in_an_hour_and_a_day() {
+        let six: Vec<_> = (0..6).map(|n| (n * 10, Ended::Failed)).collect();
+        check(&six, None, 100, Some((3_600, Limit::Orders)));
+        let ten: Vec<_> = (0..10).map(|n| (n * 4_000, Ended::Failed)).collect();
+        check(&ten, None, 40_000, Some((86_400, Limit::Orders)));
+        let refused: Vec<_> = (0..40).map(|n| (n, Ended::NoOrder)).collect();
+        check(&refused, None, 100, None);
+    }
+
+    #[test]
+    fn the_fifth_duplicate_is_kept_for_when_nothing_valid_is_held() {
+        let four: Vec<_> = (0..4).map(|n| (n, Ended::Issued)).collect();
+        check(&four, Some(90 * DAY), 10, Some((7 * 86_400, Limit::Duplicates)));
+        check(&four, None, 10, None);
+        check(&four, Some(Duration::from_secs(60)), 61, None);
+    }
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_one_order_every_36_seconds() {
+        let limit = order_limit("https://acme-v02.api.letsencrypt.org/directory").unwrap();
+        assert_eq!(order_limit("https://localhost:14000/dir"), None);
+        let mut bucket = None;
+        for _ in 0..300 {
+            bucket = Some(limit.take(bucket, at(0)));
+        }
+        assert_eq!(limit.left(bucket, at(35)), 0);
+        assert_eq!(limit.left(bucket, at(37)), 1);
+        bucket = Some(limit.take(bucket, at(71)));
+        assert_eq!(limit.left(bucket, at(71)), 0);
+        assert_eq!(limit.left(bucket, at(72)), 1, "the wait so far is not lost");
+        assert_eq!(limit.left(bucket, at(10_000_000)), 300);
+        assert_eq!(limit.left(bucket, at(-10_000_000)), 0);
+    }
+}

@@ -1,0 +1,257 @@
+//! Decides what to do next for every certificate, from facts alone. Pure: no clock, no dice, no logging; every moment
+//! it compares with was chosen when the record was settled.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::need::{Authority, Need, Source};
+use super::pace::{self, Limit};
+use super::record::{Book, Doing, Record};
+use crate::base::time::Timestamp;
+use crate::state::schema::IssuerMemory;
+use crate::state::slug::Slug;
+
+/// A clock before this (2026-11-01) is plainly wrong: this program did not exist then.
+pub const EARLIEST: Timestamp = Timestamp::from_unix(1_793_491_200);
+
+/// What to do now, and when to look again.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    /// To be begun at once, the most urgent first.
+    pub actions: Vec<Action<'a>>,
+    /// Nothing changes by itself before this.
+    pub wake: Timestamp,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action<'a> {
+    /// Obtain a certificate from an authority.
+    Issue {
+        /// For which need.
+        need: &'a Need,
+        /// From whom.
+        from: &'a Authority,
+        /// What made it due.
+        why: Why,
+    },
+    /// Let the local authority make one.
+    Make {
+        /// For which need.
+        need: &'a Need,
+        /// What made it due.
+        why: Why,
+    },
+    /// Ask an authority when it wants the certificate renewed (RFC 9773).
+    AskWindow {
+        /// For which need.
+        need: &'a Need,
+        /// Whom.
+        from: &'a Authority,
+    },
+}
+
+/// What made a certificate due. Declared by urgency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// The one held has expired.
+    Expired,
+    /// It is time: by the authority's window or by the fraction of life.
+    Due,
+    /// The operator asked for it.
+    Asked,
+    /// None is held.
+    Missing,
+}
+
+/// What is next for one need.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next<'a> {
+    /// This.
+    Act(Action<'a>),
+    /// Nothing before this moment, and why.
+    Wait(Timestamp, Waiting),
+    /// Nothing by itself.
+    Nothing,
+}
+
+/// Why nothing is done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// All is well until its renewal.
+    Renewal,
+    /// After a failure.
+    Backoff,
+    /// So that the authority's limits are not reached.
+    Limit(Limit),
+    /// The authority is down, or asked to be left alone.
+    Issuer,
+    /// The authority's bucket of new orders is empty.
+    Bucket,
+    /// The clock is plainly wrong.
+    Clock,
+}
+
+/// Decides for all needs. At most [`pace::AT_A_TIME`] things are under way at one authority; renewals go first.
+pub fn plan<'a>(needs: &'a [Need], book: &Book, now: Timestamp) -> Plan<'a> {
+    let mut wanted = Vec::new();
+    let mut wake = now + Duration::from_secs(86_400);
+    for need in needs {
+        match next(need, book, now) {
+            Next::Act(action) => wanted.push(action),
+            Next::Wait(at, _) => wake = wake.min(at),
+            Next::Nothing => (),
+        }
+    }
+    wanted.sort_by_key(Action::urgency);
+    let mut free = Permits::new(book);
+    let actions = wanted.into_iter().filter(|action| free.take(action)).collect();
+    Plan { actions, wake }
+}
+
+/// Decides for one need, as if it were alone.
+pub fn next<'a>(need: &'a Need, book: &Book, now: Timestamp) -> Next<'a> {
+    let fresh = Record::default();
+    let record = book.records.get(&need.id).unwrap_or(&fresh);
+    if record.doing.is_some() {
+        return Next::Nothing;
+    }
+    match (&need.source, due(record, now)) {
+        (Source::Files { .. }, _) => Next::Nothing,
+        (Source::Local, Some(why)) => match record.memory.pause.and_then(|pause| pause.holds(now)) {
+            Some(until) => Next::Wait(until, Waiting::Backoff),
+            None => Next::Act(Action::Make { need, why }),
+        },
+        (Source::Acme(_), _) if now < EARLIEST => Next::Wait(EARLIEST, Waiting::Clock),
+        (Source::Acme(authorities), Some(why)) => match obstacle(authorities, record, book, why, now) {
+            Some((until, waiting)) => Next::Wait(until, waiting),
+            None => Next::Act(Action::Issue { need, from: choose(authorities, record, now), why }),
+        },
+        (Source::Local | Source::Acme(_), None) => quiet(need, record, book, now),
+    }
+}
+
+fn due(record: &Record, now: Timestamp) -> Option<Why> {
+    match (&record.held, &record.memory.renewal) {
+        (None, _) => Some(Why::Missing),
+        (Some(held), _) if held.validity.not_after < now => Some(Why::Expired),
+        (Some(_), Some(renewal)) if renewal.renew_at <= now => Some(Why::Due),
+        (Some(_), _) if record.asked => Some(Why::Asked),
+        (Some(_), _) => None,
+    }
+}
+
+/// A certificate is held and not due: perhaps its authority is to be asked for its window.
+fn quiet<'a>(need: &'a Need, record: &Record, book: &Book, now: Timestamp) -> Next<'a> {
+    let (Some(held), Some(renewal)) = (&record.held, &record.memory.renewal) else { return Next::Nothing };
+    let Source::Acme(authorities) = &need.source else { return Next::Wait(renewal.renew_at, Waiting::Renewal) };
+    let authority = authorities.iter().find(|authority| authority.issuer == held.issuer);
+    let (Some(recheck_at), Some(from)) = (renewal.recheck_at, authority) else {
+        return Next::Wait(renewal.renew_at, Waiting::Renewal);
+    };
+    // A moment more than a day ahead was chosen while the clock was wrong.
+    let recheck_at = if now + Duration::from_secs(2 * 86_400) < recheck_at { now } else { recheck_at };
+    match paused(&held.issuer, book, now) {
+        _ if now < recheck_at => Next::Wait(recheck_at.min(renewal.renew_at), Waiting::Renewal),
+        Some(until) => Next::Wait(until.min(renewal.renew_at), Waiting::Renewal),
+        None => Next::Act(Action::AskWindow { need, from }),
+    }
+}
+
+/// What stands in the way of an order now, and until when.
+fn obstacle(authorities: &[Authority], record: &Record, book: &Book, why: Why, now: Timestamp) -> Option<(Timestamp, Waiting)> {
+    let from = choose(authorities, record, now);
+    let memory = &record.memory;
+    let backoff = memory.pause.and_then(|pause| pause.holds(now)).filter(|_| !record.asked);
+    let life = record.held.as_ref().filter(|held| held.validity.holds_at(now)).map(|held| held.validity.lifetime());
+    let budget = pace::held_back(&memory.history, life, now);
+    let down = paused(&from.issuer, book, now);
+    let bucket = empty_bucket(&from.acme.directory, book.issuers.get(&from.issuer), why, now);
+    [
+        backoff.map(|until| (until, Waiting::Backoff)),
+        budget.map(|(until, limit)| (until, Waiting::Limit(limit))),
+        down.map(|until| (until, Waiting::Issuer)),
+        bucket.map(|until| (until, Waiting::Bucket)),
+    ]
+    .into_iter()
+    .flatten()
+    .max_by_key(|(until, _)| *until)
+}
+
+fn paused(issuer: &Slug, book: &Book, now: Timestamp) -> Option<Timestamp> {
+    book.issuers.get(issuer)?.pause?.holds(now)
+}
+
+fn empty_bucket(directory: &str, memory: Option<&IssuerMemory>, why: Why, now: Timestamp) -> Option<Timestamp> {
+    let limit = pace::order_limit(directory)?;
+    let least = if why == Why::Missing { limit.reserve } else { 0 };
+    (limit.left(memory?.bucket, now) <= least).then(|| now + limit.refill)
+}
+
+/// The first authority, until it has failed for a day or half of the time that was left at the renewal has gone; from
+/// then on each in turn.
+fn choose<'a>(authorities: &'a [Authority], record: &Record, now: Timestamp) -> &'a Authority {
+    let long = |since: Timestamp| now.since(since) >= Duration::from_secs(86_400);
+    let late = match (&record.held, &record.memory.renewal) {
+        (Some(held), Some(renewal)) => renewal.renew_at + held.validity.not_after.since(renewal.renew_at) / 2 <= now,
+        _ => false,
+    };
+    let failing = record.memory.failing_since.is_some_and(|since| long(since) || late);
+    let turn = if failing { record.memory.fails.wrapping_add(record.memory.unreachable) } else { 0 };
+    &authorities[turn as usize % authorities.len()]
+}
+
+impl Action<'_> {
+    /// Smaller goes first: what is nearest to harm, and first-time names after renewals.
+    fn urgency(&self) -> u8 {
+        match self {
+            Self::Make { .. } => 0,
+            Self::Issue { why, .. } => 1 + *why as u8,
+            Self::AskWindow { .. } => 9,
+        }
+    }
+}
+
+/// What may still be begun at each authority.
+struct Permits(BTreeMap<Slug, usize>);
+
+impl Permits {
+    fn new(book: &Book) -> Self {
+        let mut taken = BTreeMap::new();
+        for doing in book.records.values().filter_map(|record| record.doing.as_ref()) {
+            *taken.entry(doing.issuer().clone()).or_default() += 1;
+        }
+        Self(taken)
+    }
+
+    fn take(&mut self, action: &Action<'_>) -> bool {
+        let issuer = match action {
+            Action::Make { .. } => return true,
+            Action::Issue { from, .. } | Action::AskWindow { from, .. } => &from.issuer,
+        };
+        let taken = self.0.entry(issuer.clone()).or_default();
+        *taken += 1;
+        *taken <= pace::AT_A_TIME
+    }
+}
+
+impl<'a> Action<'a> {
+    /// For which need.
+    pub const fn need(&self) -> &'a Need {
+        match self {
+            Self::Issue { need, .. } | Self::Make { need, .. } | Self::AskWindow { need, .. } => need,
+        }
+    }
+
+    /// How the book notes it.
+    pub fn doing(&self) -> Doing {
+        match self {
+            Self::Issue { from, .. } => Doing::Issuing(from.issuer.clone()),
+            Self::Make { need, .. } => Doing::Issuing(need.id.issuer.clone()),
+            Self::AskWindow { from, .. } => Doing::Asking(from.issuer.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,287 @@
+//! The planner in scripted worlds: `tests/scenarios/*.txt` each tell of a CA, some names and some months, and say what
+//! must have come of it. One line is one step:
+//!
+//! ```text
+//! need NAME...             the settings ask for these, one certificate each      need 1000 names
+//! life SPAN                what the CA issues from now on lives this long
+//! ca up | down | refuses NAME | busy SPAN | windows SPAN   (ask again after SPAN; `windows off`)
+//! ca revokes NAME          its next renewal window lies in the past
+//! run SPAN                 time goes by, looked at as often as the keeper would
+//! jump SPAN | back SPAN    the wall clock jumps
+//! restart | reload | renew NAME
+//! expect orders NAME N..M | unproved NAME N..M | asks N..M | held NAME | not held NAME | busiest-hour NAME N..M
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::base::dice::Dice;
+use crate::base::name::Identifier;
+use crate::base::span;
+use crate::base::time::{Validity, Window};
+use crate::certs::fixtures::acme;
+use crate::certs::need::Authority;
+use crate::certs::record::{Blame, Failure, Held, Outcome};
+use crate::config::settings::Place;
+use crate::state::history::Ended;
+use crate::state::vault::Slot;
+
+const CA: &str = "https://ca.example/dir";
+
+struct World {
+    now: Timestamp,
+    /// Time as it really went by, which the CA counts in.
+    real: i64,
+    needs: Vec<Need>,
+    book: Book,
+    dice: Dice,
+    life: Duration,
+    up: bool,
+    busy_until: i64,
+    refused: BTreeSet<String>,
+    revoked: BTreeSet<String>,
+    windows: Option<Duration>,
+    orders: BTreeMap<String, Vec<i64>>,
+    unproved: BTreeMap<String, Vec<i64>>,
+    asks: u64,
+    asked_while_busy: u64,
+    serial: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            now: EARLIEST + Duration::from_secs(86_400),
+            real: 0,
+            needs: Vec::new(),
+            book: Book::default(),
+            dice: Dice::seeded(20_261_121),
+            life: Duration::from_secs(90 * 86_400),
+            up: true,
+            busy_until: 0,
+            refused: BTreeSet::new(),
+            revoked: BTreeSet::new(),
+            windows: None,
+            orders: BTreeMap::new(),
+            unproved: BTreeMap::new(),
+            asks: 0,
+            asked_while_busy: 0,
+            serial: 0,
+        }
+    }
+
+    fn need(&mut self, name: &str) {
+        let names = vec![Identifier::parse(name).unwrap()];
+        let id = Slot { issuer: Slug::of_url(CA), name: Slug::of_names(&names) };
+        self.needs.push(Need { id, names, source: Source::Acme(vec![Authority::new(acme(CA))]), at: Place::default() });
+    }
+
+    fn id(&self, name: &str) -> Slot {
+        self.needs.iter().find(|need| need.names[0].to_string() == name).expect("a needed name").id.clone()
+    }
+
+    /// The keeper's loop, with a check interval that grows with what it has to get through.
+    fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        let longest = Duration::from_secs((span.as_secs() / 1_000).clamp(60, 6 * 3_600));
+        let needs = std::mem::take(&mut self.needs);
+        while self.now < end {
+            let plan = plan(&needs, &self.book, self.now);
+            let quiet = plan.actions.is_empty();
+            for action in plan.actions {
+                self.perform(&action);
+            }
+            let shortest = Duration::from_secs(1);
+            let pause = match quiet {
+                true if longest.as_secs() > 60 => longest,
+                true => plan.wake.since(self.now).clamp(shortest, longest),
+                false => shortest,
+            };
+            let next = (self.now + pause).min(end);
+            self.real += next.unix() - self.now.unix();
+            self.now = next;
+        }
+        self.needs = needs;
+    }
+
+    fn perform(&mut self, action: &Action<'_>) {
+        let need = action.need();
+        let name = need.names[0].to_string();
+        self.book.begin(&need.id, action.doing(), true, self.now);
+        self.asked_while_busy += u64::from(self.real < self.busy_until);
+        let outcome = match action {
+            Action::AskWindow { .. } => self.answer_window(&name),
+            Action::Issue { .. } | Action::Make { .. } => self.answer_order(&name),
+        };
+        self.book.settle(&need.id, outcome, self.now, &mut self.dice);
+    }
+
+    fn answer_window(&mut self, name: &str) -> Outcome {
+        self.asks += 1;
+        match self.windows {
+            Some(again) if self.up => {
+                let past = Window::new(Timestamp::from_unix(0), Timestamp::from_unix(1));
+                Outcome::Window(past.filter(|_| self.revoked.contains(name)), again)
+            }
+            _ => Outcome::WindowUnknown,
+        }
+    }
+
+    fn answer_order(&mut self, name: &str) -> Outcome {
+        let fail = |blame, ended| Outcome::Failed(Failure { issuer: Slug::of_url(CA), blame, ended, words: "no".to_owned() });
+        if !self.up {
+            return fail(Blame::Issuer(None), Ended::NoOrder);
+        }
+        if self.real < self.busy_until {
+            let left = Duration::from_secs(u64::try_from(self.busy_until - self.real).unwrap());
+            return fail(Blame::Issuer(Some(self.now + left)), Ended::NoOrder);
+        }
+        self.orders.entry(name.to_owned()).or_default().push(self.real);
+        if self.refused.contains(name) {
+            self.unproved.entry(name.to_owned()).or_default().push(self.real);
+            return fail(Blame::Name(None), Ended::Unproved);
+        }
+        self.serial += 1;
+        self.revoked.remove(name);
+        let validity = Validity { not_before: self.now, not_after: self.now + self.life };
+        let serial = self.serial.to_string();
+        Outcome::Issued(Held { issuer: Slug::of_url(CA), validity, serial, has_window: self.windows.is_some() })
+    }
+
+    fn restart(&mut self) {
+        for record in self.book.records.values_mut() {
+            *record = Record::restore(record.held.clone(), record.memory.clone(), self.now, &mut self.dice);
+        }
+    }
+
+    fn held(&self, name: &str) -> bool {
+        let held = self.book.records.get(&self.id(name)).and_then(|record| record.held.as_ref());
+        held.is_some_and(|held| held.validity.holds_at(self.now))
+    }
+
+    fn step(&mut self, line: &str) -> Result<(), String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let span = |text: &str| span::parse(text).ok_or_else(|| format!("`{text}` is no span"));
+        match words[..] {
+            ["need", count, "names"] => {
+                (0..count.parse::<u32>().map_err(|e| e.to_string())?).for_each(|n| self.need(&format!("n{n}.example")));
+            }
+            ["need", ref names @ ..] => names.iter().for_each(|name| self.need(name)),
+            ["drop", name] => self.needs.retain(|need| need.names[0].to_string() != name),
+            ["life", life] => self.life = span(life)?,
+            ["ca", "up"] => (self.up, self.refused) = (true, BTreeSet::new()),
+            ["ca", "down"] => self.up = false,
+            ["ca", "refuses", name] => _ = self.refused.insert(name.to_owned()),
+            ["ca", "revokes", name] => _ = self.revoked.insert(name.to_owned()),
+            ["ca", "busy", length] => self.busy_until = self.real + i64::try_from(span(length)?.as_secs()).unwrap(),
+            ["ca", "windows", "off"] => self.windows = None,
+            ["ca", "windows", again] => self.windows = Some(span(again)?),
+            ["run", length] => self.run(span(length)?),
+            ["jump", length] => {
+                self.now = self.now + span(length)?;
+                self.real += i64::try_from(span(length)?.as_secs()).unwrap();
+            }
+            ["back", length] => self.now = self.now - span(length)?,
+            ["restart"] => self.restart(),
+            ["reload"] => self.book.take_heart(self.needs.iter().map(|need| need.id.clone()).collect::<Vec<_>>().into_iter()),
+            ["renew", name] => {
+                let id = self.id(name);
+                self.book.records.entry(id).or_default().asked = true;
+            }
+            ["expect", ref expected @ ..] => return self.expect(expected),
+            _ => return Err("unknown step".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn expect(&self, words: &[&str]) -> Result<(), String> {
+        let of = |counts: &BTreeMap<String, Vec<i64>>, name: &str| counts.get(name).cloned().unwrap_or_default();
+        let total = |counts: &BTreeMap<String, Vec<i64>>| counts.values().map(Vec::len).sum::<usize>();
+        let within = |found: usize, range: &str| {
+            let (least, most) = range.split_once("..").unwrap_or((range, range));
+            let fits = found >= least.parse().unwrap_or(0) && found <= most.parse().unwrap_or(usize::MAX);
+            if fits { Ok(()) } else { Err(format!("found {found}")) }
+        };
+        match words {
+            ["orders", "all", range] => within(total(&self.orders), range),
+            ["orders", name, range] => within(of(&self.orders, name).len(), range),
+            ["unproved", name, range] => within(of(&self.unproved, name).len(), range),
+            ["busiest-hour", name, range] => within(busiest(&of(&self.orders, name), 3_600), range),
+            ["busiest-day", name, range] => within(busiest(&of(&self.orders, name), 86_400), range),
+            ["busiest-day", range] => {
+                let mut all: Vec<i64> = self.orders.values().flatten().copied().collect();
+                all.sort_unstable();
+                within(busiest(&all, 86_400), range)
+            }
+            ["asks", range] => within(usize::try_from(self.asks).unwrap(), range),
+            ["asked-while-busy", range] => within(usize::try_from(self.asked_while_busy).unwrap(), range),
+            ["held", "all"] => {
+                let lost = self.needs.iter().map(|need| need.names[0].to_string()).find(|name| !self.held(name));
+                lost.map_or(Ok(()), |name| Err(format!("{name} is not")))
+            }
+            ["held", name] => self.held(name).then_some(()).ok_or_else(|| "it is not".to_owned()),
+            ["not", "held", name] => (!self.held(name)).then_some(()).ok_or_else(|| "it is".to_owned()),
+            _ => Err("unknown expectation".to_owned()),
+        }
+    }
+}
+
+/// Most moments within any `length` seconds.
+fn busiest(moments: &[i64], length: i64) -> usize {
+    moments.iter().map(|first| moments.iter().filter(|at| (*first..*first + length).contains(*at)).count()).max().unwrap_or(0)
+}
+
+#[test]
+fn every_scripted_world_ends_as_it_says() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios");
+    let mut scripts: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    scripts.sort();
+    assert!(!scripts.is_empty());
+    for path in scripts {
+        let mut world = World::new();
+        for (number, line) in std::fs::read_to_string(&path).unwrap().lines().enumerate() {
+            let step = line.split('#').next().unwrap_or("").trim();
+            if !step.is_empty() {
+                world.step(step).unwrap_or_else(|why| panic!("{}:{}: {step}: {why}", path.display(), number + 1));
+            }
+        }
+    }
+}
+
+#[test]
+fn renewals_go_before_first_time_names_and_ten_at_a_time() {
+    let mut world = World::new();
+    world.step("need 30 names").unwrap();
+    let id = world.needs[29].id.clone();
+    let held = Held {
+        issuer: Slug::of_url(CA),
+        validity: Validity { not_before: EARLIEST, not_after: EARLIEST + Duration::from_secs(90 * 86_400) },
+        serial: "1".to_owned(),
+        has_window: false,
+    };
+    world.book.settle(&id, Outcome::Issued(held), EARLIEST, &mut world.dice);
+    let planned = plan(&world.needs, &world.book, EARLIEST + Duration::from_secs(70 * 86_400));
+    assert_eq!(planned.actions.len(), pace::AT_A_TIME);
+    assert_eq!(planned.actions[0].need().id, id);
+}
+
+#[test]
+fn a_second_authority_is_tried_when_the_first_has_failed_for_a_day() {
+    let mut world = World::new();
+    world.step("need a.example").unwrap();
+    world.needs[0].source = Source::Acme(vec![Authority::new(acme(CA)), Authority::new(acme("https://second.example/dir"))]);
+    let asked = |world: &World| match next(&world.needs[0], &world.book, world.now) {
+        Next::Act(Action::Issue { from, .. }) => from.acme.directory.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(asked(&world), CA);
+    let mut directories = BTreeSet::new();
+    for _ in 0..2 {
+        let failure =
+            Failure { issuer: Slug::of_url(CA), blame: Blame::Issuer(None), ended: Ended::NoOrder, words: String::new() };
+        world.book.settle(&world.needs[0].id, Outcome::Failed(failure), world.now, &mut world.dice);
+        world.now = world.now + Duration::from_secs(2 * 86_400);
+        directories.insert(asked(&world));
+    }
+    assert_eq!(directories.len(), 2);
+}

@@ -1,0 +1,416 @@
+//! What is known of each certificate, and what becomes of it when something was tried. Pure: `now` and chance are
+//! arguments, nothing is logged, nothing is stored.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::base::backoff::Backoff;
+use crate::base::dice::Dice;
+use crate::base::time::{Timestamp, Validity, Window};
+use crate::state::history::Ended;
+use crate::state::schema::{IssuerMemory, LastError, Pause, Remembered, Renewal};
+use crate::state::slug::Slug;
+use crate::state::vault::Slot;
+
+/// Everything that is known, by need and by authority.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    /// By need.
+    pub records: BTreeMap<Slot, Record>,
+    /// By authority.
+    pub issuers: BTreeMap<Slug, IssuerMemory>,
+}
+
+/// What is known of one need.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// The part that survives a restart.
+    pub memory: Remembered,
+    /// The certificate held for it.
+    pub held: Option<Held>,
+    /// What is being done for it. Never stored, so that a crash plans anew.
+    pub doing: Option<Doing>,
+    /// The operator wants a new one, whatever is held.
+    pub asked: bool,
+}
+
+/// Facts of a certificate held.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// Whose it is.
+    pub issuer: Slug,
+    /// When it is valid.
+    pub validity: Validity,
+    /// Its serial number in hexadecimal.
+    pub serial: String,
+    /// Whether its authority can be asked for a renewal window (RFC 9773).
+    pub has_window: bool,
+}
+
+/// What is being done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// A certificate is being obtained from this authority.
+    Issuing(Slug),
+    /// This authority is being asked for its renewal window.
+    Asking(Slug),
+}
+
+impl Doing {
+    /// The authority at work.
+    pub const fn issuer(&self) -> &Slug {
+        match self {
+            Self::Issuing(issuer) | Self::Asking(issuer) => issuer,
+        }
+    }
+}
+
+/// How something that was tried came out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A certificate, proved to fit.
+    Issued(Held),
+    /// None.
+    Failed(Failure),
+    /// The authority's renewal window, and in how long it wants to be asked again.
+    Window(Option<Window>, Duration),
+    /// It could not be asked.
+    WindowUnknown,
+}
+
+/// Why no certificate came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// The authority that was asked.
+    pub issuer: Slug,
+    /// Who has to do something before it can succeed.
+    pub blame: Blame,
+    /// How the authority counts the attempt.
+    pub ended: Ended,
+    /// All of its words.
+    pub words: String,
+}
+
+/// Who has to do something before a new attempt can succeed, and when one makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The authority is unreachable, broken or busy: no name can be had from it before then, if it said when.
+    Issuer(Option<Timestamp>),
+    /// This name could not be proved or is limited: others go on.
+    Name(Option<Timestamp>),
+    /// A person has to change something: the configuration, a DNS record, the account.
+    Person,
+    /// This machine: its disk.
+    Here,
+}
+
+/// Longest pause anybody may ask of us; an absurd value must not silence a name for ever.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+/// After the first failure the next try comes at once: with the other challenge, or because an authority stumbled.
+const AT_ONCE: Duration = Duration::from_secs(2);
+const DAY: Duration = Duration::from_secs(86_400);
+/// The disk heals by itself, and asking it costs nothing.
+const DISK: Duration = Duration::from_secs(30);
+/// Failures in a row after which one try a day is enough.
+const STUBBORN: u32 = 4;
+/// While the authority itself is in the way: no order is made, so nothing is used up.
+const UNREACHABLE: Backoff = Backoff { first: Duration::from_secs(5), factor: 4, most: Duration::from_secs(900) };
+/// The same for all names of an authority together; short, so that one odd name cannot hold up the others for long.
+const ISSUER_DOWN: Backoff = Backoff { first: Duration::from_secs(5), factor: 2, most: Duration::from_secs(60) };
+/// Failures in a row that only happen when an authority is down for everybody.
+const DOWN_FOR_ALL: u32 = 3;
+
+impl Book {
+    /// Notes that an attempt begins, before the authority hears of it.
+    pub fn begin(&mut self, id: &Slot, doing: Doing, fresh_order: bool, now: Timestamp) {
+        let record = self.records.entry(id.clone()).or_default();
+        if matches!(doing, Doing::Issuing(_)) && fresh_order {
+            record.memory.history.begin(now);
+        }
+        record.doing = Some(doing);
+    }
+
+    /// Takes the outcome of what was tried for a need into the book.
+    pub fn settle(&mut self, id: &Slot, outcome: Outcome, now: Timestamp, dice: &mut Dice) {
+        let record = self.records.entry(id.clone()).or_default();
+        record.doing = None;
+        match outcome {
+            Outcome::Issued(held) => {
+                let issuer = self.issuers.entry(held.issuer.clone()).or_default();
+                issuer.recover();
+                record.issued(held, now, dice);
+            }
+            Outcome::Failed(failure) => {
+                if let Blame::Issuer(until) = failure.blame {
+                    self.issuers.entry(failure.issuer.clone()).or_default().fail(until, &failure.words, now, dice);
+                } else if failure.ended.is_order() {
+                    self.issuers.entry(failure.issuer.clone()).or_default().recover();
+                }
+                record.failed(failure, now, dice);
+            }
+            Outcome::Window(window, again_in) => record.hear_window(window, again_in, now, dice),
+            Outcome::WindowUnknown => record.miss_window(now, dice),
+        }
+    }
+
+    /// A person has acted: what we decided to wait for by ourselves is tried at once. What an authority asked for stays.
+    pub fn take_heart(&mut self, ids: impl Iterator<Item = Slot>) {
+        for id in ids {
+            if let Some(record) = self.records.get_mut(&id) {
+                record.memory.pause = None;
+            }
+        }
+        for issuer in self.issuers.values_mut().filter(|issuer| !issuer.asked) {
+            issuer.recover();
+        }
+    }
+}
+
+impl Record {
+    /// A certificate found in the vault, with what the journal remembers of it.
+    pub fn restore(held: Option<Held>, mut memory: Remembered, now: Timestamp, dice: &mut Dice) -> Self {
+        memory.renewal = match (&held, memory.renewal.take()) {
+            (Some(held), Some(renewal)) if renewal.serial == held.serial => Some(renewal),
+            (Some(held), _) => Some(schedule(held, now, dice)),
+            (None, _) => None,
+        };
+        Self { memory, held, doing: None, asked: false }
+    }
+
+    fn issued(&mut self, held: Held, now: Timestamp, dice: &mut Dice) {
+        let memory = &mut self.memory;
+        memory.history.end(Ended::Issued);
+        (memory.fails, memory.unreachable, memory.failing_since, memory.pause, memory.last_error) = (0, 0, None, None, None);
+        memory.renewal = Some(schedule(&held, now, dice));
+        self.held = Some(held);
+        self.asked = false;
+    }
+
+    fn failed(&mut self, failure: Failure, now: Timestamp, dice: &mut Dice) {
+        let memory = &mut self.memory;
+        memory.history.end(failure.ended);
+        memory.failing_since.get_or_insert(now);
+        memory.last_error = Some(LastError { at: now, words: failure.words });
+        self.asked = false;
+        let wait = match failure.blame {
+            Blame::Here => DISK,
+            Blame::Issuer(until) => {
+                memory.unreachable = memory.unreachable.saturating_add(1);
+                let own = UNREACHABLE.delay(memory.unreachable, dice);
+                until.map_or(own, |until| asked_wait(until, now))
+            }
+            Blame::Name(until) => {
+                memory.fails = memory.fails.saturating_add(1);
+                let own = ladder(memory.fails, dice);
+                until.map_or(own, |until| asked_wait(until, now).max(own))
+            }
+            Blame::Person => {
+                memory.fails = memory.fails.saturating_add(1).max(STUBBORN);
+                ladder(memory.fails, dice)
+            }
+        };
+        if !matches!(failure.blame, Blame::Issuer(_)) {
+            memory.unreachable = 0;
+        }
+        memory.pause = Some(Pause::starting(now, wait));
+    }
+
+    fn hear_window(&mut self, window: Option<Window>, again_in: Duration, now: Timestamp, dice: &mut Dice) {
+        let Some(renewal) = &mut self.memory.renewal else { return };
+        renewal.recheck_at = Some(now + again_in.clamp(Duration::from_secs(60), DAY));
+        // The moment is chosen once for a window, or asking often would draw towards its start.
+        if let Some(window) = window.filter(|window| renewal.window != Some(*window)) {
+            let length = window.end().since(window.start()).as_secs();
+            let chosen = window.start() + Duration::from_secs(dice.below(length.saturating_add(1)));
+            renewal.renew_at = chosen.min(renewal.backstop);
+            renewal.window = Some(window);
+        }
+    }
+
+    fn miss_window(&mut self, now: Timestamp, dice: &mut Dice) {
+        let life = self.held.as_ref().map_or(DAY, |held| held.validity.lifetime());
+        if let Some(renewal) = &mut self.memory.renewal {
+            let wait = (life / 40).clamp(Duration::from_secs(60), DAY / 4).mul_f64(1.0 + dice.fraction() / 4.0);
+            renewal.recheck_at = Some(now + wait);
+        }
+    }
+}
+
+/// When a new certificate is to be renewed: with a third of its life left, or half if it lives less than ten days,
+/// and up to 8 % of its life earlier, so that certificates of one day do not come back on one day.
+fn schedule(held: &Held, now: Timestamp, dice: &mut Dice) -> Renewal {
+    let life = held.validity.lifetime();
+    let left = if life < DAY * 10 { life / 2 } else { life / 3 };
+    let backstop = held.validity.not_after - left - life.mul_f64(0.08 * dice.fraction());
+    let soon = Duration::from_secs(1 + dice.below((life / 20).as_secs().min(60)));
+    let recheck_at = held.has_window.then(|| now + soon);
+    Renewal { serial: held.serial.clone(), backstop, renew_at: backstop, recheck_at, window: None }
+}
+
+fn ladder(fails: u32, dice: &mut Dice) -> Duration {
+    match fails {
+        0 | 1 => AT_ONCE,
+        STUBBORN.. => DAY.mul_f64(1.0 + dice.fraction() / 4.0),
+        fails => Backoff::ORDERS.delay(fails - 1, dice),
+    }
+}
+
+fn asked_wait(until: Timestamp, now: Timestamp) -> Duration {
+    until.since(now).clamp(Duration::from_secs(1), LONGEST)
+}
+
+/// Effects of an authority's own failures on all of its names.
+trait Moods {
+    fn fail(&mut self, until: Option<Timestamp>, words: &str, now: Timestamp, dice: &mut Dice);
+    fn recover(&mut self);
+}
+
+impl Moods for IssuerMemory {
+    fn fail(&mut self, until: Option<Timestamp>, words: &str, now: Timestamp, dice: &mut Dice) {
+        self.fails = self.fails.saturating_add(1);
+        let wait = match until {
+            Some(until) => Some(asked_wait(until, now)),
+            None if self.fails >= DOWN_FOR_ALL => Some(ISSUER_DOWN.delay(self.fails + 1 - DOWN_FOR_ALL, dice)),
+            None => None,
+        };
+        if let Some(wait) = wait {
+            let asked_before = self.pause.filter(|_| self.asked).and_then(|pause| pause.holds(now));
+            let longer = asked_before.is_none_or(|held| held < now + wait);
+            if longer {
+                self.pause = Some(Pause::starting(now, wait));
+                self.asked = until.is_some();
+                words.clone_into(&mut self.why);
+            }
+        }
+    }
+
+    fn recover(&mut self) {
+        (self.fails, self.pause, self.asked) = (0, None, false);
+        self.why.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix(1_800_000_000 + seconds)
+    }
+
+    fn id() -> Slot {
+        Slot { issuer: Slug::parse("ca").unwrap(), name: Slug::parse("a.example").unwrap() }
+    }
+
+    fn held(life: i64) -> Held {
+        let validity = Validity { not_before: at(0), not_after: at(life) };
+        Held { issuer: id().issuer, validity, serial: "01".to_owned(), has_window: true }
+    }
+
+    fn issued(life: i64, seed: u64) -> Book {
+        let mut book = Book::default();
+        book.settle(&id(), Outcome::Issued(held(life)), at(0), &mut Dice::seeded(seed));
+        book
+    }
+
+    fn renewal(book: &Book) -> &Renewal {
+        book.records[&id()].memory.renewal.as_ref().unwrap()
+    }
+
+    fn fail(book: &mut Book, blame: Blame, now: i64) -> i64 {
+        let failure = Failure { issuer: id().issuer, blame, ended: Ended::Failed, words: "no".to_owned() };
+        book.settle(&id(), Outcome::Failed(failure), at(now), &mut Dice::seeded(1));
+        book.records[&id()].memory.pause.unwrap().until.unix() - at(now).unix()
+    }
+
+    #[test]
+    fn renewal_is_a_fraction_of_life_whatever_the_lifetime() {
+        for (life, latest_share) in [(60, 0.5), (160 * 3_600, 0.5), (45 * 86_400, 2.0 / 3.0), (398 * 86_400, 2.0 / 3.0)] {
+            for seed in 0..50 {
+                let share = (renewal(&issued(life, seed)).renew_at.unix() - at(0).unix()) as f64 / life as f64;
+                assert!(share <= latest_share + 0.02 && share >= latest_share - 0.1, "life {life}: {share}");
+            }
+        }
+    }
+
+    #[test]
+    fn certificates_of_one_moment_renew_over_at_least_a_twentieth_of_their_life() {
+        let life = 90 * 86_400;
+        let moments: Vec<i64> = (0..100).map(|seed| renewal(&issued(life, seed * 7_919)).renew_at.unix()).collect();
+        let spread = moments.iter().max().unwrap() - moments.iter().min().unwrap();
+        assert!(spread >= life / 20, "{spread}");
+    }
+
+    #[test]
+    fn a_window_is_taken_once_and_never_beyond_the_backstop() {
+        let mut book = issued(90 * 86_400, 1);
+        let backstop = renewal(&book).backstop;
+        let hear = |book: &mut Book, start, end, again, seed| {
+            let outcome = Outcome::Window(Window::new(at(start), at(end)), Duration::from_secs(again));
+            book.settle(&id(), outcome, at(100), &mut Dice::seeded(seed));
+            renewal(book).clone()
+        };
+        let first = hear(&mut book, 1_000, 2_000, 21_600, 5);
+        assert!(first.renew_at >= at(1_000) && first.renew_at <= at(2_000));
+        assert_eq!(first.recheck_at, Some(at(100 + 21_600)));
+        assert_eq!(hear(&mut book, 1_000, 2_000, 5, 6), Renewal { recheck_at: Some(at(160)), ..first.clone() });
+        assert_eq!(hear(&mut book, 2_000, 1_000, 9_999_999, 7), Renewal { recheck_at: Some(at(86_500)), ..first });
+        assert_eq!(hear(&mut book, 50, 51, 60, 8).window, Window::new(at(50), at(51)), "one second is a window");
+        assert_eq!(hear(&mut book, 900 * 86_400, 901 * 86_400, 60, 9).renew_at, backstop);
+    }
+
+    #[test]
+    fn a_failing_name_is_tried_at_once_then_after_minutes_then_daily() {
+        let mut book = Book::default();
+        let waits: Vec<i64> = (0..6).map(|n| fail(&mut book, Blame::Name(None), n * 1_000)).collect();
+        for (wait, (least, most)) in waits.iter().zip([(2, 2), (60, 75), (600, 750), (86_400, 108_000), (86_400, 108_000)]) {
+            assert!(*wait >= least && *wait <= most, "{waits:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_authority_asks_is_kept_within_reason() {
+        assert_eq!(fail(&mut Book::default(), Blame::Name(Some(at(3_600))), 0), 3_600);
+        assert_eq!(fail(&mut Book::default(), Blame::Issuer(Some(at(-5))), 0), 1);
+        assert_eq!(fail(&mut Book::default(), Blame::Issuer(Some(at(i64::MAX / 2))), 0), 7 * 86_400);
+    }
+
+    #[test]
+    fn one_name_that_upsets_an_authority_does_not_hold_up_the_others() {
+        let mut book = Book::default();
+        let pause = |book: &Book| book.issuers[&id().issuer].pause.map(|pause| pause.until.unix() - pause.since.unix());
+        for _ in 0..2 {
+            fail(&mut book, Blame::Issuer(None), 0);
+            assert_eq!(pause(&book), None);
+        }
+        for _ in 0..20 {
+            fail(&mut book, Blame::Issuer(None), 0);
+        }
+        assert!(pause(&book).unwrap() <= 75);
+        book.settle(&id(), Outcome::Issued(held(1_000)), at(1), &mut Dice::seeded(1));
+        assert_eq!(pause(&book), None);
+    }
+
+    #[test]
+    fn a_person_who_acts_ends_our_own_pauses_but_not_the_authoritys() {
+        let mut book = Book::default();
+        fail(&mut book, Blame::Person, 0);
+        book.take_heart([id()].into_iter());
+        assert_eq!(book.records[&id()].memory.pause, None);
+        fail(&mut book, Blame::Issuer(Some(at(3_600))), 0);
+        book.take_heart([id()].into_iter());
+        assert!(book.issuers[&id().issuer].pause.is_some());
+    }
+
+    #[test]
+    fn a_renewal_moment_never_outlives_its_certificate() {
+        let mut memory = issued(90 * 86_400, 1).records[&id()].memory.clone();
+        memory.renewal.as_mut().unwrap().renew_at = at(7);
+        let same = Record::restore(Some(held(1)), memory.clone(), at(9), &mut Dice::seeded(2));
+        assert_eq!(same.memory.renewal.unwrap().renew_at, at(7));
+        let other = Held { serial: "02".to_owned(), ..held(86_400) };
+        let other = Record::restore(Some(other), memory.clone(), at(9), &mut Dice::seeded(2));
+        assert_ne!(other.memory.renewal.unwrap().renew_at, at(7));
+        assert_eq!(Record::restore(None, memory, at(9), &mut Dice::seeded(2)).memory.renewal, None);
+    }
+}
