@@ -2,3 +2,21 @@
 //! means; what runs is `proxy`'s snapshot. Only `load` touches the disk.
 
 pub mod settings;
+
+pub mod problem;
+pub mod source;
+pub mod surroundings;
+
+pub mod expand;
+pub mod lex;
+pub mod tree;
+
+pub mod foreign;
+pub mod raw;
+pub mod supported;
+pub mod vocabulary;
+
+pub mod defaults;
+pub mod resolve;
+
+pub mod load;

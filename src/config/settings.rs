@@ -128,6 +128,31 @@ pub struct Eab {
     pub key_id: String,
     /// The MAC key, decoded from base64url.
     pub hmac_key: Secret<Vec<u8>>,
+    /// Where both were written.
+    pub from: SecretSource,
+}
+
+/// Where a secret was written, so that a configuration can be printed without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// In a file of its own.
+    File(PathBuf),
+    /// In this variable of the environment.
+    Variable(String),
+    /// In the configuration itself.
+    InPlace,
+}
+
+/// What is printed in the place of a secret that was written in the configuration itself; refused when it is read.
+pub const REDACTED: &str = "(redacted)";
+
+/// A secret text and where it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Credential {
+    /// The secret.
+    pub value: Secret<String>,
+    /// Where it was written.
+    pub from: SecretSource,
 }
 
 /// How a name is proved (RFC 8555 section 8, RFC 8737).
@@ -171,7 +196,7 @@ pub enum DnsProvider {
         /// The provider's name.
         name: String,
         /// Its parameters in the order of the text; values may be secret.
-        parameters: Vec<(String, Secret<String>)>,
+        parameters: Vec<(String, Credential)>,
     },
 }
 
@@ -568,7 +593,7 @@ pub struct MessageLimit {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Auth {
     /// Name and password hash of each user.
-    Basic(Vec<(String, Secret<String>)>),
+    Basic(Vec<(String, Credential)>),
     /// Another service decides.
     Forward(String),
     /// A signed token.

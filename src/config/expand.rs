@@ -1,0 +1,149 @@
+//! `{$NAME}` and `{$NAME:default}` from the environment, inside words that are cut already: what a variable holds can
+//! never become a brace, a comment or a second word. `{$$` is a literal `{$`.
+
+use super::problem::{Findings, Problem, quote};
+use super::tree::{Node, Word};
+
+/// Looks a variable up.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Puts the environment into every word of a tree.
+pub fn expand(nodes: &mut [Node], environment: Lookup<'_>, findings: &mut Findings) {
+    for node in nodes {
+        for word in &mut node.words {
+            expand_word(word, environment, findings);
+        }
+        if let Some(block) = &mut node.block {
+            expand(block, environment, findings);
+        }
+    }
+}
+
+fn expand_word(word: &mut Word, environment: Lookup<'_>, findings: &mut Findings) {
+    refuse_placeholder(word, findings);
+    if !word.text.contains("{$") {
+        return;
+    }
+    word.variable = whole(&word.text).map(str::to_owned);
+    let mut text = String::with_capacity(word.text.len());
+    let mut rest = word.text.as_str();
+    while let Some(start) = rest.find("{$") {
+        text.push_str(&rest[..start]);
+        rest = &rest[start + 2..];
+        if let Some(literal) = rest.strip_prefix('$') {
+            text.push_str("{$");
+            rest = literal;
+            continue;
+        }
+        let Some((inside, behind)) = rest.split_once('}') else {
+            findings.push(
+                Problem::at(word.span, "this `{$` has no `}`").hint("write `{$NAME}`, or `{$$` for the characters themselves"),
+            );
+            break;
+        };
+        match value(inside, environment) {
+            Ok(value) => text.push_str(&value),
+            Err(name) => findings.push(
+                Problem::at(word.span, format!("the environment has no variable {}", quote(name)))
+                    .hint(format!("set it, or write a default: `{{${name}:default}}`")),
+            ),
+        }
+        rest = behind;
+    }
+    text.push_str(rest);
+    refuse_control(&text, word, findings);
+    word.text = text;
+}
+
+/// The variable a word consists of, if it is nothing else and has no default.
+fn whole(text: &str) -> Option<&str> {
+    let name = text.strip_prefix("{$")?.strip_suffix('}')?;
+    (!name.is_empty() && !name.starts_with('$') && !name.contains(['{', '}', ':'])).then_some(name)
+}
+
+fn value<'a>(inside: &'a str, environment: Lookup<'_>) -> Result<String, &'a str> {
+    let (name, default) = match inside.split_once(':') {
+        Some((name, default)) => (name, Some(default)),
+        None => (inside, None),
+    };
+    match (environment(name), default) {
+        (Some(value), None) => Ok(value),
+        // As in a shell's `${NAME:-default}`: set but empty takes the default too.
+        (Some(value), Some(default)) => Ok(if value.is_empty() { default.to_owned() } else { value }),
+        (None, Some(default)) => Ok(default.to_owned()),
+        (None, None) => Err(name),
+    }
+}
+
+/// What the lexer refuses in a text must not come in through the environment.
+fn refuse_control(text: &str, word: &Word, findings: &mut Findings) {
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        findings.push(
+            Problem::at(word.span, "the environment puts a control character into this word").hint("set the variable without it"),
+        );
+    }
+}
+
+/// `{host}` and the like are the Caddyfile's; a person who writes one expects it to be replaced.
+fn refuse_placeholder(word: &Word, findings: &mut Findings) {
+    if word.quoted {
+        return;
+    }
+    let mut rest = word.text.as_str();
+    while let Some((_, behind)) = rest.split_once('{') {
+        rest = behind;
+        let Some((name, _)) = behind.split_once('}') else { return };
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if !name.is_empty() && name.chars().all(plain) {
+            let what = format!("`{{{name}}}` is a placeholder, and this language has none");
+            let hint =
+                "a redirect to a bare origin keeps path and query by itself; put the word in quotes if you mean the braces";
+            findings.push(Problem::at(word.span, what).hint(hint));
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::source::Span;
+
+    fn check(text: &str, expected: &str) {
+        let mut findings = Findings::default();
+        let mut word = Word::plain(text, Span { file: 0, start: 0, end: 0 });
+        let environment = |name: &str| match name {
+            "PORT" => Some("8000".to_owned()),
+            "EMPTY" => Some(String::new()),
+            "TRICK" => Some("{$PORT} { # \"".to_owned()),
+            _ => None,
+        };
+        expand_word(&mut word, &environment, &mut findings);
+        let mut shown = vec![word.text];
+        shown.extend(word.variable.map(|name| format!("whole {name}")));
+        shown.extend(findings.problems.into_iter().map(|p| p.what));
+        assert_eq!(shown.join(" ! "), expected, "for {text:?}");
+    }
+
+    #[test]
+    fn variables_and_defaults_are_put_in() {
+        check("{$PORT}", "8000 ! whole PORT");
+        check("127.0.0.1:{$PORT}", "127.0.0.1:8000");
+        check("{$NONE:a:b}", "a:b");
+        check("{$EMPTY:x}{$PORT}", "x8000");
+        check("{$EMPTY}", " ! whole EMPTY");
+        check("{$$PORT}", "{$PORT}");
+    }
+
+    #[test]
+    fn what_a_variable_holds_is_not_read_again() {
+        check("{$TRICK}", "{$PORT} { # \" ! whole TRICK");
+    }
+
+    #[test]
+    fn missing_variables_and_placeholders_are_problems() {
+        check("{$NONE}", " ! whole NONE ! the environment has no variable `NONE`");
+        check("a{$NONE", "aNONE ! this `{$` has no `}`");
+        check("https://x{uri}", "https://x{uri} ! `{uri}` is a placeholder, and this language has none");
+    }
+}

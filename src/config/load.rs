@@ -1,0 +1,197 @@
+//! The only file of this layer that touches the disk: the configuration's files and imports, secrets in files, and
+//! the facts about the process that a configuration's meaning depends on.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use super::problem::Report;
+use super::resolve;
+use super::settings::Settings;
+use super::supported::NOT_YET;
+use super::surroundings::Surroundings;
+
+mod glob;
+mod import;
+
+/// The file beside the user, then the machine's.
+const SEARCHED: [&str; 2] = ["doorward.conf", "/etc/doorward/doorward.conf"];
+/// Ten thousand sites fit into a quarter of it.
+const LARGEST: u64 = 4 << 20;
+/// No secret is longer.
+const LARGEST_SECRET: u64 = 64 << 10;
+
+/// A configuration that may run, and what it was read from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What it means.
+    pub settings: Settings,
+    /// Every file whose change changes the meaning, the first one first. Certificates are not among them.
+    pub files_read: Vec<PathBuf>,
+    /// Folders in which a new file would change the meaning: those an `import` with a star looked into.
+    pub folders_listed: Vec<PathBuf>,
+    /// What is perhaps not as meant.
+    pub warnings: Report,
+    /// The first file's text.
+    pub text: String,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// None was named, and none was found.
+    #[error("there is no configuration: neither {} exists; name one by --config", SEARCHED.join(" nor "))]
+    NotFound,
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is read, and refused.
+    #[error("{0}")]
+    Refused(Report),
+}
+
+/// Loads the file of this path, or the first of those that are looked for.
+pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, LoadError> {
+    let path = match path {
+        Some(path) => path.to_owned(),
+        None => search(surroundings).ok_or(LoadError::NotFound)?,
+    };
+    let unreadable = |source| LoadError::Unreadable { path: path.clone(), source };
+    let text = read_text(&surroundings.folder.join(&path), LARGEST).map_err(unreadable)?;
+    let mut files = import::Files::new(surroundings);
+    let tree = files.first(&path, &text);
+    let import::Files { sources, findings, mut read, listed, .. } = files;
+    let secrets = std::cell::RefCell::new(Vec::new());
+    let secret = |path: &Path| {
+        secrets.borrow_mut().push(path.to_owned());
+        read_text(path, LARGEST_SECRET).map_err(|error| error.to_string())
+    };
+    let resolved = resolve::finish(tree, sources, surroundings, &secret, NOT_YET, findings).map_err(LoadError::Refused)?;
+    read.append(&mut secrets.borrow_mut());
+    let resolve::Resolved { settings, warnings } = resolved;
+    Ok(Loaded { settings, files_read: read, folders_listed: listed, warnings, text })
+}
+
+fn search(surroundings: &Surroundings) -> Option<PathBuf> {
+    SEARCHED.iter().map(PathBuf::from).find(|path| surroundings.folder.join(path).is_file())
+}
+
+/// Reads a whole file that must be a file, of bounded size, and UTF-8.
+fn read_text(path: &Path, largest: u64) -> io::Result<String> {
+    // Asked before it is opened: opening a pipe without a writer never returns.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(largest + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > largest {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {} KiB", largest >> 10)));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
+    })
+}
+
+impl Surroundings {
+    /// The facts about this process, read once.
+    pub fn of_process() -> io::Result<Self> {
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let folder = std::env::current_dir()?;
+        // systemd gives a list when the unit names several.
+        let runtime = std::env::var("RUNTIME_DIRECTORY").ok();
+        let runtime_folder = runtime.and_then(|list| list.split(':').find(|path| !path.is_empty()).map(PathBuf::from));
+        Ok(Self {
+            environment: environment.collect(),
+            has_state_folder: folder.join("state").is_dir(),
+            folder,
+            runtime_folder,
+            staging: false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    fn load_in(folder: &Path) -> Result<Loaded, LoadError> {
+        load(None, &Surroundings { folder: folder.to_owned(), ..Surroundings::default() })
+    }
+
+    fn refused(folder: &Path) -> String {
+        load_in(folder).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn imports_are_followed_in_order_through_links_and_stars() {
+        let folder = folder(&[
+            ("doorward.conf", "import sites/*.conf\n"),
+            ("sites/b.conf", "b.example {\n proxy 2\n}\n"),
+            ("sites/a.conf", "a.example {\n tls cert.pem key.pem\n proxy 1\n}\n"),
+            ("sites/.c.conf", "c.example {\n}\n"),
+            ("elsewhere/d.conf", "d.example {\n proxy 4\n}\n"),
+        ]);
+        std::os::unix::fs::symlink("../elsewhere/d.conf", folder.path().join("sites/d.conf")).unwrap();
+        let loaded = load_in(folder.path()).unwrap();
+        let hosts: Vec<String> = loaded.settings.sites.iter().map(|site| site.hosts[0].pattern.to_string()).collect();
+        assert_eq!(hosts, ["a.example", "b.example", "d.example"]);
+        assert_eq!(loaded.files_read.len(), 4);
+        assert_eq!(loaded.folders_listed, [folder.path().join("sites")]);
+        let crate::config::settings::SiteTls::Files { chain, .. } = &loaded.settings.sites[0].tls else { panic!("no files") };
+        assert_eq!(*chain, folder.path().join("sites/cert.pem"), "a path starts from the file it is written in");
+    }
+
+    #[test]
+    fn imports_in_a_circle_and_missing_files_are_refused_with_their_place() {
+        let folder = folder(&[("doorward.conf", "import a.conf\n"), ("a.conf", "\nimport doorward.conf\nimport none.conf\n")]);
+        let problems = refused(folder.path());
+        assert!(problems.contains("error: `doorward.conf` is imported by itself\n --> a.conf:2:8"), "{problems}");
+        assert!(problems.contains("error: `none.conf` cannot be imported: No such file"), "{problems}");
+        assert!(problems.ends_with("2 problems"), "{problems}");
+    }
+
+    #[test]
+    fn a_star_without_a_file_is_only_a_warning() {
+        let folder = folder(&[("doorward.conf", "import sites/*.conf\nlocalhost {\n proxy 1\n}\n")]);
+        assert_eq!(load_in(folder.path()).unwrap().warnings.list().len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_text_file_is_refused() {
+        let nothing = folder(&[]);
+        let error =
+            load(Some(Path::new("none.conf")), &Surroundings { folder: nothing.path().into(), ..Surroundings::default() });
+        assert_eq!(error.unwrap_err().to_string(), "cannot read the configuration none.conf");
+        std::fs::write(nothing.path().join("doorward.conf"), b"a\nb \xff\n").unwrap();
+        let LoadError::Unreadable { source, .. } = load_in(nothing.path()).unwrap_err() else { panic!("it was read") };
+        assert_eq!(source.to_string(), "line 2 is not UTF-8");
+    }
+
+    #[test]
+    fn secrets_come_from_files_and_are_watched() {
+        let folder =
+            folder(&[("doorward.conf", "acme {\n eab file eab\n}\nexample.com {\n proxy 1\n}\n"), ("eab", "kid-1 Zm9v\n")]);
+        let loaded = load_in(folder.path()).unwrap();
+        let eab = loaded.settings.acme.eab.clone().unwrap();
+        assert_eq!((eab.key_id.as_str(), eab.hmac_key.expose().as_slice()), ("kid-1", b"foo".as_slice()));
+        assert!(loaded.files_read.contains(&folder.path().join("eab")));
+    }
+}

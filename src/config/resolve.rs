@@ -1,0 +1,168 @@
+//! Raw → Settings: what the words mean together. Collects every problem instead of stopping at the first, so a value
+//! that cannot be read is taken as its default while the rest is looked at.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::defaults;
+use super::problem::{Findings, Problem, Report};
+use super::raw::{self, Directives, Raw};
+use super::settings::{Acme, Place, Settings};
+use super::source::{Sources, Span};
+use super::supported::{NOT_YET, NotYet};
+use super::surroundings::Surroundings;
+use super::tree::{Node, Word};
+use super::{expand, lex, tree};
+
+mod acme;
+mod auth;
+mod base64url;
+mod checks;
+mod end;
+mod gateway;
+mod head;
+mod limits;
+mod path;
+mod policy;
+mod site;
+mod target;
+mod tls;
+mod trusted;
+mod upstream;
+mod values;
+
+/// A configuration that may run.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// What it means.
+    pub settings: Settings,
+    /// What is perhaps not as meant.
+    pub warnings: Report,
+}
+
+/// Reads the text of a file with a secret; the error is for a person. Only `load` has one that touches the disk.
+pub type ReadSecret<'a> = &'a dyn Fn(&Path) -> Result<String, String>;
+
+/// Resolves one text of the block language that imports nothing, such as one made of command line arguments.
+/// `name` is what problems call it; an empty one is the command line.
+pub fn from_text(name: &str, text: &str, surroundings: &Surroundings) -> Result<Resolved, Report> {
+    let mut findings = Findings::default();
+    let mut sources = Sources::default();
+    let file = sources.add(name, text, surroundings.folder.clone());
+    let tree = read(text, file, surroundings, &mut findings);
+    for import in tree.iter().filter(|node| node.name().text == "import") {
+        findings.push(
+            Problem::at(import.span(), "an import needs a file to start from").hint("put this into a file and use --config"),
+        );
+    }
+    let no_files = |_: &Path| Err("no file can be read for the command line".to_owned());
+    finish(tree, sources, surroundings, &no_files, NOT_YET, findings)
+}
+
+/// The first floors for one text: words, tree, environment.
+pub fn read(text: &str, file: u32, surroundings: &Surroundings, findings: &mut Findings) -> Vec<Node> {
+    let tokens = lex::lex(text, file, findings);
+    let mut tree = tree::parse(tokens, findings);
+    expand::expand(&mut tree, &|name| surroundings.environment.get(name).cloned(), findings);
+    tree
+}
+
+/// The last floors for the whole tree, with what reading it has found so far.
+pub fn finish(
+    tree: Vec<Node>,
+    sources: Sources,
+    surroundings: &Surroundings,
+    secret: ReadSecret<'_>,
+    not_yet: &[NotYet],
+    mut findings: Findings,
+) -> Result<Resolved, Report> {
+    let raw = raw::read(tree, not_yet, &mut findings);
+    let settings = Resolver { sources: &sources, surroundings, secret, findings: &mut findings }.settings(&raw);
+    in_order_of_text(&mut findings.problems);
+    in_order_of_text(&mut findings.warnings);
+    if findings.problems.is_empty() {
+        Ok(Resolved { settings, warnings: Report::warnings(sources, findings.warnings) })
+    } else {
+        Err(Report::errors(sources, findings.problems))
+    }
+}
+
+fn in_order_of_text(list: &mut Vec<Problem>) {
+    list.sort_by_key(|problem| problem.place.map_or((u32::MAX, 0), |span| (span.file, span.start)));
+    list.dedup();
+}
+
+struct Resolver<'a> {
+    sources: &'a Sources,
+    surroundings: &'a Surroundings,
+    secret: ReadSecret<'a>,
+    findings: &'a mut Findings,
+}
+
+impl Resolver<'_> {
+    fn settings(&mut self, raw: &Raw) -> Settings {
+        let mut settings = defaults::settings(self.surroundings);
+        self.gateway(&raw.top, &mut settings);
+        settings.acme = Arc::new(self.top_acme(&raw.top));
+        let named = self.upstreams(&raw.top);
+        let mut groups = upstream::Groups::new(named);
+        settings.sites = self.sites(&raw.sites, &settings, &mut groups);
+        self.unused(&groups);
+        settings.upstreams = groups.into_upstreams();
+        self.checks(&raw.sites, &settings);
+        settings
+    }
+
+    fn top_acme(&mut self, top: &Directives) -> Acme {
+        let base = defaults::acme();
+        let acme = match top.one("acme") {
+            Some(directive) => self.acme(&directive.parts, &base),
+            None => base,
+        };
+        self.staged(acme, top.one("acme").map(|directive| directive.name.span))
+    }
+
+    /// Where a word stood, or stood before it was printed by `adapt`.
+    fn place(&self, word: &Word) -> Place {
+        word.origin.clone().unwrap_or_else(|| self.sources.place(word.span))
+    }
+
+    fn complain(&mut self, span: Span, what: impl Into<String>, hint: impl Into<String>) {
+        self.findings.push(Problem::at(span, what).hint(hint));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Settings {
+        from_text("", text, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}")).settings
+    }
+
+    fn refused(text: &str) -> String {
+        from_text("a.conf", text, &Surroundings::default()).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn three_lines_make_a_site() {
+        let settings = check("chat.example.com {\n    proxy 127.0.0.1:8000\n}\n");
+        assert_eq!(settings.sites.len(), 1);
+        assert_eq!(settings.upstreams[0].name, "127.0.0.1:8000");
+    }
+
+    #[test]
+    fn all_problems_come_at_once_in_the_order_of_the_text() {
+        let text = refused("drain soon\nexample.com {\n prxoy 3000\n}\nexample.com {\n proxy ap\n}\n");
+        let titles: Vec<&str> = text.lines().filter(|line| line.starts_with("error")).collect();
+        assert_eq!(
+            titles,
+            [
+                "error: `soon` is not a length of time",
+                "error: `prxoy` is not a word that can stand here",
+                "error: example.com has a site already, so this one could never answer",
+                "error: there is no upstream `ap`",
+            ]
+        );
+    }
+}

@@ -1,0 +1,81 @@
+//! `limit ...` of a site or path.
+
+use std::time::Duration;
+
+use super::Resolver;
+use crate::base::size::ByteSize;
+use crate::base::span;
+use crate::config::problem::quote;
+use crate::config::raw::{Directive, Directives};
+use crate::config::settings::{LimitKey, MessageLimit, Policy, RequestLimit};
+use crate::config::tree::Word;
+
+impl Resolver<'_> {
+    pub(super) fn limits(&mut self, parts: &Directives, policy: &mut Policy) {
+        self.put_some(parts, "body", &mut policy.limit_body, |this, word| this.size(word, ByteSize(0)));
+        self.put_some(parts, "connections", &mut policy.limit_connections, |this, word| this.number(word, 1, 1_000_000));
+        if let Some(limit) = parts.one("requests").and_then(|directive| self.requests(directive)) {
+            policy.limit_requests = Some(limit);
+        }
+        if let Some(limit) = parts.one("message").and_then(|directive| self.message(directive)) {
+            policy.limit_message = Some(limit);
+        }
+    }
+
+    /// `RATE [burst N] [by ip|header NAME|query NAME]`.
+    fn requests(&mut self, directive: &Directive) -> Option<RequestLimit> {
+        let (rate, mut rest) = directive.values.split_first()?;
+        let (count, per) = self.rate(rate)?;
+        // A second's worth may come at once: browsers ask for a page's files together.
+        let mut limit = RequestLimit { count, per, burst: count, by: LimitKey::Ip };
+        while let Some((word, behind)) = rest.split_first() {
+            rest = match (word.text.as_str(), behind) {
+                ("burst", [burst, rest @ ..]) => {
+                    limit.burst = self.number(burst, 0, 1_000_000)?;
+                    rest
+                }
+                ("by", [ip, rest @ ..]) if ip.text == "ip" => rest,
+                ("by", [header, name, rest @ ..]) if header.text == "header" => {
+                    limit.by = LimitKey::Header(self.token(name)?);
+                    rest
+                }
+                ("by", [query, name, rest @ ..]) if query.text == "query" => {
+                    limit.by = LimitKey::Query(self.token(name)?);
+                    rest
+                }
+                _ => {
+                    let hint = "behind the rate stand `burst N` and `by ip`, `by header NAME` or `by query NAME`";
+                    self.complain(word.span, format!("{} cannot stand here", quote(&word.text)), hint);
+                    return None;
+                }
+            };
+        }
+        Some(limit)
+    }
+
+    /// `SIZE [RATE]`.
+    fn message(&mut self, directive: &Directive) -> Option<MessageLimit> {
+        let size = self.size(directive.value(), ByteSize(1))?;
+        let rate = match directive.values.get(1) {
+            Some(word) => Some(self.rate(word)?),
+            None => None,
+        };
+        Some(MessageLimit { size, rate })
+    }
+
+    /// `10/s`, `100/min`, `5/10s`.
+    fn rate(&mut self, word: &Word) -> Option<(u32, Duration)> {
+        let read = |text: &str| {
+            let (count, per) = text.split_once('/')?;
+            let count = count.parse().ok().filter(|count| *count > 0)?;
+            let per = if per.starts_with(|c: char| c.is_ascii_digit()) { per.to_owned() } else { format!("1{per}") };
+            span::parse(&per).filter(|per| !per.is_zero()).map(|per| (count, per))
+        };
+        let rate = read(&word.text);
+        if rate.is_none() {
+            let hint = "write a number, a slash and a time: 10/s, 100/min, 5/10s";
+            self.complain(word.span, format!("{} is not a rate", quote(&word.text)), hint);
+        }
+        rate
+    }
+}

@@ -1,0 +1,248 @@
+//! `upstream NAME { }`, and the groups that a `proxy` writes in place.
+
+use std::time::Duration;
+
+use super::Resolver;
+use super::target::{self, Written};
+use crate::base::name::HostName;
+use crate::config::defaults;
+use crate::config::problem::{Problem, any_of, nearest, quote};
+use crate::config::raw::{Directive, Directives};
+use crate::config::settings::{
+    Balance, Health, ProxyProtocol, Target, TargetScheme, Upstream, UpstreamId, UpstreamTimeouts, UpstreamTls,
+};
+use crate::config::source::Span;
+use crate::config::tree::Word;
+
+/// Every group so far: the named ones first, then those written in place.
+pub(super) struct Groups {
+    list: Vec<Upstream>,
+    /// Where each named one stood, and whether something uses it.
+    named: Vec<(Span, bool)>,
+}
+
+impl Groups {
+    pub(super) fn new(named: Vec<(Upstream, Span)>) -> Self {
+        let (list, spans): (Vec<Upstream>, Vec<Span>) = named.into_iter().unzip();
+        Self { list, named: spans.into_iter().map(|span| (span, false)).collect() }
+    }
+
+    pub(super) fn into_upstreams(self) -> Vec<Upstream> {
+        self.list
+    }
+
+    fn find(&mut self, name: &str) -> Option<UpstreamId> {
+        let at = self.list.iter().take(self.named.len()).position(|group| group.name == name)?;
+        self.named[at].1 = true;
+        Some(UpstreamId(at))
+    }
+
+    /// The group of just these targets; the same targets are the same group, so that they share connections.
+    fn in_place(&mut self, targets: Vec<Target>) -> UpstreamId {
+        let first = self.named.len();
+        if let Some(at) = self.list.iter().skip(first).position(|group| group.targets == targets) {
+            return UpstreamId(first + at);
+        }
+        let name = targets.iter().map(target::print).collect::<Vec<_>>().join(" ");
+        self.list.push(Upstream { targets, ..defaults::upstream(name) });
+        UpstreamId(self.list.len() - 1)
+    }
+}
+
+impl Resolver<'_> {
+    /// Every `upstream` with its name's place.
+    pub(super) fn upstreams(&mut self, top: &Directives) -> Vec<(Upstream, Span)> {
+        let mut list: Vec<(Upstream, Span)> = Vec::new();
+        for directive in top.all("upstream") {
+            let word = directive.value();
+            if let Some((_, first)) = list.iter().find(|(other, _)| other.name == word.text) {
+                let problem = Problem::at(word.span, format!("there are two upstreams {}", quote(&word.text)));
+                self.findings.push(problem.also(*first, "first here").hint("give them different names"));
+                continue;
+            }
+            self.upstream_name(word);
+            list.push((self.upstream(directive), word.span));
+        }
+        list
+    }
+
+    /// A name must not look like a target, or a `proxy` would mean two things.
+    fn upstream_name(&mut self, word: &Word) {
+        let plain = HostName::parse(&word.text).is_ok() && !word.text.contains('.');
+        if !plain {
+            let hint = "write letters, digits and hyphens, with a letter among them";
+            self.complain(word.span, format!("{} cannot name an upstream", quote(&word.text)), hint);
+        }
+    }
+
+    fn upstream(&mut self, directive: &Directive) -> Upstream {
+        let parts = &directive.parts;
+        let mut upstream = defaults::upstream(directive.value().text.clone());
+        for to in parts.all("to") {
+            self.to(to, &mut upstream.targets);
+        }
+        if parts.one("to").is_none() && !parts.incomplete {
+            self.complain(directive.name.span, "this upstream has no target", "add a line `to TARGET`");
+        }
+        if let Some(balance) = parts.one("balance").and_then(|directive| self.balance(directive)) {
+            upstream.balance = balance;
+        }
+        if let Some(sticky) = parts.one("sticky")
+            && self.choice(&sticky.values[0], &[("cookie", ())]).is_some()
+        {
+            upstream.sticky = self.token(&sticky.values[1]);
+        }
+        upstream.health = parts.one("health").and_then(|directive| self.health(directive));
+        self.put(parts, "retry", &mut upstream.retry, |this, word| this.number(word, 0, 10));
+        self.put(parts, "hold", &mut upstream.hold, Self::duration);
+        self.parts(parts, "timeout", |this, parts| this.upstream_timeouts(parts, &mut upstream.timeouts));
+        self.parts(parts, "tls", |this, parts| this.upstream_tls(parts, &mut upstream.tls));
+        let versions = [("v1", ProxyProtocol::V1), ("v2", ProxyProtocol::V2)];
+        self.put_some(parts, "proxy-protocol", &mut upstream.proxy_protocol, |this, word| this.choice(word, &versions));
+        self.idle_tls(parts, &upstream);
+        upstream
+    }
+
+    /// TLS settings without a target that uses TLS are most likely a forgotten `https://`.
+    fn idle_tls(&mut self, parts: &Directives, upstream: &Upstream) {
+        let Some(tls) = parts.one("tls") else { return };
+        if !upstream.targets.is_empty() && upstream.targets.iter().all(|target| target.scheme != TargetScheme::Https) {
+            let hint = "write the targets as https://HOST, or remove `tls`";
+            self.complain(tls.name.span, "no target of this upstream is spoken to by TLS", hint);
+        }
+    }
+
+    fn to(&mut self, to: &Directive, targets: &mut Vec<Target>) {
+        let (words, weight) = match to.values.as_slice() {
+            [words @ .., name, weight] if name.text == "weight" => (words, self.number(weight, 1, 1000)),
+            words => (words, None),
+        };
+        if words.is_empty() {
+            self.complain(to.name.span, "a target is missing before `weight`", "write `to TARGET weight N`");
+        }
+        for word in words {
+            match self.written(word) {
+                Some(Written::Target(target)) => {
+                    let target = Target { weight: weight.unwrap_or(1), ..target };
+                    if targets.iter().any(|other| other.address == target.address) {
+                        self.complain(
+                            word.span,
+                            format!("{} is a target already", target.address),
+                            "write it once, with a weight",
+                        );
+                    } else {
+                        targets.push(target);
+                    }
+                }
+                Some(Written::Name) => self.no_port(word),
+                None => (),
+            }
+        }
+    }
+
+    fn no_port(&mut self, word: &Word) {
+        let hint = format!("write the port behind it, as in {0}:8000, or a URL: http://{0}", word.text);
+        self.complain(word.span, format!("{} has no port", quote(&word.text)), hint);
+    }
+
+    /// What a `proxy` sends to.
+    pub(super) fn proxy(&mut self, proxy: &Directive, groups: &mut Groups) -> Option<UpstreamId> {
+        let mut targets: Vec<Target> = Vec::new();
+        for word in &proxy.values {
+            match self.written(word)? {
+                Written::Name if proxy.values.len() > 1 => {
+                    let hint = "write one upstream, or targets with their ports";
+                    self.complain(word.span, format!("{} cannot stand among other targets", quote(&word.text)), hint);
+                    return None;
+                }
+                Written::Name => return groups.find(&word.text).or_else(|| self.unknown_upstream(word, groups)),
+                Written::Target(target) if targets.contains(&target) => {
+                    self.complain(word.span, format!("{} is written twice", quote(&word.text)), "write each target once");
+                }
+                Written::Target(target) => targets.push(target),
+            }
+        }
+        Some(groups.in_place(targets))
+    }
+
+    fn unknown_upstream(&mut self, word: &Word, groups: &Groups) -> Option<UpstreamId> {
+        let names = groups.list.iter().take(groups.named.len()).map(|group| group.name.as_str());
+        let hint = match nearest(&word.text, names) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("add `upstream {0} {{ to ... }}`, or write a target with its port: {0}:8000", word.text),
+        };
+        self.complain(word.span, format!("there is no upstream {}", quote(&word.text)), hint);
+        None
+    }
+
+    /// Warns of groups that nothing uses.
+    pub(super) fn unused(&mut self, groups: &Groups) {
+        for (group, (span, used)) in groups.list.iter().zip(&groups.named) {
+            if !used {
+                let problem = Problem::at(*span, format!("nothing uses the upstream {}", quote(&group.name)));
+                self.findings.warn(problem.hint(format!("add `proxy {}` to a site, or remove it", group.name)));
+            }
+        }
+    }
+
+    fn balance(&mut self, directive: &Directive) -> Option<Balance> {
+        let simple =
+            [("round-robin", Balance::RoundRobin), ("least-connections", Balance::LeastConnections), ("random", Balance::Random)];
+        match directive.values.as_slice() {
+            [hash, ip] if hash.text == "hash" && ip.text == "ip" => Some(Balance::HashIp),
+            [hash, header, name] if hash.text == "hash" && header.text == "header" => self.token(name).map(Balance::HashHeader),
+            [hash, cookie, name] if hash.text == "hash" && cookie.text == "cookie" => self.token(name).map(Balance::HashCookie),
+            [hash, ..] if hash.text == "hash" => {
+                let hint = "write `balance hash ip`, `balance hash header NAME` or `balance hash cookie NAME`";
+                self.complain(directive.span(), "it is not clear what is hashed", hint);
+                None
+            }
+            [word] => self.choice(word, &simple),
+            [_, extra, ..] => {
+                let names: Vec<&str> = simple.iter().map(|(name, _)| *name).collect();
+                self.complain(extra.span, "`balance` has one value too many", format!("write one of {}", any_of(&names)));
+                None
+            }
+            [] => None,
+        }
+    }
+
+    fn health(&mut self, directive: &Directive) -> Option<Health> {
+        // Every ten seconds: a dead target is out within twenty, and a check costs nothing at that pace.
+        let every = match directive.values.as_slice() {
+            [_] => Duration::from_secs(10),
+            [_, word, every] if word.text == "every" => self.duration(every)?,
+            _ => {
+                self.complain(directive.span(), "the time between two checks is missing", "write `health PATH every 10s`");
+                return None;
+            }
+        };
+        self.plain_path(directive.value()).map(|path| Health { path, every })
+    }
+
+    fn upstream_timeouts(&mut self, parts: &Directives, timeouts: &mut UpstreamTimeouts) {
+        self.put(parts, "connect", &mut timeouts.connect, Self::duration);
+        self.put(parts, "first-byte", &mut timeouts.first_byte, Self::duration_or_off);
+        self.put(parts, "idle", &mut timeouts.idle, Self::duration_or_off);
+        self.put(parts, "keep-alive", &mut timeouts.keep_alive, Self::duration);
+    }
+
+    fn upstream_tls(&mut self, parts: &Directives, tls: &mut UpstreamTls) {
+        self.put_some(parts, "ca-file", &mut tls.ca_file, Self::file);
+        self.put_some(parts, "server-name", &mut tls.server_name, Self::host);
+        if let Some(client) = parts.one("client") {
+            tls.client = self.file(&client.values[0]).zip(self.file(&client.values[1]));
+        }
+        tls.insecure = parts.one("insecure").is_some();
+    }
+
+    /// A name as HTTP has them (RFC 9110 section 5.6.2): of a header, a cookie, a query parameter.
+    pub(super) fn token(&mut self, word: &Word) -> Option<String> {
+        let fits = http::HeaderName::from_bytes(word.text.as_bytes()).is_ok();
+        if !fits {
+            let hint = "write letters, digits and hyphens";
+            self.complain(word.span, format!("{} is not a name that HTTP knows", quote(&word.text)), hint);
+        }
+        fits.then(|| word.text.clone())
+    }
+}

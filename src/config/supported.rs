@@ -1,0 +1,79 @@
+//! Which words are known to the language and not built yet. They are refused, never ignored; resolving them works
+//! already, so a word comes alive by losing its line here.
+
+use super::problem::{Findings, Problem};
+use super::source::Span;
+use super::tree::Word;
+use super::vocabulary::Context;
+
+/// A word that waits for its part of the gateway.
+#[derive(Clone, Copy, Debug)]
+pub struct NotYet {
+    within: Context,
+    word: &'static str,
+    /// Only with this value; a final `*` stands for any ending.
+    value: Option<&'static str>,
+}
+
+const fn word(within: Context, word: &'static str) -> NotYet {
+    NotYet { within, word, value: None }
+}
+
+const fn value(within: Context, word: &'static str, value: &'static str) -> NotYet {
+    NotYet { within, word, value: Some(value) }
+}
+
+/// What the present version refuses.
+pub const NOT_YET: &[NotYet] = &[
+    value(Context::Top, "protocols", "h3"),
+    word(Context::Acme, "dns"),
+    word(Context::Acme, "dns-hook"),
+    value(Context::Acme, "challenges", "dns-01"),
+    value(Context::Acme, "challenges", "dns-persist-01"),
+    word(Context::Acme, "fallback"),
+    word(Context::Acme, "on-demand"),
+    word(Context::Acme, "alert"),
+    word(Context::Acme, "resolvers"),
+    word(Context::Path, "files"),
+    word(Context::Path, "compress"),
+    word(Context::Limits, "requests"),
+    word(Context::Limits, "connections"),
+    word(Context::Limits, "message"),
+    word(Context::Path, "origin"),
+    word(Context::Path, "auth"),
+    word(Context::Path, "cors"),
+    word(Context::Path, "ping"),
+    word(Context::Path, "errors"),
+    value(Context::Path, "proxy", "h2c://*"),
+    value(Context::Upstream, "to", "h2c://*"),
+    value(Context::Upstream, "balance", "random"),
+    value(Context::Upstream, "balance", "hash"),
+    word(Context::Upstream, "sticky"),
+    word(Context::Upstream, "health"),
+    word(Context::Upstream, "hold"),
+    word(Context::Upstream, "proxy-protocol"),
+];
+
+/// Refuses a line that uses something of `table`.
+pub fn refuse(table: &[NotYet], within: Context, name: &Word, values: &[Word], findings: &mut Findings) {
+    // What may stand in a path's braces may stand in a site's; one line in the table is for both.
+    let same = |entry: &NotYet| entry.within == within || (entry.within == Context::Path && within == Context::Site);
+    for entry in table.iter().filter(|entry| same(entry) && entry.word == name.text) {
+        match entry.value {
+            None => findings.push(complaint(name.span, &name.text)),
+            Some(pattern) => {
+                for value in values.iter().filter(|value| matches(pattern, &value.text)) {
+                    findings.push(complaint(value.span, &format!("{} {}", name.text, pattern.trim_end_matches('*'))));
+                }
+            }
+        }
+    }
+}
+
+fn matches(pattern: &str, value: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == value, |start| value.starts_with(start))
+}
+
+fn complaint(span: Span, what: &str) -> Problem {
+    Problem::at(span, format!("`{what}` is not yet supported")).hint("remove it: this version knows the word but cannot do it")
+}

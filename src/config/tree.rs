@@ -1,0 +1,207 @@
+//! Words gathered into lines and braces; a tree that remembers where each word stood. It knows no word's meaning.
+
+use super::lex::{Token, TokenKind};
+use super::problem::{Findings, Problem};
+use super::settings::Place;
+use super::source::Span;
+
+/// How deep braces may nest. The language itself needs four.
+pub const DEEPEST: usize = 16;
+
+/// One word with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// The word: quotes taken off, environment put in.
+    pub text: String,
+    /// Where it stood.
+    pub span: Span,
+    /// Whether it was written in quotes.
+    pub quoted: bool,
+    /// The variable, when the whole word is one from the environment.
+    pub variable: Option<String>,
+    /// Where it stood before `adapt` printed it, when that was said.
+    pub origin: Option<Place>,
+}
+
+impl Word {
+    /// A word without quotes and environment.
+    pub fn plain(text: impl Into<String>, span: Span) -> Self {
+        Self { text: text.into(), span, quoted: false, variable: None, origin: None }
+    }
+}
+
+/// A line, with the lines in its braces if it has some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its words; never empty.
+    pub words: Vec<Word>,
+    /// What stands in its braces.
+    pub block: Option<Vec<Self>>,
+}
+
+impl Node {
+    /// The first word: the line's name.
+    pub fn name(&self) -> &Word {
+        &self.words[0]
+    }
+
+    /// The line from its first word to its last.
+    pub fn span(&self) -> Span {
+        self.name().span.to(self.words[self.words.len() - 1].span)
+    }
+}
+
+/// Gathers tokens into a tree. Never fails: what cannot stand is a problem, and reading goes on.
+pub fn parse(tokens: Vec<Token>, findings: &mut Findings) -> Vec<Node> {
+    let mut parser = Parser { open: Vec::new(), nodes: Vec::new(), line: Vec::new(), closed: false, findings };
+    for token in tokens {
+        if parser.open.len() > DEEPEST {
+            parser.findings.push(
+                Problem::at(token.span, format!("braces nest deeper than {DEEPEST}"))
+                    .hint("close the ones before it; the language itself needs four"),
+            );
+            break;
+        }
+        parser.take(token);
+    }
+    parser.finish()
+}
+
+/// A `{` that waits for its `}`.
+struct Opened {
+    brace: Span,
+    words: Vec<Word>,
+    /// The lines before it on the level above.
+    before: Vec<Node>,
+}
+
+struct Parser<'a> {
+    open: Vec<Opened>,
+    nodes: Vec<Node>,
+    line: Vec<Word>,
+    /// Whether the present line began with a `}`.
+    closed: bool,
+    findings: &'a mut Findings,
+}
+
+impl Parser<'_> {
+    fn take(&mut self, token: Token) {
+        match token.kind {
+            TokenKind::Comment => (),
+            TokenKind::Word { text, quoted } => {
+                if self.closed {
+                    self.stray(token.span, "a word stands behind a `}`");
+                }
+                self.line.push(Word { text, span: token.span, quoted, variable: None, origin: None });
+            }
+            TokenKind::EndOfLine => {
+                self.end_line();
+                self.closed = false;
+            }
+            TokenKind::Open => self.opening(token.span),
+            TokenKind::Close => self.closing(token.span),
+        }
+    }
+
+    fn end_line(&mut self) {
+        if !self.line.is_empty() {
+            self.nodes.push(Node { words: std::mem::take(&mut self.line), block: None });
+        }
+    }
+
+    fn opening(&mut self, brace: Span) {
+        if self.line.is_empty() {
+            self.findings.push(Problem::at(brace, "nothing stands before this `{`").hint(
+                "write the site or the word it belongs to before it; options for the whole gateway need no braces around them",
+            ));
+        }
+        let words = std::mem::take(&mut self.line);
+        self.open.push(Opened { brace, words, before: std::mem::take(&mut self.nodes) });
+        self.closed = false;
+    }
+
+    fn closing(&mut self, brace: Span) {
+        if !self.line.is_empty() || self.closed {
+            self.stray(brace, "this `}` stands behind other words");
+            self.end_line();
+        }
+        self.closed = true;
+        match self.open.pop() {
+            Some(opened) => self.close(opened),
+            None => {
+                self.findings.push(Problem::at(brace, "this `}` closes nothing").hint("remove it, or find the missing `{` above"))
+            }
+        }
+    }
+
+    fn close(&mut self, opened: Opened) {
+        let block = std::mem::replace(&mut self.nodes, opened.before);
+        if !opened.words.is_empty() {
+            self.nodes.push(Node { words: opened.words, block: Some(block) });
+        }
+    }
+
+    fn stray(&mut self, span: Span, what: &str) {
+        self.findings.push(Problem::at(span, what).hint("put each `}` on a line of its own"));
+        // Said once for each line.
+        self.closed = false;
+    }
+
+    fn finish(mut self) -> Vec<Node> {
+        self.end_line();
+        while let Some(opened) = self.open.pop() {
+            self.findings
+                .push(Problem::at(opened.brace, "this `{` is never closed").hint("add a `}` on a line of its own where it ends"));
+            self.close(opened);
+        }
+        self.nodes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::lex::lex;
+
+    fn show(nodes: &[Node]) -> String {
+        let line = |node: &Node| {
+            let words: Vec<&str> = node.words.iter().map(|word| word.text.as_str()).collect();
+            match &node.block {
+                Some(block) => format!("{}({})", words.join(" "), show(block)),
+                None => words.join(" "),
+            }
+        };
+        nodes.iter().map(line).collect::<Vec<_>>().join("; ")
+    }
+
+    fn check(text: &str, expected: &str) {
+        let mut findings = Findings::default();
+        let tokens = lex(text, 0, &mut findings);
+        let mut shown = vec![show(&parse(tokens, &mut findings))];
+        shown.extend(findings.problems.into_iter().map(|p| p.what));
+        assert_eq!(shown.join(" ! "), expected, "for {text:?}");
+    }
+
+    #[test]
+    fn lines_and_braces_nest() {
+        check("email a@b\n\na b {\n proxy 1\n /x {\n y\n }\n}\n", "email a@b; a b(proxy 1; /x(y))");
+        check("a {\n}\nb\n", "a(); b");
+    }
+
+    #[test]
+    fn braces_out_of_place_are_said_and_survived() {
+        check("a {\n b\n", "a(b) ! this `{` is never closed");
+        check("a\n}\nb\n", "a; b ! this `}` closes nothing");
+        check("{\n email x\n}\n", " ! nothing stands before this `{`");
+        check("a { b }\n", "a(b) ! this `}` stands behind other words");
+        check("a {\n} b\nc\n", "a(); b; c ! a word stands behind a `}`");
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let mut findings = Findings::default();
+        let tokens = lex(&"a {\n".repeat(100_000), 0, &mut findings);
+        parse(tokens, &mut findings);
+        assert_eq!(findings.problems[0].what, "braces nest deeper than 16");
+    }
+}

@@ -1,0 +1,264 @@
+//! Every word of the language: where it may stand, how many values it takes, what may stand in its braces.
+//! A table, so that a word is added by a line; what the values mean is `resolve`'s concern.
+
+/// Where words stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Context {
+    Top,
+    Acme,
+    Site,
+    Path,
+    Upstream,
+    GatewayLog,
+    SiteLog,
+    Timeouts,
+    GatewayLimits,
+    Limits,
+    Headers,
+    UpstreamTimeouts,
+    UpstreamTls,
+    Auth,
+    /// Names of the user's own choice, each with its values.
+    Free,
+}
+
+/// What may stand behind a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Values only, at least and at most so many.
+    Values(usize, usize),
+    /// Parts in braces, or one part on the line: `log { level info }` and `log level info` are the same.
+    Parts(Context),
+    /// Values, then perhaps braces.
+    Block {
+        /// At least so many values.
+        least: usize,
+        /// At most so many.
+        most: usize,
+        /// What stands in the braces.
+        inside: Context,
+        /// Whether the braces may be left out.
+        optional: bool,
+    },
+}
+
+/// One word of the language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// The word.
+    pub name: &'static str,
+    /// What may stand behind it.
+    pub form: Form,
+    /// Whether it may be written more than once in one place.
+    pub repeats: bool,
+    /// How it is written, for messages.
+    pub usage: &'static str,
+}
+
+impl Spec {
+    const fn new(name: &'static str, form: Form, usage: &'static str) -> Self {
+        Self { name, form, repeats: false, usage }
+    }
+
+    const fn repeated(self) -> Self {
+        Self { repeats: true, ..self }
+    }
+}
+
+const MANY: usize = usize::MAX;
+
+const fn flag(name: &'static str) -> Spec {
+    Spec::new(name, Form::Values(0, 0), name)
+}
+
+const fn one(name: &'static str, usage: &'static str) -> Spec {
+    Spec::new(name, Form::Values(1, 1), usage)
+}
+
+const fn values(name: &'static str, least: usize, most: usize, usage: &'static str) -> Spec {
+    Spec::new(name, Form::Values(least, most), usage)
+}
+
+const fn parts(name: &'static str, inside: Context, usage: &'static str) -> Spec {
+    Spec::new(name, Form::Parts(inside), usage)
+}
+
+const fn block(name: &'static str, least: usize, most: usize, inside: Context, optional: bool, usage: &'static str) -> Spec {
+    Spec::new(name, Form::Block { least, most, inside, optional }, usage)
+}
+
+const TOP: &[Spec] = &[
+    one("email", "email ADDRESS"),
+    one("state", "state FOLDER"),
+    values("bind", 1, MANY, "bind ADDRESS..."),
+    one("http-port", "http-port PORT"),
+    one("https-port", "https-port PORT"),
+    one("admin", "admin unix/PATH, or admin off"),
+    values("protocols", 1, 3, "protocols h1 h2 h3"),
+    values("trusted-proxies", 1, MANY, "trusted-proxies CIDR... or names such as cloudflare"),
+    one("drain", "drain 30s"),
+    parts("acme", Context::Acme, "acme { ... }, or acme staging"),
+    block("upstream", 1, 1, Context::Upstream, false, "upstream NAME { ... }").repeated(),
+    parts("log", Context::GatewayLog, "log { ... }, or log level info"),
+    parts("timeouts", Context::Timeouts, "timeouts { ... }, or timeouts idle 5min"),
+    parts("limit", Context::GatewayLimits, "limit connections 20000"),
+    values("import", 1, 1, "import PATH").repeated(),
+];
+
+const ACME: &[Spec] = &[
+    one("directory", "directory URL"),
+    flag("staging"),
+    one("ca-file", "ca-file PATH"),
+    one("profile", "profile NAME"),
+    values("eab", 2, 2, "eab KEY-ID HMAC-KEY, or eab file PATH"),
+    values("challenges", 1, 4, "challenges http-01 tls-alpn-01 dns-01"),
+    block("dns", 1, 1, Context::Free, true, "dns PROVIDER { ... }"),
+    one("dns-hook", "dns-hook PATH"),
+    one("preferred-root", "preferred-root NAME"),
+    values("resolvers", 1, MANY, "resolvers ADDRESS..."),
+    one("key", "key p256"),
+    block("fallback", 1, 1, Context::Acme, true, "fallback URL { ... }").repeated(),
+    values("on-demand", 2, 2, "on-demand ask URL"),
+    one("hook", "hook PATH"),
+    one("alert", "alert URL, or alert PATH"),
+];
+
+const SITE: &[Spec] = &[
+    block("tls", 1, 2, Context::Acme, true, "tls CERT KEY, tls internal, or tls acme { ... }"),
+    one("certificate", "certificate shared"),
+];
+
+const BLOCK: &[Spec] = &[
+    values("proxy", 1, MANY, "proxy TARGET..."),
+    values("redirect", 1, 2, "redirect TARGET [CODE]"),
+    one("files", "files FOLDER"),
+    values("respond", 1, 2, "respond CODE [TEXT]"),
+    parts("headers", Context::Headers, "headers { ... }, or headers set NAME VALUE"),
+    parts("request-headers", Context::Headers, "request-headers { ... }, or request-headers set NAME VALUE"),
+    flag("security-headers"),
+    flag("hsts"),
+    flag("compress"),
+    parts("limit", Context::Limits, "limit body 10MiB"),
+    values("origin", 1, MANY, "origin URL..."),
+    parts("auth", Context::Auth, "auth basic { ... }, auth forward URL, or auth jwt { ... }"),
+    values("allow", 1, MANY, "allow CIDR..."),
+    values("deny", 1, MANY, "deny CIDR..."),
+    values("cors", 1, MANY, "cors ORIGIN..."),
+    one("rewrite", "rewrite PATH"),
+    one("strip-prefix", "strip-prefix PATH"),
+    one("ping", "ping 30s"),
+    one("idle", "idle 24h"),
+    parts("log", Context::SiteLog, "log access off"),
+    one("errors", "errors FOLDER"),
+];
+
+const UPSTREAM: &[Spec] = &[
+    values("to", 1, MANY, "to TARGET... [weight N]").repeated(),
+    values("balance", 1, 3, "balance round-robin"),
+    values("sticky", 2, 2, "sticky cookie NAME"),
+    values("health", 1, 3, "health PATH every 10s"),
+    one("retry", "retry N"),
+    one("hold", "hold 10s"),
+    parts("timeout", Context::UpstreamTimeouts, "timeout connect 5s"),
+    parts("tls", Context::UpstreamTls, "tls { ... }, or tls ca-file PATH"),
+    one("proxy-protocol", "proxy-protocol v2"),
+];
+
+const GATEWAY_LOG: &[Spec] = &[
+    one("format", "format human"),
+    one("access", "access off"),
+    one("level", "level info"),
+    values("hide", 1, MANY, "hide QUERY-KEY..."),
+];
+
+const SITE_LOG: &[Spec] = &[one("access", "access off")];
+
+const TIMEOUTS: &[Spec] = &[
+    one("handshake", "handshake 10s"),
+    one("header", "header 60s"),
+    one("body", "body 60s"),
+    one("send", "send 60s"),
+    one("idle", "idle 5min"),
+];
+
+const GATEWAY_LIMITS: &[Spec] = &[
+    one("connections", "connections 20000"),
+    one("header-size", "header-size 64KiB"),
+    one("header-count", "header-count 100"),
+    one("url-size", "url-size 64KiB"),
+    one("streams", "streams 128"),
+];
+
+const LIMITS: &[Spec] = &[
+    values("requests", 1, 6, "requests 10/s [burst 20] [by ip]"),
+    one("connections", "connections N"),
+    one("body", "body 10MiB"),
+    values("message", 1, 2, "message 64KiB [100/min]"),
+];
+
+const HEADERS: &[Spec] = &[
+    values("set", 2, 2, "set NAME VALUE").repeated(),
+    values("add", 2, 2, "add NAME VALUE").repeated(),
+    one("remove", "remove NAME").repeated(),
+];
+
+const UPSTREAM_TIMEOUTS: &[Spec] = &[
+    one("connect", "connect 5s"),
+    one("first-byte", "first-byte 60s, or first-byte off"),
+    one("idle", "idle 60s, or idle off"),
+    one("keep-alive", "keep-alive 4s"),
+];
+
+const UPSTREAM_TLS: &[Spec] = &[
+    one("ca-file", "ca-file PATH"),
+    one("server-name", "server-name NAME"),
+    values("client", 2, 2, "client CERT KEY"),
+    flag("insecure"),
+];
+
+const AUTH: &[Spec] = &[
+    block("basic", 0, 0, Context::Free, false, "basic { NAME HASH }"),
+    one("forward", "forward URL"),
+    block("jwt", 0, 0, Context::Free, false, "jwt { ... }"),
+];
+
+impl Context {
+    /// The words that may stand here.
+    pub fn words(self) -> impl Iterator<Item = &'static Spec> {
+        let (own, shared): (&'static [Spec], &'static [Spec]) = match self {
+            Self::Top => (TOP, &[]),
+            Self::Acme => (ACME, &[]),
+            Self::Site => (SITE, BLOCK),
+            Self::Path => (BLOCK, &[]),
+            Self::Upstream => (UPSTREAM, &[]),
+            Self::GatewayLog => (GATEWAY_LOG, &[]),
+            Self::SiteLog => (SITE_LOG, &[]),
+            Self::Timeouts => (TIMEOUTS, &[]),
+            Self::GatewayLimits => (GATEWAY_LIMITS, &[]),
+            Self::Limits => (LIMITS, &[]),
+            Self::Headers => (HEADERS, &[]),
+            Self::UpstreamTimeouts => (UPSTREAM_TIMEOUTS, &[]),
+            Self::UpstreamTls => (UPSTREAM_TLS, &[]),
+            Self::Auth => (AUTH, &[]),
+            Self::Free => (&[], &[]),
+        };
+        own.iter().chain(shared)
+    }
+
+    /// The word of this name, if it may stand here.
+    pub fn find(self, name: &str) -> Option<&'static Spec> {
+        self.words().find(|spec| spec.name == name)
+    }
+
+    /// Where a word may stand that cannot stand here, for a hint.
+    pub fn elsewhere(self, name: &str) -> Option<&'static str> {
+        const PLACES: [(Context, &str); 4] = [
+            (Context::Top, "outside of all braces"),
+            (Context::Acme, "in `acme { }`"),
+            (Context::Site, "in a site's braces"),
+            (Context::Upstream, "in `upstream NAME { }`"),
+        ];
+        PLACES.iter().find(|(context, _)| *context != self && context.find(name).is_some()).map(|(_, place)| *place)
+    }
+}
