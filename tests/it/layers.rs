@@ -14,7 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("listeners", &["base", "config", "telemetry", "certs", "proxy"]),
     ("server", &["base", "config", "telemetry", "state", "certs", "proxy", "listeners"]),
     ("admin", &["base", "config", "telemetry", "state", "certs", "proxy", "listeners", "server"]),
-    ("cli", &["base", "config", "server", "admin"]),
+    ("cli", &["base", "config", "telemetry", "server", "admin"]),
 ];
 
 /// A crate and the beginning of the only paths below `src/` that may name it.

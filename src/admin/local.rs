@@ -1,0 +1,10 @@
+//! Where a gateway's local authority stands, for commands that work without a running gateway.
+
+use std::path::{Path, PathBuf};
+
+use crate::state::vault::Vault;
+
+/// The PEM file of the local authority's root below a state folder, whether or not it is there yet.
+pub fn root_file(state: &Path) -> PathBuf {
+    Vault::new(state.to_owned()).authority_file("local", "root.pem")
+}

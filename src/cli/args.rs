@@ -1,0 +1,218 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::exit;
+
+/// What follows the long help of every command.
+const FILES: &str = "\
+Configuration file: --config PATH, else ./doorward.conf, else /etc/doorward/doorward.conf.
+State folder:       `state PATH` in that file, else ./state when it is there, else /var/lib/doorward.
+
+Environment:
+  DOORWARD_LOG  level of events, over the configuration's: `debug`, or `doorward::certs=trace,info`
+  NO_COLOR      no colours in complaints about the configuration
+";
+
+/// Three ways to begin, for who starts the program without a word.
+pub const EXAMPLES: &str = "\
+There is no configuration here yet. Three ways to begin:
+
+  See it work, on https://localhost with a page of its own behind it:
+      doorward demo
+
+  Put a backend on this machine behind https and wss, without a file:
+      doorward proxy localhost 3000
+      doorward proxy chat.example.com 127.0.0.1:8000
+
+  Write doorward.conf, three lines, and run it:
+      chat.example.com {
+          proxy 127.0.0.1:8000
+      }
+      doorward run
+
+`doorward --help` tells the rest.";
+
+/// An edge gateway for WebSocket and HTTP.
+///
+/// It obtains and renews certificates by itself, serves https and wss in front of your backends, and keeps open tunnels
+/// through every reload.
+#[derive(Debug, Parser)]
+#[command(name = "doorward", version, after_help = exit::HELP, after_long_help = format!("{FILES}\n{}", exit::HELP))]
+pub struct Cli {
+    /// What to do; without it `run`, when there is a configuration file.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+#[command(rename_all = "kebab-case")]
+pub enum Command {
+    /// Serve by a configuration file
+    ///
+    /// Listens first and then obtains what certificates are missing. SIGHUP, a change of the file and `doorward reload`
+    /// read the file again without closing anything; TERM and INT let open requests and tunnels end, up to `drain`.
+    Run(ConfigArgs),
+    /// Serve one name in front of one backend, without a file
+    ///
+    /// The same as a file with `DOMAIN { proxy TARGET }`, which --print shows.
+    Proxy(ProxyArgs),
+    /// Show it work: https://localhost in front of a small page with a WebSocket
+    ///
+    /// Needs nothing else on this machine. Takes ports 443 and 80, or 8443 and 8080 where those cannot be had.
+    Demo(DemoArgs),
+    /// Tell everything that is wrong with a configuration; exit 0 only when it would run
+    Check(ConfigArgs),
+    /// Print the configuration as JSON, which `run` takes as well
+    Adapt(ConfigArgs),
+    /// Have the running gateway read its configuration again, and tell whether that worked
+    Reload(AskArgs),
+    /// List the running gateway's certificates: state, issuer, expiry, next attempt
+    Certs(CertsArgs),
+    /// Tell what the running gateway serves and how busy it is
+    Status(CertsArgs),
+    /// Have this machine trust the certificates for localhost and private names
+    ///
+    /// Puts the root of the gateway's local authority into the system's store (and into those of Chromium and Firefox,
+    /// where their tool `certutil` is installed), and prints what curl, Node, Python, wscat and browsers need. It shows
+    /// every command before it runs it, and asks.
+    Trust(TrustArgs),
+    /// Take back what `trust` did
+    Untrust(TrustArgs),
+}
+
+/// Where the configuration is.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigArgs {
+    /// Configuration file, in doorward's language or as JSON
+    #[arg(short, long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// Use Let's Encrypt's staging authority this once, whatever the configuration says
+    #[arg(long)]
+    pub staging: bool,
+}
+
+/// The top of a configuration, for commands without a file.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopArgs {
+    /// Folder that survives restarts: certificates, keys, the local authority
+    #[arg(long, value_name = "PATH")]
+    pub state: Option<PathBuf>,
+    /// Port for https and wss
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub https_port: Option<u16>,
+    /// Port for challenges and for the redirect to https
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub http_port: Option<u16>,
+    /// Address to listen on; every address of the machine when left out
+    #[arg(long, value_name = "ADDR")]
+    pub bind: Vec<std::net::IpAddr>,
+}
+
+/// What `proxy` takes.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ProxyArgs {
+    /// Name to serve: chat.example.com, localhost, or an address
+    pub domain: String,
+    /// Backend: 3000, 127.0.0.1:8000, https://10.0.0.2, unix/PATH
+    pub target: String,
+    /// The rest of the configuration.
+    #[command(flatten)]
+    pub top: TopArgs,
+    /// Contact for the authority's account
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: Option<String>,
+    /// Use Let's Encrypt's staging authority, whose certificates no browser trusts
+    #[arg(long)]
+    pub staging: bool,
+    /// Print the file that does the same, and stop
+    #[arg(long)]
+    pub print: bool,
+}
+
+/// What `demo` takes.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct DemoArgs {
+    /// The rest of the configuration.
+    #[command(flatten)]
+    pub top: TopArgs,
+}
+
+/// Which running gateway is meant.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct AskArgs {
+    /// The gateway's configuration file, which tells where its socket is
+    #[arg(short, long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// The gateway's admin socket itself
+    #[arg(long, value_name = "PATH", conflicts_with = "config")]
+    pub socket: Option<PathBuf>,
+}
+
+/// What `certs` and `status` take.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertsArgs {
+    /// Which gateway.
+    #[command(flatten)]
+    pub ask: AskArgs,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `trust` and `untrust` take.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustArgs {
+    /// The gateway's configuration file, which tells where its state is
+    #[arg(short, long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// The state folder itself
+    #[arg(long, value_name = "PATH", conflicts_with = "config")]
+    pub state: Option<PathBuf>,
+    /// Do it without asking
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Only show what would be done
+    #[arg(long, conflicts_with = "yes")]
+    pub dry_run: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_words_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_tells_every_command_and_every_exit_code() {
+        let help = Cli::command().render_long_help().to_string();
+        for word in ["run", "proxy", "demo", "check", "adapt", "reload", "certs", "trust", "untrust", "DOORWARD_LOG"] {
+            assert!(help.contains(word), "{word} is missing in:\n{help}");
+        }
+        assert!(help.contains(exit::HELP));
+    }
+
+    #[test]
+    fn command_lines_are_read() {
+        let read = |words: &str| Cli::try_parse_from(words.split(' ')).map(|cli| cli.command);
+        assert_eq!(read("doorward").unwrap(), None);
+        let Some(Command::Proxy(args)) = read("doorward proxy localhost 3000 --https-port 8443 --print").unwrap() else {
+            panic!("proxy is not read");
+        };
+        assert_eq!(
+            (args.domain.as_str(), args.target.as_str(), args.top.https_port, args.print),
+            ("localhost", "3000", Some(8443), true)
+        );
+        assert_eq!(read("doorward explode").unwrap_err().exit_code(), i32::from(exit::Exit::Usage.number()));
+        assert_eq!(read("doorward reload --config a --socket b").unwrap_err().exit_code(), 2);
+        assert_eq!(read("doorward proxy localhost 3000 --https-port 0").unwrap_err().exit_code(), 2);
+    }
+}

@@ -1,0 +1,28 @@
+//! Words for whoever sits before the terminal: results on standard output, complaints on standard error.
+
+use std::error::Error;
+use std::io::{self, Write};
+
+use super::exit::Exit;
+use crate::base::chain::Chain;
+
+/// A result. A reader that is gone (`| head`) is no failure of ours.
+pub fn line(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// A part of a line.
+pub fn part(text: &str) {
+    let _ = write!(io::stdout(), "{text}");
+}
+
+/// A complaint, without which nobody would know why.
+pub fn complaint(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// An error with all its causes; ends the program with [`Exit::Failed`].
+pub fn failure(error: &(dyn Error + 'static)) -> Exit {
+    complaint(&format!("doorward: {}", Chain(error)));
+    Exit::Failed
+}
