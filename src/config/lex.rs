@@ -63,7 +63,7 @@ impl Lexer<'_> {
             }
             c if c.is_whitespace() => self.at += c.len_utf8(),
             '#' => {
-                self.at += self.rest().find('\n').unwrap_or(self.rest().len());
+                self.at += self.rest().find('\n').unwrap_or_else(|| self.rest().len());
                 self.push(TokenKind::Comment, start);
             }
             '"' => self.quoted(),
@@ -73,7 +73,7 @@ impl Lexer<'_> {
 
     fn bare(&mut self) {
         let start = self.at;
-        self.at += self.rest().find(char::is_whitespace).unwrap_or(self.rest().len());
+        self.at += self.rest().find(char::is_whitespace).unwrap_or_else(|| self.rest().len());
         let word = &self.text[start..self.at];
         match word {
             "{" => self.push(TokenKind::Open, start),

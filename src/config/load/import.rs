@@ -53,7 +53,7 @@ impl<'a> Files<'a> {
         self.bytes += text.len();
         self.read.push(path.to_owned());
         self.chain.push(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
-        let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+        let folder = path.parent().unwrap_or_else(|| Path::new("/")).to_owned();
         let file = self.sources.add(name, text, folder);
         let mut tree = Vec::new();
         for node in resolve::read(text, file, self.surroundings, &mut self.findings) {
