@@ -1,0 +1,140 @@
+//! An authority, and how it is dealt with.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::base::secret::Secret;
+
+/// An authority that speaks ACME (RFC 8555), and how we deal with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Acme {
+    /// The directory's URL.
+    pub directory: String,
+    /// Whether `directory` is an authority's staging one, so that people are told.
+    pub staging: bool,
+    /// PEM file of roots trusted for the directory's own TLS, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Certificate profile (draft-ietf-acme-profiles).
+    pub profile: Option<String>,
+    /// External account binding (RFC 8555 section 7.3.4).
+    pub eab: Option<Eab>,
+    /// Challenge types in the order of preference; never empty.
+    pub challenges: Vec<ChallengeKind>,
+    /// How dns-01 sets its record.
+    pub dns: Option<DnsProvider>,
+    /// Common name of the root whose chain is preferred.
+    pub preferred_root: Option<String>,
+    /// Resolvers asked for propagation and preflight; empty means the system's.
+    pub resolvers: Vec<SocketAddr>,
+    /// Kind of the certificates' keys.
+    pub key: KeyKind,
+    /// The authorities to try next, in order.
+    pub fallback: Vec<Arc<Self>>,
+    /// Guard of on-demand issuance; `None` means off.
+    pub on_demand_ask: Option<String>,
+    /// Program run after each issuance.
+    pub hook: Option<PathBuf>,
+    /// Told when a certificate is in danger.
+    pub alert: Option<Alert>,
+}
+
+/// External account binding's key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Eab {
+    /// The authority's name for the key.
+    pub key_id: String,
+    /// The MAC key, decoded from base64url.
+    pub hmac_key: Secret<Vec<u8>>,
+    /// Where both were written.
+    pub from: SecretSource,
+}
+
+/// Where a secret was written, so that a configuration can be printed without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// In a file of its own.
+    File(PathBuf),
+    /// In this variable of the environment.
+    Variable(String),
+    /// In the configuration itself.
+    InPlace,
+}
+
+/// What is printed in the place of a secret that was written in the configuration itself; refused when it is read.
+pub const REDACTED: &str = "(redacted)";
+
+/// A secret text and where it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Credential {
+    /// The secret.
+    pub value: Secret<String>,
+    /// Where it was written.
+    pub from: SecretSource,
+}
+
+/// How a name is proved (RFC 8555 section 8, RFC 8737).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ChallengeKind {
+    /// A file on port 80.
+    Http01,
+    /// A certificate on port 443.
+    TlsAlpn01,
+    /// A TXT record.
+    Dns01,
+    /// A standing TXT record.
+    DnsPersist01,
+}
+
+impl ChallengeKind {
+    /// The registered name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http01 => "http-01",
+            Self::TlsAlpn01 => "tls-alpn-01",
+            Self::Dns01 => "dns-01",
+            Self::DnsPersist01 => "dns-persist-01",
+        }
+    }
+}
+
+impl fmt::Display for ChallengeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How dns-01 sets its record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DnsProvider {
+    /// A program: `PATH set FQDN VALUE`, `PATH unset FQDN VALUE`.
+    Hook(PathBuf),
+    /// A provider by name with its parameters.
+    Named {
+        /// The provider's name.
+        name: String,
+        /// Its parameters in the order of the text; values may be secret.
+        parameters: Vec<(String, Credential)>,
+    },
+}
+
+/// Kind of a certificate's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyKind {
+    /// ECDSA on P-256: the default, small and fast.
+    P256,
+    /// ECDSA on P-384.
+    P384,
+    /// RSA of 2048 bits, for clients that know nothing else.
+    Rsa2048,
+}
+
+/// Where an alarm goes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Alert {
+    /// POST as JSON.
+    Url(String),
+    /// A program with the alarm as JSON on its standard input.
+    Program(PathBuf),
+}

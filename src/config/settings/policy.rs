@@ -1,0 +1,106 @@
+//! What is done to an exchange on the way in and out.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Credential;
+use crate::base::addr::IpNet;
+use crate::base::size::ByteSize;
+
+/// What is done to an exchange on the way in and out, in the documented order whatever the order of the text.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Policy {
+    /// Edits of the request's header on its way to the backend.
+    pub request_headers: Vec<HeaderEdit>,
+    /// Edits of the answer's header.
+    pub headers: Vec<HeaderEdit>,
+    /// The four headers of the users' guides, also on errors.
+    pub security_headers: bool,
+    /// `Strict-Transport-Security` for a year.
+    pub hsts: bool,
+    /// Compress what gains by it.
+    pub compress: bool,
+    /// New path.
+    pub rewrite: Option<String>,
+    /// Prefix cut off the path, without its final slash.
+    pub strip_prefix: Option<String>,
+    /// Requests for each client and time.
+    pub limit_requests: Option<RequestLimit>,
+    /// Concurrent exchanges and tunnels for each client.
+    pub limit_connections: Option<u32>,
+    /// Request body.
+    pub limit_body: Option<ByteSize>,
+    /// WebSocket messages.
+    pub limit_message: Option<MessageLimit>,
+    /// Origins that may open a WebSocket; empty means any.
+    pub origins: Vec<String>,
+    /// Who may pass.
+    pub auth: Option<Auth>,
+    /// Only these clients; empty means all.
+    pub allow: Vec<IpNet>,
+    /// Never these clients.
+    pub deny: Vec<IpNet>,
+    /// Origins for cross-origin requests.
+    pub cors: Vec<String>,
+    /// Pings of ours on a quiet tunnel.
+    pub ping: Option<Duration>,
+    /// A tunnel without traffic is ended after this; `None` is never.
+    pub idle: Option<Duration>,
+    /// Whether this block's requests are logged.
+    pub access_log: Option<bool>,
+    /// Folder of error pages.
+    pub errors: Option<PathBuf>,
+}
+
+/// One edit of a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum HeaderEdit {
+    Set { name: http::HeaderName, value: http::HeaderValue },
+    Add { name: http::HeaderName, value: http::HeaderValue },
+    Remove { name: http::HeaderName },
+}
+
+/// Requests for each client and time: a token bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestLimit {
+    /// Tokens that come back in `per`.
+    pub count: u32,
+    /// The time in which they come back.
+    pub per: Duration,
+    /// How many may come at once beyond the rate.
+    pub burst: u32,
+    /// Who counts as one client.
+    pub by: LimitKey,
+}
+
+/// Who counts as one client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LimitKey {
+    /// Its address; IPv6 by /64.
+    Ip,
+    /// A header's value.
+    Header(String),
+    /// A query parameter's value.
+    Query(String),
+}
+
+/// WebSocket messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageLimit {
+    /// Largest message, counted as it is sent (compressed, where compression was agreed).
+    pub size: ByteSize,
+    /// Messages and the time in which they may come.
+    pub rate: Option<(u32, Duration)>,
+}
+
+/// Who may pass.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Auth {
+    /// Name and password hash of each user.
+    Basic(Vec<(String, Credential)>),
+    /// Another service decides.
+    Forward(String),
+    /// A signed token.
+    Jwt(Vec<(String, Vec<String>)>),
+}

@@ -1,0 +1,123 @@
+//! Sites: which hosts, which paths, and what answers there.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Acme, Policy, UpstreamId};
+use crate::base::name::HostPattern;
+
+/// One or several hosts answered alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    /// At least one.
+    pub hosts: Vec<SiteHost>,
+    /// Where its certificate comes from.
+    pub tls: SiteTls,
+    /// Whether all hosts share one certificate instead of one each.
+    pub shared_certificate: bool,
+    /// Longest path first; the first that matches answers. Never empty.
+    pub blocks: Vec<Block>,
+    /// Where it stood, for banners and `explain`.
+    pub at: Place,
+}
+
+/// One head of a site.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SiteHost {
+    /// What the request's host must be.
+    pub pattern: HostPattern,
+    /// Plain http asked for by `http://`.
+    pub plain: bool,
+    /// The port: the site's own, or the gateway's http or https port.
+    pub port: u16,
+}
+
+/// Where a site's certificate comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SiteTls {
+    /// By ACME.
+    Acme(Arc<Acme>),
+    /// From the local authority.
+    Internal,
+    /// From files, watched.
+    Files {
+        /// PEM chain, leaf first.
+        chain: PathBuf,
+        /// PEM key.
+        key: PathBuf,
+    },
+    /// None: every host is plain http.
+    Off,
+}
+
+/// A place in a configuration file, 1-based.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Place {
+    /// The file as it was named; empty when there was none.
+    pub file: Arc<str>,
+    /// Line.
+    pub line: u32,
+    /// Column in characters.
+    pub column: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.file.is_empty() { f.write_str("the command line") } else { write!(f, "{}:{}", self.file, self.line) }
+    }
+}
+
+/// What happens below one path of a site.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    /// Which paths.
+    pub path: PathPattern,
+    /// What is done on the way in and out.
+    pub policy: Policy,
+    /// What answers.
+    pub end: End,
+    /// Where it stood.
+    pub at: Place,
+}
+
+/// Which paths a block answers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PathPattern {
+    /// Exactly this path.
+    Exact(String),
+    /// This prefix, which ends in `/`, and everything below: `/ws/*` is `Prefix("/ws/")`, `/*` is `Prefix("/")`.
+    Prefix(String),
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(path) => f.write_str(path),
+            Self::Prefix(prefix) => write!(f, "{prefix}*"),
+        }
+    }
+}
+
+/// What answers in the end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// Backends.
+    Proxy(UpstreamId),
+    /// Another URL.
+    Redirect {
+        /// An absolute URL, or a path; path and query of the request are appended when it is a bare origin.
+        target: String,
+        /// 301, 302, 303, 307 or 308.
+        code: u16,
+    },
+    /// A fixed text.
+    Respond {
+        /// 200 to 599.
+        code: u16,
+        /// The body, sent as text/plain.
+        text: String,
+    },
+    /// Files below a folder.
+    Files(PathBuf),
+}

@@ -1,0 +1,140 @@
+//! Backends: where they are, how one is chosen, how long they may take.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::name::HostName;
+
+/// Index into [`Settings::upstreams`](super::Settings::upstreams).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UpstreamId(pub usize);
+
+/// A group of backends that answer alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstream {
+    /// Its name, or the text of the one target written in place.
+    pub name: String,
+    /// At least one.
+    pub targets: Vec<Target>,
+    /// How one is chosen.
+    pub balance: Balance,
+    /// Sticky cookie's name.
+    pub sticky: Option<String>,
+    /// Active health check.
+    pub health: Option<Health>,
+    /// Further tries after the first.
+    pub retry: u32,
+    /// How long a request waits while no target is up; zero means not at all.
+    pub hold: Duration,
+    /// Limits on a backend's slowness.
+    pub timeouts: UpstreamTimeouts,
+    /// TLS towards https, wss and grpcs targets.
+    pub tls: UpstreamTls,
+    /// PROXY protocol towards the targets.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// One backend.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Where it is.
+    pub address: TargetAddress,
+    /// How it is spoken to.
+    pub scheme: TargetScheme,
+    /// Its share among its like; at least 1.
+    pub weight: u32,
+}
+
+/// Where a backend is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TargetAddress {
+    /// An address and port.
+    Socket(SocketAddr),
+    /// A name to resolve, and a port.
+    Name(HostName, u16),
+    /// A Unix socket's path.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for TargetAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(addr) => write!(f, "{addr}"),
+            Self::Name(name, port) => write!(f, "{name}:{port}"),
+            Self::Unix(path) => write!(f, "unix/{}", path.display()),
+        }
+    }
+}
+
+/// How a backend is spoken to. `ws://` and `wss://` targets mean `Http` and `Https`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TargetScheme {
+    /// HTTP/1.1 in the clear.
+    Http,
+    /// HTTP/1.1 over TLS, verified.
+    Https,
+    /// HTTP/2 in the clear with prior knowledge.
+    H2c,
+}
+
+/// How a target is chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// In turn, smoothly by weight.
+    RoundRobin,
+    /// The one with the fewest open exchanges for its weight.
+    LeastConnections,
+    /// The less busy of two at random.
+    Random,
+    /// The same client goes to the same target.
+    HashIp,
+    /// The same value of a header goes to the same target.
+    HashHeader(String),
+    /// The same value of a cookie goes to the same target.
+    HashCookie(String),
+}
+
+/// Active health check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Asked by GET; 2xx and 3xx are well.
+    pub path: String,
+    /// Between two checks of one target.
+    pub every: Duration,
+}
+
+/// Limits on a backend's slowness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamTimeouts {
+    /// Until the connection stands, TLS included.
+    pub connect: Duration,
+    /// From the request's last byte to the answer's first; `None` is no limit.
+    pub first_byte: Option<Duration>,
+    /// Between two pieces of an answer's body; `None` is no limit. Tunnels have their own.
+    pub idle: Option<Duration>,
+    /// How long an unused connection is kept. Below Uvicorn's and Node's 5 s, or their close races our request.
+    pub keep_alive: Duration,
+}
+
+/// TLS towards a backend.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct UpstreamTls {
+    /// Roots instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Name sent and verified instead of the target's.
+    pub server_name: Option<HostName>,
+    /// Client certificate and key files.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// Verification switched off, in so many words.
+    pub insecure: bool,
+}
+
+/// Version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum ProxyProtocol {
+    V1,
+    V2,
+}
