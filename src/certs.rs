@@ -6,8 +6,10 @@ pub mod plan;
 pub mod record;
 
 pub mod bundle;
+pub mod catalog;
 pub mod challenge;
 pub mod issuer;
+pub mod resolver;
 
 #[cfg(test)]
 mod fixtures;

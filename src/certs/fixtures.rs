@@ -65,3 +65,12 @@ pub(crate) fn settings(sites: Vec<Site>) -> Settings {
         sites,
     }
 }
+
+/// A key that could be served.
+pub(crate) fn certified() -> Arc<rustls::sign::CertifiedKey> {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let cert = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let signing = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
+    Arc::new(rustls::sign::CertifiedKey::new(vec![cert.der().clone()], signing))
+}

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::base::time::Timestamp;
 
+pub mod files;
 pub mod ledger;
+pub mod local_ca;
 pub mod renewal_info;
 
 /// When asking the same issuer for the same thing again makes sense.

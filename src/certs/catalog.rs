@@ -1,0 +1,184 @@
+//! What is served: an immutable map from names to signing keys. Pure; the keeper builds a new one whenever something
+//! changed, and handshakes only look.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::sign::CertifiedKey;
+
+use crate::base::addr::unmapped;
+use crate::base::name::Identifier;
+
+/// Every name that is ours.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    exact: HashMap<Box<str>, Standing>,
+    /// By the part behind `*.`.
+    wildcard: HashMap<Box<str>, Standing>,
+    ips: HashMap<IpAddr, Standing>,
+    /// For a client that names nobody: the certificate, if there is just one.
+    only: Option<Arc<CertifiedKey>>,
+}
+
+/// How a name stands.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// It is served with this.
+    Ready(Arc<CertifiedKey>),
+    /// It is ours, but there is no certificate yet, and why.
+    Coming(Arc<str>),
+}
+
+/// What a handshake learns.
+#[derive(Debug)]
+pub enum Lookup {
+    /// Serve this.
+    Found(Arc<CertifiedKey>),
+    /// The name is ours, its certificate is on its way; why it is not there, for the log.
+    Coming(String),
+    /// No site has that name.
+    Unknown,
+}
+
+impl Catalog {
+    /// From the names of every need and how they stand. The first need for a name wins, unless only a later one is ready.
+    pub fn build(entries: impl IntoIterator<Item = (Vec<Identifier>, Standing)>) -> Self {
+        let mut catalog = Self::default();
+        let mut ready: Vec<Arc<CertifiedKey>> = Vec::new();
+        for (names, standing) in entries {
+            if let Standing::Ready(key) = &standing
+                && !ready.iter().any(|held| Arc::ptr_eq(held, key))
+            {
+                ready.push(Arc::clone(key));
+            }
+            for name in names {
+                match name {
+                    Identifier::Dns(name) => enter(&mut catalog.exact, name.as_str().into(), &standing),
+                    Identifier::Wildcard(parent) => enter(&mut catalog.wildcard, parent.as_str().into(), &standing),
+                    Identifier::Ip(ip) => enter(&mut catalog.ips, unmapped(ip), &standing),
+                }
+            }
+        }
+        if let [only] = &ready[..] {
+            catalog.only = Some(Arc::clone(only));
+        }
+        catalog
+    }
+
+    /// Which certificate a handshake gets. `server_name` is what the client sent (RFC 6066 section 3 allows no address
+    /// there), `local` the address it connected to, which decides when it sent none (RFC 8738 section 6 speaks of the
+    /// validation only; clients of an address send no name).
+    pub fn lookup(&self, server_name: Option<&str>, local: Option<IpAddr>) -> Lookup {
+        match server_name {
+            None => self.unnamed(local),
+            // Names arrive in lower case from every client worth the speed.
+            Some(name) if name.bytes().any(|b| b.is_ascii_uppercase()) => self.named(&name.to_ascii_lowercase()),
+            Some(name) => self.named(name),
+        }
+    }
+
+    /// Names with a certificate, and names without.
+    pub fn counts(&self) -> (usize, usize) {
+        let all = || self.exact.values().chain(self.wildcard.values()).chain(self.ips.values());
+        let ready = all().filter(|standing| matches!(standing, Standing::Ready(_))).count();
+        (ready, all().count() - ready)
+    }
+
+    fn named(&self, name: &str) -> Lookup {
+        let exact = self.exact.get(name);
+        let wildcard = || self.wildcard.get(name.split_once('.')?.1);
+        match (exact, exact.is_none_or(Standing::is_coming).then(wildcard).flatten()) {
+            (Some(Standing::Ready(key)), _) | (_, Some(Standing::Ready(key))) => Lookup::Found(Arc::clone(key)),
+            (Some(Standing::Coming(why)), _) | (_, Some(Standing::Coming(why))) => Lookup::Coming(why.to_string()),
+            (None, None) => Lookup::Unknown,
+        }
+    }
+
+    fn unnamed(&self, local: Option<IpAddr>) -> Lookup {
+        match (local.and_then(|ip| self.ips.get(&unmapped(ip))), &self.only) {
+            (Some(Standing::Ready(key)), _) | (_, Some(key)) => Lookup::Found(Arc::clone(key)),
+            (Some(Standing::Coming(why)), None) => Lookup::Coming(why.to_string()),
+            (None, None) => Lookup::Unknown,
+        }
+    }
+}
+
+impl Standing {
+    const fn is_coming(&self) -> bool {
+        matches!(self, Self::Coming(_))
+    }
+}
+
+fn enter<K: std::hash::Hash + Eq>(table: &mut HashMap<K, Standing>, key: K, standing: &Standing) {
+    let held = table.get(&key);
+    if held.is_none() || (held.is_some_and(Standing::is_coming) && !standing.is_coming()) {
+        table.insert(key, standing.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certs::fixtures;
+
+    fn names(texts: &[&str]) -> Vec<Identifier> {
+        texts.iter().map(|text| Identifier::parse(text).unwrap()).collect()
+    }
+
+    fn coming() -> Standing {
+        Standing::Coming("being obtained".into())
+    }
+
+    /// Finds which of the numbered keys answers.
+    fn check(catalog: &Catalog, keys: &[Arc<CertifiedKey>], asked: Option<&str>, local: Option<&str>, expected: &str) {
+        let found = match catalog.lookup(asked, local.map(|ip| ip.parse().unwrap())) {
+            Lookup::Found(key) => keys.iter().position(|held| Arc::ptr_eq(held, &key)).unwrap().to_string(),
+            Lookup::Coming(_) => "coming".to_owned(),
+            Lookup::Unknown => "unknown".to_owned(),
+        };
+        assert_eq!(found, expected, "for {asked:?} at {local:?}");
+    }
+
+    #[test]
+    fn exact_before_wildcard_before_nothing() {
+        let keys: Vec<_> = (0..3).map(|_| fixtures::certified()).collect();
+        let ready = |n: usize| Standing::Ready(Arc::clone(&keys[n]));
+        let catalog = Catalog::build([
+            (names(&["a.example", "192.0.2.1"]), ready(0)),
+            (names(&["*.a.example"]), ready(1)),
+            (names(&["own.a.example", "new.example"]), coming()),
+            (names(&["2001:db8::1"]), ready(2)),
+            (names(&["*.b.example"]), coming()),
+        ]);
+        check(&catalog, &keys, Some("a.example"), None, "0");
+        check(&catalog, &keys, Some("A.Example"), None, "0");
+        check(&catalog, &keys, Some("x.a.example"), None, "1");
+        check(&catalog, &keys, Some("x.y.a.example"), None, "unknown");
+        check(&catalog, &keys, Some("own.a.example"), None, "1");
+        check(&catalog, &keys, Some("new.example"), None, "coming");
+        check(&catalog, &keys, Some("x.b.example"), None, "coming");
+        check(&catalog, &keys, Some("other.example"), None, "unknown");
+        check(&catalog, &keys, Some("example"), None, "unknown");
+        check(&catalog, &keys, None, Some("2001:db8::1"), "2");
+        check(&catalog, &keys, None, Some("::ffff:192.0.2.1"), "0");
+        check(&catalog, &keys, None, Some("192.0.2.9"), "unknown");
+        assert_eq!(catalog.counts(), (4, 3));
+    }
+
+    #[test]
+    fn a_gateway_of_one_certificate_shows_it_to_clients_that_name_nobody() {
+        let keys = vec![fixtures::certified()];
+        let catalog = Catalog::build([(names(&["a.example"]), Standing::Ready(Arc::clone(&keys[0])))]);
+        check(&catalog, &keys, None, None, "0");
+        check(&catalog, &keys, Some("b.example"), None, "unknown");
+    }
+
+    #[test]
+    fn a_ready_certificate_stands_in_for_one_that_is_coming() {
+        let keys = vec![fixtures::certified()];
+        let catalog =
+            Catalog::build([(names(&["a.example"]), coming()), (names(&["a.example"]), Standing::Ready(Arc::clone(&keys[0])))]);
+        check(&catalog, &keys, Some("a.example"), None, "0");
+    }
+}

@@ -1,0 +1,125 @@
+//! Certificates given as files, which somebody else renews. They are looked at every two seconds, because a watch of the
+//! kernel's is lost when a folder is replaced or mounted, and taken over only when they are right.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::base::name::Identifier;
+use crate::base::secret::Secret;
+use crate::base::time::Timestamp;
+use crate::certs::bundle::{BundleError, CertBundle, Piece};
+use crate::state::durable::{self, FileError};
+
+/// Between two looks.
+pub const EVERY: Duration = Duration::from_secs(2);
+
+/// What can be seen of both files without reading them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    chain: Option<Look>,
+    key: Option<Look>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Look {
+    modified: (i64, i64),
+    len: u64,
+    inode: u64,
+}
+
+/// Looks at the files; links are followed.
+pub fn look(chain: &Path, key: &Path) -> Stamp {
+    let look = |path: &Path| {
+        let facts = fs::metadata(path).ok()?;
+        Some(Look { modified: (facts.mtime(), facts.mtime_nsec()), len: facts.len(), inode: facts.ino() })
+    };
+    Stamp { chain: look(chain), key: look(key) }
+}
+
+/// Decides when changed files are read: at the second look at which they are the same, because whoever renews them
+/// replaces one file after the other. Pure.
+#[derive(Debug, Default)]
+pub struct Watch {
+    read: Option<Stamp>,
+    last: Option<Stamp>,
+}
+
+impl Watch {
+    /// Whether to read now, given what is seen.
+    pub fn sees(&mut self, stamp: Stamp) -> bool {
+        let settled = self.read.is_none() || self.last.as_ref() == Some(&stamp);
+        let due = settled && self.read.as_ref() != Some(&stamp);
+        if due {
+            self.read = Some(stamp.clone());
+        }
+        self.last = Some(stamp);
+        due
+    }
+}
+
+/// Files that were read and are right.
+#[derive(Debug)]
+pub struct FromFiles {
+    /// What to serve.
+    pub bundle: CertBundle,
+    /// What a person should know nevertheless.
+    pub warning: Option<String>,
+}
+
+/// Why the files are not served.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    /// One cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] FileError),
+    /// One is not there.
+    #[error("there is no file {}", .0.display())]
+    Missing(PathBuf),
+    /// They are no bundle.
+    #[error("{} is not usable", file.display())]
+    Wrong {
+        /// The one at fault.
+        file: PathBuf,
+        /// What is wrong.
+        #[source]
+        cause: BundleError,
+    },
+}
+
+/// Reads both files and proves them. An expired certificate is taken only with `any_time`, when there is nothing else.
+pub fn read(chain: &Path, key: &Path, wanted: &[Identifier], now: Timestamp, any_time: bool) -> Result<FromFiles, FilesError> {
+    let chain_pem = durable::read(chain)?.ok_or_else(|| FilesError::Missing(chain.to_owned()))?;
+    let key_pem = durable::read_secret(key)?.ok_or_else(|| FilesError::Missing(key.to_owned()))?;
+    let wrong = |cause: BundleError| {
+        let file = match cause.piece() {
+            Piece::Chain => chain.to_owned(),
+            Piece::Key => key.to_owned(),
+        };
+        FilesError::Wrong { file, cause }
+    };
+    let (bundle, expired) = match CertBundle::build(&chain_pem, &key_pem, wanted, now) {
+        Err(cause @ BundleError::Expired { .. }) if any_time => (restore(&chain_pem, &key_pem).map_err(wrong)?, Some(cause)),
+        built => (built.map_err(wrong)?, None),
+    };
+    let warning = expired.map(|cause| cause.to_string()).or_else(|| readable_by_others(key));
+    Ok(FromFiles { bundle, warning })
+}
+
+fn restore(chain_pem: &str, key_pem: &Secret<String>) -> Result<CertBundle, BundleError> {
+    CertBundle::restore(chain_pem, key_pem)
+}
+
+fn readable_by_others(key: &Path) -> Option<String> {
+    let mode = fs::metadata(key).ok()?.mode() & 0o7777;
+    (mode & 0o007 != 0).then(|| {
+        format!(
+            "the key {} has mode {mode:04o} and can be used by everybody on this machine; `chmod o= {0}` ends that",
+            key.display()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! Files as renewers write them, right and wrong.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::certs::issuer::local_ca::LocalCa;
+use crate::state::vault::Vault;
+
+const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
+
+struct Folder {
+    dir: tempfile::TempDir,
+    ca: LocalCa,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = LocalCa::open(&Vault::new(dir.path().join("state")), NOW).unwrap().0;
+        Self { dir, ca }
+    }
+
+    fn chain(&self) -> PathBuf {
+        self.dir.path().join("cert.pem")
+    }
+
+    fn key(&self) -> PathBuf {
+        self.dir.path().join("key.pem")
+    }
+
+    fn write(&mut self, name: &str) -> (String, String) {
+        let (chain, key) = self.ca.make(&[Identifier::parse(name).unwrap()], NOW).unwrap();
+        durable::write(&self.chain(), chain.as_bytes()).unwrap();
+        durable::write(&self.key(), key.expose().as_bytes()).unwrap();
+        (chain, key.expose().clone())
+    }
+
+    fn read(&self, now: Timestamp, any_time: bool) -> Result<FromFiles, String> {
+        let wanted = [Identifier::parse("a.example").unwrap()];
+        read(&self.chain(), &self.key(), &wanted, now, any_time).map_err(|error| crate::base::chain::Chain(&error).to_string())
+    }
+}
+
+#[test]
+fn right_files_are_taken_and_a_key_for_everybody_is_warned_of() {
+    let mut folder = Folder::new();
+    folder.write("a.example");
+    assert_eq!(folder.read(NOW, false).unwrap().warning, None);
+    fs::set_permissions(folder.key(), fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(folder.read(NOW, false).unwrap().warning.unwrap().contains("0644"));
+}
+
+#[test]
+fn wrong_files_are_refused_with_the_file_and_the_reason() {
+    let mut folder = Folder::new();
+    let says = |folder: &Folder, words: &[&str]| {
+        let error = folder.read(NOW, false).map(|_| ()).unwrap_err();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    };
+    says(&folder, &["there is no file", "cert.pem"]);
+    let (chain, key) = folder.write("a.example");
+    folder.write("b.example");
+    says(&folder, &["cert.pem", "does not cover a.example", "b.example"]);
+    fs::write(folder.chain(), &chain).unwrap();
+    says(&folder, &["key.pem", "does not belong"]);
+    fs::write(folder.key(), &key).unwrap();
+    let second = chain.rfind("-----BEGIN").unwrap();
+    fs::write(folder.chain(), &chain[..second]).unwrap();
+    says(&folder, &["cert.pem", "chain is cut"]);
+    fs::write(folder.chain(), &chain[..second / 2]).unwrap();
+    says(&folder, &["cert.pem"]);
+    fs::write(folder.key(), "not a key").unwrap();
+    fs::write(folder.chain(), &chain).unwrap();
+    says(&folder, &["key.pem", "no private key"]);
+}
+
+#[test]
+fn an_expired_certificate_is_served_only_when_there_is_nothing_else() {
+    let mut folder = Folder::new();
+    folder.write("a.example");
+    let later = NOW + Duration::from_secs(86_400);
+    assert!(folder.read(later, false).unwrap_err().contains("expired"));
+    assert!(folder.read(later, true).unwrap().warning.unwrap().contains("expired"));
+}
+
+#[test]
+fn changed_files_are_read_once_they_hold_still() {
+    let mut folder = Folder::new();
+    let see = |folder: &Folder, watch: &mut Watch| watch.sees(look(&folder.chain(), &folder.key()));
+    let mut watch = Watch::default();
+    folder.write("a.example");
+    assert!(see(&folder, &mut watch), "the first look reads");
+    assert!(!see(&folder, &mut watch));
+    durable::write(&folder.chain(), b"new").unwrap();
+    assert!(!see(&folder, &mut watch), "the key may be about to follow");
+    durable::write(&folder.key(), b"new").unwrap();
+    assert!(!see(&folder, &mut watch));
+    assert!(see(&folder, &mut watch));
+    assert!(!see(&folder, &mut watch), "and only once");
+    fs::remove_file(folder.key()).unwrap();
+    see(&folder, &mut watch);
+    assert!(see(&folder, &mut watch), "a file that vanished is worth a word");
+}

@@ -1,0 +1,260 @@
+//! The local authority: a root for ten years, an intermediate for a week, leaves for half a day. It vouches for names
+//! that no public authority may vouch for, to machines that were told to trust its root.
+//!
+//! The root's key signs one intermediate a week and nothing else. All of it lies in the vault under
+//! `authorities/local`; where that cannot be written, it lives in memory for as long as the process.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PublicKeyData, SanType,
+};
+use time::OffsetDateTime;
+use x509_parser::pem::Pem;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::base::name::Identifier;
+use crate::base::secret::Secret;
+use crate::base::time::{Timestamp, Validity};
+use crate::state::durable::{self, FileError};
+use crate::state::vault::Vault;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Ten years: as long as a laptop is trusted by its owner, and what other local authorities chose.
+const ROOT_LIFE: Duration = Duration::from_secs(3_652 * 86_400);
+/// A week: whoever steals a backup of the intermediate has it for days.
+const INTERMEDIATE_LIFE: Duration = Duration::from_secs(7 * 86_400);
+/// Half a day: a stolen leaf is worthless tomorrow.
+const LEAF_LIFE: Duration = Duration::from_secs(12 * 3_600);
+/// Clocks of machines beside this one may be a little slow.
+const BACKDATED: Duration = Duration::from_secs(300);
+
+/// The local authority, ready to sign.
+pub struct LocalCa {
+    root: Authority,
+    intermediate: Authority,
+    vault: Vault,
+}
+
+struct Authority {
+    pem: String,
+    key: KeyPair,
+    validity: Validity,
+}
+
+/// The local authority could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalCaError {
+    /// Key generation or signing failed.
+    #[error("the local authority cannot sign")]
+    Sign(#[source] rcgen::Error),
+    /// A name that no certificate can carry.
+    #[error("the local authority cannot put `{0}` into a certificate")]
+    Name(String),
+    /// What it signed cannot be kept.
+    #[error("the local authority's files cannot be kept")]
+    Keep(#[source] FileError),
+}
+
+/// What happened when the authority was opened, for the log.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// A new root was made; machines have to be told to trust it.
+    pub new_root: bool,
+    /// Files that do not belong together, to be set aside, and what was wrong with them.
+    pub damaged: Option<(PathBuf, String)>,
+    /// It lives in memory for now.
+    pub unkept: Option<LocalCaError>,
+}
+
+/// Where the root's certificate lies, for `trust`.
+pub fn root_file(vault: &Vault) -> PathBuf {
+    vault.authority_file("local", "root.pem")
+}
+
+impl LocalCa {
+    /// Takes the authority from the vault, or makes one. Damaged files are reported and left for the caller to set aside
+    /// before anything is written over them.
+    pub fn open(vault: &Vault, now: Timestamp) -> Result<(Self, Opened), LocalCaError> {
+        let mut opened = Opened::default();
+        let root = match load(vault, "root") {
+            Ok(Some(root)) if now < root.validity.not_after => Some(root),
+            Ok(_) => None,
+            Err(why) => {
+                let folder = vault.authority_file("local", "root.pem").parent().map(PathBuf::from).unwrap_or_default();
+                opened.damaged = Some((folder, why));
+                None
+            }
+        };
+        let root = match root {
+            Some(root) => root,
+            None => {
+                opened.new_root = true;
+                make_root(now)?
+            }
+        };
+        let stored = if opened.new_root { None } else { load(vault, "intermediate").ok().flatten() };
+        let intermediate = match stored.filter(|held| is_fresh(held, now) && signed_by(&held.pem, &root)) {
+            Some(intermediate) => intermediate,
+            None => make_intermediate(&root, now)?,
+        };
+        Ok((Self { root, intermediate, vault: vault.clone() }, opened))
+    }
+
+    /// Writes what is not yet in the vault.
+    pub fn keep(&self) -> Result<(), LocalCaError> {
+        keep(&self.vault, "root", &self.root)
+            .and_then(|()| keep(&self.vault, "intermediate", &self.intermediate))
+            .map_err(LocalCaError::Keep)
+    }
+
+    /// Makes a leaf for these names: its chain (leaf, intermediate) and its key, both PEM.
+    pub fn make(&mut self, names: &[Identifier], now: Timestamp) -> Result<(String, Secret<String>), LocalCaError> {
+        if !is_fresh(&self.intermediate, now) {
+            self.intermediate = make_intermediate(&self.root, now)?;
+            // Kept best effort: the next start makes another one.
+            let _made_anew_if_lost = keep(&self.vault, "intermediate", &self.intermediate);
+        }
+        let key = KeyPair::generate().map_err(LocalCaError::Sign)?;
+        let params = leaf_params(names, now)?;
+        let issuer = self.intermediate.issuer()?;
+        let leaf = params.signed_by(&key, &issuer).map_err(LocalCaError::Sign)?;
+        Ok((format!("{}{}", leaf.pem(), self.intermediate.pem), Secret::new(key.serialize_pem())))
+    }
+
+    /// The root's certificate as PEM.
+    pub fn root_pem(&self) -> &str {
+        &self.root.pem
+    }
+
+    /// Whether a chain found in the vault leads to this root: it may be of a predecessor.
+    pub fn vouches_for(&self, chain_pem: &str) -> bool {
+        let last = chain_pem.rfind("-----BEGIN CERTIFICATE-----").map(|start| &chain_pem[start..]);
+        last.is_some_and(|pem| signed_by(pem, &self.root))
+    }
+}
+
+impl Authority {
+    fn issuer(&self) -> Result<Issuer<'_, &KeyPair>, LocalCaError> {
+        Issuer::from_ca_cert_pem(&self.pem, &self.key).map_err(LocalCaError::Sign)
+    }
+}
+
+/// An intermediate is replaced at half its life, so that it always outlives its leaves.
+fn is_fresh(intermediate: &Authority, now: Timestamp) -> bool {
+    let Validity { not_before, not_after } = intermediate.validity;
+    not_before <= now && now < not_after - INTERMEDIATE_LIFE / 2
+}
+
+fn make_root(now: Timestamp) -> Result<Authority, LocalCaError> {
+    let key = KeyPair::generate().map_err(LocalCaError::Sign)?;
+    let made = now.to_string();
+    let name = format!("doorward local authority, made {}", made.split('T').next().unwrap_or(&made));
+    let validity = Validity { not_before: now - DAY, not_after: now + ROOT_LIFE };
+    let params = authority_params(&name, 1, validity);
+    let pem = params.self_signed(&key).map_err(LocalCaError::Sign)?.pem();
+    Ok(Authority { pem, key, validity })
+}
+
+fn make_intermediate(root: &Authority, now: Timestamp) -> Result<Authority, LocalCaError> {
+    let key = KeyPair::generate().map_err(LocalCaError::Sign)?;
+    let validity = Validity { not_before: now - HOUR, not_after: now + INTERMEDIATE_LIFE };
+    let params = authority_params("doorward local intermediate", 0, validity);
+    let pem = params.signed_by(&key, &root.issuer()?).map_err(LocalCaError::Sign)?.pem();
+    Ok(Authority { pem, key, validity })
+}
+
+fn authority_params(name: &str, below: u8, validity: Validity) -> CertificateParams {
+    let mut params = params(name, validity);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn leaf_params(names: &[Identifier], now: Timestamp) -> Result<CertificateParams, LocalCaError> {
+    let validity = Validity { not_before: now - BACKDATED, not_after: now + LEAF_LIFE };
+    let title = names.first().map(ToString::to_string).filter(|title| title.len() <= 64).unwrap_or_default();
+    let mut params = params(&title, validity);
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    for name in names {
+        params.subject_alt_names.push(match name {
+            Identifier::Ip(ip) => SanType::IpAddress(*ip),
+            name => {
+                let text = name.to_string();
+                SanType::DnsName(text.as_str().try_into().map_err(|_| LocalCaError::Name(text))?)
+            }
+        });
+    }
+    Ok(params)
+}
+
+/// rcgen's own default lives from 1975 to 4096, which clients refuse.
+fn params(name: &str, validity: Validity) -> CertificateParams {
+    let moment = |at: Timestamp| OffsetDateTime::from_unix_timestamp(at.unix()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let mut params = CertificateParams::default();
+    params.not_before = moment(validity.not_before);
+    params.not_after = moment(validity.not_after);
+    params.distinguished_name = DistinguishedName::new();
+    if !name.is_empty() {
+        params.distinguished_name.push(DnType::CommonName, name);
+    }
+    params
+}
+
+fn keep(vault: &Vault, which: &str, authority: &Authority) -> Result<(), FileError> {
+    let (cert, key) = files(vault, which);
+    // Two files cannot change in one step; a pair that does not fit is noticed by `load`.
+    if durable::read(&cert).ok().flatten().as_deref() == Some(&authority.pem) {
+        return Ok(());
+    }
+    durable::write(&key, authority.key.serialize_pem().as_bytes())?;
+    durable::write(&cert, authority.pem.as_bytes())
+}
+
+fn files(vault: &Vault, which: &str) -> (PathBuf, PathBuf) {
+    let file = |suffix: &str| vault.authority_file("local", &format!("{which}{suffix}.pem"));
+    (file(""), file("-key"))
+}
+
+/// `None` when there is none yet, the reason when what is there does not belong together.
+fn load(vault: &Vault, which: &str) -> Result<Option<Authority>, String> {
+    let (cert, key) = files(vault, which);
+    let pem = durable::read(&cert).map_err(|error| error.to_string())?;
+    let key = durable::read_secret(&key).map_err(|error| error.to_string())?;
+    let (pem, key) = match (pem, key) {
+        (None, _) => return Ok(None),
+        (Some(_), None) => return Err(format!("the {which}'s key is missing")),
+        (Some(pem), Some(key)) => (pem, key),
+    };
+    let key = KeyPair::from_pem(key.expose()).map_err(|_| format!("the {which}'s key cannot be read"))?;
+    let (_, der) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| format!("the {which} is not PEM"))?;
+    let (_, cert) = X509Certificate::from_der(&der.contents).map_err(|_| format!("the {which} is not a certificate"))?;
+    if cert.public_key().raw != key.subject_public_key_info() {
+        return Err(format!("the {which}'s key does not belong to its certificate"));
+    }
+    let validity = Validity {
+        not_before: Timestamp::from_unix(cert.validity().not_before.timestamp()),
+        not_after: Timestamp::from_unix(cert.validity().not_after.timestamp()),
+    };
+    Ok(Some(Authority { pem, key, validity }))
+}
+
+fn signed_by(pem: &str, authority: &Authority) -> bool {
+    let parse = |pem: &str| x509_parser::pem::parse_x509_pem(pem.as_bytes()).map(|(_, der)| der).ok();
+    let verified = |child: &Pem, parent: &Pem| {
+        let child = X509Certificate::from_der(&child.contents).ok()?.1;
+        let parent = X509Certificate::from_der(&parent.contents).ok()?.1;
+        child.verify_signature(Some(parent.public_key())).ok()
+    };
+    parse(pem).zip(parse(&authority.pem)).is_some_and(|(child, parent)| verified(&child, &parent).is_some())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! The local authority before a real TLS client, and over restarts and damage.
+
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
+
+fn names(texts: &[&str]) -> Vec<Identifier> {
+    texts.iter().map(|text| Identifier::parse(text).unwrap()).collect()
+}
+
+/// Whether a client that trusts `root` accepts the chain for `name` at `at`.
+fn accepts(root: &str, chain: &str, name: &str, at: Timestamp) -> bool {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(root.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain.as_bytes()).map(Result::unwrap).collect();
+    let time = UnixTime::since_unix_epoch(Duration::from_secs(at.unix().unsigned_abs()));
+    verifier.verify_server_cert(&chain[0], &chain[1..], &ServerName::try_from(name).unwrap(), &[], time).is_ok()
+}
+
+fn open(vault: &Vault, now: Timestamp) -> (LocalCa, Opened) {
+    LocalCa::open(vault, now).unwrap()
+}
+
+#[test]
+fn a_client_that_trusts_the_root_accepts_names_wildcards_and_addresses() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut ca, opened) = open(&Vault::new(dir.path().to_owned()), NOW);
+    assert!(opened.new_root);
+    let (chain, _) = ca.make(&names(&["localhost", "*.app.internal", "127.0.0.1", "::1"]), NOW).unwrap();
+    for name in ["localhost", "x.app.internal", "127.0.0.1", "::1"] {
+        assert!(accepts(ca.root_pem(), &chain, name, NOW), "{name}");
+    }
+    assert!(!accepts(ca.root_pem(), &chain, "other.internal", NOW));
+    assert!(!accepts(ca.root_pem(), &chain, "localhost", NOW + LEAF_LIFE + HOUR));
+}
+
+#[test]
+fn the_root_stays_over_restarts_and_the_intermediate_is_renewed_before_its_leaves_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = Vault::new(dir.path().to_owned());
+    let (first, _) = open(&vault, NOW);
+    first.keep().unwrap();
+    let (mut second, opened) = open(&vault, NOW + DAY);
+    assert!(!opened.new_root);
+    assert_eq!(first.root_pem(), second.root_pem());
+    assert_eq!(first.intermediate.pem, second.intermediate.pem);
+    let mut at = NOW;
+    for _ in 0..60 {
+        at = at + Duration::from_secs(6 * 3_600);
+        let (chain, _) = second.make(&names(&["localhost"]), at).unwrap();
+        assert!(accepts(second.root_pem(), &chain, "localhost", at + LEAF_LIFE - HOUR));
+        assert!(second.vouches_for(&chain));
+    }
+}
+
+#[test]
+fn what_a_lost_root_vouched_for_is_not_taken_for_ours() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut lost, _) = open(&Vault::new(dir.path().to_owned()), NOW);
+    let (chain, _) = lost.make(&names(&["localhost"]), NOW).unwrap();
+    let (ours, _) = open(&Vault::new(dir.path().to_owned()), NOW);
+    assert!(lost.vouches_for(&chain) && !ours.vouches_for(&chain));
+    assert!(!ours.vouches_for("no chain at all"));
+}
+
+#[test]
+fn damaged_files_are_reported_and_a_new_root_is_made() {
+    for damage in ["root.pem", "root-key.pem"] {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::new(dir.path().to_owned());
+        open(&vault, NOW).0.keep().unwrap();
+        std::fs::write(vault.authority_file("local", damage), "garbage").unwrap();
+        let (mut ca, opened) = open(&vault, NOW);
+        assert!(opened.new_root && opened.damaged.is_some(), "{opened:?}");
+        assert!(ca.make(&names(&["localhost"]), NOW).is_ok());
+    }
+}
+
+#[test]
+fn a_vault_that_cannot_be_written_leaves_an_authority_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let (mut ca, _) = open(&Vault::new(file.join("state")), NOW);
+    assert!(ca.keep().is_err());
+    assert!(ca.make(&names(&["localhost"]), NOW).is_ok());
+}
