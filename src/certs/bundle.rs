@@ -23,6 +23,7 @@ use leaf::Leaf;
 pub struct CertBundle {
     certified: Arc<CertifiedKey>,
     leaf: Leaf,
+    root: String,
     renewal_id: Option<String>,
     chain_pem: String,
 }
@@ -70,11 +71,12 @@ impl CertBundle {
         let chain = read_chain(chain_pem)?;
         let key = read_key(key_pem)?;
         let leaf = Leaf::read(&chain[0])?;
+        let root = leaf::root_name(&chain)?;
         let renewal_id = renewal_info::certificate_id(&chain[0]);
         let signing = any_supported_type(&key).map_err(|_| BundleError::KeyUnusable)?;
         let certified = CertifiedKey::new(chain, signing);
         match certified.keys_match() {
-            Ok(()) => Ok(Self { certified: Arc::new(certified), leaf, renewal_id, chain_pem: chain_pem.to_owned() }),
+            Ok(()) => Ok(Self { certified: Arc::new(certified), leaf, root, renewal_id, chain_pem: chain_pem.to_owned() }),
             Err(_) => Err(BundleError::KeyMismatch { subject: leaf.name() }),
         }
     }
@@ -97,6 +99,11 @@ impl CertBundle {
     /// Whom the leaf names as its issuer, for people: `Let's Encrypt E7`.
     pub fn issuer_name(&self) -> &str {
         &self.leaf.issuer
+    }
+
+    /// Common name of the root the chain leads to: the issuer that the last certificate names.
+    pub fn root_name(&self) -> &str {
+        &self.root
     }
 
     /// The leaf's serial number in hexadecimal.

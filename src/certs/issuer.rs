@@ -4,10 +4,16 @@ use std::time::Duration;
 
 use crate::base::time::Timestamp;
 
+pub mod account;
+pub mod acme;
 pub mod files;
+pub mod http;
+mod jws;
 pub mod ledger;
 pub mod local_ca;
 pub mod renewal_info;
+
+pub use jws::AccountKeyError;
 
 /// When asking the same issuer for the same thing again makes sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

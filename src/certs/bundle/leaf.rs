@@ -77,6 +77,14 @@ pub(super) fn parse<'a>(der: &'a CertificateDer<'_>, number: usize) -> Result<X5
     }
 }
 
+/// The common name of whoever issued the last certificate, or its whole name if it has none.
+pub(super) fn root_name(chain: &[CertificateDer<'_>]) -> Result<String, BundleError> {
+    let Some(top) = chain.last() else { return Err(BundleError::NoCertificate) };
+    let top = parse(top, chain.len())?;
+    let common = top.issuer().iter_common_name().next().and_then(|part| part.as_str().ok());
+    Ok(common.map_or_else(|| spoken(top.issuer()), str::to_owned))
+}
+
 pub(super) fn validity(cert: &X509Certificate<'_>) -> Validity {
     let validity = cert.validity();
     Validity {

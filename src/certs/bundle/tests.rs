@@ -59,6 +59,7 @@ fn a_whole_chain_with_its_key_is_a_bundle() {
     for chain in [&[&*w.leaf, &w.intermediate][..], &[&w.leaf, &w.intermediate, &w.root]] {
         let bundle = build(chain, &w.key, &["a.example", "x.b.example", "*.b.example", "192.0.2.1"]).unwrap();
         assert_eq!(bundle.issuer_name(), "Test Intermediate");
+        assert_eq!(bundle.root_name(), "Test Root");
         assert_eq!(bundle.identifiers().len(), 3);
         assert_eq!(bundle.validity().lifetime().as_secs(), 90 * 86_400);
         assert!(bundle.renewal_id().unwrap().contains('.'));

@@ -1,0 +1,162 @@
+//! What a failed order means for what comes next: when asking again makes sense, and the likely cause in the words of a
+//! person who would repair it. Pure.
+
+use std::time::Duration;
+
+use super::{FailedProof, OrderCause, OrderError};
+use crate::base::time::Timestamp;
+use crate::certs::issuer::Rejection;
+use crate::certs::issuer::http::HttpFailure;
+use crate::config::settings::ChallengeKind;
+
+/// For what only the authority's policy or an operator changes, and not within the hour.
+const LATER: Duration = Duration::from_secs(86_400);
+
+/// For CAA records, which operators repair by hand and resolvers remember for a while.
+const NEXT_HOUR: Duration = Duration::from_secs(3600);
+
+impl OrderError {
+    /// When asking again makes sense.
+    pub fn rejection(&self, now: Timestamp) -> Rejection {
+        match &self.cause {
+            OrderCause::Profile { .. }
+            | OrderCause::NoChallenge { .. }
+            | OrderCause::BindingMissing
+            | OrderCause::Http(HttpFailure::Url { .. }) => Rejection::ForGood,
+            OrderCause::Http(failure) if failure.retry_after().is_some() => {
+                failure.retry_after().map_or(Rejection::TryAgain, Rejection::Until)
+            }
+            cause => by_type(cause.acme_type(), now),
+        }
+    }
+
+    /// The likely cause, for the one line that a person reads first. It is a guess from what the authority said.
+    pub fn likely_cause(&self) -> Option<String> {
+        let failed = match &self.cause {
+            OrderCause::Proof(failed) => Some(&**failed),
+            OrderCause::Invalid(_) | OrderCause::Slow { .. } => self.failed.last(),
+            _ => None,
+        };
+        match (failed, &self.cause) {
+            (Some(failed), _) => failed.likely_cause(),
+            (None, OrderCause::Http(failure)) => unreached(failure).or_else(|| policy(&self.cause)),
+            (None, cause) => policy(cause),
+        }
+    }
+}
+
+fn by_type(acme_type: Option<&str>, now: Timestamp) -> Rejection {
+    match acme_type {
+        Some("invalidContact" | "unsupportedContact" | "badPublicKey" | "badSignatureAlgorithm") => Rejection::ForGood,
+        Some("rejectedIdentifier" | "unsupportedIdentifier" | "badCSR" | "invalidProfile" | "userActionRequired") => {
+            Rejection::Until(now + LATER)
+        }
+        Some("caa") => Rejection::Until(now + NEXT_HOUR),
+        _ => Rejection::TryAgain,
+    }
+}
+
+impl FailedProof {
+    /// Whether another way of proving would fail for the same reason.
+    pub(super) fn is_hopeless(&self) -> bool {
+        let detail = self.problem.as_ref().and_then(|problem| problem.detail.as_deref()).unwrap_or_default();
+        match self.acme_type() {
+            Some("rejectedIdentifier" | "rateLimited") => true,
+            Some("dns") => detail.contains("NXDOMAIN"),
+            _ => false,
+        }
+    }
+
+    fn likely_cause(&self) -> Option<String> {
+        let name = &self.identifier;
+        let port = if self.kind == ChallengeKind::TlsAlpn01 { 443 } else { 80 };
+        Some(match self.acme_type()? {
+            "connection" => format!(
+                "port {port} of {name} cannot be reached from the internet: a firewall, a missing port forward, or an A or \
+                 AAAA record that points elsewhere"
+            ),
+            "unauthorized" | "incorrectResponse" | "tls" => format!(
+                "something else answers port {port} of {name}: a CDN, a load balancer, or another machine that an A or AAAA \
+                 record points to"
+            ),
+            "dns" => format!("{name} has no usable A or AAAA record, or its name servers fail"),
+            "caa" => format!("a CAA record of {name} or of a domain above it forbids this authority or this kind of proof"),
+            "rateLimited" => "the authority's limit is reached".into(),
+            _ => return None,
+        })
+    }
+}
+
+fn unreached(failure: &HttpFailure) -> Option<String> {
+    Some(match failure {
+        HttpFailure::Resolve { host, .. } => format!("this machine's resolver does not know {host}: no network, or no DNS"),
+        HttpFailure::Connect { host, .. } | HttpFailure::Slow { host, .. } => {
+            format!("{host} is down, or a firewall keeps this machine from reaching it")
+        }
+        HttpFailure::Untrusted { host, .. } => {
+            format!("something between here and {host} opens TLS, this machine's clock is wrong, or `ca-file` is missing")
+        }
+        _ => return None,
+    })
+}
+
+fn policy(cause: &OrderCause) -> Option<String> {
+    let words = match cause.acme_type()? {
+        "rateLimited" => "the authority's limit is reached",
+        "rejectedIdentifier" | "unsupportedIdentifier" => "the authority's policy does not allow one of the names",
+        "caa" => "a CAA record forbids this authority, this account or this kind of proof",
+        "userActionRequired" => "the authority wants its terms confirmed by a person",
+        _ => return None,
+    };
+    Some(words.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Step;
+    use super::*;
+    use crate::base::name::Identifier;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_000_000);
+
+    fn proof(kind: ChallengeKind, acme_type: &str) -> OrderError {
+        let problem = format!(r#"{{"type":"urn:ietf:params:acme:error:{acme_type}","detail":"D"}}"#);
+        let problem = Some(serde_json::from_str(&problem).unwrap());
+        let failed = FailedProof { kind, identifier: Identifier::parse("a.example").unwrap(), problem };
+        OrderError { step: Step::Prove, cause: OrderCause::Proof(Box::new(failed.clone())), failed: vec![failed] }
+    }
+
+    #[test]
+    fn each_problem_says_when_to_ask_again() {
+        let check = |acme_type: &str, expected| {
+            assert_eq!(proof(ChallengeKind::Http01, acme_type).rejection(NOW), expected, "for {acme_type}");
+        };
+        check("connection", Rejection::TryAgain);
+        check("caa", Rejection::Until(NOW + NEXT_HOUR));
+        check("rejectedIdentifier", Rejection::Until(NOW + LATER));
+        check("badPublicKey", Rejection::ForGood);
+        let profile = OrderCause::Profile { wanted: "x".into(), offered: vec!["classic".into()] };
+        let error = OrderError { step: Step::Order, cause: profile, failed: Vec::new() };
+        assert_eq!(error.rejection(NOW), Rejection::ForGood);
+        let until = NOW + Duration::from_secs(77);
+        let paused = HttpFailure::Paused { kind: crate::certs::issuer::http::Kind::NewOrder, until };
+        let error = OrderError { step: Step::Order, cause: paused.into(), failed: Vec::new() };
+        assert_eq!(error.rejection(NOW), Rejection::Until(until));
+    }
+
+    #[test]
+    fn the_likely_cause_names_the_port_and_the_name() {
+        let cause = proof(ChallengeKind::TlsAlpn01, "connection").likely_cause().unwrap();
+        assert!(cause.starts_with("port 443 of a.example cannot be reached"), "{cause}");
+        let cause = proof(ChallengeKind::Http01, "unauthorized").likely_cause().unwrap();
+        assert!(cause.starts_with("something else answers port 80 of a.example"), "{cause}");
+        assert_eq!(proof(ChallengeKind::Http01, "brandNew").likely_cause(), None);
+    }
+
+    #[test]
+    fn the_text_has_type_and_detail_in_full() {
+        let error = proof(ChallengeKind::Http01, "connection");
+        let said = crate::base::chain::Chain(&error).to_string();
+        assert_eq!(said, "the order failed at step `prove`: http-01 for a.example failed: D (connection)");
+    }
+}

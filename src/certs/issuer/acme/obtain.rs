@@ -1,0 +1,131 @@
+//! From a proved order to a bundle: key, request, certificate, check.
+
+use std::time::Duration;
+
+use instant_acme::{Order, OrderStatus};
+
+use super::patience::{Repeat, call};
+use super::{Issued, OrderCause, Run, Step, Talk, request};
+use crate::base::secret::Secret;
+use crate::base::task;
+use crate::certs::bundle::{BundleError, CertBundle};
+use crate::certs::issuer::http::lock;
+use crate::certs::issuer::jws::{self, Signer};
+
+/// For the authority to sign.
+const SIGNING: Duration = Duration::from_secs(300);
+
+/// Downloads of one certificate in one call.
+const MOST_DOWNLOADS: usize = 3;
+
+/// For all alternate chains together: they are a wish, not a need.
+const ALTERNATES: Duration = Duration::from_secs(30);
+
+impl Run<'_> {
+    /// Sends the request, by a key that is on disk before the authority can have signed for it. When the answer is lost,
+    /// the order's own state says what became of it.
+    pub(super) async fn finalize(&mut self, order: &mut Order) -> Result<(), OrderCause> {
+        self.step = Step::Finalize;
+        let key = self.certificate_key().await?;
+        let csr = request::request(&self.job.identifiers, &key)?;
+        let cause = match call(Repeat::IfUnsent, async || order.finalize_csr(&csr).await).await {
+            Ok(()) => return Ok(()),
+            Err(cause) => cause,
+        };
+        if cause.is_passing() || cause.acme_type() == Some("orderNotReady") {
+            tracing::info!(event = "finalize_unanswered", order = order.url(), error = %cause);
+            return call(Repeat::Freely, async || order.refresh().await.map(|_| ())).await;
+        }
+        Err(cause)
+    }
+
+    /// The key that waits in the ledger for this order, or a new one, kept.
+    async fn certificate_key(&self) -> Result<Secret<String>, OrderCause> {
+        let in_flight = self.keep("read order in flight", |ledger| ledger.in_flight()).await?;
+        if let Some(key) = in_flight.and_then(|order| order.key_pem) {
+            return Ok(key);
+        }
+        let kind = self.job.acme.key;
+        let key = task::blocking("make key", move || request::new_key(kind)).await.ok_or(OrderCause::Panicked("make key"))??;
+        let kept = key.clone();
+        self.keep("keep certificate key", move |ledger| ledger.keep_certificate_key(&kept)).await?;
+        Ok(key)
+    }
+
+    pub(super) async fn wait(&mut self, talk: &Talk, order: &mut Order) -> Result<(), OrderCause> {
+        self.step = Step::Issue;
+        self.poll(talk, order, SIGNING, |status| status != OrderStatus::Processing).await.map(|_| ())
+    }
+
+    /// Downloads and checks. A chain that came damaged is fetched again: it was bought already.
+    pub(super) async fn collect(&mut self, talk: &Talk, order: &mut Order) -> Result<Issued, OrderCause> {
+        self.step = Step::Download;
+        let key_pem = self.certificate_key().await?;
+        let mut download = 1;
+        let bundle = loop {
+            match self.check(&fetch(order).await?, &key_pem) {
+                Ok(bundle) => break bundle,
+                Err(error) if download == MOST_DOWNLOADS || never_fits(&error) => return Err(self.refuse(error).await),
+                Err(_) => download += 1,
+            }
+        };
+        let (bundle, preferred_root) = self.towards_preferred_root(talk, bundle, &key_pem).await;
+        Ok(Issued { bundle, key_pem, proved_by: self.proved_by, failed: std::mem::take(&mut self.failed), preferred_root })
+    }
+
+    fn check(&self, chain_pem: &str, key_pem: &Secret<String>) -> Result<CertBundle, BundleError> {
+        CertBundle::build(chain_pem, key_pem, &self.job.identifiers, self.account.http().now())
+    }
+
+    /// An order whose certificate can never fit is dropped; one whose download is bad is asked again next time.
+    async fn refuse(&self, error: BundleError) -> OrderCause {
+        if never_fits(&error)
+            && let Err(cause) = self.keep("forget order", |ledger| ledger.forget_order()).await
+        {
+            return cause;
+        }
+        OrderCause::Bundle(error)
+    }
+
+    /// The chain to the root the operator prefers, if the authority offers it among its alternates (RFC 8555 section
+    /// 7.4.2). Whatever goes wrong on the way, the default chain is kept: it is a good one.
+    async fn towards_preferred_root(&self, talk: &Talk, default: CertBundle, key_pem: &Secret<String>) -> (CertBundle, bool) {
+        let Some(wanted) = self.job.acme.preferred_root.as_deref() else { return (default, true) };
+        if default.root_name() == wanted {
+            return (default, true);
+        }
+        let urls = std::mem::take(&mut lock(&talk.notes).alternates);
+        let search = async {
+            for url in urls {
+                match self.alternate(talk, &url, key_pem).await {
+                    Ok(bundle) if bundle.root_name() == wanted => return Some(bundle),
+                    Ok(_) => (),
+                    Err(error) => tracing::warn!(event = "alternate_chain_unusable", url, %error),
+                }
+            }
+            None
+        };
+        match tokio::time::timeout(ALTERNATES, search).await {
+            Ok(Some(bundle)) => (bundle, true),
+            Ok(None) | Err(_) => (default, false),
+        }
+    }
+
+    async fn alternate(&self, talk: &Talk, url: &str, key_pem: &Secret<String>) -> Result<CertBundle, OrderCause> {
+        let registered = &talk.registered;
+        let answer = jws::post(self.account.http(), &registered.key, Signer::Account(&registered.url), url, None).await?;
+        let text = std::str::from_utf8(answer.body()).map_err(|_| OrderCause::Http(answer.garbage()))?;
+        self.check(text, key_pem).map_err(OrderCause::Bundle)
+    }
+}
+
+/// Fetches the default chain, again if the answer is lost.
+async fn fetch(order: &mut Order) -> Result<String, OrderCause> {
+    let chain = call(Repeat::Freely, async || order.certificate().await).await?;
+    chain.ok_or(OrderCause::Form(instant_acme::Error::Str("the certificate of a valid order")))
+}
+
+/// Whether every download of this order would be as wrong.
+fn never_fits(error: &BundleError) -> bool {
+    matches!(error, BundleError::KeyMismatch { .. } | BundleError::NotCovered { .. } | BundleError::Expired { .. })
+}

@@ -1,0 +1,136 @@
+//! How often a call is repeated and how long a step may take. Waiting uses the monotonic clock.
+
+use std::time::Duration;
+
+use instant_acme::Error;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::OrderCause;
+use crate::base::backoff::Backoff;
+use crate::base::dice::Dice;
+use crate::base::time::Timestamp;
+
+/// Whether a call may be repeated when its answer was lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// It only asks, or doing it twice is the same as once.
+    Freely,
+    /// Only when the authority cannot have seen it: twice would buy twice.
+    IfUnsent,
+}
+
+/// Longest time for one call with all its repetitions.
+const CALL: Duration = Duration::from_secs(120);
+
+/// Repetitions after something passing.
+const MOST_PASSING: u32 = 3;
+
+/// Rounds of refused nonces; instant-acme makes three tries in each. At 30 % refusals one call in 14 million fails.
+const MOST_NONCE_ROUNDS: u32 = 4;
+
+/// Makes a call, repeating what is worth it, within [`CALL`].
+pub(super) async fn call<T>(repeat: Repeat, work: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, OrderCause> {
+    timeout(CALL, insist(repeat, work)).await.unwrap_or(Err(OrderCause::Slow { after: CALL }))
+}
+
+async fn insist<T>(repeat: Repeat, mut work: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, OrderCause> {
+    let mut dice = Dice::from_os();
+    let (mut passing, mut nonces) = (0, 0);
+    loop {
+        let cause = match work().await {
+            Ok(value) => return Ok(value),
+            Err(error) => OrderCause::from(error),
+        };
+        if cause.acme_type() == Some("badNonce") && nonces < MOST_NONCE_ROUNDS {
+            nonces += 1;
+            continue;
+        }
+        let may = repeat == Repeat::Freely || cause.was_not_sent();
+        if !(may && cause.is_passing() && passing < MOST_PASSING) {
+            return Err(cause);
+        }
+        passing += 1;
+        sleep(Backoff::NEARBY.delay(passing, &mut dice)).await;
+    }
+}
+
+/// The rhythm of asking for an order's state: quick at first, because prompt authorities are done in a moment, then
+/// slower, and never before the authority's own `Retry-After`.
+pub(super) struct Rhythm {
+    deadline: Instant,
+    budget: Duration,
+    next: Duration,
+}
+
+impl Rhythm {
+    pub(super) fn new(budget: Duration) -> Self {
+        Self { deadline: Instant::now() + budget, budget, next: Duration::from_millis(100) }
+    }
+
+    /// Waits for the next question, which comes no sooner than `retry_after`; an error when the budget is used up.
+    pub(super) async fn beat(&mut self, retry_after: Option<Timestamp>, now: Timestamp) -> Result<(), OrderCause> {
+        const SLOWEST: Duration = Duration::from_secs(10);
+        let asked = retry_after.map_or(Duration::ZERO, |at| at.since(now));
+        let wait = self.next.max(asked);
+        if Instant::now() + wait > self.deadline {
+            return Err(OrderCause::Slow { after: self.budget });
+        }
+        sleep(wait).await;
+        self.next = self.next.mul_f64(1.5).min(SLOWEST);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::certs::issuer::http::{HttpFailure, Stage};
+
+    fn slow(stage: Stage) -> Error {
+        Error::Other(Box::new(HttpFailure::Slow { host: "ca".into(), stage, after: CALL }))
+    }
+
+    fn problem(kind: &str) -> Error {
+        Error::Api(serde_json::from_str(&format!(r#"{{"type":"urn:ietf:params:acme:error:{kind}"}}"#)).unwrap())
+    }
+
+    /// How often work that always fails like this is tried.
+    async fn tries(repeat: Repeat, error: impl Fn() -> Error) -> u32 {
+        let tried = Cell::new(0);
+        let result = call(repeat, async || {
+            tried.set(tried.get() + 1);
+            Err::<(), _>(error())
+        });
+        result.await.unwrap_err();
+        tried.get()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_have_bought_something_is_not_repeated() {
+        assert_eq!(tries(Repeat::Freely, || slow(Stage::Answer)).await, 4);
+        assert_eq!(tries(Repeat::IfUnsent, || slow(Stage::Connect)).await, 4);
+        assert_eq!(tries(Repeat::IfUnsent, || slow(Stage::Answer)).await, 1);
+        assert_eq!(tries(Repeat::Freely, || problem("caa")).await, 1);
+        assert_eq!(tries(Repeat::IfUnsent, || problem("badNonce")).await, 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_ends_even_if_its_work_does_not() {
+        let result = call(Repeat::Freely, async || std::future::pending::<Result<(), Error>>().await).await;
+        assert!(matches!(result, Err(OrderCause::Slow { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn questions_come_slower_and_never_before_they_are_wanted() {
+        let now = Timestamp::from_unix(0);
+        let mut rhythm = Rhythm::new(Duration::from_secs(60));
+        let start = Instant::now();
+        rhythm.beat(None, now).await.unwrap();
+        assert!(start.elapsed() < Duration::from_millis(200));
+        rhythm.beat(Some(now + Duration::from_secs(5)), now).await.unwrap();
+        assert!(start.elapsed() >= Duration::from_secs(5));
+        assert!(rhythm.beat(Some(now + Duration::from_secs(600)), now).await.is_err());
+    }
+}

@@ -1,0 +1,199 @@
+//! Proving the names of an order: proofs on the board, then the challenges, then the authority's verdict.
+
+use std::time::Duration;
+
+use instant_acme::{
+    AuthorizationHandle, AuthorizationStatus, ChallengeHandle, ChallengeStatus, Error, KeyAuthorization, Order, OrderStatus,
+};
+
+use super::patience::{Repeat, call};
+use super::{FailedProof, OrderCause, Run, Step, Talk, choice};
+use crate::base::name::Identifier;
+use crate::certs::challenge::{HttpProof, Posted, tls_alpn01};
+use crate::config::settings::ChallengeKind;
+
+/// For the authority's verdict, from several places of the world.
+const VERDICT: Duration = Duration::from_secs(180);
+
+/// How often the challenges are told again when the telling was lost.
+const MOST_ROUNDS: usize = 3;
+
+/// What the authority knows of an authorization that needs a proof.
+enum Need {
+    /// It is proved already.
+    Nothing,
+    /// It will never be.
+    Dead,
+    /// By this kind.
+    Proof(ChallengeKind),
+}
+
+impl Run<'_> {
+    /// Proves every name that is not proved yet. `false` when a proof failed and there is another way to try, for which
+    /// the authority wants a new order.
+    pub(super) async fn prove(&mut self, talk: &Talk, order: &mut Order) -> Result<bool, OrderCause> {
+        self.step = Step::Prove;
+        // They fall, and the proofs with them, when the verdict is there.
+        let mut posted = Vec::new();
+        let mut alive = true;
+        for round in 1..=MOST_ROUNDS {
+            load(order).await?;
+            match self.tell(order, &mut posted).await {
+                Ok(all) => {
+                    alive = all;
+                    break;
+                }
+                Err(cause) if cause.is_passing() && round < MOST_ROUNDS => {
+                    call(Repeat::Freely, async || order.refresh().await.map(|_| ())).await?;
+                }
+                Err(cause) => return Err(cause),
+            }
+        }
+        let verdict = match alive {
+            true => self.poll(talk, order, VERDICT, |status| status != OrderStatus::Pending).await?,
+            false => OrderStatus::Invalid,
+        };
+        drop(posted);
+        if verdict == OrderStatus::Invalid {
+            self.learn(order).await?;
+            return Ok(false);
+        }
+        self.remember().await;
+        Ok(true)
+    }
+
+    /// Posts each proof that is missing and tells the authority of it. `false` when an authorization is beyond proof.
+    async fn tell(&mut self, order: &mut Order, posted: &mut Vec<Posted>) -> Result<bool, OrderCause> {
+        let mut stream = order.authorizations();
+        while let Some(handle) = stream.next().await {
+            let mut handle = handle?;
+            let identifier = identifier(&handle)?;
+            let kind = match self.need(&handle, &identifier)? {
+                Need::Nothing => continue,
+                Need::Dead => return Ok(false),
+                Need::Proof(kind) => kind,
+            };
+            let Some(mut challenge) = handle.challenge(choice::acme_kind(kind)) else { continue };
+            posted.push(self.post(kind, &identifier, &challenge.token, &challenge.key_authorization())?);
+            self.proved_by = Some(kind);
+            if challenge.status == ChallengeStatus::Pending {
+                ready(&mut challenge).await?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn need(&self, handle: &AuthorizationHandle<'_>, identifier: &Identifier) -> Result<Need, OrderCause> {
+        match handle.status {
+            AuthorizationStatus::Valid => return Ok(Need::Nothing),
+            AuthorizationStatus::Pending => (),
+            _ => return Ok(Need::Dead),
+        }
+        let offers = |kind: &ChallengeKind| handle.challenges.iter().any(|one| one.r#type == choice::acme_kind(*kind));
+        let mut usable = choice::allowed(identifier, &self.job.acme.challenges, self.last);
+        let allowed = usable.clone();
+        usable.retain(offers);
+        // A resumed order goes on with the challenge the authority was told of.
+        let begun = handle.challenges.iter().find(|one| one.status == ChallengeStatus::Processing);
+        if let Some(kind) = begun.and_then(|one| choice::our_kind(&one.r#type)).filter(|kind| usable.contains(kind)) {
+            return Ok(Need::Proof(kind));
+        }
+        match choice::next(identifier, &usable, &self.failed, self.job.most_failures) {
+            Some(kind) => Ok(Need::Proof(kind)),
+            None => {
+                let offered = handle.challenges.iter().filter_map(|one| choice::our_kind(&one.r#type));
+                let offered = offered.map(|kind| kind.to_string()).collect();
+                Err(OrderCause::NoChallenge { identifier: identifier.clone(), offered, allowed })
+            }
+        }
+    }
+
+    fn post(
+        &self,
+        kind: ChallengeKind,
+        identifier: &Identifier,
+        token: &str,
+        key: &KeyAuthorization,
+    ) -> Result<Posted, OrderCause> {
+        if kind == ChallengeKind::TlsAlpn01 {
+            let digest = key.digest().as_ref().try_into().expect("a SHA-256 digest has 32 bytes");
+            let proof = tls_alpn01::certificate(identifier, &digest, self.account.http().now())?;
+            return Ok(self.board.post_alpn(&tls_alpn01::server_name(identifier), proof)?);
+        }
+        let proof = HttpProof { identifier: identifier.clone(), key_authorization: key.as_str().to_owned() };
+        Ok(self.board.post_http(token, proof)?)
+    }
+
+    /// Takes down which proofs failed, drops the order, and gives up where there is no other way to try.
+    async fn learn(&mut self, order: &mut Order) -> Result<(), OrderCause> {
+        self.proved_by = None;
+        call(Repeat::Freely, async || order.refresh().await.map(|_| ())).await?;
+        load(order).await?;
+        let known = self.failed.len();
+        let mut stream = order.authorizations();
+        while let Some(handle) = stream.next().await {
+            let handle = handle?;
+            self.failed.extend(failure(&handle)?);
+        }
+        let problem = order.state().error.clone();
+        self.keep("forget order", |ledger| ledger.forget_order()).await?;
+        if self.failed.len() == known {
+            return Err(OrderCause::Invalid(problem));
+        }
+        for failed in &self.failed[known..] {
+            tracing::info!(event = "proof_failed", name = %failed.identifier, challenge = %failed.kind, said = %failed);
+            let allowed = choice::allowed(&failed.identifier, &self.job.acme.challenges, self.last);
+            if choice::next(&failed.identifier, &allowed, &self.failed, self.job.most_failures).is_none() {
+                return Err(OrderCause::Proof(Box::new(failed.clone())));
+            }
+        }
+        Ok(())
+    }
+
+    async fn remember(&self) {
+        let Some(kind) = self.proved_by.filter(|kind| Some(*kind) != self.last) else { return };
+        // It only saves a failed proof next time: no reason to fail this order.
+        if let Err(error) = self.keep("keep challenge", move |ledger| ledger.keep_challenge(kind)).await {
+            tracing::warn!(event = "challenge_not_remembered", %error);
+        }
+    }
+}
+
+/// Fetches every authorization that is not known yet.
+async fn load(order: &mut Order) -> Result<(), OrderCause> {
+    call(Repeat::Freely, async || {
+        let mut stream = order.authorizations();
+        while let Some(handle) = stream.next().await {
+            handle?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn ready(challenge: &mut ChallengeHandle<'_>) -> Result<(), OrderCause> {
+    match call(Repeat::IfUnsent, async || challenge.set_ready().await).await {
+        // A telling that was thought lost had arrived; or the challenge failed at once. The verdict says which.
+        Err(OrderCause::Problem(_)) => Ok(()),
+        Err(cause) if cause.acme_type() == Some("malformed") => Ok(()),
+        result => result,
+    }
+}
+
+fn identifier(handle: &AuthorizationHandle<'_>) -> Result<Identifier, OrderCause> {
+    let text = handle.identifier().to_string();
+    Identifier::parse(&text).map_err(|_| OrderCause::Form(Error::Str("an authorization for something that is no name")))
+}
+
+fn failure(handle: &AuthorizationHandle<'_>) -> Result<Option<FailedProof>, OrderCause> {
+    if handle.status != AuthorizationStatus::Invalid {
+        return Ok(None);
+    }
+    let identifier = identifier(handle)?;
+    let is_failed = |status| status == ChallengeStatus::Invalid;
+    let challenge = handle.challenges.iter().find(|one| one.error.is_some() || is_failed(one.status));
+    Ok(challenge.and_then(|one| {
+        let kind = choice::our_kind(&one.r#type)?;
+        Some(FailedProof { kind, identifier, problem: one.error.clone() })
+    }))
+}

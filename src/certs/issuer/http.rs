@@ -1,0 +1,326 @@
+//! The one HTTP client towards authorities. Everything it does is bounded in time and size, its TLS is verified before
+//! a byte of a request leaves, and an error keeps what the authority said: status, problem, `Retry-After`.
+//!
+//! It follows no redirects and speaks HTTP/1.1 only: an order is a dozen small messages.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HOST, HeaderValue, LOCATION, USER_AGENT};
+use http::{HeaderName, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use instant_acme::{BodyWrapper, BytesResponse, HttpClient, Problem};
+use tokio::time::Instant;
+
+use crate::base::time::{Clock, Timestamp};
+
+mod answer;
+mod connection;
+mod directory;
+mod failure;
+mod pauses;
+mod roots;
+
+pub use directory::Directory;
+pub use failure::{HttpFailure, Refusal, Stage};
+pub use pauses::{Kind, Pauses};
+pub use roots::RootsError;
+
+pub(super) use answer::Answer;
+use connection::Idle;
+
+/// Limits on an authority's slowness and talkativeness.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpLimits {
+    /// Until TLS stands, name resolution included.
+    pub connect: Duration,
+    /// From the request to the end of its answer.
+    pub answer: Duration,
+    /// Longest answer. Chains and directories stay below 20 KiB.
+    pub body: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(15), answer: Duration::from_secs(45), body: 1024 * 1024 }
+    }
+}
+
+/// The client for one authority, shared by all its orders. Cloning is cheap.
+#[derive(Clone)]
+pub struct AcmeHttp(Arc<Shared>);
+
+struct Shared {
+    directory_url: String,
+    ca_file: Option<PathBuf>,
+    limits: HttpLimits,
+    clock: Arc<dyn Clock>,
+    pauses: Pauses,
+    tls: tokio::sync::OnceCell<tokio_rustls::TlsConnector>,
+    /// The directory as it was answered last, and when.
+    directory: Mutex<Option<(Instant, Arc<Directory>)>>,
+    /// Connections that wait for the next request.
+    idle: Mutex<Vec<Idle>>,
+}
+
+/// How long a directory is believed before it is fetched again.
+const DIRECTORY_LIFE: Duration = Duration::from_secs(3600);
+
+const PRODUCT: HeaderValue = HeaderValue::from_static(concat!("doorward/", env!("CARGO_PKG_VERSION")));
+
+impl AcmeHttp {
+    /// A client for the authority at `directory_url`, trusting the roots of `ca_file` instead of the machine's if it is
+    /// given. Nothing is read or asked before the first request.
+    pub fn new(directory_url: &str, ca_file: Option<PathBuf>, limits: HttpLimits, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Shared {
+            directory_url: directory_url.to_owned(),
+            ca_file,
+            limits,
+            clock,
+            pauses: Pauses::default(),
+            tls: tokio::sync::OnceCell::new(),
+            directory: Mutex::default(),
+            idle: Mutex::default(),
+        }))
+    }
+
+    /// Where the authority's directory is.
+    pub fn directory_url(&self) -> &str {
+        &self.0.directory_url
+    }
+
+    /// What the authority asked us not to ask for a while.
+    pub fn pauses(&self) -> &Pauses {
+        &self.0.pauses
+    }
+
+    /// The present second.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// The authority's directory, at most an hour old.
+    pub async fn directory(&self) -> Result<Arc<Directory>, HttpFailure> {
+        if let Some((at, directory)) = &*lock(&self.0.directory)
+            && at.elapsed() < DIRECTORY_LIFE
+        {
+            return Ok(Arc::clone(directory));
+        }
+        let answer = self.ask(Method::GET, &self.0.directory_url, Bytes::new(), &[]).await?;
+        let directory = Arc::new(Directory::read(&answer)?);
+        *lock(&self.0.directory) = Some((Instant::now(), Arc::clone(&directory)));
+        Ok(directory)
+    }
+
+    /// Drops the remembered directory, because something in it turned out to be stale.
+    pub fn forget_directory(&self) {
+        *lock(&self.0.directory) = None;
+    }
+
+    /// One request, one whole answer. Anything but a success is an error.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        url: &str,
+        body: Bytes,
+        headers: &[(HeaderName, HeaderValue)],
+    ) -> Result<Answer, HttpFailure> {
+        self.ask_whatever(method, url, body, headers).await?.checked(&self.0.pauses)
+    }
+
+    /// As [`AcmeHttp::ask`], whatever the answer's status is.
+    pub(super) async fn ask_whatever(
+        &self,
+        method: Method,
+        url: &str,
+        body: Bytes,
+        headers: &[(HeaderName, HeaderValue)],
+    ) -> Result<Answer, HttpFailure> {
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        self.send(request.body(body).map_err(|_| HttpFailure::Url { url: url.to_owned() })?).await
+    }
+
+    /// Sends a request whatever the answer's status will be.
+    async fn send(&self, request: Request<Bytes>) -> Result<Answer, HttpFailure> {
+        let url = request.uri().clone();
+        let (host, port) = authority(&url)?;
+        let kind = self.kind(&url.to_string());
+        if let Some(until) = self.0.pauses.until(kind, self.0.clock.now()) {
+            return Err(HttpFailure::Paused { kind, until });
+        }
+        let request = dressed(request, &host, port)?;
+        let response = self.exchange(&host, port, request).await?;
+        Ok(Answer::new(kind, response, self.0.clock.now()))
+    }
+
+    /// Takes an idle connection or opens one; a request that never left an idle connection goes over a new one.
+    async fn exchange(
+        &self,
+        host: &str,
+        port: u16,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<http::Response<Bytes>, HttpFailure> {
+        while let Some(idle) = self.idle(host, port) {
+            match self.over(idle, request).await? {
+                Ok(response) => return Ok(response),
+                Err(unsent) => request = unsent,
+            }
+        }
+        let fresh = self.dial(host, port).await?;
+        match self.over(fresh, request).await? {
+            Ok(response) => Ok(response),
+            Err(_) => Err(HttpFailure::Lost { host: host.to_owned(), sent: false, cause: None }),
+        }
+    }
+
+    fn idle(&self, host: &str, port: u16) -> Option<Idle> {
+        connection::take(&mut lock(&self.0.idle), host, port)
+    }
+
+    async fn dial(&self, host: &str, port: u16) -> Result<Idle, HttpFailure> {
+        let limit = self.0.limits.connect;
+        let dial = async {
+            let tls = self.0.tls.get_or_try_init(|| roots::connector(self.0.ca_file.clone())).await?;
+            connection::dial(tls, host, port).await
+        };
+        let late = HttpFailure::Slow { host: host.to_owned(), stage: Stage::Connect, after: limit };
+        tokio::time::timeout(limit, dial).await.unwrap_or(Err(late))
+    }
+
+    /// `Ok(Err(request))` gives back a request of which nothing was sent.
+    async fn over(
+        &self,
+        mut connection: Idle,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Result<http::Response<Bytes>, Request<Full<Bytes>>>, HttpFailure> {
+        let limits = self.0.limits;
+        let host = connection.host().to_owned();
+        let exchange = connection.exchange(request, limits.body);
+        match tokio::time::timeout(limits.answer, exchange).await {
+            Ok(Ok(Ok(response))) => {
+                connection::put(&mut lock(&self.0.idle), connection);
+                Ok(Ok(response))
+            }
+            Ok(other) => other,
+            Err(_) => Err(HttpFailure::Slow { host, stage: Stage::Answer, after: limits.answer }),
+        }
+    }
+
+    fn kind(&self, url: &str) -> Kind {
+        if url == self.0.directory_url {
+            return Kind::Directory;
+        }
+        lock(&self.0.directory).as_ref().map_or(Kind::Other, |(_, directory)| directory.kind(url))
+    }
+
+    /// A client for one order's conversation, and the notes it takes meanwhile.
+    pub(super) fn conversation(&self) -> (Conversation, Arc<Mutex<Notes>>) {
+        let notes = Arc::<Mutex<Notes>>::default();
+        (Conversation { http: self.clone(), notes: Arc::clone(&notes) }, notes)
+    }
+}
+
+/// What instant-acme reads over but an order needs to know, from the last answer that had it.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// `Location` of the last answer that had one: a new order's URL.
+    pub(super) location: Option<String>,
+    /// When the last answer asked to be asked again.
+    pub(super) retry_after: Option<Timestamp>,
+    /// URLs of alternate chains, from the last answer that was a chain.
+    pub(super) alternates: Vec<String>,
+}
+
+/// instant-acme's client for one order. The directory comes from the shared memory.
+pub(super) struct Conversation {
+    http: AcmeHttp,
+    notes: Arc<Mutex<Notes>>,
+}
+
+impl HttpClient for Conversation {
+    fn request(
+        &self,
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, instant_acme::Error>> + Send>> {
+        let (http, notes) = (self.http.clone(), Arc::clone(&self.notes));
+        Box::pin(
+            async move { converse(&http, &notes, request).await.map_err(|error| instant_acme::Error::Other(Box::new(error))) },
+        )
+    }
+}
+
+async fn converse(
+    http: &AcmeHttp,
+    notes: &Mutex<Notes>,
+    request: Request<BodyWrapper<Bytes>>,
+) -> Result<BytesResponse, HttpFailure> {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes);
+    let request = Request::from_parts(parts, body);
+    if request.method() == Method::GET && request.uri() == http.directory_url() {
+        return Ok(whole(StatusCode::OK, http.directory().await?.text()));
+    }
+    let mut answer = http.send(request).await?;
+    // instant-acme repeats a refused nonce by itself, if it is let see the refusal.
+    if !answer.is_bad_nonce() {
+        answer = answer.checked(http.pauses())?;
+        answer.must_be_acme()?;
+    }
+    let mut notes = lock(notes);
+    notes.retry_after = answer.retry_after();
+    if let Some(location) = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok()) {
+        notes.location = Some(location.to_owned());
+    }
+    if answer.is_chain() {
+        notes.alternates = answer.alternates();
+    }
+    Ok(answer.into_response())
+}
+
+fn whole(status: StatusCode, body: Bytes) -> BytesResponse {
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    parts.status = status;
+    BytesResponse { parts, body: Box::new(body) }
+}
+
+/// Origin form, our own name, and a length.
+fn dressed(request: Request<Bytes>, host: &str, port: u16) -> Result<Request<Full<Bytes>>, HttpFailure> {
+    let (mut parts, body) = request.into_parts();
+    let url = parts.uri.to_string();
+    let bad = || HttpFailure::Url { url: url.clone() };
+    let name = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let name = if port == 443 { name } else { format!("{name}:{port}") };
+    parts.headers.insert(HOST, HeaderValue::try_from(name).map_err(|_| bad())?);
+    parts.headers.insert(USER_AGENT, PRODUCT);
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    parts.uri = Uri::try_from(target).map_err(|_| bad())?;
+    Ok(Request::from_parts(parts, Full::new(body)))
+}
+
+/// Host without brackets, and port. ACME is https only (RFC 8555 section 6.1).
+fn authority(url: &Uri) -> Result<(String, u16), HttpFailure> {
+    match (url.scheme_str(), url.host()) {
+        (Some("https"), Some(host)) => {
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            Ok((host.to_owned(), url.port_u16().unwrap_or(443)))
+        }
+        _ => Err(HttpFailure::Url { url: url.to_string() }),
+    }
+}
+
+/// Each lock here guards one plain value for a few instructions, so a poisoned one is as good as new.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads a problem document (RFC 7807).
+fn problem(body: &[u8]) -> Option<Problem> {
+    serde_json::from_slice::<Problem>(body).ok()
+}

@@ -1,0 +1,116 @@
+//! One HTTP/1.1 connection to an authority, and the few that are kept for the next request.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+use super::HttpFailure;
+use crate::base::task;
+
+/// A connection on which no request is under way.
+pub(super) struct Idle {
+    host: String,
+    port: u16,
+    sender: SendRequest<Full<Bytes>>,
+    since: Instant,
+}
+
+/// Connections kept, over all hosts of an authority.
+const MOST_IDLE: usize = 4;
+
+/// How long one is kept: shorter than the 60 s and more of the authorities' load balancers.
+const IDLE_LIFE: Duration = Duration::from_secs(30);
+
+/// For each address of a host, so that one dead address leaves time for the next.
+const EACH_ADDRESS: Duration = Duration::from_secs(4);
+
+/// Takes a live idle connection to this place, if there is one.
+pub(super) fn take(idle: &mut Vec<Idle>, host: &str, port: u16) -> Option<Idle> {
+    idle.retain(|one| one.since.elapsed() < IDLE_LIFE && !one.sender.is_closed());
+    let at = idle.iter().position(|one| one.host == host && one.port == port)?;
+    Some(idle.swap_remove(at))
+}
+
+/// Keeps a connection for the next request.
+pub(super) fn put(idle: &mut Vec<Idle>, mut connection: Idle) {
+    if idle.len() < MOST_IDLE && !connection.sender.is_closed() {
+        connection.since = Instant::now();
+        idle.push(connection);
+    }
+}
+
+/// Resolves, connects, and verifies. Only then is there something to send a request over.
+pub(super) async fn dial(tls: &TlsConnector, host: &str, port: u16) -> Result<Idle, HttpFailure> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| HttpFailure::Url { url: host.to_owned() })?;
+    let socket = connect(host, port).await?;
+    let stream = tls.connect(name, socket).await.map_err(|cause| HttpFailure::Untrusted { host: host.to_owned(), cause })?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|cause| HttpFailure::Lost {
+        host: host.to_owned(),
+        sent: false,
+        cause: Some(cause),
+    })?;
+    // Ends when its sender is dropped or the authority hangs up; what went wrong reaches the request that was under way.
+    task::spawn("acme connection", async move {
+        let _ = connection.await;
+    });
+    Ok(Idle { host: host.to_owned(), port, sender, since: Instant::now() })
+}
+
+async fn connect(host: &str, port: u16) -> Result<TcpStream, HttpFailure> {
+    let addresses =
+        tokio::net::lookup_host((host, port)).await.map_err(|cause| HttpFailure::Resolve { host: host.to_owned(), cause })?;
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match tokio::time::timeout(EACH_ADDRESS, TcpStream::connect(address)).await {
+            Ok(Ok(socket)) => {
+                // Only a delay is lost if the kernel refuses.
+                let _ = socket.set_nodelay(true);
+                return Ok(socket);
+            }
+            Ok(Err(cause)) => last = cause,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(HttpFailure::Connect { host: host.to_owned(), cause: last })
+}
+
+impl Idle {
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Sends a request and reads the whole answer, at most `limit` bytes of it. `Ok(Err(request))` gives back a request
+    /// of which nothing was sent, because the connection had ended meanwhile.
+    pub(super) async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        limit: usize,
+    ) -> Result<Result<Response<Bytes>, Request<Full<Bytes>>>, HttpFailure> {
+        if self.sender.ready().await.is_err() {
+            return Ok(Err(request));
+        }
+        let lost = |cause| HttpFailure::Lost { host: self.host.clone(), sent: true, cause };
+        let response = match self.sender.try_send_request(request).await {
+            Ok(response) => response,
+            Err(mut error) => match error.take_message() {
+                Some(request) => return Ok(Err(request)),
+                None => return Err(lost(Some(error.into_error()))),
+            },
+        };
+        let (parts, body) = response.into_parts();
+        match Limited::new(body, limit).collect().await {
+            Ok(body) => Ok(Ok(Response::from_parts(parts, body.to_bytes()))),
+            Err(error) if error.is::<LengthLimitError>() => Err(HttpFailure::TooLong { host: self.host.clone(), limit }),
+            Err(error) => Err(lost(error.downcast().ok().map(|cause| *cause))),
+        }
+    }
+}
