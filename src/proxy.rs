@@ -7,6 +7,7 @@ pub mod route;
 
 pub mod body;
 pub mod cluster;
+pub mod limit;
 pub mod retry;
 
 pub mod answer;

@@ -1,0 +1,6 @@
+//! How much of something one client may have: requests in a time, and exchanges at once. What is counted lives here;
+//! which clients of which block are counted, and what they are told, is the steps' concern.
+
+pub mod bucket;
+pub mod crowd;
+pub mod rates;
