@@ -10,5 +10,7 @@ pub mod cluster;
 pub mod limit;
 pub mod retry;
 
+pub mod tunnel;
+
 pub mod answer;
 pub mod refusal;
