@@ -75,12 +75,12 @@ pub enum Reply {
 /// What a reload did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadReport {
-    /// The file that was read.
+    /// The file that was read; empty when started without one.
     pub file: String,
-    /// What changed, a sentence each; empty when nothing did.
-    pub changes: Vec<String>,
-    /// What is configured but takes a restart, a sentence each.
-    pub needs_restart: Vec<String>,
+    /// Sites served now.
+    pub sites: u64,
+    /// What the operator should know all the same, rendered.
+    pub warnings: Vec<String>,
 }
 
 /// What runs.
@@ -241,7 +241,7 @@ mod tests {
         let reloaded = Reply::Reloaded(ReloadReport { file: "a.conf".into(), ..ReloadReport::default() });
         assert_eq!(
             String::from_utf8(line(&reloaded)).unwrap(),
-            "{\"answer\":\"reloaded\",\"file\":\"a.conf\",\"changes\":[],\"needs_restart\":[]}\n"
+            "{\"answer\":\"reloaded\",\"file\":\"a.conf\",\"sites\":0,\"warnings\":[]}\n"
         );
     }
 

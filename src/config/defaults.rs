@@ -23,7 +23,7 @@ pub const HTTP_PORT: u16 = 80;
 pub const HTTPS_PORT: u16 = 443;
 
 /// The state folder of a machine-wide gateway: what systemd's `StateDirectory=doorward` makes.
-const STATE: &str = "/var/lib/doorward";
+pub const STATE: &str = "/var/lib/doorward";
 /// The state folder of a trial in some folder, taken when it is there.
 const STATE_HERE: &str = "state";
 /// The operator's socket, in the runtime folder or beside the state.

@@ -49,6 +49,13 @@ impl<'a> Bounded<'a> {
     }
 }
 
+/// At most `limit` characters of `text`, fit for a line that people read.
+pub fn escaped(text: &str, limit: usize) -> String {
+    let mut out = Vec::new();
+    Bounded::new(&mut out, Escape::Human, limit).push(text);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// Printable ASCII other than the two that end or escape a string.
 const fn is_plain(byte: u8) -> bool {
     byte >= b' ' && byte < 0x7f && byte != b'"' && byte != b'\\'

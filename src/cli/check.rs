@@ -1,0 +1,31 @@
+//! `doorward check` and `doorward adapt`: a configuration looked at without being run.
+
+use super::args::ConfigArgs;
+use super::configuration;
+use super::exit::Exit;
+use super::say;
+use crate::config::load::Loaded;
+
+/// Tells every problem, or that there is none.
+pub fn check(args: &ConfigArgs) -> Exit {
+    match configuration::load_or_tell(args) {
+        Ok(loaded) => {
+            say::line(&praise(&loaded));
+            Exit::Done
+        }
+        Err(exit) => exit,
+    }
+}
+
+fn praise(loaded: &Loaded) -> String {
+    let file = loaded.files_read.first().map(|file| file.display().to_string()).unwrap_or_default();
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let settings = &loaded.settings;
+    let hosts = settings.sites.iter().map(|site| site.hosts.len()).sum();
+    format!(
+        "{file} is fine: {} for {}, {}",
+        count(settings.sites.len(), "site"),
+        count(hosts, "name"),
+        count(settings.upstreams.len(), "backend")
+    )
+}

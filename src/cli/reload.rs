@@ -1,0 +1,50 @@
+//! `doorward reload`: waits until the gateway serves by the new configuration, or has refused it.
+
+use std::time::Duration;
+
+use super::args::AskArgs;
+use super::ask;
+use super::exit::Exit;
+use super::say;
+use crate::admin::api::{ReloadReport, Reply, Request};
+
+/// A reload of thousands of sites takes seconds; one that waits for another takes twice that.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Asks for a reload and tells how it ended.
+pub fn run(args: &AskArgs) -> Exit {
+    match ask::ask(args, Request::Reload, PATIENCE) {
+        Ok(Reply::Reloaded(report)) => {
+            say::line(&told(&report));
+            Exit::Done
+        }
+        Ok(other) => ask::unexpected(&other),
+        Err(exit) => exit,
+    }
+}
+
+fn told(report: &ReloadReport) -> String {
+    let from = if report.file.is_empty() { String::new() } else { format!(" from {}", report.file) };
+    let sites = if report.sites == 1 { "1 site".into() } else { format!("{} sites", report.sites) };
+    let mut text = format!("Reloaded{from}: {sites}. Open connections and tunnels were not touched.");
+    for warning in &report.warnings {
+        text.push('\n');
+        text.push_str(warning);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_tells_what_is_served_and_what_to_mind() {
+        let report =
+            ReloadReport { file: "/etc/doorward/doorward.conf".into(), sites: 1, warnings: vec!["warning: mind this".into()] };
+        assert_eq!(
+            told(&report),
+            "Reloaded from /etc/doorward/doorward.conf: 1 site. Open connections and tunnels were not touched.\nwarning: mind this"
+        );
+    }
+}
