@@ -1,3 +1,3 @@
 //! What an upgraded connection becomes: bytes both ways, or frames where the site asks for limits or pings.
 
-pub mod frames;
+pub mod policed;

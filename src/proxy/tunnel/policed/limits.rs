@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Violation;
+use super::walker::Violation;
 use crate::config::settings::MessageLimit;
 use crate::proxy::limit::bucket::{Bucket, Rate};
 
@@ -27,7 +27,7 @@ impl MessageLimits {
         Self { size: limit.size.0, messages: limit.rate.map(bucket), control: Bucket::full(Rate::new(count, per, burst)) }
     }
 
-    /// A data frame; see [`super::Judge::data`]. `now` is nanoseconds since any fixed moment.
+    /// A data frame; see [`super::walker::Judge::data`]. `now` is nanoseconds since any fixed moment.
     pub fn data(&mut self, payload: u64, message: u64, first: bool, now: u64) -> Result<(), Violation> {
         if message > self.size {
             return Err(Violation::TooLarge);

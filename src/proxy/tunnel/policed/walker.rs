@@ -10,9 +10,6 @@ use std::io::Cursor;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-pub mod limits;
-pub mod own;
-
 /// Largest payload of a control frame (RFC 6455 section 5.5).
 const MOST_CONTROL: u64 = 125;
 
