@@ -19,4 +19,5 @@ pub mod vocabulary;
 pub mod defaults;
 pub mod resolve;
 
+pub mod json;
 pub mod load;

@@ -135,6 +135,9 @@ impl Report {
         let mut group = Group::with_title(level.primary_title(problem.what.as_str()));
         if let Some(span) = problem.place {
             group = self.snippets(group, span, problem.also.as_ref());
+            if let Some(path) = self.sources.json_path(span) {
+                group = group.element(Level::NOTE.message(format!("it is {}", quote(path))));
+            }
         }
         match &problem.hint {
             Some(hint) => group.element(Level::HELP.message(hint.as_str())),

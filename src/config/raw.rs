@@ -170,7 +170,7 @@ impl Reader<'_> {
             return Some(Spec { name: "", form: Form::Values(0, usize::MAX), repeats: false, usage: "NAME VALUE..." });
         }
         let name = &node.name().text;
-        let found = context.find(name).filter(|_| !node.name().quoted);
+        let found = context.find(name);
         if found.is_none() {
             self.unknown(node.name(), context);
         }

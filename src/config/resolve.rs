@@ -1,7 +1,7 @@
 //! Raw → Settings: what the words mean together. Collects every problem instead of stopping at the first, so a value
 //! that cannot be read is taken as its default while the rest is looked at.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::defaults;
@@ -12,7 +12,7 @@ use super::source::{Sources, Span};
 use super::supported::{NOT_YET, NotYet};
 use super::surroundings::Surroundings;
 use super::tree::{Node, Word};
-use super::{expand, lex, tree};
+use super::{expand, json, lex, tree};
 
 mod acme;
 mod auth;
@@ -48,8 +48,7 @@ pub type ReadSecret<'a> = &'a dyn Fn(&Path) -> Result<String, String>;
 pub fn from_text(name: &str, text: &str, surroundings: &Surroundings) -> Result<Resolved, Report> {
     let mut findings = Findings::default();
     let mut sources = Sources::default();
-    let file = sources.add(name, text, surroundings.folder.clone());
-    let tree = read(text, file, surroundings, &mut findings);
+    let tree = read(name, text, surroundings.folder.clone(), &mut sources, surroundings, &mut findings);
     for import in tree.iter().filter(|node| node.name().text == "import") {
         findings.push(
             Problem::at(import.span(), "an import needs a file to start from").hint("put this into a file and use --config"),
@@ -59,10 +58,23 @@ pub fn from_text(name: &str, text: &str, surroundings: &Surroundings) -> Result<
     finish(tree, sources, surroundings, &no_files, NOT_YET, findings)
 }
 
-/// The first floors for one text: words, tree, environment.
-pub fn read(text: &str, file: u32, surroundings: &Surroundings, findings: &mut Findings) -> Vec<Node> {
-    let tokens = lex::lex(text, file, findings);
-    let mut tree = tree::parse(tokens, findings);
+/// The first floors for one text, in either form: words, tree, environment. Relative paths in it start from `folder`.
+pub fn read(
+    name: &str,
+    text: &str,
+    folder: PathBuf,
+    sources: &mut Sources,
+    surroundings: &Surroundings,
+    findings: &mut Findings,
+) -> Vec<Node> {
+    let file = sources.add(name, text, folder);
+    let mut tree = if json::is_json(name, text) {
+        let (tree, paths) = json::tree(text, file, findings);
+        sources.set_paths(file, paths);
+        tree
+    } else {
+        tree::parse(lex::lex(text, file, findings), findings)
+    };
     expand::expand(&mut tree, &|name| surroundings.environment.get(name).cloned(), findings);
     tree
 }
@@ -76,8 +88,12 @@ pub fn finish(
     not_yet: &[NotYet],
     mut findings: Findings,
 ) -> Result<Resolved, Report> {
+    // A word that could not be read has no meaning; complaining about that too would be noise.
+    let unread: Vec<Option<Span>> = findings.problems.iter().map(|problem| problem.place).collect();
     let raw = raw::read(tree, not_yet, &mut findings);
     let settings = Resolver { sources: &sources, surroundings, secret, findings: &mut findings }.settings(&raw);
+    let later = findings.problems.split_off(unread.len());
+    findings.problems.extend(later.into_iter().filter(|problem| problem.place.is_none() || !unread.contains(&problem.place)));
     in_order_of_text(&mut findings.problems);
     in_order_of_text(&mut findings.warnings);
     if findings.problems.is_empty() {

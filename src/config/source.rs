@@ -40,6 +40,8 @@ pub struct Source {
     pub folder: PathBuf,
     /// Where each line begins.
     lines: Vec<u32>,
+    /// In JSON, each value's first byte and the path to it.
+    paths: Vec<(u32, String)>,
 }
 
 /// All texts of one configuration, in the order they were read.
@@ -51,8 +53,19 @@ impl Sources {
     pub fn add(&mut self, name: &str, text: &str, folder: PathBuf) -> u32 {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| small(at + 1));
         let lines = std::iter::once(0).chain(ends).collect();
-        self.0.push(Source { name: name.into(), text: text.into(), folder, lines });
+        self.0.push(Source { name: name.into(), text: text.into(), folder, lines, paths: Vec::new() });
         small(self.0.len() - 1)
+    }
+
+    /// Adds what leads to each value of a JSON text.
+    pub fn set_paths(&mut self, file: u32, paths: Vec<(u32, String)>) {
+        self.0[file as usize].paths = paths;
+    }
+
+    /// The path to the value a span begins at, in JSON.
+    pub fn json_path(&self, span: Span) -> Option<&str> {
+        let (_, path) = self.of(span).paths.iter().find(|(start, path)| *start == span.start && !path.is_empty())?;
+        Some(path)
     }
 
     /// The source a span lies in.

@@ -223,6 +223,12 @@ const AUTH: &[Spec] = &[
     block("jwt", 0, 0, Context::Free, false, "jwt { ... }"),
 ];
 
+/// Whether a word stands alone wherever it stands, so that its value in JSON is `true` or `false`.
+pub fn is_flag(name: &str) -> bool {
+    const ALL: [&[Spec]; 4] = [ACME, BLOCK, UPSTREAM_TLS, SITE];
+    ALL.iter().any(|specs| specs.iter().any(|spec| spec.name == name && spec.form == Form::Values(0, 0)))
+}
+
 impl Context {
     /// The words that may stand here.
     pub fn words(self) -> impl Iterator<Item = &'static Spec> {

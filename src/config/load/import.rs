@@ -54,9 +54,9 @@ impl<'a> Files<'a> {
         self.read.push(path.to_owned());
         self.chain.push(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
         let folder = path.parent().unwrap_or_else(|| Path::new("/")).to_owned();
-        let file = self.sources.add(name, text, folder);
+        let nodes = resolve::read(name, text, folder, &mut self.sources, self.surroundings, &mut self.findings);
         let mut tree = Vec::new();
-        for node in resolve::read(text, file, self.surroundings, &mut self.findings) {
+        for node in nodes {
             match node.words.as_slice() {
                 [name, path] if name.text == "import" && !name.quoted && node.block.is_none() => tree.extend(self.import(path)),
                 // Anything else that begins so is a misuse, which the next floor explains.

@@ -1,0 +1,154 @@
+//! Settings → JSON, with every default filled in and without any secret.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::print::Json;
+use crate::base::span;
+use crate::config::settings::{Level, Log, LogFormat, Protocols, REDACTED, SecretSource, Settings};
+
+mod acme;
+mod policy;
+mod site;
+mod upstream;
+
+/// The whole configuration as a document that reads back to equal settings, unless a secret was written in it.
+pub fn document(settings: &Settings) -> String {
+    let mut members = Members::default();
+    members.some("email", settings.email.as_deref());
+    members.add("state", path(&settings.state));
+    let admin = settings.admin.as_deref().map_or_else(|| "off".to_owned(), |socket| format!("unix/{}", socket.display()));
+    members.add("admin", admin);
+    members.add("bind", list(settings.bind.iter().map(ToString::to_string)));
+    members.add("http-port", settings.http_port);
+    members.add("https-port", settings.https_port);
+    members.add("protocols", protocols(settings.protocols));
+    members.filled("trusted-proxies", settings.trusted_proxies.iter().map(ToString::to_string));
+    members.add("drain", duration(settings.drain));
+    members.add("timeouts", timeouts(settings));
+    members.add("limit", limits(settings));
+    members.add("log", log(&settings.log));
+    members.add("acme", acme::acme(&settings.acme));
+    members.add("upstreams", upstream::upstreams(&settings.upstreams));
+    members.add("sites", Json::List(settings.sites.iter().map(|site| site::site(site, settings)).collect()));
+    format!("{}\n", members.object())
+}
+
+/// An object as it grows.
+#[derive(Default)]
+struct Members(Vec<(String, Json)>);
+
+impl Members {
+    fn add(&mut self, name: &str, value: impl Into<Json>) {
+        self.0.push((name.to_owned(), value.into()));
+    }
+
+    fn some(&mut self, name: &str, value: Option<impl Into<Json>>) {
+        if let Some(value) = value {
+            self.add(name, value);
+        }
+    }
+
+    /// A list, unless it is empty.
+    fn filled<T: Into<Json>>(&mut self, name: &str, values: impl Iterator<Item = T>) {
+        let values: Vec<Json> = values.map(Into::into).collect();
+        if !values.is_empty() {
+            self.add(name, Json::List(values));
+        }
+    }
+
+    fn flag(&mut self, name: &str, set: bool) {
+        if set {
+            self.add(name, Json::True);
+        }
+    }
+
+    /// An object of parts, unless it is empty.
+    fn parts(&mut self, name: &str, parts: Self) {
+        if !parts.0.is_empty() {
+            self.add(name, parts.object());
+        }
+    }
+
+    fn object(self) -> Json {
+        Json::Object(self.0)
+    }
+}
+
+fn list<T: Into<Json>>(values: impl IntoIterator<Item = T>) -> Json {
+    Json::List(values.into_iter().map(Into::into).collect())
+}
+
+fn path(path: &Path) -> Json {
+    path.to_string_lossy().into_owned().into()
+}
+
+fn duration(duration: Duration) -> Json {
+    span::print(duration).into()
+}
+
+fn switch(on: bool) -> Json {
+    if on { "on".into() } else { "off".into() }
+}
+
+/// The values that stand for a secret: where it is, never what it is.
+fn secret(from: &SecretSource) -> Vec<Json> {
+    match from {
+        SecretSource::File(file) => vec!["file".into(), path(file)],
+        SecretSource::Variable(name) => vec![variable(name)],
+        SecretSource::InPlace => vec![REDACTED.into()],
+    }
+}
+
+/// A reference to the environment, which is not escaped.
+fn variable(name: &str) -> Json {
+    Json::Text(format!("{{${name}}}"))
+}
+
+fn protocols(protocols: Protocols) -> Json {
+    let all = [("h1", protocols.h1), ("h2", protocols.h2), ("h3", protocols.h3)];
+    list(all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name))
+}
+
+fn timeouts(settings: &Settings) -> Json {
+    let timeouts = &settings.timeouts;
+    let mut members = Members::default();
+    members.add("handshake", duration(timeouts.handshake));
+    members.add("header", duration(timeouts.header));
+    members.add("body", duration(timeouts.body));
+    members.add("send", duration(timeouts.send));
+    members.add("idle", duration(timeouts.idle));
+    members.object()
+}
+
+fn limits(settings: &Settings) -> Json {
+    let limits = &settings.limits;
+    let mut members = Members::default();
+    members.add("connections", limits.connections);
+    members.add("header-size", limits.header_size.to_string());
+    members.add("header-count", limits.header_count);
+    members.add("url-size", limits.url_size.to_string());
+    members.add("streams", limits.streams);
+    members.object()
+}
+
+fn log(log: &Log) -> Json {
+    let mut members = Members::default();
+    let format = match log.format {
+        LogFormat::Auto => "auto",
+        LogFormat::Human => "human",
+        LogFormat::Json => "json",
+    };
+    let level = match log.level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    };
+    members.add("format", format);
+    members.add("access", switch(log.access));
+    members.add("level", level);
+    members.filled("hide", log.hide.iter().map(String::as_str));
+    members.object()
+}

@@ -1,0 +1,63 @@
+//! `acme { }` as JSON.
+
+use super::{Json, Members, list, path, secret};
+use crate::config::settings::{Acme, Alert, DnsProvider, Eab, KeyKind, SecretSource};
+
+pub(super) fn acme(acme: &Acme) -> Json {
+    let mut members = Members::default();
+    members.add("directory", acme.directory.as_str());
+    rest(acme, &mut members);
+    members.object()
+}
+
+/// Everything but the directory, which a fallback writes elsewhere.
+fn rest(acme: &Acme, members: &mut Members) {
+    members.some("ca-file", acme.ca_file.as_deref().map(path));
+    members.some("profile", acme.profile.as_deref());
+    members.some("eab", acme.eab.as_ref().map(eab));
+    members.add("challenges", list(acme.challenges.iter().map(|kind| kind.as_str())));
+    match &acme.dns {
+        None => (),
+        Some(DnsProvider::Hook(program)) => members.add("dns-hook", path(program)),
+        Some(DnsProvider::Named { name, parameters }) => {
+            let mut inside = Members::default();
+            for (name, credential) in parameters {
+                inside.add(name, Json::List(secret(&credential.from)));
+            }
+            members.add("dns", Json::List(vec![name.as_str().into(), inside.object()]));
+        }
+    }
+    members.some("preferred-root", acme.preferred_root.as_deref());
+    members.filled("resolvers", acme.resolvers.iter().map(ToString::to_string));
+    let key = match acme.key {
+        KeyKind::P256 => "p256",
+        KeyKind::P384 => "p384",
+        KeyKind::Rsa2048 => "rsa2048",
+    };
+    members.add("key", key);
+    if !acme.fallback.is_empty() {
+        members.add("fallback", Json::List(acme.fallback.iter().map(|other| fallback(other)).collect()));
+    }
+    members.some("on-demand", acme.on_demand_ask.as_deref().map(|url| list(["ask", url])));
+    members.some("hook", acme.hook.as_deref().map(path));
+    match &acme.alert {
+        None => (),
+        Some(Alert::Url(url)) => members.add("alert", url.as_str()),
+        Some(Alert::Program(program)) => members.add("alert", path(program)),
+    }
+}
+
+fn fallback(acme: &Acme) -> Json {
+    let mut members = Members::default();
+    rest(acme, &mut members);
+    Json::List(vec![acme.directory.as_str().into(), members.object()])
+}
+
+fn eab(eab: &Eab) -> Json {
+    let mut values = secret(&eab.from);
+    // A file holds the key's id too.
+    if !matches!(eab.from, SecretSource::File(_)) {
+        values.insert(0, eab.key_id.as_str().into());
+    }
+    Json::List(values)
+}

@@ -1,0 +1,91 @@
+//! What is done to an exchange, as JSON.
+
+use std::time::Duration;
+
+use super::{Json, Members, duration, list, path, secret, switch};
+use crate::base::span;
+use crate::config::settings::{Auth, HeaderEdit, LimitKey, MessageLimit, Policy, RequestLimit};
+
+pub(super) fn policy(policy: &Policy, members: &mut Members) {
+    members.filled("allow", policy.allow.iter().map(ToString::to_string));
+    members.filled("deny", policy.deny.iter().map(ToString::to_string));
+    members.parts("limit", limits(policy));
+    members.filled("origin", policy.origins.iter().map(String::as_str));
+    members.some("auth", policy.auth.as_ref().map(auth));
+    members.filled("cors", policy.cors.iter().map(String::as_str));
+    members.some("strip-prefix", policy.strip_prefix.as_deref());
+    members.some("rewrite", policy.rewrite.as_deref());
+    members.filled("request-headers", policy.request_headers.iter().map(edit));
+    members.filled("headers", policy.headers.iter().map(edit));
+    members.flag("security-headers", policy.security_headers);
+    members.flag("hsts", policy.hsts);
+    members.flag("compress", policy.compress);
+    members.some("ping", policy.ping.map(duration));
+    members.some("idle", policy.idle.map(duration));
+    if let Some(on) = policy.access_log {
+        let mut log = Members::default();
+        log.add("access", switch(on));
+        members.parts("log", log);
+    }
+    members.some("errors", policy.errors.as_deref().map(path));
+}
+
+fn limits(policy: &Policy) -> Members {
+    let mut members = Members::default();
+    members.some("requests", policy.limit_requests.as_ref().map(requests));
+    members.some("connections", policy.limit_connections);
+    members.some("body", policy.limit_body.map(|size| size.to_string()));
+    members.some("message", policy.limit_message.as_ref().map(message));
+    members
+}
+
+fn requests(limit: &RequestLimit) -> Json {
+    let mut values = vec![rate(limit.count, limit.per).into(), "burst".into(), limit.burst.into(), "by".into()];
+    match &limit.by {
+        LimitKey::Ip => values.push("ip".into()),
+        LimitKey::Header(name) => values.extend(["header".into(), name.as_str().into()]),
+        LimitKey::Query(name) => values.extend(["query".into(), name.as_str().into()]),
+    }
+    Json::List(values)
+}
+
+fn message(limit: &MessageLimit) -> Json {
+    let rate = limit.rate.map(|(count, per)| rate(count, per));
+    list(std::iter::once(limit.size.to_string()).chain(rate))
+}
+
+fn rate(count: u32, per: Duration) -> String {
+    format!("{count}/{}", span::print(per))
+}
+
+fn edit(edit: &HeaderEdit) -> Json {
+    // Only visible ASCII gets into settings, so nothing is lost here.
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    match edit {
+        HeaderEdit::Set { name, value } => list(["set", name.as_str(), &text(value)]),
+        HeaderEdit::Add { name, value } => list(["add", name.as_str(), &text(value)]),
+        HeaderEdit::Remove { name } => list(["remove", name.as_str()]),
+    }
+}
+
+fn auth(auth: &Auth) -> Json {
+    let mut members = Members::default();
+    match auth {
+        Auth::Basic(users) => {
+            let mut inside = Members::default();
+            for (name, credential) in users {
+                inside.add(name, Json::List(secret(&credential.from)));
+            }
+            members.add("basic", inside.object());
+        }
+        Auth::Forward(url) => members.add("forward", url.as_str()),
+        Auth::Jwt(parameters) => {
+            let mut inside = Members::default();
+            for (name, values) in parameters {
+                inside.add(name, list(values.iter().map(String::as_str)));
+            }
+            members.add("jwt", inside.object());
+        }
+    }
+    members.object()
+}

@@ -1,0 +1,46 @@
+//! Sites as JSON: every block with its whole policy, so that nothing is inherited.
+
+use super::{Json, Members, acme, list, path, policy, upstream};
+use crate::config::settings::{Block, End, Place, Settings, Site, SiteHost, SiteTls};
+
+pub(super) fn site(site: &Site, settings: &Settings) -> Json {
+    let mut members = Members::default();
+    members.add("hosts", list(site.hosts.iter().map(|host| head(host, settings))));
+    members.add("at", place(&site.at));
+    match &site.tls {
+        SiteTls::Acme(own) if *own == settings.acme => members.add("tls", "acme"),
+        SiteTls::Acme(own) => members.add("tls", Json::List(vec!["acme".into(), acme::acme(own)])),
+        SiteTls::Internal => members.add("tls", "internal"),
+        SiteTls::Files { chain, key } => members.add("tls", Json::List(vec![path(chain), path(key)])),
+        SiteTls::Off => (),
+    }
+    members.some("certificate", site.shared_certificate.then_some("shared"));
+    let mut paths = Members::default();
+    for one in &site.blocks {
+        paths.add(&one.path.to_string(), block(one, settings));
+    }
+    members.add("paths", paths.object());
+    members.object()
+}
+
+fn head(host: &SiteHost, settings: &Settings) -> String {
+    let (scheme, usual) = if host.plain { ("http://", settings.http_port) } else { ("", settings.https_port) };
+    if host.port == usual { format!("{scheme}{}", host.pattern) } else { format!("{scheme}{}:{}", host.pattern, host.port) }
+}
+
+fn place(place: &Place) -> String {
+    format!("{}:{}:{}", place.file, place.line, place.column)
+}
+
+fn block(block: &Block, settings: &Settings) -> Json {
+    let mut members = Members::default();
+    members.add("at", place(&block.at));
+    policy::policy(&block.policy, &mut members);
+    match &block.end {
+        End::Proxy(id) => members.add("proxy", upstream::reference(&settings.upstreams[id.0])),
+        End::Redirect { target, code } => members.add("redirect", Json::List(vec![target.as_str().into(), (*code).into()])),
+        End::Respond { code, text } => members.add("respond", Json::List(vec![(*code).into(), text.as_str().into()])),
+        End::Files(folder) => members.add("files", path(folder)),
+    }
+    members.object()
+}

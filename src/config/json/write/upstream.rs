@@ -1,0 +1,85 @@
+//! `upstream NAME { }` as JSON.
+
+use super::{Json, Members, duration, list, path};
+use crate::config::settings::{Balance, ProxyProtocol, Target, TargetScheme, Upstream, UpstreamTimeouts, UpstreamTls};
+
+/// The named groups; those written in place stand with their `proxy`.
+pub(super) fn upstreams(all: &[Upstream]) -> Json {
+    let mut members = Members::default();
+    for group in all.iter().filter(|group| is_named(group)) {
+        members.add(&group.name, upstream(group));
+    }
+    members.object()
+}
+
+/// A name has neither of these, and every target has one.
+fn is_named(group: &Upstream) -> bool {
+    !group.name.contains([':', '/'])
+}
+
+/// What a `proxy` to this group is written as.
+pub(super) fn reference(group: &Upstream) -> Json {
+    if is_named(group) { group.name.as_str().into() } else { list(group.targets.iter().map(target)) }
+}
+
+fn target(target: &Target) -> String {
+    let scheme = match target.scheme {
+        TargetScheme::Http => "",
+        TargetScheme::Https => "https://",
+        TargetScheme::H2c => "h2c://",
+    };
+    format!("{scheme}{}", target.address)
+}
+
+fn upstream(group: &Upstream) -> Json {
+    let mut members = Members::default();
+    let to = |one: &Target| Json::List(vec![target(one).into(), "weight".into(), one.weight.into()]);
+    members.add("to", Json::List(group.targets.iter().map(to).collect()));
+    members.add("balance", balance(&group.balance));
+    members.some("sticky", group.sticky.as_deref().map(|name| list(["cookie", name])));
+    let health = group.health.as_ref();
+    members.some(
+        "health",
+        health.map(|health| Json::List(vec![health.path.as_str().into(), "every".into(), duration(health.every)])),
+    );
+    members.add("retry", group.retry);
+    members.some("hold", (!group.hold.is_zero()).then(|| duration(group.hold)));
+    members.add("timeout", timeouts(&group.timeouts));
+    members.parts("tls", tls(&group.tls));
+    let version = group.proxy_protocol.map(|version| match version {
+        ProxyProtocol::V1 => "v1",
+        ProxyProtocol::V2 => "v2",
+    });
+    members.some("proxy-protocol", version);
+    members.object()
+}
+
+fn balance(balance: &Balance) -> Json {
+    match balance {
+        Balance::RoundRobin => "round-robin".into(),
+        Balance::LeastConnections => "least-connections".into(),
+        Balance::Random => "random".into(),
+        Balance::HashIp => list(["hash", "ip"]),
+        Balance::HashHeader(name) => list(["hash", "header", name]),
+        Balance::HashCookie(name) => list(["hash", "cookie", name]),
+    }
+}
+
+fn timeouts(timeouts: &UpstreamTimeouts) -> Json {
+    let or_off = |limit: Option<_>| limit.map_or_else(|| "off".into(), duration);
+    let mut members = Members::default();
+    members.add("connect", duration(timeouts.connect));
+    members.add("first-byte", or_off(timeouts.first_byte));
+    members.add("idle", or_off(timeouts.idle));
+    members.add("keep-alive", duration(timeouts.keep_alive));
+    members.object()
+}
+
+fn tls(tls: &UpstreamTls) -> Members {
+    let mut members = Members::default();
+    members.some("ca-file", tls.ca_file.as_deref().map(path));
+    members.some("server-name", tls.server_name.as_ref().map(ToString::to_string));
+    members.some("client", tls.client.as_ref().map(|(chain, key)| Json::List(vec![path(chain), path(key)])));
+    members.flag("insecure", tls.insecure);
+    members
+}
