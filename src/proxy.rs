@@ -9,7 +9,6 @@ pub mod body;
 pub mod cluster;
 pub mod limit;
 pub mod retry;
-
 pub mod tunnel;
 
 pub mod answer;
