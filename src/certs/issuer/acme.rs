@@ -63,7 +63,8 @@ pub struct Issued {
 }
 
 /// Orders a certificate. Proofs are visible on `board` while the authority looks at them. Dropping the future at any
-/// point leaves in the ledgers what the next call needs to go on from there.
+/// point leaves in the ledgers what the next call needs to go on from there. The future stays on its thread: it is for
+/// the control runtime's `spawn_local`.
 pub async fn order(
     job: &OrderJob,
     account: &AcmeAccount,
@@ -118,13 +119,15 @@ impl Run<'_> {
 
     async fn sign_in(&mut self) -> Result<Talk, OrderCause> {
         self.step = Step::Account;
-        let registered = self.account.registered().await?;
+        // Freely: the authority finds the account again by its key, so telling it twice makes no second one.
+        let registered = call(Repeat::Freely, async || self.account.registered().await).await?;
         let http = self.account.http();
         let (account, notes) = call(Repeat::Freely, async || {
             let (conversation, notes) = http.conversation();
             let builder = Account::builder_with_http(Box::new(conversation));
             let directory = http.directory_url().to_owned();
-            Ok((builder.from_parts(registered.url.clone(), registered.key.pkcs8(), directory).await?, notes))
+            let parts = builder.from_parts(registered.url.clone(), registered.key.pkcs8(), directory);
+            parts.await.map(|account| (account, notes))
         })
         .await?;
         Ok(Talk { registered, account, notes })

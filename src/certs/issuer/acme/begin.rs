@@ -3,7 +3,7 @@
 use instant_acme::{Account, CertificateIdentifier, Error, NewOrder, Order, OrderStatus};
 
 use super::patience::{Repeat, call};
-use super::{OrderCause, Run, Step, Talk};
+use super::{OrderCause, Run, Step, Talk, choice};
 use crate::base::name::Identifier;
 use crate::certs::issuer::http::{Directory, lock};
 
@@ -49,6 +49,7 @@ impl Run<'_> {
         self.step = Step::Order;
         let directory = self.account.http().directory().await?;
         self.must_have_profile(&directory)?;
+        self.must_be_provable()?;
         let replaces = self.job.replaces.as_deref().filter(|_| directory.renewal_info.is_some()).and_then(read_id);
         let order = match self.new_order(talk, replaces.clone()).await {
             Err(cause) if replaces.is_some() && is_about_replaces(&cause) => {
@@ -75,6 +76,17 @@ impl Run<'_> {
         match call(Repeat::IfUnsent, async || talk.account.new_order(&new).await).await {
             Err(OrderCause::Form(error)) => refind(talk, error).await,
             order => order,
+        }
+    }
+
+    /// A name that no challenge of ours can prove, such as a wildcard without DNS, is no order's worth.
+    fn must_be_provable(&self) -> Result<(), OrderCause> {
+        let allowed = |identifier: &Identifier| choice::allowed(identifier, &self.job.acme.challenges, self.last);
+        match self.job.identifiers.iter().find(|identifier| allowed(identifier).is_empty()) {
+            None => Ok(()),
+            Some(identifier) => {
+                Err(OrderCause::NoChallenge { identifier: identifier.clone(), offered: Vec::new(), allowed: Vec::new() })
+            }
         }
     }
 

@@ -112,11 +112,11 @@ pub enum OrderCause {
         offered: Vec<String>,
     },
     /// No challenge that is allowed, offered and built can prove the name.
-    #[error("{identifier} cannot be proved: the authority offers {}, we may use {}", list(offered), kinds(allowed))]
+    #[error("{identifier} cannot be proved by what is allowed for it ({}) and offered ({})", kinds(allowed), list(offered))]
     NoChallenge {
         /// What was to be proved.
         identifier: Identifier,
-        /// What the authority offers for it.
+        /// What the authority offers for it; empty when it was not even asked.
         offered: Vec<String>,
         /// What may be used for it.
         allowed: Vec<ChallengeKind>,

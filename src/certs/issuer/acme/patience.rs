@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use instant_acme::Error;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::OrderCause;
@@ -29,17 +28,20 @@ const MOST_PASSING: u32 = 3;
 const MOST_NONCE_ROUNDS: u32 = 4;
 
 /// Makes a call, repeating what is worth it, within [`CALL`].
-pub(super) async fn call<T>(repeat: Repeat, work: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, OrderCause> {
+pub(super) async fn call<T, E: Into<OrderCause>>(
+    repeat: Repeat,
+    work: impl AsyncFnMut() -> Result<T, E>,
+) -> Result<T, OrderCause> {
     timeout(CALL, insist(repeat, work)).await.unwrap_or(Err(OrderCause::Slow { after: CALL }))
 }
 
-async fn insist<T>(repeat: Repeat, mut work: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, OrderCause> {
+async fn insist<T, E: Into<OrderCause>>(repeat: Repeat, mut work: impl AsyncFnMut() -> Result<T, E>) -> Result<T, OrderCause> {
     let mut dice = Dice::from_os();
     let (mut passing, mut nonces) = (0, 0);
     loop {
         let cause = match work().await {
             Ok(value) => return Ok(value),
-            Err(error) => OrderCause::from(error),
+            Err(error) => error.into(),
         };
         if cause.acme_type() == Some("badNonce") && nonces < MOST_NONCE_ROUNDS {
             nonces += 1;
@@ -84,6 +86,8 @@ impl Rhythm {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+
+    use instant_acme::Error;
 
     use super::*;
     use crate::certs::issuer::http::{HttpFailure, Stage};

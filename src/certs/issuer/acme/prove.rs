@@ -166,7 +166,7 @@ async fn load(order: &mut Order) -> Result<(), OrderCause> {
         while let Some(handle) = stream.next().await {
             handle?;
         }
-        Ok(())
+        Ok::<(), Error>(())
     })
     .await
 }
