@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -27,6 +29,8 @@ pub struct Options {
     pub strict: bool,
     /// Orders that take over an authorization which is still valid, in percent.
     pub reuse: u8,
+    /// Roots besides the first, each with an alternate chain that leads to it.
+    pub alternate_roots: u8,
 }
 
 impl Default for Options {
@@ -38,6 +42,7 @@ impl Default for Options {
             profiles: vec![("default", Duration::from_secs(90 * 86_400))],
             strict: true,
             reuse: 0,
+            alternate_roots: 0,
         }
     }
 }
@@ -109,6 +114,14 @@ impl Pebble {
         file
     }
 
+    /// The common name of its root with this number; 0 is the default chain's.
+    pub fn root_name(&self, number: u8) -> String {
+        let pem = self.manage(&format!("roots/{number}"), None);
+        let root = CertificateDer::from_pem_slice(&pem).unwrap();
+        let (_, root) = x509_parser::parse_x509_certificate(&root).unwrap();
+        root.subject().iter_common_name().next().unwrap().as_str().unwrap().to_owned()
+    }
+
     /// Makes renewal information say, for this certificate (PEM), that it is to be renewed from `start` to `end` (RFC 3339).
     pub fn suggest_renewal(&self, certificate: &str, start: &str, end: &str) {
         let answer = json!({ "suggestedWindow": { "start": start, "end": end } }).to_string();
@@ -152,6 +165,7 @@ fn pebble_command(config: &Path, dns: u16, options: &Options) -> Command {
         command.arg("-strict");
     }
     command.env("PEBBLE_WFE_NONCEREJECT", options.nonce_reject.to_string()).env("PEBBLE_AUTHZREUSE", options.reuse.to_string());
+    command.env("PEBBLE_ALTERNATE_ROOTS", options.alternate_roots.to_string());
     match options.validation_sleep {
         Some(seconds) => command.env("PEBBLE_VA_SLEEPTIME", seconds.to_string()),
         None => command.env("PEBBLE_VA_NOSLEEP", "1"),

@@ -1,0 +1,248 @@
+//! What an order needs around it: ledgers in memory that can stop an order at any step, a board, and listeners that show
+//! its proofs on two ports, each of which can be shut.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use doorward::base::name::Identifier;
+use doorward::base::secret::Secret;
+use doorward::base::task;
+use doorward::base::time::SystemClock;
+use doorward::certs::challenge::tls_alpn01::ProofResolver;
+use doorward::certs::challenge::{ChallengeBoard, http01, tls_alpn01};
+use doorward::certs::issuer::account::AcmeAccount;
+use doorward::certs::issuer::acme::{Issued, OrderError, OrderJob, order};
+use doorward::certs::issuer::http::{AcmeHttp, HttpLimits};
+use doorward::certs::issuer::ledger::{AccountFacts, AccountLedger, InFlight, LedgerError, OrderLedger};
+use doorward::config::settings::{Acme, ChallengeKind, Eab, KeyKind, SecretSource};
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::support::server::Server;
+
+/// The two ports an authority looks at, and the board they show.
+pub struct Desk {
+    pub board: Arc<ChallengeBoard>,
+    pub http_open: Arc<AtomicBool>,
+    pub alpn_open: Arc<AtomicBool>,
+    http: Server,
+    https: Server,
+}
+
+impl Desk {
+    pub fn open() -> Self {
+        let board = ChallengeBoard::new();
+        let (http_open, alpn_open) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (shown, open) = (Arc::clone(&board), Arc::clone(&http_open));
+        let http = Server::start("port 80", any, move |listener| show_http(listener, shown, open));
+        let (shown, open) = (Arc::clone(&board), Arc::clone(&alpn_open));
+        let https = Server::start("port 443", any, move |listener| show_alpn(listener, shown, open));
+        Self { board, http_open, alpn_open, http, https }
+    }
+
+    pub fn http_port(&self) -> u16 {
+        self.http.address().port()
+    }
+
+    pub fn https_port(&self) -> u16 {
+        self.https.address().port()
+    }
+}
+
+async fn show_http(listener: TcpListener, board: Arc<ChallengeBoard>, open: Arc<AtomicBool>) {
+    while let Ok((socket, _)) = listener.accept().await {
+        let (board, open) = (Arc::clone(&board), Arc::clone(&open));
+        task::spawn("port 80", async move {
+            let service = service_fn(async |request: Request<Incoming>| {
+                let token = http01::token(request.uri().path()).filter(|_| open.load(Ordering::Relaxed));
+                let proof = token.and_then(|token| board.http(token));
+                let (status, body) = match &proof {
+                    Some(proof) => (StatusCode::OK, proof.key_authorization.clone()),
+                    None => (StatusCode::NOT_FOUND, String::new()),
+                };
+                Response::builder().status(status).body(Full::new(Bytes::from(body)))
+            });
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
+        });
+    }
+}
+
+async fn show_alpn(listener: TcpListener, board: Arc<ChallengeBoard>, open: Arc<AtomicBool>) {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(ProofResolver(board)));
+    config.alpn_protocols = vec![tls_alpn01::ALPN.to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    while let Ok((socket, _)) = listener.accept().await {
+        if open.load(Ordering::Relaxed) {
+            let accept = acceptor.accept(socket);
+            task::spawn("port 443", async move { drop(accept.await) });
+        }
+    }
+}
+
+/// Both ledgers, in memory. It writes down each step, and can be told to stop an order right after one is kept, which
+/// leaves what a crash at that instant leaves.
+#[derive(Default)]
+pub struct Memory(Mutex<Facts>);
+
+#[derive(Default)]
+struct Facts {
+    account: AccountFacts,
+    in_flight: Option<InFlight>,
+    challenge: Option<ChallengeKind>,
+    steps: Vec<&'static str>,
+    stop_after: Option<&'static str>,
+}
+
+impl Memory {
+    pub fn stopping_after(step: &'static str) -> Arc<Self> {
+        let memory = Self::default();
+        memory.0.lock().unwrap().stop_after = Some(step);
+        Arc::new(memory)
+    }
+
+    /// It stops nobody any more.
+    pub fn heal(&self) {
+        self.0.lock().unwrap().stop_after = None;
+    }
+
+    pub fn steps(&self) -> Vec<&'static str> {
+        self.0.lock().unwrap().steps.clone()
+    }
+
+    pub fn count(&self, step: &str) -> usize {
+        self.0.lock().unwrap().steps.iter().filter(|kept| **kept == step).count()
+    }
+
+    fn keep(&self, step: &'static str, change: impl FnOnce(&mut Facts)) -> Result<(), LedgerError> {
+        let mut facts = self.0.lock().unwrap();
+        change(&mut facts);
+        facts.steps.push(step);
+        match facts.stop_after == Some(step) {
+            true => Err(LedgerError { what: step, cause: "the test stops here".into() }),
+            false => Ok(()),
+        }
+    }
+}
+
+impl AccountLedger for Memory {
+    fn account(&self) -> Result<AccountFacts, LedgerError> {
+        Ok(self.0.lock().unwrap().account.clone())
+    }
+
+    fn keep_account_key(&self, key_pem: &Secret<String>) -> Result<(), LedgerError> {
+        self.keep("account key", |facts| facts.account = AccountFacts { key_pem: Some(key_pem.clone()), url: None })
+    }
+
+    fn keep_account_url(&self, url: &str) -> Result<(), LedgerError> {
+        self.keep("account", |facts| facts.account.url = Some(url.to_owned()))
+    }
+
+    fn forget_account_url(&self) -> Result<(), LedgerError> {
+        self.keep("account forgotten", |facts| facts.account.url = None)
+    }
+}
+
+impl OrderLedger for Memory {
+    fn in_flight(&self) -> Result<Option<InFlight>, LedgerError> {
+        Ok(self.0.lock().unwrap().in_flight.clone())
+    }
+
+    fn keep_order(&self, url: &str) -> Result<(), LedgerError> {
+        self.keep("order", |facts| facts.in_flight = Some(InFlight { url: url.to_owned(), key_pem: None }))
+    }
+
+    fn keep_certificate_key(&self, key_pem: &Secret<String>) -> Result<(), LedgerError> {
+        self.keep("key", |facts| facts.in_flight.as_mut().unwrap().key_pem = Some(key_pem.clone()))
+    }
+
+    fn forget_order(&self) -> Result<(), LedgerError> {
+        self.keep("order forgotten", |facts| facts.in_flight = None)
+    }
+
+    fn last_challenge(&self) -> Result<Option<ChallengeKind>, LedgerError> {
+        Ok(self.0.lock().unwrap().challenge)
+    }
+
+    fn keep_challenge(&self, kind: ChallengeKind) -> Result<(), LedgerError> {
+        self.keep("challenge", |facts| facts.challenge = Some(kind))
+    }
+}
+
+/// One authority as a gateway knows it.
+pub struct Customer {
+    pub acme: Acme,
+    pub memory: Arc<Memory>,
+    pub account: AcmeAccount,
+}
+
+impl Customer {
+    /// A customer of the authority at `directory` whose TLS is verified by `ca_file`.
+    pub fn new(directory: &str, ca_file: PathBuf, memory: Arc<Memory>) -> Self {
+        Self::with(acme(directory, ca_file), memory)
+    }
+
+    pub fn with(acme: Acme, memory: Arc<Memory>) -> Self {
+        let limits = HttpLimits { answer: std::time::Duration::from_secs(5), ..HttpLimits::default() };
+        let http = AcmeHttp::new(&acme.directory, acme.ca_file.clone(), limits, Arc::new(SystemClock));
+        let ledger: Arc<Memory> = Arc::clone(&memory);
+        let account = AcmeAccount::new(http, &acme, Some("op@example.com".into()), ledger);
+        Self { acme, memory, account }
+    }
+
+    /// As the next process would find things: the same ledgers, nothing else.
+    pub fn restarted(&self) -> Self {
+        self.memory.heal();
+        Self::with(self.acme.clone(), Arc::clone(&self.memory))
+    }
+
+    pub async fn order(&self, desk: &Desk, names: &[&str]) -> Result<Issued, OrderError> {
+        self.order_replacing(desk, names, None).await
+    }
+
+    pub async fn order_replacing(&self, desk: &Desk, names: &[&str], replaces: Option<&str>) -> Result<Issued, OrderError> {
+        let identifiers = names.iter().map(|name| Identifier::parse(name).unwrap()).collect();
+        let acme = Arc::new(self.acme.clone());
+        let job = OrderJob { acme, identifiers, replaces: replaces.map(str::to_owned), most_failures: 3 };
+        let ledger: Arc<dyn OrderLedger> = Arc::<Memory>::clone(&self.memory);
+        let issued = order(&job, &self.account, &ledger, &desk.board).await?;
+        assert!(desk.board.is_empty(), "a proof outlived its order");
+        ledger.forget_order().unwrap();
+        Ok(issued)
+    }
+}
+
+/// The settings of an authority with both challenges and nothing else.
+pub fn acme(directory: &str, ca_file: PathBuf) -> Acme {
+    Acme {
+        directory: directory.to_owned(),
+        staging: false,
+        ca_file: Some(ca_file),
+        profile: None,
+        eab: None,
+        challenges: vec![ChallengeKind::Http01, ChallengeKind::TlsAlpn01],
+        dns: None,
+        preferred_root: None,
+        resolvers: Vec::new(),
+        key: KeyKind::P256,
+        fallback: Vec::new(),
+        on_demand_ask: None,
+        hook: None,
+        alert: None,
+    }
+}
+
+/// The external binding that a Pebble with these values wants; the key is decoded from base64url.
+pub fn eab(key_id: &str, hmac_key: &[u8]) -> Eab {
+    Eab { key_id: key_id.to_owned(), hmac_key: Secret::new(hmac_key.to_vec()), from: SecretSource::File(PathBuf::new()) }
+}

@@ -1,0 +1,95 @@
+//! First certificates from the real authority, by each challenge, with refused nonces, and the other challenge when one
+//! does not work.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use doorward::base::chain::Chain;
+use doorward::certs::issuer::acme::{OrderCause, Step};
+use doorward::config::settings::{ChallengeKind, KeyKind};
+use tokio::time::Instant;
+
+use crate::acme_desk::{Customer, Desk, Memory};
+use crate::support::pebble::{Options, Pebble};
+
+fn begin(options: &Options) -> (Desk, Pebble, Customer) {
+    let desk = Desk::open();
+    let pebble = Pebble::start(desk.http_port(), desk.https_port(), options);
+    let customer = Customer::new(&pebble.directory(), pebble.authority().root_file(), Arc::<Memory>::default());
+    (desk, pebble, customer)
+}
+
+#[tokio::test]
+async fn a_first_certificate_comes_by_either_challenge_and_with_each_kind_of_key() {
+    let (desk, _pebble, mut customer) = begin(&Options::default());
+    let cases = [
+        (ChallengeKind::Http01, KeyKind::P256, &["a.example"][..]),
+        (ChallengeKind::TlsAlpn01, KeyKind::P384, &["b.example", "127.0.0.1"]),
+        (ChallengeKind::Http01, KeyKind::Rsa2048, &["c.example", "www.c.example", "127.0.0.1"]),
+    ];
+    for (challenge, key, names) in cases {
+        (customer.acme.challenges, customer.acme.key) = (vec![challenge], key);
+        let started = Instant::now();
+        let issued = customer.order(&desk, names).await.unwrap();
+        assert!(started.elapsed() < Duration::from_secs(10));
+        assert_eq!(issued.proved_by, Some(challenge));
+        assert_eq!(issued.bundle.identifiers().len(), names.len());
+        assert!(issued.bundle.renewal_id().is_some() && issued.failed.is_empty() && issued.preferred_root);
+    }
+    let first = ["account key", "account", "order", "challenge", "key", "order forgotten"];
+    assert_eq!(customer.memory.steps()[..6], first);
+    assert_eq!(customer.memory.count("account"), 1);
+}
+
+#[tokio::test]
+async fn a_challenge_that_fails_is_followed_by_the_other_at_once_and_what_worked_is_remembered() {
+    let (desk, _pebble, customer) = begin(&Options::default());
+    desk.http_open.store(false, Ordering::Relaxed);
+    let started = Instant::now();
+    let issued = customer.order(&desk, &["a.example"]).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert_eq!(issued.proved_by, Some(ChallengeKind::TlsAlpn01));
+    assert_eq!(issued.failed.len(), 1);
+    assert_eq!(issued.failed[0].kind, ChallengeKind::Http01);
+    let again = customer.restarted().order(&desk, &["a.example"]).await.unwrap();
+    assert!(again.failed.is_empty(), "what worked last was not tried first");
+    desk.http_open.store(true, Ordering::Relaxed);
+    desk.alpn_open.store(false, Ordering::Relaxed);
+    let back = customer.order(&desk, &["a.example"]).await.unwrap();
+    assert_eq!((back.failed.len(), back.proved_by), (1, Some(ChallengeKind::Http01)));
+}
+
+#[tokio::test]
+async fn when_no_challenge_works_the_error_says_which_and_why() {
+    let (desk, _pebble, customer) = begin(&Options::default());
+    desk.http_open.store(false, Ordering::Relaxed);
+    desk.alpn_open.store(false, Ordering::Relaxed);
+    let error = customer.order(&desk, &["a.example"]).await.unwrap_err();
+    assert_eq!((error.step, error.failed.len()), (Step::Prove, 2));
+    assert!(matches!(error.cause, OrderCause::Proof(_)), "{}", Chain(&error));
+    assert!(error.likely_cause().is_some_and(|cause| cause.contains("port 443 of a.example")), "{:?}", error.likely_cause());
+    assert!(desk.board.is_empty());
+    assert_eq!(customer.memory.count("order"), 2);
+    assert_eq!(customer.memory.count("order forgotten"), 2);
+}
+
+#[tokio::test]
+async fn a_wildcard_without_dns_is_refused_in_words_and_costs_no_order() {
+    let (desk, _pebble, customer) = begin(&Options::default());
+    let error = customer.order(&desk, &["*.a.example"]).await.unwrap_err();
+    let said = Chain(&error).to_string();
+    assert!(matches!(error.cause, OrderCause::NoChallenge { .. }) && said.contains("*.a.example cannot be proved"), "{said}");
+    assert_eq!(customer.memory.count("order"), 0);
+}
+
+#[tokio::test]
+async fn every_order_succeeds_while_a_third_of_all_nonces_is_refused() {
+    let (desk, _pebble, customer) = begin(&Options { nonce_reject: 30, ..Options::default() });
+    for number in 0..8 {
+        let name = format!("n{number}.example");
+        customer.order(&desk, &[&name]).await.unwrap_or_else(|error| panic!("{name}: {}", Chain(&error)));
+    }
+    assert_eq!(customer.memory.count("order"), 8);
+    assert_eq!(customer.memory.count("account key"), 1);
+}
