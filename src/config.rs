@@ -19,5 +19,6 @@ pub mod vocabulary;
 pub mod defaults;
 pub mod resolve;
 
+pub mod diff;
 pub mod json;
 pub mod load;

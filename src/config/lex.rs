@@ -78,21 +78,28 @@ impl Lexer<'_> {
         match word {
             "{" => self.push(TokenKind::Open, start),
             "}" => self.push(TokenKind::Close, start),
-            _ => {
-                self.refuse_glued_braces(word, start);
-                let text = word.to_owned();
-                self.word(text, false, start);
-            }
+            _ => self.bare_word(word.to_owned(), start),
         }
     }
 
-    /// `name{` and `};` look like braces to a person and are words to the language; better to say so than to guess.
-    fn refuse_glued_braces(&mut self, word: &str, start: usize) {
-        let end = start + word.len();
-        if word.ends_with('{') {
-            self.complain(end - 1, end, "this `{` is part of the word before it", "put a blank before the `{`");
-        } else if word.starts_with('}') {
-            self.complain(start, end, format!("{} begins with a closing brace", quote(word)), "put the `}` on a line of its own");
+    /// `name{` and `};` look like braces to a person and are words to the language; it is said, and read as it was meant.
+    fn bare_word(&mut self, word: String, start: usize) {
+        let end = self.at;
+        match word.strip_suffix('{') {
+            Some(name) if self.rest().trim_start_matches([' ', '\t', '\r']).starts_with('\n') => {
+                self.complain(end - 1, end, "this `{` is part of the word before it", "put a blank before the `{`");
+                self.at = end - 1;
+                self.word(name.to_owned(), false, start);
+                self.at = end;
+                self.push(TokenKind::Open, end - 1);
+            }
+            _ => {
+                if word.starts_with('}') {
+                    let what = format!("{} begins with a closing brace", quote(&word));
+                    self.complain(start, end, what, "put the `}` on a line of its own");
+                }
+                self.word(word, false, start);
+            }
         }
     }
 
@@ -201,7 +208,7 @@ mod tests {
 
     #[test]
     fn what_looks_like_a_brace_or_a_quote_and_is_none_is_a_problem() {
-        check("a{\n", "a{ ; ; ! this `{` is part of the word before it");
+        check("a{\n", "a < ; ; ! this `{` is part of the word before it");
         check("};", "}; ; ! `};` begins with a closing brace");
         check("\"a", "\"a\" ; ! the quote that opens here is never closed");
         check("\"a\"b", "\"a\" b ; ! a word begins right behind a closing quote");

@@ -55,12 +55,13 @@ impl Node {
 pub fn parse(tokens: Vec<Token>, findings: &mut Findings) -> Vec<Node> {
     let mut parser = Parser { open: Vec::new(), nodes: Vec::new(), line: Vec::new(), closed: false, findings };
     for token in tokens {
-        if parser.open.len() > DEEPEST {
+        if token.kind == TokenKind::Open && parser.open.len() == DEEPEST {
             parser.findings.push(
                 Problem::at(token.span, format!("braces nest deeper than {DEEPEST}"))
                     .hint("close the ones before it; the language itself needs four"),
             );
-            break;
+            // What follows has lost its place, and nothing of the rest would be about the person's text.
+            return Vec::new();
         }
         parser.take(token);
     }

@@ -8,6 +8,7 @@ mod acme_faults;
 mod acme_issue;
 mod acme_resume;
 mod acme_rules;
+mod config_files;
 mod deny;
 mod layers;
 mod support;

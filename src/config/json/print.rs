@@ -27,8 +27,13 @@ impl From<u16> for Json {
 /// A text that reads back as itself: `{$` would be taken for a variable.
 impl From<&str> for Json {
     fn from(text: &str) -> Self {
-        Self::Text(text.replace("{$", "{$$"))
+        Self::Text(escaped(text))
     }
+}
+
+/// A text or a name as it is written so that no variable is seen in it.
+pub(super) fn escaped(text: &str) -> String {
+    text.replace("{$", "{$$")
 }
 
 impl From<String> for Json {

@@ -25,6 +25,9 @@ impl Reader<'_> {
             match key.name.as_str() {
                 "sites" => nodes.extend(self.sites(value)),
                 "upstreams" => nodes.extend(self.upstreams(&key, value)),
+                name if name == "localhost" || name.contains(['.', ':', '*', '[', '/']) => {
+                    self.refuse(key.span, "a host is no word of the language", "write \"sites\": [{ \"hosts\": [...], ... }]");
+                }
                 _ => nodes.extend(self.member(key, value)),
             }
         }
@@ -111,7 +114,7 @@ impl Reader<'_> {
 
     /// The lines that one member stands for.
     fn member(&mut self, key: Key, value: Value) -> Vec<Node> {
-        let name = Word::plain(key.name, key.span);
+        let name = value_word(key.name, key.span);
         match value.kind {
             Kind::Null => Vec::new(),
             Kind::Bool(false) if vocabulary::is_flag(&name.text) => Vec::new(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::print::Json;
+use super::print::{Json, escaped};
 use crate::base::span;
 use crate::config::settings::{Level, Log, LogFormat, Protocols, REDACTED, SecretSource, Settings};
 
@@ -40,7 +40,7 @@ struct Members(Vec<(String, Json)>);
 
 impl Members {
     fn add(&mut self, name: &str, value: impl Into<Json>) {
-        self.0.push((name.to_owned(), value.into()));
+        self.0.push((escaped(name), value.into()));
     }
 
     fn some(&mut self, name: &str, value: Option<impl Into<Json>>) {

@@ -58,7 +58,7 @@ impl<'a> Files<'a> {
         let mut tree = Vec::new();
         for node in nodes {
             match node.words.as_slice() {
-                [name, path] if name.text == "import" && !name.quoted && node.block.is_none() => tree.extend(self.import(path)),
+                [name, path] if name.text == "import" && node.block.is_none() => tree.extend(self.import(path)),
                 // Anything else that begins so is a misuse, which the next floor explains.
                 _ => tree.push(node),
             }

@@ -28,8 +28,9 @@ fn head(host: &SiteHost, settings: &Settings) -> String {
     if host.port == usual { format!("{scheme}{}", host.pattern) } else { format!("{scheme}{}:{}", host.pattern, host.port) }
 }
 
-fn place(place: &Place) -> String {
-    format!("{}:{}:{}", place.file, place.line, place.column)
+/// Not escaped: a place is read as it stands, without the environment.
+fn place(place: &Place) -> Json {
+    Json::Text(format!("{}:{}:{}", place.file, place.line, place.column))
 }
 
 fn block(block: &Block, settings: &Settings) -> Json {
