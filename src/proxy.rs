@@ -2,13 +2,17 @@
 
 pub mod client_io;
 
+
+
 pub mod arrive;
 pub mod route;
 
 pub mod body;
 pub mod cluster;
+pub mod forward;
 pub mod limit;
 pub mod retry;
+
 pub mod tunnel;
 
 pub mod answer;

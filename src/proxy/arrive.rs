@@ -138,8 +138,9 @@ pub fn framing(headers: &HeaderMap, empty: bool) -> Result<bool, Malformed> {
     if codings.next().is_some() || coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
         return Err(Malformed::Framing);
     }
-    match headers.get(header::CONTENT_LENGTH) {
-        Some(_) if coding.is_some() => Err(Malformed::Framing),
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    match lengths.next() {
+        Some(_) if coding.is_some() || lengths.next().is_some() => Err(Malformed::Framing),
         Some(length) if empty && length != "0" => Err(Malformed::Framing),
         Some(_) | None => Ok(coding.is_some()),
     }
@@ -251,6 +252,7 @@ mod tests {
         check(&[("content-length", "5")], false, Ok(false));
         check(&[("content-length", "0")], true, Ok(false));
         check(&[("content-length", "5")], true, Err(Malformed::Framing));
+        check(&[("content-length", "5"), ("content-length", "5")], false, Err(Malformed::Framing));
         check(&[("transfer-encoding", "Chunked")], false, Ok(true));
         check(&[("transfer-encoding", "gzip, chunked")], false, Err(Malformed::Framing));
         check(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], false, Err(Malformed::Framing));

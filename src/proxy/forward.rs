@@ -1,0 +1,291 @@
+//! Header rules of a gateway, both ways (RFC 9110 section 7.6): what belongs to one hop only is taken out, what a backend
+//! must know of the client is put in, and nothing a stranger wrote about itself is believed. Pure.
+//!
+//! One walk over the names finds what there is to do, so that a request without oddities costs one walk.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Version};
+
+/// Names of the de-facto forwarding fields.
+pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// The scheme the client used.
+pub const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The Host the client used.
+pub const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// The port the client used.
+pub const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+/// The client's address alone.
+pub const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+/// The exchange's id.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+const ALT_SVC: HeaderName = HeaderName::from_static("alt-svc");
+
+/// Fields we add to a request; most are the same for every request of a connection.
+const ADDED: usize = 8;
+
+/// What the backend is told of the client.
+#[derive(Clone, Debug)]
+pub struct Lines {
+    /// The socket's peer, for `X-Forwarded-For`.
+    pub peer: HeaderValue,
+    /// The client by the trust rule, for `X-Real-IP`.
+    pub client: HeaderValue,
+    /// `https` or `http`.
+    pub proto: HeaderValue,
+    /// The port the client came to.
+    pub port: HeaderValue,
+    /// The authority as the client wrote it.
+    pub host: HeaderValue,
+    /// One element of `Forwarded` (RFC 7239).
+    pub forwarded: HeaderValue,
+    /// The exchange's id.
+    pub id: HeaderValue,
+    /// Whether what the peer says of the hops before it is believed.
+    pub trusted: bool,
+}
+
+/// What the body needs said in the header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// The header says it already, or there is no body.
+    AsSent,
+    /// Of unknown length: hyper must be told for methods that rarely have one.
+    Chunked,
+}
+
+/// What of the hop's own fields lives on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hop {
+    /// Nothing.
+    Ends,
+    /// `Connection` and `Upgrade`, as they were sent.
+    Upgrades,
+}
+
+/// Makes a client's header the one the backend gets. `version` is the client's.
+pub fn towards_backend(headers: &mut HeaderMap, lines: Lines, version: Version, framing: Framing, hop: Hop) {
+    let found = Found::walk(headers, lines.trusted);
+    found.take_out(headers, hop);
+    headers.reserve(ADDED);
+    if framing == Framing::Chunked {
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if found.has(COOKIE) && version > Version::HTTP_11 {
+        join_cookies(headers);
+    }
+    if !headers.contains_key(header::HOST) {
+        headers.insert(header::HOST, lines.host.clone());
+    }
+    let via = via(version);
+    if found.has(VIA) {
+        headers.append(header::VIA, via);
+    } else {
+        headers.insert(header::VIA, via);
+    }
+    if found.has(FORWARDING) && lines.trusted {
+        add_hop(headers, lines);
+    } else {
+        tell(headers, lines);
+    }
+}
+
+/// The peer is a stranger or says nothing of hops before it: whatever it wrote is gone, these are the facts.
+fn tell(headers: &mut HeaderMap, lines: Lines) {
+    headers.insert(FORWARDED_FOR, lines.peer);
+    headers.insert(FORWARDED_PROTO, lines.proto);
+    headers.insert(FORWARDED_HOST, lines.host);
+    headers.insert(FORWARDED_PORT, lines.port);
+    headers.insert(REAL_IP, lines.client);
+    headers.insert(header::FORWARDED, lines.forwarded);
+    headers.insert(REQUEST_ID, lines.id);
+}
+
+/// The peer is trusted and told of hops before it: they stay, and it is added as one more.
+fn add_hop(headers: &mut HeaderMap, lines: Lines) {
+    extend_list(headers, FORWARDED_FOR, &lines.peer);
+    extend_list(headers, header::FORWARDED, &lines.forwarded);
+    headers.entry(FORWARDED_PROTO).or_insert(lines.proto);
+    headers.entry(FORWARDED_HOST).or_insert(lines.host);
+    headers.entry(FORWARDED_PORT).or_insert(lines.port);
+    headers.insert(REAL_IP, lines.client);
+    headers.insert(REQUEST_ID, lines.id);
+}
+
+/// One field with one list, because some backends read only the first field of a name.
+fn extend_list(headers: &mut HeaderMap, name: HeaderName, element: &HeaderValue) {
+    headers.append(&name, element.clone());
+    join(headers, name, b", ");
+}
+
+/// HTTP/2 clients send a cookie in pieces, which HTTP/1.1 must see as one (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    join(headers, header::COOKIE, b"; ");
+}
+
+fn join(headers: &mut HeaderMap, name: HeaderName, by: &[u8]) {
+    let pieces: Vec<&[u8]> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
+    if pieces.len() > 1 {
+        let joined = HeaderValue::from_bytes(&pieces.join(by)).expect("header values joined by text are one");
+        headers.insert(name, joined);
+    }
+}
+
+/// Makes a backend's header the one the client gets.
+pub fn towards_client(headers: &mut HeaderMap, hop: Hop) {
+    let found = Found::walk_answer(headers);
+    found.take_out(headers, hop);
+    let via = HeaderValue::from_static("1.1 doorward");
+    if found.has(VIA) {
+        headers.append(header::VIA, via);
+    } else {
+        headers.insert(header::VIA, via);
+    }
+}
+
+const fn via(version: Version) -> HeaderValue {
+    HeaderValue::from_static(match version {
+        Version::HTTP_2 => "2.0 doorward",
+        Version::HTTP_3 => "3.0 doorward",
+        Version::HTTP_10 => "1.0 doorward",
+        _ => "1.1 doorward",
+    })
+}
+
+/// What a walk over the names found.
+struct Found {
+    bits: u32,
+    /// Names that go without having a bit of their own: other `x-forwarded-*`, and those with an underscore.
+    others: Vec<HeaderName>,
+}
+
+const CONNECTION: u32 = 1;
+const UPGRADE: u32 = 1 << 1;
+const TE: u32 = 1 << 2;
+const CODING: u32 = 1 << 3;
+const RARE_HOP: u32 = 1 << 4;
+const VIA: u32 = 1 << 5;
+const FORWARDING: u32 = 1 << 6;
+const ALTERNATIVE: u32 = 1 << 7;
+const COOKIE: u32 = 1 << 8;
+
+impl Found {
+    fn walk(headers: &HeaderMap, trusted: bool) -> Self {
+        let mut found = Self { bits: 0, others: Vec::new() };
+        for name in headers.keys() {
+            let text = name.as_str();
+            let bit = match text {
+                "cookie" => COOKIE,
+                "forwarded" | "x-real-ip" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port" => {
+                    FORWARDING
+                }
+                other => hop_bit(other),
+            };
+            found.bits |= bit;
+            // CGI-like backends read `-` and `_` alike, so `x_real_ip` would pass for ours.
+            if bit == 0 && ((!trusted && text.starts_with("x-forwarded-")) || text.contains('_')) {
+                found.others.push(name.clone());
+            }
+        }
+        found
+    }
+
+    fn walk_answer(headers: &HeaderMap) -> Self {
+        let bits = headers.keys().fold(0, |bits, name| bits | hop_bit(name.as_str()));
+        Self { bits, others: Vec::new() }
+    }
+
+    const fn has(&self, bit: u32) -> bool {
+        self.bits & bit != 0
+    }
+
+    fn take_out(&self, headers: &mut HeaderMap, hop: Hop) {
+        if self.has(CONNECTION) {
+            take_out_listed(headers, hop);
+        }
+        if self.has(UPGRADE) && hop == Hop::Ends {
+            headers.remove(header::UPGRADE);
+        }
+        if self.has(TE) {
+            keep_only_trailers(headers);
+        }
+        if self.has(CODING) {
+            headers.remove(header::TRANSFER_ENCODING);
+        }
+        if self.has(ALTERNATIVE) {
+            headers.remove(ALT_SVC);
+        }
+        if self.has(RARE_HOP) {
+            for name in [KEEP_ALIVE, PROXY_CONNECTION, header::PROXY_AUTHENTICATE, header::PROXY_AUTHORIZATION, HTTP2_SETTINGS] {
+                headers.remove(name);
+            }
+        }
+        for name in &self.others {
+            headers.remove(name);
+        }
+    }
+}
+
+fn hop_bit(name: &str) -> u32 {
+    match name {
+        "connection" => CONNECTION,
+        "upgrade" => UPGRADE,
+        "te" => TE,
+        "transfer-encoding" => CODING,
+        "via" => VIA,
+        "alt-svc" => ALTERNATIVE,
+        "keep-alive" | "proxy-connection" | "proxy-authenticate" | "proxy-authorization" | "http2-settings" => RARE_HOP,
+        _ => 0,
+    }
+}
+
+/// Takes out what `Connection` lists. What a message cannot do without is not taken out by listing it.
+fn take_out_listed(headers: &mut HeaderMap, hop: Hop) {
+    let mut listed = Vec::new();
+    for value in headers.get_all(header::CONNECTION) {
+        for option in value.as_bytes().split(|byte| *byte == b',') {
+            let option = option.trim_ascii();
+            let common = [&b"close"[..], b"keep-alive", b"upgrade", b"te"].iter().any(|known| option.eq_ignore_ascii_case(known));
+            if !common && let Ok(name) = HeaderName::from_bytes(option) {
+                listed.push(name);
+            }
+        }
+    }
+    for name in listed {
+        if ![header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(&name) {
+            headers.remove(name);
+        }
+    }
+    if hop == Hop::Ends {
+        headers.remove(header::CONNECTION);
+    }
+}
+
+/// Of `TE` only `trailers` has a meaning behind this hop: we pass trailers on, and no transfer coding.
+fn keep_only_trailers(headers: &mut HeaderMap) {
+    let trailers = headers.get_all(header::TE).iter().any(|value| lists(value, "trailers"));
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    } else {
+        headers.remove(header::TE);
+    }
+}
+
+/// Whether a comma-separated value has this element, parameters aside.
+pub fn lists(value: &HeaderValue, element: &str) -> bool {
+    value.as_bytes().split(|byte| *byte == b',').any(|item| {
+        let item = item.split(|byte| *byte == b';').next().unwrap_or(item);
+        item.trim_ascii().eq_ignore_ascii_case(element.as_bytes())
+    })
+}
+
+/// Whether hyper's client needs to be told that a body of unknown length follows: it takes GET, HEAD and CONNECT for bare.
+pub fn framing(method: &Method, empty: bool, has_length: bool) -> Framing {
+    let rarely_has_one = matches!(*method, Method::GET | Method::HEAD | Method::CONNECT);
+    if rarely_has_one && !empty && !has_length { Framing::Chunked } else { Framing::AsSent }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+use super::*;
+
+/// `name: value` lines; the names of the answer come in the order of the map.
+fn headers(text: &str) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(": ").unwrap();
+        map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+    }
+    map
+}
+
+fn print(map: &HeaderMap) -> Vec<String> {
+    let mut lines: Vec<String> = map.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    lines.sort();
+    lines
+}
+
+fn lines(trusted: bool) -> Lines {
+    let value = HeaderValue::from_static;
+    Lines {
+        peer: value("203.0.113.9"),
+        client: value("203.0.113.9"),
+        proto: value("https"),
+        port: value("443"),
+        host: value("a.test"),
+        forwarded: value("for=203.0.113.9;host=a.test;proto=https"),
+        id: value("id7"),
+        trusted,
+    }
+}
+
+const TOLD: &str = "forwarded: for=203.0.113.9;host=a.test;proto=https
+    host: a.test
+    via: 1.1 doorward
+    x-forwarded-for: 203.0.113.9
+    x-forwarded-host: a.test
+    x-forwarded-port: 443
+    x-forwarded-proto: https
+    x-real-ip: 203.0.113.9
+    x-request-id: id7";
+
+/// What is left of `sent`, besides what every backend is told of a stranger.
+fn check(sent: &str, hop: Hop, left: &str) {
+    let mut map = headers(sent);
+    map.insert(header::HOST, HeaderValue::from_static("a.test"));
+    towards_backend(&mut map, lines(false), Version::HTTP_11, Framing::AsSent, hop);
+    let mut expected = headers(TOLD);
+    for (name, value) in &headers(left) {
+        expected.append(name, value.clone());
+    }
+    assert_eq!(print(&map), print(&expected), "for {sent}");
+}
+
+#[test]
+fn a_backend_is_told_who_asked() {
+    check("accept: */*", Hop::Ends, "accept: */*");
+}
+
+#[test]
+fn what_a_stranger_says_of_hops_is_replaced() {
+    check(
+        "x-forwarded-for: 6.6.6.6\nx-forwarded-proto: http\nx-forwarded-host: evil\nx-forwarded-port: 1\nx-real-ip: 6.6.6.6\n\
+         forwarded: for=6.6.6.6\nx-forwarded-prefix: /evil\nx-forwarded-ssl: off\nx-request-id: evil",
+        Hop::Ends,
+        "",
+    );
+}
+
+#[test]
+fn fields_of_one_hop_end_here() {
+    check(
+        "connection: keep-alive, X-Mine, Upgrade\nx-mine: 1\nkeep-alive: timeout=5\nproxy-connection: close\nte: gzip\nupgrade: h2c\n\
+         http2-settings: AAA\nproxy-authorization: Basic eA==\ntransfer-encoding: chunked",
+        Hop::Ends,
+        "",
+    );
+    check("connection: content-length, host\ncontent-length: 5", Hop::Ends, "content-length: 5");
+    check("te: gzip, trailers;q=0.5", Hop::Ends, "te: trailers");
+    check("trailer: x-sum", Hop::Ends, "trailer: x-sum");
+}
+
+#[test]
+fn names_that_pass_for_others_are_dropped() {
+    check("x_real_ip: 6.6.6.6\nx-plain: 1\nx_forwarded_for: 6.6.6.6", Hop::Ends, "x-plain: 1");
+}
+
+#[test]
+fn an_upgrade_reaches_the_backend_as_it_was_sent() {
+    let sent = "connection: keep-alive, Upgrade\nupgrade: websocket\nsec-websocket-key: k\nsec-websocket-extensions: permessage-deflate\n\
+                cookie: a=1";
+    check(sent, Hop::Upgrades, sent);
+}
+
+#[test]
+fn a_trusted_proxy_is_believed_and_added() {
+    let mut map = headers(
+        "host: a.test\nx-forwarded-for: 1.1.1.1\nx-forwarded-for: 2.2.2.2\nx-forwarded-proto: http\nx-forwarded-prefix: /p\n\
+         forwarded: for=1.1.1.1\nx-real-ip: 6.6.6.6",
+    );
+    let lines = Lines { client: HeaderValue::from_static("2.2.2.2"), ..lines(true) };
+    towards_backend(&mut map, lines, Version::HTTP_11, Framing::AsSent, Hop::Ends);
+    let expected = headers(
+        "forwarded: for=1.1.1.1, for=203.0.113.9;host=a.test;proto=https\nhost: a.test\nvia: 1.1 doorward\n\
+         x-forwarded-for: 1.1.1.1, 2.2.2.2, 203.0.113.9\nx-forwarded-host: a.test\nx-forwarded-port: 443\nx-forwarded-prefix: /p\n\
+         x-forwarded-proto: http\nx-real-ip: 2.2.2.2\nx-request-id: id7",
+    );
+    assert_eq!(print(&map), print(&expected));
+}
+
+#[test]
+fn http_2_pieces_become_one_message() {
+    let mut map = headers("cookie: a=1\ncookie: b=2\nvia: 1.1 cdn");
+    towards_backend(&mut map, lines(false), Version::HTTP_2, Framing::Chunked, Hop::Ends);
+    assert_eq!(map[header::COOKIE], "a=1; b=2");
+    assert_eq!(map[header::HOST], "a.test");
+    assert_eq!(map[header::TRANSFER_ENCODING], "chunked");
+    let via: Vec<_> = map.get_all(header::VIA).iter().collect();
+    assert_eq!(via, ["1.1 cdn", "2.0 doorward"]);
+}
+
+#[test]
+fn an_answer_loses_its_hop_and_keeps_the_rest() {
+    let mut map = headers(
+        "server: uvicorn\nconnection: close, x-hop\nx-hop: 1\nkeep-alive: timeout=5\nalt-svc: h3=\":443\"\ntransfer-encoding: chunked\n\
+         set-cookie: a=1\nset-cookie: b=2\nproxy-authenticate: Basic",
+    );
+    towards_client(&mut map, Hop::Ends);
+    assert_eq!(print(&map), ["server: uvicorn", "set-cookie: a=1", "set-cookie: b=2", "via: 1.1 doorward"]);
+}
+
+#[test]
+fn hyper_is_told_of_bodies_it_would_not_expect() {
+    assert_eq!(framing(&Method::GET, false, false), Framing::Chunked);
+    assert_eq!(framing(&Method::GET, true, false), Framing::AsSent);
+    assert_eq!(framing(&Method::GET, false, true), Framing::AsSent);
+    assert_eq!(framing(&Method::POST, false, false), Framing::AsSent);
+}
