@@ -2,18 +2,28 @@
 
 pub mod client_io;
 
+pub mod serve;
 
+pub mod exchange;
+pub mod snapshot;
+pub mod worker;
 
 pub mod arrive;
+pub mod plain;
 pub mod route;
+pub mod step;
 
+pub mod attempt;
 pub mod body;
 pub mod cluster;
 pub mod forward;
 pub mod limit;
 pub mod retry;
 
+mod join;
 pub mod tunnel;
+pub mod upgrade;
 
 pub mod answer;
+pub mod redirect;
 pub mod refusal;

@@ -2,8 +2,8 @@
 //! names no inner host; the id on it is the one in the log, where the failing hop stands.
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
 
 use super::body::Body;
 use super::refusal::{Failed, Refusal};
@@ -78,8 +78,8 @@ pub enum Form {
 impl Form {
     /// The first of our forms that stands in `Accept`, whatever its weight: a browser names HTML first, a program what
     /// it wants.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let Some(accept) = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()) else { return Self::Text };
+    pub fn of(accept: Option<&HeaderValue>) -> Self {
+        let Some(accept) = accept.and_then(|value| value.to_str().ok()) else { return Self::Text };
         let named = |item: &str| match item.split(';').next().map_or("", str::trim) {
             "text/html" | "application/xhtml+xml" => Some(Self::Html),
             "application/json" | "application/problem+json" => Some(Self::Json),
@@ -111,8 +111,8 @@ pub struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// From the request's own words.
-    pub fn of(method: &Method, headers: &HeaderMap, id: &'a str) -> Self {
-        Self { form: Form::of(headers), head: method == Method::HEAD, id }
+    pub fn of(accept: Option<&HeaderValue>, head: bool, id: &'a str) -> Self {
+        Self { form: Form::of(accept), head, id }
     }
 }
 
@@ -161,6 +161,17 @@ pub fn own(status: StatusCode, content_type: HeaderValue, bytes: Bytes, head: bo
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::CONTENT_LENGTH, length);
     headers.insert(header::SERVER, SERVER);
+    response
+}
+
+/// A redirect. The body is for who reads it with eyes.
+pub fn redirect(status: StatusCode, location: HeaderValue, head: bool) -> Response<Body> {
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    let mut bytes = b"See ".to_vec();
+    bytes.extend_from_slice(location.as_bytes());
+    bytes.push(b'\n');
+    let mut response = own(status, text, bytes.into(), head);
+    response.headers_mut().insert(header::LOCATION, location);
     response
 }
 
@@ -226,10 +237,9 @@ mod tests {
             ("*/*", Form::Text),
             ("", Form::Text),
         ] {
-            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
-            assert_eq!(Form::of(&headers), form, "for {accept:?}");
+            assert_eq!(Form::of(Some(&HeaderValue::from_static(accept))), form, "for {accept:?}");
         }
-        assert_eq!(Form::of(&HeaderMap::new()), Form::Text);
+        assert_eq!(Form::of(None), Form::Text);
     }
 
     #[test]

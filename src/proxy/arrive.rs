@@ -49,6 +49,11 @@ pub fn target(method: &Method, uri: &Uri, extended: bool) -> Result<(), Refusal>
     if known_scheme && (path.starts_with('/') || whole_server) { Ok(()) } else { Err(Refusal::Malformed(Malformed::Target)) }
 }
 
+/// How long a target is, in bytes.
+pub fn size(uri: &Uri) -> usize {
+    uri.path_and_query().map_or(0, |target| target.as_str().len())
+}
+
 /// The authority as the client wrote it; `None` only for HTTP/1.0 without any. Host and target must agree where both are
 /// there, although RFC 9112 section 3.2.2 would let the target win: some backend behind us reads the other one.
 pub fn authority<'a>(version: Version, uri: &'a Uri, headers: &'a HeaderMap) -> Result<Option<&'a [u8]>, Malformed> {

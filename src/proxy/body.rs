@@ -12,12 +12,15 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use super::cluster::pool::{BackendBody, BackendBodyError};
+
 /// A request's or an answer's body.
 pub struct Body {
     source: Source,
     way: Way,
-    /// Bytes that may still pass.
-    left: u64,
+    /// Bytes that may pass, and that have.
+    limit: u64,
+    passed: u64,
     idle: Option<Idle>,
     watcher: Option<Rc<dyn Watcher>>,
 }
@@ -27,6 +30,7 @@ enum Source {
     Empty,
     Whole(Bytes),
     Client(Incoming),
+    Backend(BackendBody<Body>),
 }
 
 /// Which of an exchange's two bodies this is.
@@ -47,8 +51,8 @@ pub enum Fault {
     ClientMalformed,
     /// The client sent nothing for too long.
     ClientStalled,
-    /// The client's body is longer than allowed.
-    TooLarge,
+    /// The client's body is longer than this many bytes.
+    TooLarge(u64),
     /// The backend closed or reset in the middle of its body.
     BackendBroke,
     /// The backend sent nothing for too long.
@@ -66,12 +70,26 @@ pub struct BodyError {
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+impl Fault {
+    /// A stable code for the access log.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::ClientLeft => "client-left",
+            Self::ClientMalformed => "bad-body",
+            Self::ClientStalled => "client-stalled",
+            Self::TooLarge(_) => "body-too-large",
+            Self::BackendBroke => "backend-broke-off",
+            Self::BackendStalled => "backend-stalled",
+        }
+    }
+}
+
 const fn words(fault: Fault) -> &'static str {
     match fault {
         Fault::ClientLeft => "the client left in the middle of its body",
         Fault::ClientMalformed => "the client's body is framed wrongly",
         Fault::ClientStalled => "the client stopped sending its body",
-        Fault::TooLarge => "the client's body is larger than allowed",
+        Fault::TooLarge(_) => "the client's body is larger than allowed",
         Fault::BackendBroke => "the backend broke off in the middle of its answer",
         Fault::BackendStalled => "the backend stopped sending its answer",
     }
@@ -104,14 +122,19 @@ impl Body {
         Self::of(if empty { Source::Empty } else { Source::Client(incoming) }, Way::In)
     }
 
+    /// The body of a backend's answer. A source at its end keeps nothing.
+    pub fn backend(body: BackendBody<Self>) -> Self {
+        let empty = HttpBody::is_end_stream(&body);
+        Self::of(if empty { Source::Empty } else { Source::Backend(body) }, Way::Out)
+    }
+
     const fn of(source: Source, way: Way) -> Self {
-        Self { source, way, left: u64::MAX, idle: None, watcher: None }
+        Self { source, way, limit: u64::MAX, passed: 0, idle: None, watcher: None }
     }
 
     /// Fails with [`Fault::TooLarge`] once more than `bytes` have come.
-    pub const fn limited(mut self, bytes: u64) -> Self {
-        self.left = bytes;
-        self
+    pub const fn limit(&mut self, bytes: u64) {
+        self.limit = bytes;
     }
 
     /// Fails when nothing comes for `span`. Precise to one more `span`: progress moves a flag, not a timer.
@@ -142,6 +165,7 @@ impl Body {
             Source::Client(incoming) => {
                 Pin::new(incoming).poll_frame(cx).map(|frame| frame.map(|result| result.map_err(client_error)))
             }
+            Source::Backend(body) => Pin::new(body).poll_frame(cx).map(|frame| frame.map(|result| result.map_err(backend_error))),
         }
     }
 
@@ -150,10 +174,10 @@ impl Body {
         let frame = frame?;
         if let Some(data) = frame.data_ref() {
             let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
-            if bytes > self.left {
-                return Err(Fault::TooLarge.into());
+            self.passed = self.passed.saturating_add(bytes);
+            if self.passed > self.limit {
+                return Err(Fault::TooLarge(self.limit).into());
             }
-            self.left -= bytes;
             if let Some(watcher) = &self.watcher {
                 watcher.passed(self.way, bytes);
             }
@@ -177,6 +201,12 @@ impl Body {
         if let Some(watcher) = self.watcher.take() {
             watcher.ended(self.way);
         }
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
     }
 }
 
@@ -212,6 +242,7 @@ impl HttpBody for Body {
             Source::Empty => true,
             Source::Whole(_) => false,
             Source::Client(incoming) => HttpBody::is_end_stream(incoming),
+            Source::Backend(body) => HttpBody::is_end_stream(body),
         }
     }
 
@@ -220,6 +251,7 @@ impl HttpBody for Body {
             Source::Empty => SizeHint::with_exact(0),
             Source::Whole(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
             Source::Client(incoming) => incoming.size_hint(),
+            Source::Backend(body) => HttpBody::size_hint(body),
         }
     }
 }
@@ -252,6 +284,10 @@ fn client_error(error: hyper::Error) -> BodyError {
         .is_some_and(|io| matches!(io.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData));
     let fault = if framing { Fault::ClientMalformed } else { Fault::ClientLeft };
     BodyError { fault, cause: Some(Box::new(error)) }
+}
+
+fn backend_error(error: BackendBodyError) -> BodyError {
+    BodyError { fault: Fault::BackendBroke, cause: Some(Box::new(error)) }
 }
 
 /// Time without progress. The timer is made when something is first waited for, and set again at most once each span.

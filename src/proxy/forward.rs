@@ -3,6 +3,8 @@
 //!
 //! One walk over the names finds what there is to do, so that a request without oddities costs one walk.
 
+use std::net::IpAddr;
+
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Version};
 
@@ -45,6 +47,19 @@ pub struct Lines {
     pub id: HeaderValue,
     /// Whether what the peer says of the hops before it is believed.
     pub trusted: bool,
+}
+
+/// One element of `Forwarded` (RFC 7239 section 4): whoever came, to whom and how.
+pub fn element(client: IpAddr, authority: &[u8], scheme: &str) -> HeaderValue {
+    let client = match client {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("\"[{ip}]\""),
+    };
+    // A port's colon and an address's brackets are no token characters (RFC 7239 section 6).
+    let host = String::from_utf8_lossy(authority);
+    let host = if host.contains([':', '[']) { format!("\"{host}\"") } else { host.into_owned() };
+    HeaderValue::try_from(format!("for={client};host={host};proto={scheme}"))
+        .expect("an authority that was read holds no control characters")
 }
 
 /// What the body needs said in the header.

@@ -136,3 +136,12 @@ fn hyper_is_told_of_bodies_it_would_not_expect() {
     assert_eq!(framing(&Method::GET, false, true), Framing::AsSent);
     assert_eq!(framing(&Method::POST, false, false), Framing::AsSent);
 }
+
+#[test]
+fn a_forwarded_element_quotes_what_is_no_token() {
+    let check = |client: &str, authority: &str, expected: &str| {
+        assert_eq!(element(client.parse().unwrap(), authority.as_bytes(), "https"), expected);
+    };
+    check("192.0.2.1", "a.test", "for=192.0.2.1;host=a.test;proto=https");
+    check("2001:db8::1", "a.test:8443", "for=\"[2001:db8::1]\";host=\"a.test:8443\";proto=https");
+}

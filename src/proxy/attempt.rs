@@ -1,0 +1,172 @@
+//! Asks a cluster: the request as the backend gets it, attempts until one is answered or none may follow, and the answer
+//! as the client gets it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header;
+use http::{Request, Response, Uri, Version};
+
+use super::body::Body;
+use super::cluster::connect::ConnectError;
+use super::cluster::lease::Lease;
+use super::cluster::pool::{Answered, SendError, SendFailure};
+use super::cluster::{Cluster, Wish};
+use super::exchange::{Authority, Exchange};
+use super::forward::{self, Framing, Hop};
+use super::refusal::{Failed, Refusal};
+use super::retry::{self, Attempt, Reached, Verdict};
+use super::snapshot::Lane;
+use super::{join, upgrade};
+use crate::base::chain::Chain;
+
+/// How often one request may find that a resting connection was closed under it.
+const STALE: u32 = 8;
+
+/// A request that can be read in one way only.
+pub(super) struct Arrival {
+    pub(super) authority: Authority,
+    /// Whether the body is framed by chunks.
+    pub(super) chunked: bool,
+}
+
+/// Sends the request and gives the answer, or the way in which every attempt failed. `patience` is how long the client
+/// may be silent in the middle of its body.
+pub(super) async fn ask(
+    exchange: &Rc<Exchange>,
+    (lane, cluster): (&Lane, &Arc<Cluster>),
+    patience: Duration,
+    arrival: Arrival,
+    request: Request<Body>,
+) -> Result<Response<Body>, Refusal> {
+    let (mut parts, body) = request.into_parts();
+    let wanted = upgrade::take(&mut parts)?;
+    let hop = if wanted.is_some() { Hop::Upgrades } else { Hop::Ends };
+    let has_length = parts.headers.contains_key(header::CONTENT_LENGTH);
+    let framing = if arrival.chunked { Framing::Chunked } else { forward::framing(&parts.method, body.is_empty(), has_length) };
+    forward::towards_backend(&mut parts.headers, exchange.lines(arrival.authority), parts.version, framing, hop);
+    if let Some(edits) = &lane.request_headers {
+        edits.apply(&mut parts.headers);
+    }
+    parts.version = Version::HTTP_11;
+    if let Some(target) = parts.uri.path_and_query().filter(|_| parts.uri.authority().is_some()) {
+        parts.uri = Uri::from(target.clone());
+    }
+    let body = if body.is_empty() { body } else { body.idle_after(patience).watched(Rc::<Exchange>::clone(exchange)) };
+    let answered = attempts(exchange, cluster, Request::from_parts(parts, body)).await?;
+    exchange.course.connect.set(answered.connect);
+    match wanted {
+        Some(wanted) => join::join(exchange, lane, wanted, answered),
+        None => passed_on(exchange, answered),
+    }
+}
+
+/// An answer that ends the exchange over HTTP.
+pub(super) fn passed_on(exchange: &Exchange, answered: Answered<Body>) -> Result<Response<Body>, Refusal> {
+    let (mut parts, body) = answered.response.into_parts();
+    if parts.status.is_informational() {
+        return Err(Refusal::Backend(Failed::WrongUpgrade));
+    }
+    exchange.answered(parts.status.as_u16());
+    forward::towards_client(&mut parts.headers, Hop::Ends);
+    // hyper's notes about the backend's message, such as its reason phrase, say nothing about ours.
+    parts.extensions.clear();
+    let idle = exchange.course.lease.borrow().as_ref().and_then(|lease| lease.cluster().settings().timeouts.idle);
+    let body = match idle {
+        Some(span) => Body::backend(body).idle_after(span),
+        None => Body::backend(body),
+    };
+    Ok(Response::from_parts(parts, body))
+}
+
+async fn attempts(exchange: &Rc<Exchange>, cluster: &Arc<Cluster>, request: Request<Body>) -> Result<Answered<Body>, Refusal> {
+    let idempotent = retry::is_idempotent(request.method());
+    let mut request = request;
+    let mut tried = Vec::new();
+    let mut further = cluster.settings().retry;
+    let mut stale = STALE;
+    loop {
+        let wish = Wish { roll: exchange.worker.roll(), key: None, tried: &tried };
+        let lease = cluster.pick(wish).ok_or(Refusal::NoBackend)?;
+        let failure = match exchange.worker.pool.send(&lease, request, spare).await {
+            Ok(answered) => {
+                exchange.course.lease.replace(Some(lease));
+                return Ok(answered);
+            }
+            Err(failure) => *failure,
+        };
+        let attempt = Attempt { reached: reached(&failure), whole: failure.request.is_some(), idempotent, further };
+        let verdict = retry::decide(attempt);
+        let refusal = refusal_of(exchange, &failure.error);
+        match (verdict, failure.request) {
+            (Verdict::Afresh, Some(whole)) if stale > 0 => {
+                stale -= 1;
+                request = whole;
+            }
+            (Verdict::Elsewhere, Some(whole)) if tried.len() + 1 < cluster.members().len() => {
+                further -= 1;
+                report(exchange, &lease, &failure.error, true);
+                tried.push(lease.index());
+                request = whole;
+            }
+            (Verdict::Afresh | Verdict::Elsewhere | Verdict::GiveUp, _) => {
+                if refusal != Refusal::ClientLeft {
+                    report(exchange, &lease, &failure.error, false);
+                }
+                exchange.course.lease.replace(Some(lease));
+                return Err(refusal);
+            }
+        }
+    }
+}
+
+/// A copy for a second try, where one is allowed: nothing but a header, of a request that may be made twice.
+fn spare(request: &Request<Body>) -> Option<Request<Body>> {
+    if !request.body().is_empty() || !retry::is_idempotent(request.method()) {
+        return None;
+    }
+    let mut copy = Request::new(Body::empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+const fn reached<B>(failure: &SendFailure<B>) -> Reached {
+    match &failure.error {
+        SendError::Connect(_) => Reached::Nowhere,
+        SendError::ClosedBeforeAnswer(_) if failure.reused => Reached::UsedConnection { wrote: true },
+        SendError::ClosedBeforeAnswer(_) if failure.request.is_some() => Reached::Nowhere,
+        SendError::ClosedBeforeAnswer(_)
+        | SendError::CutOff(_)
+        | SendError::BadAnswer(_)
+        | SendError::FirstByteTimeout(_)
+        | SendError::ClientBody(_) => Reached::Backend,
+    }
+}
+
+fn refusal_of(exchange: &Exchange, error: &SendError) -> Refusal {
+    Refusal::Backend(match error {
+        SendError::Connect(ConnectError::TimedOut { .. }) => Failed::ConnectTimeout,
+        SendError::Connect(error) => Failed::Unreachable(error.code()),
+        SendError::ClosedBeforeAnswer(_) | SendError::CutOff(_) => Failed::Reset,
+        SendError::BadAnswer(_) => Failed::BadAnswer,
+        SendError::FirstByteTimeout(_) => Failed::AnswerTimeout,
+        SendError::ClientBody(_) => return exchange.refusal_of_body(),
+    })
+}
+
+/// Says which hop failed and what to do, to the operator only.
+fn report(exchange: &Exchange, lease: &Lease, error: &SendError, again: bool) {
+    let (upstream, reason) = (lease.member().label(), error.code());
+    let remedy = match error {
+        SendError::Connect(error) => error.remedy(),
+        SendError::ClosedBeforeAnswer(_) | SendError::CutOff(_) => "look into the backend's own log: it ended the connection",
+        SendError::BadAnswer(_) => "check that the backend speaks HTTP/1.1 on this port",
+        SendError::FirstByteTimeout(_) => "look into the backend's own log, or allow it more time with `timeout first-byte`",
+        SendError::ClientBody(_) => return,
+    };
+    let error = Chain(error).to_string();
+    tracing::warn!(event = "backend_failed", id = exchange.id(), upstream, reason, again, error, remedy);
+}

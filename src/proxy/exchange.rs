@@ -1,0 +1,311 @@
+//! The facts of one client connection and of one exchange on it. An exchange ends when its last holder lets go of it: the
+//! spine, a body, or a tunnel. Then, and only then, it is counted and logged.
+
+use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::header::HeaderValue;
+use http::{HeaderMap, Request};
+use tokio::time::Instant;
+
+use super::arrive::{self, Host};
+use super::body::{Fault, Watcher, Way};
+use super::cluster::lease::Lease;
+use super::refusal::{Malformed, Refusal};
+use super::worker::Worker;
+use super::{answer, forward, forward::Lines};
+use crate::base::addr::{IpNet, Trusted, unmapped_socket};
+use crate::base::name::HostName;
+use crate::telemetry::metrics::Held;
+
+use record::Note;
+
+mod record;
+
+/// What is known of a client's TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// The name the client asked for.
+    pub server_name: Option<HostName>,
+}
+
+impl TlsFacts {
+    /// From a session whose handshake is done.
+    pub fn of(session: &rustls::ServerConnection) -> Self {
+        Self { server_name: session.server_name().and_then(|name| HostName::parse(name).ok()) }
+    }
+}
+
+/// One client connection. Keeps what is the same for all its requests, ready as header values.
+pub struct Connection {
+    peer: SocketAddr,
+    local: SocketAddr,
+    tls: Option<TlsFacts>,
+    peer_line: HeaderValue,
+    port_line: HeaderValue,
+    /// The authority seen last: nearly always the next one's too.
+    seen: RefCell<Option<Authority>>,
+}
+
+/// An authority and what was made of it.
+#[derive(Clone, Debug)]
+pub(super) struct Authority {
+    /// As the client wrote it.
+    pub(super) line: HeaderValue,
+    pub(super) host: Host,
+    /// Element of `Forwarded` for this connection and authority.
+    forwarded: HeaderValue,
+}
+
+impl Connection {
+    /// A connection from `peer` to `local`.
+    pub fn new(peer: SocketAddr, local: SocketAddr, tls: Option<TlsFacts>) -> Self {
+        let peer = unmapped_socket(peer);
+        let text = |text: String| HeaderValue::try_from(text).expect("addresses and numbers are visible ASCII");
+        Self {
+            peer,
+            local,
+            tls,
+            peer_line: text(peer.ip().to_string()),
+            port_line: text(local.port().to_string()),
+            seen: RefCell::default(),
+        }
+    }
+
+    /// Whether it is over TLS.
+    pub const fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// The port the client came to.
+    pub const fn port(&self) -> u16 {
+        self.local.port()
+    }
+
+    const fn scheme(&self) -> &'static str {
+        if self.is_secure() { "https" } else { "http" }
+    }
+
+    /// The normal form of an authority; an HTTP/1.0 request without one means the name of the handshake.
+    pub(super) fn authority(&self, raw: Option<&[u8]>) -> Result<Authority, Malformed> {
+        let named = || self.tls.as_ref().and_then(|tls| tls.server_name.as_ref()).map(|name| name.as_str().as_bytes());
+        let raw = raw.or_else(named).ok_or(Malformed::Host)?;
+        if let Some(seen) = &*self.seen.borrow()
+            && seen.line.as_bytes() == raw
+        {
+            return Ok(seen.clone());
+        }
+        let (host, _port) = arrive::host(raw)?;
+        let line = HeaderValue::from_bytes(raw).map_err(|_| Malformed::HostSyntax)?;
+        let forwarded = forward::element(self.peer.ip(), raw, self.scheme());
+        let authority = Authority { line, host, forwarded };
+        self.seen.replace(Some(authority.clone()));
+        Ok(authority)
+    }
+}
+
+/// One request with its answer, or with its tunnel.
+pub struct Exchange {
+    pub(super) worker: Rc<Worker>,
+    pub(super) connection: Rc<Connection>,
+    /// The client by the trust rule.
+    pub(super) client: IpAddr,
+    /// Whether the peer is a proxy that is believed.
+    pub(super) trusted: bool,
+    pub(super) id: HeaderValue,
+    pub(super) course: Course,
+    /// What only the log wants to know; `None` when nothing is logged.
+    note: Option<Box<Note>>,
+    _in_flight: Held,
+}
+
+/// What became of an exchange so far.
+#[derive(Default)]
+pub(super) struct Course {
+    /// 0 before there is one.
+    status: Cell<u16>,
+    pub(super) by_backend: Cell<bool>,
+    /// Why it ended badly.
+    pub(super) reason: Cell<&'static str>,
+    pub(super) bytes_in: Cell<u64>,
+    pub(super) bytes_out: Cell<u64>,
+    /// How the request's body failed.
+    pub(super) fault_in: Cell<Option<Fault>>,
+    /// Whether the answer's body reached its end.
+    pub(super) complete: Cell<bool>,
+    pub(super) tunnel: Cell<bool>,
+    pub(super) close_code: Cell<Option<u16>>,
+    pub(super) connect: Cell<Option<Duration>>,
+    first_byte: Cell<Option<Duration>>,
+    /// Set where a block does not want to be logged.
+    pub(super) silent: Cell<bool>,
+    /// Counts on the target until the exchange is over.
+    pub(super) lease: RefCell<Option<Lease>>,
+}
+
+impl Exchange {
+    /// Begins an exchange; `proxies` are believed. It does not hold the snapshot, which a tunnel would keep for days.
+    pub(super) fn begin<B>(
+        worker: &Rc<Worker>,
+        connection: &Rc<Connection>,
+        proxies: &[IpNet],
+        request: &Request<B>,
+    ) -> Rc<Self> {
+        let peer = connection.peer;
+        let trusted = proxies.iter().any(|net| net.contains(&peer.ip()));
+        let client = if trusted { client_of(peer, request.headers(), proxies) } else { Trusted::from_socket(peer) };
+        let id = given_id(trusted, request.headers()).unwrap_or_else(|| new_id(worker));
+        let note = worker.shared.access.enabled().then(|| Box::new(Note::of(request, Instant::now())));
+        Rc::new(Self {
+            worker: Rc::clone(worker),
+            connection: Rc::clone(connection),
+            client: client.get(),
+            trusted,
+            id,
+            course: Course::default(),
+            note,
+            _in_flight: worker.metrics().in_flight.hold(),
+        })
+    }
+
+    /// The exchange's id as text.
+    pub(super) fn id(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
+    }
+
+    /// What the backend is told of the client.
+    pub(super) fn lines(&self, authority: Authority) -> Lines {
+        let connection = &self.connection;
+        let client = if self.trusted { HeaderValue::try_from(self.client.to_string()).ok() } else { None };
+        Lines {
+            peer: connection.peer_line.clone(),
+            client: client.unwrap_or_else(|| connection.peer_line.clone()),
+            proto: HeaderValue::from_static(connection.scheme()),
+            port: connection.port_line.clone(),
+            host: authority.line,
+            forwarded: authority.forwarded,
+            id: self.id.clone(),
+            trusted: self.trusted,
+        }
+    }
+
+    /// The backend's answer is here.
+    pub(super) fn answered(&self, status: u16) {
+        self.course.status.set(status);
+        self.course.by_backend.set(true);
+        if let Some(note) = &self.note {
+            self.course.first_byte.set(Some(note.started.elapsed()));
+        }
+    }
+
+    /// The gateway gives a fixed answer.
+    pub(super) fn answered_by_us(&self, status: u16) {
+        self.course.status.set(status);
+    }
+
+    /// The gateway refuses.
+    pub(super) fn refused(&self, refusal: &Refusal) {
+        self.worker.metrics().refused.add_one();
+        self.course.by_backend.set(false);
+        self.course.status.set(answer::status(refusal));
+        self.course.reason.set(refusal.reason());
+    }
+
+    /// Why it ended badly; the first reason stays.
+    pub(super) fn blame(&self, reason: &'static str) {
+        if self.course.reason.get().is_empty() {
+            self.course.reason.set(reason);
+        }
+    }
+
+    /// What a failed request body means for the client.
+    pub(super) fn refusal_of_body(&self) -> Refusal {
+        match self.course.fault_in.get() {
+            Some(Fault::TooLarge(limit)) => Refusal::BodyTooLarge { limit },
+            Some(Fault::ClientStalled) => Refusal::BodyStalled,
+            Some(Fault::ClientMalformed) => Refusal::Malformed(Malformed::Body),
+            Some(Fault::ClientLeft | Fault::BackendBroke | Fault::BackendStalled) | None => Refusal::ClientLeft,
+        }
+    }
+}
+
+impl Watcher for Exchange {
+    fn passed(&self, way: Way, bytes: u64) {
+        let count = match way {
+            Way::In => &self.course.bytes_in,
+            Way::Out => &self.course.bytes_out,
+        };
+        count.set(count.get() + bytes);
+    }
+
+    fn failed(&self, way: Way, fault: Fault) {
+        match way {
+            Way::In => self.course.fault_in.set(Some(fault)),
+            Way::Out => self.broke_off(fault),
+        }
+    }
+
+    fn ended(&self, way: Way) {
+        if way == Way::Out {
+            self.course.complete.set(true);
+        }
+    }
+}
+
+impl Exchange {
+    /// The answer could not be completed. The client sees a broken connection or stream, never a clean end.
+    fn broke_off(&self, fault: Fault) {
+        self.blame(fault.reason());
+        let lease = self.course.lease.borrow();
+        let upstream = lease.as_ref().map_or("", |lease| lease.member().label());
+        tracing::warn!(event = "backend_broke_off", id = self.id(), upstream, reason = fault.reason());
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.worker.metrics().requests.add_one();
+        let course = &self.course;
+        if course.status.get() == 0 {
+            course.status.set(answer::CLIENT_LEFT);
+        }
+        if !course.complete.get() {
+            self.blame("client-left");
+        }
+        if let Some(note) = self.note.take()
+            && !self.course.silent.get()
+        {
+            self.log(&note);
+        }
+    }
+}
+
+/// The client behind trusted proxies, by `X-Forwarded-For` from right to left.
+fn client_of(peer: SocketAddr, headers: &HeaderMap, proxies: &[IpNet]) -> Trusted<IpAddr> {
+    let lists: Vec<&str> = headers.get_all(forward::FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
+    let hops = lists.iter().rev().flat_map(|list| list.rsplit(',')).map(str::trim).filter(|hop| !hop.is_empty());
+    Trusted::from_forwarded(peer, hops, proxies)
+}
+
+/// The id a trusted proxy gave, if it is harmless wherever it is printed.
+fn given_id(trusted: bool, headers: &HeaderMap) -> Option<HeaderValue> {
+    let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let given = trusted.then(|| headers.get(forward::REQUEST_ID)).flatten()?;
+    (!given.is_empty() && given.len() <= 64 && given.as_bytes().iter().all(harmless)).then(|| given.clone())
+}
+
+/// 128 bits in hexadecimal, as trace ids are.
+fn new_id(worker: &Worker) -> HeaderValue {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 32];
+    for half in text.chunks_exact_mut(16) {
+        let mut roll = worker.roll();
+        for digit in half {
+            *digit = DIGITS[usize::from((roll & 15) as u8)];
+            roll >>= 4;
+        }
+    }
+    HeaderValue::from_bytes(&text).expect("hexadecimal digits are a header value")
+}

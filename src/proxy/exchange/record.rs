@@ -1,0 +1,91 @@
+//! What the access log wants to know of a request, kept from its first byte to its last.
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, Request, Uri, Version};
+use tokio::time::Instant;
+
+use super::Exchange;
+use crate::proxy::arrive::{self, Host};
+use crate::proxy::redirect::path_and_query;
+use crate::telemetry::access::AccessRecord;
+
+/// See the module. Cloned values share their bytes with the request.
+pub(super) struct Note {
+    pub(super) started: Instant,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    host: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+}
+
+impl Note {
+    pub(super) fn of<B>(request: &Request<B>, started: Instant) -> Self {
+        let field = |name: HeaderName| request.headers().get(name).cloned();
+        Self {
+            started,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            host: field(header::HOST),
+            referer: field(header::REFERER),
+            user_agent: field(header::USER_AGENT),
+        }
+    }
+
+    /// The host in normal form; empty when there was none that is one.
+    fn host(&self) -> String {
+        let authority = self.uri.authority().map(|authority| authority.as_str().as_bytes());
+        let raw = authority.or_else(|| self.host.as_ref().map(HeaderValue::as_bytes));
+        match raw.map(arrive::host) {
+            Some(Ok((Host::Name(name), _))) => name.as_str().to_owned(),
+            Some(Ok((address @ Host::Ip(_), _))) => address.to_string(),
+            Some(Err(_)) | None => String::new(),
+        }
+    }
+}
+
+impl Exchange {
+    /// Writes the exchange's record.
+    pub(super) fn log(&self, note: &Note) {
+        let course = &self.course;
+        let lease = course.lease.borrow();
+        let scheme = match (course.tunnel.get(), self.connection.is_secure()) {
+            (true, true) => "wss",
+            (true, false) => "ws",
+            (false, true) => "https",
+            (false, false) => "http",
+        };
+        self.worker.shared.access.write(&AccessRecord {
+            id: self.id(),
+            client: self.client,
+            method: note.method.as_str(),
+            scheme,
+            host: &note.host(),
+            target: path_and_query(&note.uri),
+            version: version(note.version),
+            status: course.status.get(),
+            bytes_in: course.bytes_in.get(),
+            bytes_out: course.bytes_out.get(),
+            duration: note.started.elapsed(),
+            upstream: lease.as_ref().map(|lease| lease.member().label()),
+            connect: course.connect.get(),
+            first_byte: course.first_byte.get(),
+            by: if course.by_backend.get() { "backend" } else { "gateway" },
+            reason: course.reason.get(),
+            close_code: course.close_code.get(),
+            referer: note.referer.as_ref().and_then(|value| value.to_str().ok()),
+            user_agent: note.user_agent.as_ref().and_then(|value| value.to_str().ok()),
+        });
+    }
+}
+
+const fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    }
+}

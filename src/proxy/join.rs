@@ -1,0 +1,119 @@
+//! The answer to a request that asked to leave HTTP: a tunnel when the backend grants it, else the backend's own answer
+//! with the reason in the log.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::attempt;
+use super::body::Body;
+use super::client_io::ClientIo;
+use super::cluster::pool::{Answered, Upgrade};
+use super::cluster::stream::BackendStream;
+use super::exchange::Exchange;
+use super::forward::{self, Hop};
+use super::refusal::{Failed, Refusal};
+use super::snapshot::Lane;
+use super::tunnel::{Manners, Side, Tunnel, TunnelEnd};
+use super::upgrade::Wanted;
+use crate::base::task;
+
+/// Answers. A granted upgrade becomes a tunnel once hyper has sent the answer.
+pub(super) fn join(
+    exchange: &Rc<Exchange>,
+    lane: &Lane,
+    wanted: Wanted,
+    answered: Answered<Body>,
+) -> Result<Response<Body>, Refusal> {
+    let status = answered.response.status();
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        wanted.is_granted_by(answered.response.headers()).map_err(Refusal::Backend)?;
+    }
+    match answered.into_upgrade() {
+        Ok(upgrade) => Ok(granted(exchange, lane, wanted, upgrade)),
+        Err(_) if wanted.mistakes(status) => Err(Refusal::Backend(Failed::NotUpgraded)),
+        Err(answered) => {
+            not_granted(exchange, status);
+            attempt::passed_on(exchange, *answered)
+        }
+    }
+}
+
+/// The backend's refusal reaches the client as it is; the operator reads that it was one.
+fn not_granted(exchange: &Exchange, status: StatusCode) {
+    const REASON: &str = "backend-refused-upgrade";
+    exchange.blame(REASON);
+    exchange.worker.metrics().upgrades_failed.add_one();
+    let lease = exchange.course.lease.borrow();
+    let upstream = lease.as_ref().map_or("", |lease| lease.member().label());
+    let (id, status) = (exchange.id(), status.as_u16());
+    tracing::warn!(event = "upgrade_failed", id, client = %exchange.client, upstream, status, reason = REASON);
+}
+
+fn granted(exchange: &Rc<Exchange>, lane: &Lane, wanted: Wanted, upgrade: Upgrade) -> Response<Body> {
+    let Upgrade { mut head, stream, leftover } = upgrade;
+    forward::towards_client(&mut head.headers, Hop::Upgrades);
+    head.status = wanted.grant(&mut head.headers);
+    exchange.answered(head.status.as_u16());
+    exchange.course.tunnel.set(true);
+    let manners = Manners { websocket: wanted.websocket, idle: lane.tunnel_idle };
+    let backend = Side { stream, leftover };
+    let holder = Holder(Rc::clone(exchange));
+    drop(task::spawn_local("tunnel", hold(holder, wanted.on, backend, manners)));
+    Response::from_parts(head, Body::empty())
+}
+
+/// Holds the exchange for the length of its tunnel.
+struct Holder(Rc<Exchange>);
+
+/// Waits until hyper has sent the answer and gives the client's stream away, then runs the tunnel to its end.
+async fn hold(holder: Holder, on: OnUpgrade, backend: Side<BackendStream>, manners: Manners) {
+    let Ok(upgraded) = on.await else {
+        holder.0.blame("client-left");
+        return;
+    };
+    let metrics = holder.0.worker.metrics();
+    metrics.tunnels_opened.add_one();
+    let _open = metrics.tunnels.hold();
+    let end = match upgraded.downcast::<TokioIo<ClientIo>>() {
+        Ok(parts) => {
+            // hyper's own buffer may be large; a copy of the few bytes in it lets it go.
+            let leftover = Bytes::copy_from_slice(&parts.read_buf);
+            run(&holder, Side { stream: parts.io.into_inner(), leftover }, backend, manners).await
+        }
+        Err(stream) => run(&holder, side_of_stream(stream), backend, manners).await,
+    };
+    holder.over(end);
+}
+
+/// An HTTP/2 stream, which hyper keeps in its hands.
+fn side_of_stream(upgraded: Upgraded) -> Side<TokioIo<Upgraded>> {
+    Side { stream: TokioIo::new(upgraded), leftover: Bytes::new() }
+}
+
+async fn run<C>(holder: &Holder, client: Side<C>, backend: Side<BackendStream>, manners: Manners) -> TunnelEnd
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    let worker = &holder.0.worker;
+    let cut = worker.cut.notified();
+    let mut tunnel = Tunnel::new(client, backend, &worker.scratch, manners);
+    tokio::select! {
+        end = &mut tunnel => end,
+        () = cut => tunnel.cut(),
+    }
+}
+
+impl Holder {
+    fn over(&self, end: TunnelEnd) {
+        let course = &self.0.course;
+        course.bytes_in.set(end.bytes_in);
+        course.bytes_out.set(end.bytes_out);
+        course.close_code.set(end.close_code);
+        self.0.blame(end.reason.code());
+    }
+}

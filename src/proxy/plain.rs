@@ -1,0 +1,45 @@
+//! What a port in the clear says to who asks for a site that lives behind TLS: go there. Pure.
+//!
+//! Only configured hosts are sent on, so that a strange Host makes no open redirect. A WebSocket client cannot follow a
+//! redirect and would come back for ever; it is told 426 with the address to use.
+
+use http::header::{self, HeaderValue};
+use http::{Request, Response, StatusCode};
+
+use super::answer;
+use super::arrive::Host;
+use super::body::Body;
+use super::redirect::path_and_query;
+use super::refusal::Refusal;
+use super::route::RouteTable;
+use super::upgrade;
+
+/// The redirect keeps method and body, and browsers remember it (RFC 9110 section 15.4.9).
+pub const STATUS: StatusCode = StatusCode::PERMANENT_REDIRECT;
+
+/// The port that URLs of `https` and `wss` leave out.
+const DEFAULT_PORT: u16 = 443;
+
+/// The redirect for a request, or the refusal.
+pub fn send_on<B>(routes: &RouteTable, host: &Host, request: &Request<B>, head: bool) -> Result<Response<Body>, Refusal> {
+    let port = routes.tls_port(host).ok_or(Refusal::UnknownHost)?;
+    if upgrade::is_asked(request.headers()) {
+        return Err(Refusal::UpgradeToTls);
+    }
+    let location = location("https", host, port, request.uri()).ok_or(Refusal::UnknownHost)?;
+    let mut response = answer::redirect(STATUS, location, head);
+    // The next request goes elsewhere, so this connection has no further use.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    Ok(response)
+}
+
+/// Where the same resource lives behind TLS.
+pub fn location(scheme: &str, host: &Host, port: u16, uri: &http::Uri) -> Option<HeaderValue> {
+    let target = match path_and_query(uri) {
+        "*" => "/",
+        other => other,
+    };
+    let url =
+        if port == DEFAULT_PORT { format!("{scheme}://{host}{target}") } else { format!("{scheme}://{host}:{port}{target}") };
+    HeaderValue::try_from(url).ok()
+}

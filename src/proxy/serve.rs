@@ -1,0 +1,168 @@
+//! The spine: one request forward, one answer back. Arrive → route → steps in → the end → steps out; what refuses on the
+//! way is a value, and becomes an answer in one place.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::header::{self, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+
+use super::answer::{self, Asked};
+use super::attempt::{self, Arrival};
+use super::body::Body;
+use super::exchange::{Connection, Exchange};
+use super::plain;
+use super::redirect::Redirect;
+use super::refusal::{Malformed, Refusal};
+use super::snapshot::{Ending, Lane, Snapshot};
+use super::step::Asker;
+use super::worker::Worker;
+use super::{arrive, upgrade};
+use crate::config::settings::GatewayLimits;
+
+/// The client is gone: there is nobody to answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the client left before there was an answer")]
+pub struct Broken;
+
+/// Answers one request.
+///
+/// # Errors
+/// [`Broken`] when the client left in the middle of its request; hyper then closes the connection or resets the stream.
+pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
+    let snapshot = worker.snapshot();
+    let exchange = Exchange::begin(&worker, &connection, &snapshot.trusted, &request);
+    let page = Page::of(&request);
+    let (parts, incoming) = request.into_parts();
+    let body = Body::client(incoming);
+    let outcome = match arrive(&connection, &snapshot.limits, &parts, &body) {
+        Ok(arrival) => pass(&exchange, &snapshot, arrival, Request::from_parts(parts, body), &page).await,
+        Err(refusal) => Err(refusal),
+    };
+    match outcome {
+        Ok(response) => Ok(response.map(|body| body.watched(exchange))),
+        Err(Refusal::ClientLeft) => {
+            exchange.refused(&Refusal::ClientLeft);
+            Err(Broken)
+        }
+        Err(refusal) => Ok(page.answer(&exchange, &refusal).map(|body| body.watched(exchange))),
+    }
+}
+
+/// What a page will depend on, kept for when the request is gone.
+struct Page {
+    accept: Option<HeaderValue>,
+    head: bool,
+    /// Whether an upgrade was asked for.
+    upgrade: bool,
+}
+
+impl Page {
+    fn of<B>(request: &Request<B>) -> Self {
+        Self {
+            accept: request.headers().get(header::ACCEPT).cloned(),
+            head: request.method() == Method::HEAD,
+            upgrade: request.method() == Method::CONNECT || upgrade::is_asked(request.headers()),
+        }
+    }
+
+    fn answer(&self, exchange: &Exchange, refusal: &Refusal) -> Response<Body> {
+        exchange.refused(refusal);
+        if self.upgrade {
+            exchange.worker.metrics().upgrades_failed.add_one();
+            tracing::warn!(event = "upgrade_failed", id = exchange.id(), client = %exchange.client, reason = refusal.reason());
+        } else {
+            tracing::debug!(event = "refused", id = exchange.id(), client = %exchange.client, why = %refusal);
+        }
+        answer::answer(refusal, Asked::of(self.accept.as_ref(), self.head, exchange.id()))
+    }
+}
+
+fn arrive(connection: &Connection, limits: &GatewayLimits, parts: &Parts, body: &Body) -> Result<Arrival, Refusal> {
+    let size = arrive::size(&parts.uri);
+    let limit = limits.url_size.bytes();
+    if size > limit {
+        return Err(Refusal::UrlTooLong { seen: size, limit });
+    }
+    let limit = usize::try_from(limits.header_count).unwrap_or(usize::MAX);
+    if parts.headers.len() > limit {
+        return Err(Refusal::TooManyHeaders { seen: parts.headers.len(), limit });
+    }
+    arrive::target(&parts.method, &parts.uri, upgrade::is_extended_connect(parts))?;
+    let raw = arrive::authority(parts.version, &parts.uri, &parts.headers).map_err(Refusal::Malformed)?;
+    let authority = connection.authority(raw).map_err(Refusal::Malformed)?;
+    let chunked = arrive::framing(&parts.headers, body.is_empty()).map_err(Refusal::Malformed)?;
+    if parts.headers.get(header::EXPECT).is_some_and(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Refusal::Expectation);
+    }
+    Ok(Arrival { authority, chunked })
+}
+
+/// Finds the block that answers, and lets it.
+async fn pass(
+    exchange: &Rc<Exchange>,
+    snapshot: &Snapshot,
+    arrival: Arrival,
+    request: Request<Body>,
+    page: &Page,
+) -> Result<Response<Body>, Refusal> {
+    let connection = &exchange.connection;
+    let routes = &snapshot.routes;
+    let host = &arrival.authority.host;
+    if !connection.is_secure() && routes.site(connection.port(), host).is_none() {
+        return plain::send_on(routes, host, &request, page.head).inspect(|_| exchange.answered_by_us(plain::STATUS.as_u16()));
+    }
+    let found = {
+        let path = arrive::path(request.uri().path()).map_err(Refusal::Malformed)?;
+        routes.find(connection.port(), host, &path)?
+    };
+    let lane = snapshot.lane(found);
+    exchange.course.silent.set(!lane.logged);
+    through(exchange, (lane, snapshot.timeouts.body), arrival, request, page).await
+}
+
+/// The way in, the end, and the way out over the steps that were entered.
+async fn through(
+    exchange: &Rc<Exchange>,
+    (lane, patience): (&Lane, Duration),
+    arrival: Arrival,
+    mut request: Request<Body>,
+    page: &Page,
+) -> Result<Response<Body>, Refusal> {
+    let asker = Asker { client: exchange.client, secure: exchange.connection.is_secure() };
+    let mut entered = 0;
+    let outcome = 'way: {
+        for step in &lane.steps {
+            entered += 1;
+            if let Err(refusal) = step.enter(asker, &mut request) {
+                break 'way Err(refusal);
+            }
+        }
+        match &lane.ending {
+            Ending::Proxy(cluster) => attempt::ask(exchange, (lane, cluster), patience, arrival, request).await,
+            Ending::Redirect(redirect) => redirected(exchange, redirect, &request, page),
+            Ending::Respond { code, text } => {
+                exchange.answered_by_us(code.as_u16());
+                let text_plain = HeaderValue::from_static("text/plain; charset=utf-8");
+                Ok(answer::own(*code, text_plain, text.clone(), page.head))
+            }
+        }
+    };
+    let mut response = match outcome {
+        Ok(response) => response,
+        Err(Refusal::ClientLeft) => return Err(Refusal::ClientLeft),
+        Err(refusal) => page.answer(exchange, &refusal),
+    };
+    for step in lane.steps[..entered].iter().rev() {
+        step.leave(asker, response.headers_mut());
+    }
+    Ok(response)
+}
+
+fn redirected(exchange: &Exchange, redirect: &Redirect, request: &Request<Body>, page: &Page) -> Result<Response<Body>, Refusal> {
+    let location = redirect.location(request.uri()).ok_or(Refusal::Malformed(Malformed::Target))?;
+    exchange.answered_by_us(redirect.code.as_u16());
+    Ok(answer::redirect(redirect.code, location, page.head))
+}

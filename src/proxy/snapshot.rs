@@ -1,0 +1,164 @@
+//! What the request path acts on: routes, blocks, clusters and limits, built whole from the settings and never changed.
+//! A reload builds another one and swaps it in; requests that began with this one end with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::cluster::trust::Trust;
+use super::cluster::{BuildClusterError, Cluster};
+use super::redirect::Redirect;
+use super::route::{Found, RouteTable};
+use super::step::{Edits, Step};
+use crate::base::addr::IpNet;
+use crate::config::settings::{Block, End, GatewayLimits, Place, Policy, Settings, Timeouts};
+
+/// The snapshot in force. Written by the reload only, loaded once for each request.
+pub type Live = ArcSwap<Snapshot>;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Which block answers.
+    pub routes: RouteTable,
+    /// Limits on requests.
+    pub limits: GatewayLimits,
+    /// Limits on clients' slowness.
+    pub timeouts: Timeouts,
+    /// Whose forwarding headers are believed.
+    pub trusted: Vec<IpNet>,
+    /// By site and block, as [`Found`] counts them.
+    lanes: Vec<Box<[Lane]>>,
+    clusters: Vec<Arc<Cluster>>,
+}
+
+/// One block, ready to run.
+#[derive(Debug)]
+pub struct Lane {
+    /// What is done on the way in and out.
+    pub steps: Box<[Step]>,
+    /// Last word on the header a backend gets.
+    pub request_headers: Option<Edits>,
+    /// What answers.
+    pub ending: Ending,
+    /// Whether its exchanges may be logged.
+    pub logged: bool,
+    /// A tunnel without traffic is ended after this.
+    pub tunnel_idle: Option<Duration>,
+    /// Where it stood.
+    pub at: Place,
+}
+
+/// What answers in the end.
+#[derive(Debug)]
+pub enum Ending {
+    /// Backends.
+    Proxy(Arc<Cluster>),
+    /// Another URL.
+    Redirect(Redirect),
+    /// A fixed text.
+    Respond {
+        /// Its status.
+        code: StatusCode,
+        /// Its body.
+        text: Bytes,
+    },
+}
+
+/// Why settings could not become a snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A backend group could not be made.
+    #[error(transparent)]
+    Cluster(#[from] BuildClusterError),
+    /// Settings this version knows but cannot carry out.
+    #[error("{at}: `{word}` is not yet supported; remove it")]
+    Unsupported {
+        /// Where the block stood.
+        at: Place,
+        /// The word.
+        word: &'static str,
+    },
+}
+
+impl Snapshot {
+    /// Builds a snapshot. Clusters of `before` whose settings did not change live on with their warm connections. Reads the
+    /// files that TLS towards backends names.
+    pub fn build(settings: &Settings, before: Option<&Self>, trust: &Trust) -> Result<Self, BuildError> {
+        let known = |name: &str| before.and_then(|b| b.clusters.iter().find(|cluster| cluster.settings().name == name));
+        let mut clusters = Vec::with_capacity(settings.upstreams.len());
+        for upstream in &settings.upstreams {
+            clusters.push(Cluster::build(upstream, known(&upstream.name), trust)?);
+        }
+        let mut lanes = Vec::with_capacity(settings.sites.len());
+        for site in &settings.sites {
+            lanes.push(site.blocks.iter().map(|block| Lane::of(block, &clusters)).collect::<Result<_, _>>()?);
+        }
+        Ok(Self {
+            routes: RouteTable::new(&settings.sites),
+            limits: settings.limits,
+            timeouts: settings.timeouts,
+            trusted: settings.trusted_proxies.clone(),
+            lanes,
+            clusters,
+        })
+    }
+
+    /// The block that was found.
+    pub fn lane(&self, found: Found) -> &Lane {
+        &self.lanes[found.site][found.block]
+    }
+
+    /// Every backend group.
+    pub fn clusters(&self) -> &[Arc<Cluster>] {
+        &self.clusters
+    }
+}
+
+impl Lane {
+    fn of(block: &Block, clusters: &[Arc<Cluster>]) -> Result<Self, BuildError> {
+        let unsupported = |word| BuildError::Unsupported { at: block.at.clone(), word };
+        if let Some(word) = unsupported_word(&block.policy) {
+            return Err(unsupported(word));
+        }
+        let ending = match &block.end {
+            End::Proxy(id) => Ending::Proxy(Arc::clone(&clusters[id.0])),
+            End::Redirect { target, code } => {
+                Ending::Redirect(Redirect::new(target, *code).ok_or_else(|| unsupported("redirect with this code"))?)
+            }
+            End::Respond { code, text } => Ending::Respond {
+                code: StatusCode::from_u16(*code).map_err(|_| unsupported("respond with this code"))?,
+                text: Bytes::copy_from_slice(text.as_bytes()),
+            },
+            End::Files(_) => return Err(unsupported("files")),
+        };
+        Ok(Self {
+            steps: Step::of(&block.policy),
+            request_headers: Edits::of(&block.policy.request_headers),
+            ending,
+            logged: block.policy.access_log != Some(false),
+            tunnel_idle: block.policy.idle,
+            at: block.at.clone(),
+        })
+    }
+}
+
+/// What of a policy has no step yet. The configuration refuses these words before they get here; settings made by other
+/// means are told as well, because a limit that is silently not kept is worse than none.
+fn unsupported_word(policy: &Policy) -> Option<&'static str> {
+    let words = [
+        (policy.compress, "compress"),
+        (policy.limit_requests.is_some(), "limit requests"),
+        (policy.limit_connections.is_some(), "limit connections"),
+        (policy.limit_message.is_some(), "limit message"),
+        (!policy.origins.is_empty(), "origin"),
+        (policy.auth.is_some(), "auth"),
+        (!policy.cors.is_empty(), "cors"),
+        (policy.ping.is_some(), "ping"),
+        (policy.errors.is_some(), "errors"),
+    ];
+    words.into_iter().find_map(|(used, word)| used.then_some(word))
+}

@@ -1,0 +1,69 @@
+//! One traffic thread's share of the request path. What is in it belongs to the thread; what it shares with others is a
+//! snapshot, counters and the log.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::body::Body;
+use super::cluster::pool::Pool;
+use super::snapshot::{Live, Snapshot};
+use super::tunnel::Scratch;
+use crate::base::dice::Dice;
+use crate::telemetry::access::AccessLog;
+use crate::telemetry::metrics::Metrics;
+
+/// What all workers share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The snapshot in force.
+    pub live: Arc<Live>,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// The access log; a clone is a lane of its own.
+    pub access: AccessLog,
+}
+
+/// See the module.
+pub struct Worker {
+    pub(super) shared: Shared,
+    pub(super) pool: Rc<Pool<Body>>,
+    /// All its tunnels copy through this.
+    pub(super) scratch: Scratch,
+    /// Tells tunnels that their time is over.
+    pub(super) cut: Rc<Notify>,
+    dice: RefCell<Dice>,
+}
+
+impl Worker {
+    /// A worker without connections. To be used on the thread and runtime that made it.
+    pub fn new(shared: Shared) -> Rc<Self> {
+        Self::with_dice(shared, Dice::from_os())
+    }
+
+    /// As [`new`](Self::new), with chance given.
+    pub fn with_dice(shared: Shared, dice: Dice) -> Rc<Self> {
+        Rc::new(Self { shared, pool: Pool::new(), scratch: Scratch::default(), cut: Rc::default(), dice: RefCell::new(dice) })
+    }
+
+    /// Ends every open tunnel, as at the end of a drain; each is logged as cut. They are gone when the gauge says so.
+    pub fn cut_tunnels(&self) {
+        self.cut.notify_waiters();
+    }
+
+    /// The snapshot in force, for a request that begins now.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.live.load_full()
+    }
+
+    pub(super) fn metrics(&self) -> &crate::telemetry::metrics::proxy::ProxyMetrics {
+        &self.shared.metrics.proxy
+    }
+
+    /// The next 64 random bits; not for secrets.
+    pub(super) fn roll(&self) -> u64 {
+        self.dice.borrow_mut().roll()
+    }
+}
