@@ -9,7 +9,11 @@ pub mod bundle;
 pub mod catalog;
 pub mod challenge;
 pub mod issuer;
+pub mod keeper;
 pub mod resolver;
+mod shelf;
+pub mod status;
+mod worker;
 
 #[cfg(test)]
 mod fixtures;

@@ -74,3 +74,10 @@ pub(crate) fn certified() -> Arc<rustls::sign::CertifiedKey> {
     let signing = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
     Arc::new(rustls::sign::CertifiedKey::new(vec![cert.der().clone()], signing))
 }
+
+/// A need of these names at an authority with this directory.
+pub(crate) fn acme_need(directory: &str, names: &[&str]) -> super::need::Need {
+    let mut site = site(names, &SiteTls::Acme(acme(directory)));
+    site.shared_certificate = true;
+    super::need::needs(&settings(vec![site])).remove(0)
+}

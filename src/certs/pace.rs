@@ -45,6 +45,15 @@ pub fn held_back(history: &History, life: Option<Duration>, now: Timestamp) -> O
     .max_by_key(|(until, _)| *until)
 }
 
+/// How many failed proofs one more try may cost; at least 1, because [`held_back`] lets no try begin at 0.
+pub fn proofs_left(history: &History, now: Timestamp) -> usize {
+    // The try's own attempt is open, and counts among those that may fail.
+    (1..=MOST_UNPROVED)
+        .rev()
+        .find(|left| history.full_until(MOST_UNPROVED + 2 - left, HOUR, now, Ended::is_unproved).is_none())
+        .unwrap_or(1)
+}
+
 /// Which of the limits holds an order back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limit {
@@ -136,6 +145,18 @@ mod tests {
         check(&five, None, 90, Some((3_600, Limit::Unproved)));
         check(&five, None, 3_600, None);
         check(&five[1..], None, 90, None);
+    }
+
+    #[test]
+    fn a_try_may_cost_what_the_hour_still_forgives() {
+        let check = |before: i64, expected| {
+            let mut tried: Vec<_> = (0..before).map(|n| (n, Ended::Unproved)).collect();
+            tried.push((50, Ended::Open));
+            assert_eq!(proofs_left(&history(&tried), at(60)), expected, "after {before}");
+        };
+        check(0, 5);
+        check(1, 4);
+        check(4, 1);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::base::backoff::Backoff;
 use crate::base::dice::Dice;
 use crate::base::time::{Timestamp, Validity, Window};
+use crate::certs::pace::OrderLimit;
 use crate::state::history::Ended;
 use crate::state::schema::{IssuerMemory, LastError, Pause, Remembered, Renewal};
 use crate::state::slug::Slug;
@@ -106,8 +107,6 @@ pub enum Blame {
 
 /// Longest pause anybody may ask of us; an absurd value must not silence a name for ever.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
-/// After the first failure the next try comes at once: with the other challenge, or because an authority stumbled.
-const AT_ONCE: Duration = Duration::from_secs(2);
 const DAY: Duration = Duration::from_secs(86_400);
 /// The disk heals by itself, and asking it costs nothing.
 const DISK: Duration = Duration::from_secs(30);
@@ -121,13 +120,14 @@ const ISSUER_DOWN: Backoff = Backoff { first: Duration::from_secs(5), factor: 2,
 const DOWN_FOR_ALL: u32 = 3;
 
 impl Book {
-    /// Notes that an attempt begins, before the authority hears of it.
-    pub fn begin(&mut self, id: &Slot, doing: Doing, fresh_order: bool, now: Timestamp) {
-        let record = self.records.entry(id.clone()).or_default();
-        if matches!(doing, Doing::Issuing(_)) && fresh_order {
-            record.memory.history.begin(now);
+    /// Notes that something begins, before the authority hears of it. The attempt itself is counted where the order is
+    /// made, since one try may take several orders, or resume one.
+    pub fn begin(&mut self, id: &Slot, doing: Doing, limit: Option<OrderLimit>, now: Timestamp) {
+        if let (Doing::Issuing(issuer), Some(limit)) = (&doing, limit) {
+            let issuer = self.issuers.entry(issuer.clone()).or_default();
+            issuer.bucket = Some(limit.take(issuer.bucket, now));
         }
-        record.doing = Some(doing);
+        self.records.entry(id.clone()).or_default().doing = Some(doing);
     }
 
     /// Takes the outcome of what was tried for a need into the book.
@@ -249,9 +249,8 @@ fn schedule(held: &Held, now: Timestamp, dice: &mut Dice) -> Renewal {
 
 fn ladder(fails: u32, dice: &mut Dice) -> Duration {
     match fails {
-        0 | 1 => AT_ONCE,
         STUBBORN.. => DAY.mul_f64(1.0 + dice.fraction() / 4.0),
-        fails => Backoff::ORDERS.delay(fails - 1, dice),
+        fails => Backoff::ORDERS.delay(fails, dice),
     }
 }
 
@@ -360,10 +359,12 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_name_is_tried_at_once_then_after_minutes_then_daily() {
+    fn a_failing_name_is_tried_after_minutes_then_after_hours_then_daily() {
         let mut book = Book::default();
         let waits: Vec<i64> = (0..6).map(|n| fail(&mut book, Blame::Name(None), n * 1_000)).collect();
-        for (wait, (least, most)) in waits.iter().zip([(2, 2), (60, 75), (600, 750), (86_400, 108_000), (86_400, 108_000)]) {
+        for (wait, (least, most)) in
+            waits.iter().zip([(60, 75), (600, 750), (6_000, 7_500), (86_400, 108_000), (86_400, 108_000)])
+        {
             assert!(*wait >= least && *wait <= most, "{waits:?}");
         }
     }

@@ -24,6 +24,12 @@ pub struct FileError {
 }
 
 impl FileError {
+    /// Whether the file's content is at fault, and not the disk or its permissions.
+    pub fn is_damage(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, InvalidData, NotADirectory, NotFound};
+        matches!(self.source.kind(), InvalidData | FileTooLarge | NotFound | NotADirectory)
+    }
+
     /// For use in `map_err`.
     pub fn of(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

@@ -9,7 +9,7 @@
 //! run SPAN                 time goes by, looked at as often as the keeper would
 //! jump SPAN | back SPAN    the wall clock jumps
 //! restart | reload | renew NAME
-//! expect orders NAME N..M | unproved NAME N..M | asks N..M | held NAME | not held NAME | busiest-hour NAME N..M
+//! expect orders NAME N..M | unproved NAME N..M | asks N..M | held NAME | not held NAME | busiest-hour NAME N..M | unproved-hour NAME N..M
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -107,11 +107,14 @@ impl World {
     fn perform(&mut self, action: &Action<'_>) {
         let need = action.need();
         let name = need.names[0].to_string();
-        self.book.begin(&need.id, action.doing(), true, self.now);
+        self.book.begin(&need.id, action.doing(), None, self.now);
         self.asked_while_busy += u64::from(self.real < self.busy_until);
         let outcome = match action {
             Action::AskWindow { .. } => self.answer_window(&name),
-            Action::Issue { .. } | Action::Make { .. } => self.answer_order(&name),
+            Action::Issue { .. } | Action::Make { .. } => {
+                self.book.records.get_mut(&need.id).expect("begun").memory.history.begin(self.now);
+                self.answer_order(&need.id, &name)
+            }
         };
         self.book.settle(&need.id, outcome, self.now, &mut self.dice);
     }
@@ -127,7 +130,7 @@ impl World {
         }
     }
 
-    fn answer_order(&mut self, name: &str) -> Outcome {
+    fn answer_order(&mut self, id: &Slot, name: &str) -> Outcome {
         let fail = |blame, ended| Outcome::Failed(Failure { issuer: Slug::of_url(CA), blame, ended, words: "no".to_owned() });
         if !self.up {
             return fail(Blame::Issuer(None), Ended::NoOrder);
@@ -138,7 +141,16 @@ impl World {
         }
         self.orders.entry(name.to_owned()).or_default().push(self.real);
         if self.refused.contains(name) {
-            self.unproved.entry(name.to_owned()).or_default().push(self.real);
+            // One try is two orders: the other challenge follows at once.
+            let history = &mut self.book.records.get_mut(id).expect("begun").memory.history;
+            history.end(Ended::Unproved);
+            let orders =
+                if history.full_until(5, Duration::from_secs(3_600), self.now, Ended::is_unproved).is_some() { 1 } else { 2 };
+            if orders == 2 {
+                history.begin(self.now);
+                self.orders.entry(name.to_owned()).or_default().push(self.real);
+            }
+            self.unproved.entry(name.to_owned()).or_default().extend(vec![self.real; orders]);
             return fail(Blame::Name(None), Ended::Unproved);
         }
         self.serial += 1;
@@ -207,6 +219,7 @@ impl World {
             ["orders", name, range] => within(of(&self.orders, name).len(), range),
             ["unproved", name, range] => within(of(&self.unproved, name).len(), range),
             ["busiest-hour", name, range] => within(busiest(&of(&self.orders, name), 3_600), range),
+            ["unproved-hour", name, range] => within(busiest(&of(&self.unproved, name), 3_600), range),
             ["busiest-day", name, range] => within(busiest(&of(&self.orders, name), 86_400), range),
             ["busiest-day", range] => {
                 let mut all: Vec<i64> = self.orders.values().flatten().copied().collect();

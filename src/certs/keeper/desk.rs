@@ -1,0 +1,161 @@
+//! The keeper at work: what it owns, and its loop. What it does in each turn is told in the files below.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::authorities::Authorities;
+use super::local::{self, LocalDesk};
+use super::{KeeperHandle, Word};
+use crate::base::dice::Dice;
+use crate::base::time::{Clock, Timestamp};
+use crate::certs::catalog::Catalog;
+use crate::certs::challenge::ChallengeBoard;
+use crate::certs::issuer::files::{self, Watch};
+use crate::certs::need::Need;
+use crate::certs::record::Book;
+use crate::certs::shelf::Shelf;
+use crate::certs::status::NameStatus;
+use crate::certs::worker::Done;
+use crate::state::store::Store;
+use crate::state::vault::Slot;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::certs::CertMetrics;
+
+mod act;
+mod adopt;
+mod publish;
+mod tend;
+
+/// Everything the keeper owns.
+pub(super) struct Desk {
+    needs: Vec<Need>,
+    book: Book,
+    shelf: Shelf,
+    watches: BTreeMap<Slot, Watch>,
+    local: LocalDesk,
+    authorities: Authorities,
+    email: Option<String>,
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    dice: Dice,
+    catalog: Arc<ArcSwap<Catalog>>,
+    board: Arc<ChallengeBoard>,
+    status: Arc<ArcSwap<Vec<NameStatus>>>,
+    report_to: UnboundedSender<Done>,
+    reports: UnboundedReceiver<Done>,
+    /// Orders and questions under way.
+    workers: Vec<JoinHandle<Option<()>>>,
+    /// Authorities may be asked.
+    gone: bool,
+    tended: Instant,
+    /// The state folder refused the last write.
+    unwritable: bool,
+    /// When a certificate was last reported to be in danger.
+    alarmed: BTreeMap<Slot, Timestamp>,
+}
+
+/// Nothing is worth a shorter sleep.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(100);
+
+impl Desk {
+    pub(super) fn new(
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+        dice: Dice,
+        handle: &KeeperHandle,
+    ) -> Self {
+        let (report_to, reports) = mpsc::unbounded_channel();
+        Self {
+            needs: Vec::new(),
+            book: Book::default(),
+            shelf: Shelf::new(),
+            watches: BTreeMap::new(),
+            local: LocalDesk::default(),
+            authorities: Authorities::default(),
+            email: None,
+            store,
+            metrics,
+            clock,
+            dice,
+            catalog: Arc::clone(&handle.catalog),
+            board: Arc::clone(&handle.board),
+            status: Arc::clone(&handle.status),
+            report_to,
+            reports,
+            workers: Vec::new(),
+            gone: false,
+            tended: Instant::now(),
+            unwritable: false,
+            alarmed: BTreeMap::new(),
+        }
+    }
+
+    /// The loop. Ends at [`Word::Stop`], or when nobody holds a handle any more.
+    pub(super) async fn keep(mut self, mut inbox: UnboundedReceiver<Word>) {
+        loop {
+            self.metrics.certs.ticks.add_one();
+            self.metrics.certs.last_tick.set(self.clock.now().unix());
+            let sleep = self.act();
+            self.publish();
+            tokio::select! {
+                word = inbox.recv() => match word {
+                    None => break,
+                    Some(Word::Stop(done)) => {
+                        self.end();
+                        let _nobody_waits = done.send(());
+                        return;
+                    }
+                    Some(word) => self.heed(word).await,
+                },
+                Some(done) = self.reports.recv() => self.take(done).await,
+                () = tokio::time::sleep(sleep) => {
+                    self.look_at_files().await;
+                    self.tend().await;
+                }
+            }
+        }
+        self.end();
+    }
+
+    async fn heed(&mut self, word: Word) {
+        match word {
+            Word::Go => self.gone = true,
+            Word::Settings(settings, done) => {
+                self.adopt(&settings).await;
+                let _nobody_waits = done.send(());
+            }
+            Word::Renew(name, reply) => {
+                let _nobody_waits = reply.send(self.renew(&name));
+            }
+            Word::Stop(_) => (),
+        }
+    }
+
+    /// How long to sleep when nothing happens: until the plan's next moment, but never past the next look around, which
+    /// is also when a jump of the clock is noticed.
+    fn sleep(&self, wake: Timestamp) -> Duration {
+        let files = self.needs.iter().any(|need| local::files_of(need).is_some());
+        let longest = if files { files::EVERY } else { CertMetrics::INTERVAL };
+        wake.since(self.clock.now()).clamp(SHORTEST_SLEEP, longest)
+    }
+
+    /// Leaves orders in flight as a crash would: everything they need is on the disk.
+    fn end(&mut self) {
+        for worker in self.workers.drain(..) {
+            worker.abort();
+        }
+    }
+
+    /// A stream of chance for one purpose.
+    fn dice(&mut self) -> Dice {
+        Dice::seeded(self.dice.roll())
+    }
+}

@@ -1,0 +1,214 @@
+//! Performing the plan, and taking in what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::local::{self, FilesRead};
+use super::super::tell;
+use super::Desk;
+use crate::base::chain::Chain;
+use crate::base::task;
+use crate::certs::issuer::files;
+use crate::certs::need::{Authority, Need};
+use crate::certs::pace;
+use crate::certs::plan::{self, Action};
+use crate::certs::record::{Blame, Doing, Failure, Outcome};
+use crate::certs::worker::{self, Done, OrderTask, Reporter};
+use crate::state::history::Ended;
+use crate::state::schema::{Key, LastError};
+use crate::state::slug::Slug;
+use crate::state::vault::Slot;
+
+/// A step of the plan, free of what it was planned from.
+enum Step {
+    Issue(Need, Authority),
+    Make(Need),
+    Ask(Need, Authority),
+}
+
+impl Desk {
+    /// Plans and begins what is due. Returns how long to sleep if nothing happens.
+    pub(super) fn act(&mut self) -> Duration {
+        let plan = plan::plan(&self.needs, &self.book, self.clock.now());
+        let wake = plan.wake;
+        let steps: Vec<Step> = plan.actions.iter().map(Step::of).collect();
+        self.workers.retain(|worker| !worker.is_finished());
+        for step in steps {
+            match step {
+                Step::Make(need) => self.make(&need),
+                Step::Issue(need, from) if self.gone => self.issue(need, from),
+                Step::Ask(need, from) if self.gone => self.ask(need, &from),
+                Step::Issue(..) | Step::Ask(..) => (),
+            }
+        }
+        self.sleep(wake)
+    }
+
+    fn issue(&mut self, need: Need, from: Authority) {
+        let (id, issuer) = (need.id.clone(), from.issuer.clone());
+        let record = self.book.records.entry(id.clone()).or_default();
+        let same = record.held.as_ref().is_some_and(|held| held.issuer == issuer);
+        let task = OrderTask {
+            memory: record.memory.clone(),
+            replaces: self.shelf.get(&id).filter(|_| same).and_then(|shelved| shelved.bundle.renewal_id()).map(str::to_owned),
+            account: self.authorities.account(&from, self.email.as_deref(), &self.store, &self.clock),
+            store: Arc::clone(&self.store),
+            board: Arc::clone(&self.board),
+            clock: Arc::clone(&self.clock),
+            need,
+            from,
+        };
+        let limit = pace::order_limit(&task.from.acme.directory);
+        self.book.begin(&id, Doing::Issuing(issuer.clone()), limit, self.clock.now());
+        let report = Reporter::new(self.report_to.clone(), id, issuer, false);
+        self.workers.push(task::spawn_local("certificate-order", worker::obtain(task, report)));
+    }
+
+    fn ask(&mut self, need: Need, from: &Authority) {
+        let certificate = self.shelf.get(&need.id).and_then(|shelved| shelved.bundle.renewal_id()).map(str::to_owned);
+        let Some(certificate) = certificate else {
+            let mut dice = self.dice();
+            self.book.settle(&need.id, Outcome::WindowUnknown, self.clock.now(), &mut dice);
+            return;
+        };
+        self.book.begin(&need.id, Doing::Asking(from.issuer.clone()), None, self.clock.now());
+        let account = self.authorities.account(from, self.email.as_deref(), &self.store, &self.clock);
+        let report = Reporter::new(self.report_to.clone(), need.id, from.issuer.clone(), true);
+        self.workers.push(task::spawn_local("renewal-window", worker::ask_window(account, certificate, report)));
+    }
+
+    /// A leaf of the local authority: made on the spot, in a few milliseconds.
+    fn make(&mut self, need: &Need) {
+        let (now, mut dice) = (self.clock.now(), self.dice());
+        let outcome = match self.local.make(&self.store, need, now) {
+            Ok(shelved) => {
+                let held = shelved.held(&need.id.issuer);
+                self.shelf.insert(need.id.clone(), shelved);
+                self.metrics.certs.made.add_one();
+                tracing::debug!(event = "certificate_made", name = need.title(), not_after = %held.validity.not_after);
+                Outcome::Issued(held)
+            }
+            Err(words) => {
+                let failure = Failure { issuer: need.id.issuer.clone(), blame: Blame::Here, ended: Ended::NoOrder, words };
+                self.metrics.certs.failed.add_one();
+                Outcome::Failed(failure)
+            }
+        };
+        self.book.settle(&need.id, outcome.clone(), now, &mut dice);
+        if let (Outcome::Failed(failure), Some(record)) = (&outcome, self.book.records.get(&need.id)) {
+            tell::failed(need, failure, record);
+        }
+    }
+
+    /// A worker's report: settle, shelve, store, publish, tell. The certificate itself is in the vault already.
+    pub(super) async fn take(&mut self, done: Done) {
+        let Done { id, outcome, tried, shelved, warning } = done;
+        let (now, mut dice) = (self.clock.now(), self.dice());
+        let renewal = self.shelf.contains_key(&id);
+        if let Some(shelved) = shelved {
+            self.shelf.insert(id.clone(), shelved);
+        }
+        if let Some(tried) = tried {
+            let memory = &mut self.book.records.entry(id.clone()).or_default().memory;
+            (memory.history, memory.worked) = (tried.history, tried.worked);
+        }
+        self.book.settle(&id, outcome.clone(), now, &mut dice);
+        // Before the journal: a disk that is slow or full must not keep a good certificate from being served.
+        self.publish();
+        self.count(&outcome, renewal);
+        let issuer = match &outcome {
+            Outcome::Issued(held) => Some(held.issuer.clone()),
+            Outcome::Failed(failure) => Some(failure.issuer.clone()),
+            Outcome::Window(..) | Outcome::WindowUnknown => None,
+        };
+        self.remember(&id, issuer.as_ref()).await;
+        let (need, record) = (self.needs.iter().find(|need| need.id == id), self.book.records.get(&id));
+        let (Some(need), Some(record)) = (need, record) else { return };
+        match &outcome {
+            Outcome::Issued(held) => tell::issued(need, held, record, warning.as_deref()),
+            Outcome::Failed(failure) => tell::failed(need, failure, record),
+            Outcome::Window(..) | Outcome::WindowUnknown => (),
+        }
+    }
+
+    /// Puts what is known into the journal. A journal that refuses keeps it in memory and is told by the next tending.
+    async fn remember(&self, id: &Slot, issuer: Option<&Slug>) {
+        let store = Arc::clone(&self.store);
+        let memory = self.book.records.get(id).map(|record| (Key::Need(id.clone()), record.memory.clone()));
+        let issuer = issuer.and_then(|issuer| Some((Key::Issuer(issuer.clone()), self.book.issuers.get(issuer)?.clone())));
+        let write = move || {
+            let need = memory.map_or(Ok(()), |(key, memory)| store.put(&key, &memory));
+            issuer.map_or(Ok(()), |(key, memory)| store.put(&key, &memory)).and(need)
+        };
+        if let Some(Err(error)) = task::blocking("journal-write", write).await {
+            tracing::debug!(event = "journal_behind", error = %Chain(&error));
+        }
+    }
+
+    fn count(&self, outcome: &Outcome, renewal: bool) {
+        let metrics = &self.metrics.certs;
+        match outcome {
+            Outcome::Issued(_) => {
+                metrics.issued.add_one();
+                metrics.renewed.add(u64::from(renewal));
+            }
+            Outcome::Failed(_) => metrics.failed.add_one(),
+            Outcome::Window(..) | Outcome::WindowUnknown => (),
+        }
+    }
+
+    /// Looks at the certificate files, and reads those that changed and hold still.
+    pub(super) async fn look_at_files(&mut self) {
+        for index in 0..self.needs.len() {
+            let need = self.needs[index].clone();
+            let Some((chain, key)) = local::files_of(&need).map(|(chain, key)| (chain.clone(), key.clone())) else { continue };
+            let Some(stamp) = task::blocking("files-look", move || files::look(&chain, &key)).await else { continue };
+            if self.watches.entry(need.id.clone()).or_default().sees(stamp) {
+                let (now, nothing_held, wanted) = (self.clock.now(), !self.shelf.contains_key(&need.id), need.clone());
+                let read = task::blocking("files-read", move || local::read_files(&wanted, nothing_held, now)).await;
+                self.take_files(&need, read.unwrap_or_else(|| Err("doorward itself failed".to_owned())));
+                self.publish();
+            }
+        }
+    }
+
+    /// As [`Desk::look_at_files`], at the start. Blocks.
+    pub(super) fn look_at_files_at_once(&mut self) {
+        for index in 0..self.needs.len() {
+            let need = self.needs[index].clone();
+            let Some((chain, key)) = local::files_of(&need) else { continue };
+            if self.watches.entry(need.id.clone()).or_default().sees(files::look(chain, key)) {
+                let read = local::read_files(&need, true, self.clock.now());
+                self.take_files(&need, read);
+            }
+        }
+    }
+
+    pub(super) fn take_files(&mut self, need: &Need, read: Result<FilesRead, String>) {
+        let (now, mut dice) = (self.clock.now(), self.dice());
+        match read {
+            Ok(FilesRead { shelved, warning }) => {
+                let held = shelved.held(&need.id.issuer);
+                tell::files_taken(need, &held, warning.as_deref());
+                self.shelf.insert(need.id.clone(), shelved);
+                self.book.settle(&need.id, Outcome::Issued(held), now, &mut dice);
+                self.metrics.certs.files_taken.add_one();
+            }
+            Err(words) => {
+                tell::files_refused(need, &words);
+                self.book.records.entry(need.id.clone()).or_default().memory.last_error = Some(LastError { at: now, words });
+                self.metrics.certs.files_refused.add_one();
+            }
+        }
+    }
+}
+
+impl Step {
+    fn of(action: &Action<'_>) -> Self {
+        match action {
+            Action::Issue { need, from, .. } => Self::Issue((*need).clone(), (*from).clone()),
+            Action::Make { need, .. } => Self::Make((*need).clone()),
+            Action::AskWindow { need, from } => Self::Ask((*need).clone(), (*from).clone()),
+        }
+    }
+}

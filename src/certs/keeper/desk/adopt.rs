@@ -1,0 +1,98 @@
+//! Taking up settings: what is wanted now, what the state holds of it, what can be had at once.
+
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use super::super::{RenewError, tell};
+use super::Desk;
+use crate::base::task;
+use crate::certs::need::{self, Need, Source};
+use crate::certs::plan::{self, Next, Waiting};
+use crate::certs::shelf::{self, Loaded};
+use crate::config::settings::Settings;
+use crate::state::schema::Key;
+use crate::state::vault::Slot;
+
+impl Desk {
+    /// At the start, before anything runs. Blocks.
+    pub(in super::super) fn adopt_at_once(&mut self, settings: &Settings) {
+        let now = self.clock.now();
+        for key in self.store.keys() {
+            if let Key::Issuer(issuer) = &key
+                && let Some(memory) = self.store.get(&key)
+            {
+                self.book.issuers.insert(issuer.clone(), memory);
+            }
+        }
+        let needs = need::needs(settings);
+        let mut dice = self.dice();
+        let loaded = needs.iter().map(|need| shelf::load(&self.store, need, now, &mut dice)).collect();
+        self.have(settings, needs, loaded);
+        self.look_at_files_at_once();
+        // The leaves of the local authority are made by the first plan.
+        self.act();
+        self.publish();
+    }
+
+    /// While running. Orders in flight go on, whatever the new settings say.
+    pub(super) async fn adopt(&mut self, settings: &Settings) {
+        let now = self.clock.now();
+        let needs = need::needs(settings);
+        let unknown: Vec<Need> = needs.iter().filter(|need| !self.shelf.contains_key(&need.id)).cloned().collect();
+        let (store, mut dice) = (Arc::clone(&self.store), self.dice());
+        let load = move || unknown.iter().map(|need| shelf::load(&store, need, now, &mut dice)).collect();
+        let loaded = task::blocking("certificates-load", load).await.unwrap_or_default();
+        self.have(settings, needs, loaded);
+        let failing: Vec<Slot> = self.needs.iter().map(|need| need.id.clone()).collect();
+        self.book.take_heart(failing.into_iter());
+        self.watches.clear();
+        self.look_at_files().await;
+        self.act();
+        self.publish();
+    }
+
+    fn have(&mut self, settings: &Settings, needs: Vec<Need>, loaded: Vec<Loaded>) {
+        self.email.clone_from(&settings.email);
+        if self.workers.iter().all(|worker| worker.is_finished()) {
+            // Two clients of one authority at a time could make two accounts.
+            self.authorities.refresh();
+        }
+        self.needs = needs;
+        for Loaded { id, record, shelved, findings } in loaded {
+            tell::findings(&findings);
+            match self.book.records.entry(id.clone()) {
+                Entry::Vacant(place) => _ = place.insert(record),
+                // What was tried, or is under way, is known better here; what is held lies in the vault.
+                Entry::Occupied(mut known) => {
+                    known.get_mut().held = record.held;
+                    known.get_mut().memory.renewal = record.memory.renewal;
+                }
+            }
+            if let Some(shelved) = shelved {
+                self.shelf.insert(id, shelved);
+            }
+        }
+    }
+
+    /// A person wants a new certificate for a name.
+    pub(super) fn renew(&mut self, name: &str) -> Result<(), RenewError> {
+        let now = self.clock.now();
+        let wanted = name.trim().trim_end_matches('.').to_ascii_lowercase();
+        let covers = |need: &&Need| need.names.iter().any(|name| name.to_string() == wanted);
+        let need = self.needs.iter().find(covers).ok_or_else(|| RenewError::Unknown(name.to_owned()))?;
+        if let Source::Files { chain, .. } = &need.source {
+            return Err(RenewError::Files { name: wanted, file: chain.clone() });
+        }
+        self.book.records.entry(need.id.clone()).or_default().asked = true;
+        let held = match plan::next(need, &self.book, now) {
+            Next::Wait(until, Waiting::Limit(limit)) => Some((until, limit.words())),
+            Next::Wait(until, Waiting::Issuer) => Some((until, "the authority asked to be left alone, or is down")),
+            Next::Wait(until, Waiting::Bucket) => Some((until, "the authority's limit of new orders is reached")),
+            Next::Wait(until, Waiting::Clock) => Some((until, "this machine's clock is plainly wrong")),
+            Next::Wait(_, Waiting::Renewal | Waiting::Backoff) | Next::Act(_) | Next::Nothing => None,
+        };
+        let Some((until, why)) = held else { return Ok(()) };
+        self.book.records.entry(need.id.clone()).or_default().asked = false;
+        Err(RenewError::Held { name: wanted, until: until.to_string(), why: why.to_owned() })
+    }
+}

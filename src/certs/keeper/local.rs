@@ -1,0 +1,86 @@
+//! The keeper's dealings with what needs no network: the local authority and certificate files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::base::chain::Chain;
+use crate::base::secret::Secret;
+use crate::base::time::Timestamp;
+use crate::certs::bundle::CertBundle;
+use crate::certs::issuer::files::{self, FromFiles};
+use crate::certs::issuer::local_ca::{LocalCa, LocalCaError};
+use crate::certs::need::{Need, Source};
+use crate::certs::shelf::Shelved;
+use crate::state::store::Store;
+
+/// The local authority, opened when a need first asks for it.
+#[derive(Default)]
+pub(super) struct LocalDesk {
+    ca: Option<LocalCa>,
+    /// Its files are not all in the vault yet.
+    unkept: bool,
+}
+
+impl LocalDesk {
+    /// Makes a leaf. It is not stored: the next start makes another one in less time than reading this one would take.
+    pub(super) fn make(&mut self, store: &Store, need: &Need, now: Timestamp) -> Result<Shelved, String> {
+        let made = self.open(store, now).and_then(|ca| ca.make(&need.names, now));
+        let (chain, key) = made.map_err(|error| Chain(&error).to_string())?;
+        let bundle = CertBundle::build(&chain, &key, &need.names, now).map_err(|error| Chain(&error).to_string())?;
+        Ok(Shelved::new(Arc::new(bundle), Arc::new(key), None))
+    }
+
+    /// Writes the authority's files if they are not all there. Blocks, and is called again until it has worked.
+    pub(super) fn keep(&mut self) {
+        let Some(ca) = self.ca.as_ref().filter(|_| self.unkept) else { return };
+        self.unkept = ca.keep().is_err();
+    }
+
+    /// After the state folder was lost: everything is to be written again.
+    pub(super) fn keep_again(&mut self) {
+        self.unkept = self.ca.is_some();
+    }
+
+    fn open(&mut self, store: &Store, now: Timestamp) -> Result<&mut LocalCa, LocalCaError> {
+        if self.ca.is_none() {
+            let (ca, opened) = LocalCa::open(store.vault(), now)?;
+            if let Some((folder, why)) = opened.damaged {
+                super::tell::findings(&[store.set_aside(&folder, &why, now)]);
+            }
+            if opened.new_root {
+                tracing::info!(
+                    event = "local_root_made",
+                    "a new local authority was made; `doorward trust` makes this machine trust it"
+                );
+            }
+            self.ca = Some(ca);
+            self.unkept = true;
+            self.keep();
+        }
+        Ok(self.ca.as_mut().expect("opened above"))
+    }
+}
+
+/// What reading a need's files came to.
+pub(super) struct FilesRead {
+    pub(super) shelved: Shelved,
+    pub(super) warning: Option<String>,
+}
+
+/// The files of a need, if it comes from files.
+pub(super) fn files_of(need: &Need) -> Option<(&PathBuf, &PathBuf)> {
+    match &need.source {
+        Source::Files { chain, key } => Some((chain, key)),
+        Source::Acme(_) | Source::Local => None,
+    }
+}
+
+/// Reads a need's files. An expired certificate is taken only when nothing is held. Blocks.
+pub(super) fn read_files(need: &Need, nothing_held: bool, now: Timestamp) -> Result<FilesRead, String> {
+    let Some((chain, key)) = files_of(need) else { return Err("it does not come from files".to_owned()) };
+    let read = files::read(chain, key, &need.names, now, nothing_held);
+    let FromFiles { bundle, warning } = read.map_err(|error| Chain(&error).to_string())?;
+    // The files stay where they are: their key is not ours to store.
+    let shelved = Shelved::new(Arc::new(bundle), Arc::new(Secret::new(String::new())), None);
+    Ok(FilesRead { shelved, warning })
+}

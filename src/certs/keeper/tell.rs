@@ -1,0 +1,84 @@
+//! What the keeper says in the log: one event for each fact.
+
+use crate::base::time::Timestamp;
+use crate::certs::need::Need;
+use crate::certs::record::{Blame, Failure, Held, Record};
+use crate::certs::status::NameStatus;
+use crate::state::store::Finding;
+
+pub(super) fn findings(findings: &[Finding]) {
+    for finding in findings {
+        match finding {
+            Finding::Healed => tracing::info!(event = "state_healed", "{finding}"),
+            Finding::NotWritable(_) => tracing::error!(event = "state_not_writable", "{finding}"),
+            Finding::Laxer { .. } => tracing::warn!(event = "state_too_open", "{finding}"),
+            Finding::SetAside { .. } | Finding::RecordDropped { .. } => tracing::warn!(event = "state_damaged", "{finding}"),
+        }
+    }
+}
+
+pub(super) fn issued(need: &Need, held: &Held, record: &Record, warning: Option<&str>) {
+    let renewal = record.memory.renewal.as_ref().map(|renewal| renewal.renew_at.to_string());
+    tracing::info!(
+        event = "certificate_issued",
+        name = need.title(),
+        issuer = %held.issuer,
+        not_after = %held.validity.not_after,
+        renewal,
+        challenge = record.memory.worked.as_deref(),
+        "the certificate is in service"
+    );
+    if let Some(warning) = warning {
+        tracing::warn!(event = "certificate_warning", name = need.title(), "{warning}");
+    }
+}
+
+/// A failure: name, what was said, which try it was, when the next one is, who can change it.
+pub(super) fn failed(need: &Need, failure: &Failure, record: &Record) {
+    let next = record.memory.pause.map(|pause| pause.until.to_string());
+    let (name, tries) = (need.title(), record.memory.fails.saturating_add(record.memory.unreachable));
+    let whose = match failure.blame {
+        Blame::Issuer(_) => "the authority's",
+        Blame::Name(_) => "the name's",
+        Blame::Person => "the configuration's",
+        Blame::Here => "this machine's",
+    };
+    tracing::warn!(
+        event = "certificate_failed",
+        name,
+        issuer = %failure.issuer,
+        whose,
+        attempt = tries,
+        next,
+        "no certificate: {}",
+        failure.words
+    );
+}
+
+pub(super) fn in_danger(status: &NameStatus, not_after: Timestamp) {
+    tracing::error!(
+        event = "certificate_in_danger",
+        name = status.names.first(),
+        %not_after,
+        fails = status.fails,
+        next = status.next_attempt.as_deref(),
+        "less than a sixth of its life is left, and no successor has come: {}",
+        status.last_error.as_deref().unwrap_or("no try has failed yet")
+    );
+}
+
+pub(super) fn files_refused(need: &Need, words: &str) {
+    tracing::error!(
+        event = "certificate_files_refused",
+        name = need.title(),
+        "the last good certificate stays in service: {words}"
+    );
+}
+
+pub(super) fn files_taken(need: &Need, held: &Held, warning: Option<&str>) {
+    let name = need.title();
+    tracing::info!(event = "certificate_files_taken", name, not_after = %held.validity.not_after, "certificate files are in service");
+    if let Some(warning) = warning {
+        tracing::warn!(event = "certificate_warning", name, "{warning}");
+    }
+}

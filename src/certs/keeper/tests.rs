@@ -1,0 +1,225 @@
+//! The keeper as its callers see it: what is served at once, what new settings and words do, what a restart costs.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::base::name::Identifier;
+use crate::base::time::{ManualClock, Timestamp};
+use crate::certs::catalog::Lookup;
+use crate::certs::fixtures;
+use crate::certs::issuer::local_ca::LocalCa;
+use crate::certs::status::CertState;
+use crate::config::settings::SiteTls;
+use crate::state::slug::Slug;
+use crate::state::vault::{Slot, Vault};
+
+const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
+/// Nobody listens on the discard port of the loopback address.
+const DEAD_CA: &str = "https://127.0.0.1:9/dir";
+
+struct World {
+    dir: tempfile::TempDir,
+    clock: Arc<ManualClock>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), clock: Arc::new(ManualClock::at(NOW)) }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    fn settings(&self, sites: &[(&[&str], SiteTls)]) -> Arc<Settings> {
+        let sites = sites.iter().map(|(hosts, tls)| fixtures::site(hosts, tls)).collect();
+        Arc::new(Settings { state: self.root(), ..fixtures::settings(sites) })
+    }
+
+    fn start(&self, settings: &Arc<Settings>) -> KeeperHandle {
+        let keeping = Keeping {
+            settings: Arc::clone(settings),
+            metrics: Arc::default(),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            dice: Dice::seeded(1),
+        };
+        start(keeping).unwrap()
+    }
+
+    /// A chain and key of some authority, as certificate files.
+    fn files(&self, name: &str, at: Timestamp) -> (String, String) {
+        let mut ca = LocalCa::open(&Vault::new(self.dir.path().join("other")), at).unwrap().0;
+        let (chain, key) = ca.make(&[Identifier::parse(name).unwrap()], at).unwrap();
+        (chain, key.expose().clone())
+    }
+}
+
+/// Runs on a runtime like the gateway's control runtime, within ten seconds.
+fn run(work: impl AsyncFnOnce()) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(10), work()).await.expect("done in time") });
+}
+
+/// Waits until the keeper shows what is expected.
+async fn until(handle: &KeeperHandle, expected: impl Fn(&[NameStatus]) -> bool) {
+    while !expected(&handle.status()) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn serial(handle: &KeeperHandle, name: &str) -> Option<Vec<u8>> {
+    match handle.catalog.load().lookup(Some(name), None) {
+        Lookup::Found(key) => Some(key.cert[0].as_ref().to_vec()),
+        Lookup::Coming(_) | Lookup::Unknown => None,
+    }
+}
+
+fn acme() -> SiteTls {
+    SiteTls::Acme(fixtures::acme(DEAD_CA))
+}
+
+#[test]
+fn localhost_is_served_before_start_returns() {
+    run(async || {
+        let world = World::new();
+        let handle = world.start(&world.settings(&[(&["localhost", "app.localhost"], acme())]));
+        assert!(serial(&handle, "localhost").is_some() && serial(&handle, "app.localhost").is_some());
+        assert_eq!(handle.status()[0].state, CertState::Valid);
+        let root = std::fs::read_to_string(handle.root_file()).unwrap();
+        assert!(root.contains("BEGIN CERTIFICATE"));
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn stored_certificates_are_served_at_once_with_the_authority_unreachable_and_nothing_is_asked() {
+    run(async || {
+        let world = World::new();
+        let slot = Slot { issuer: Slug::of_url(DEAD_CA), name: Slug::parse("a.example").unwrap() };
+        let (chain, key) = world.files("a.example", NOW);
+        Vault::new(world.root()).save_pair(&slot, &chain, &crate::base::secret::Secret::new(key)).unwrap();
+        let handle = world.start(&world.settings(&[(&["a.example"], acme())]));
+        assert!(serial(&handle, "a.example").is_some());
+        handle.go();
+        // A word that is answered shows that the plan after `go` was made.
+        assert!(matches!(handle.renew("b.example").await, Err(RenewError::Unknown(_))));
+        let status = handle.status();
+        assert_eq!((status[0].state, status[0].fails), (CertState::Valid, 0));
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn an_unreachable_authority_is_said_in_full_and_harms_no_other_name() {
+    run(async || {
+        let world = World::new();
+        let handle = world.start(&world.settings(&[(&["a.example", "localhost"], acme())]));
+        assert!(matches!(handle.catalog.load().lookup(Some("a.example"), None), Lookup::Coming(_)));
+        handle.go();
+        until(&handle, |status| status[0].last_error.is_some()).await;
+        let status = handle.status();
+        assert!(status[0].last_error.as_ref().unwrap().contains("127.0.0.1"), "{:?}", status[0]);
+        assert_eq!(status[0].state, CertState::Paused);
+        assert!(serial(&handle, "localhost").is_some());
+        match handle.catalog.load().lookup(Some("a.example"), None) {
+            Lookup::Coming(why) => assert!(why.contains("127.0.0.1"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        handle.stop().await;
+        // The failure is known after a restart, and the wait goes on.
+        let handle = world.start(&world.settings(&[(&["a.example"], acme())]));
+        assert_eq!(handle.status()[0].state, CertState::Paused);
+        assert_eq!(handle.status()[0].fails, 1);
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn new_settings_are_served_when_their_word_returns() {
+    run(async || {
+        let world = World::new();
+        let handle = world.start(&world.settings(&[(&["localhost"], acme())]));
+        let first = serial(&handle, "localhost").unwrap();
+        handle.settings(world.settings(&[(&["localhost", "new.localhost"], acme())])).await;
+        assert!(serial(&handle, "new.localhost").is_some());
+        assert_eq!(serial(&handle, "localhost").unwrap(), first, "what was held stays");
+        handle.settings(world.settings(&[(&["new.localhost"], acme())])).await;
+        assert!(serial(&handle, "localhost").is_none());
+        handle.settings(world.settings(&[(&["localhost"], acme())])).await;
+        assert!(serial(&handle, "localhost").is_some());
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn a_renewal_by_hand_takes_the_place_of_what_is_held() {
+    run(async || {
+        let world = World::new();
+        let handle = world.start(&world.settings(&[(&["localhost"], acme())]));
+        let first = serial(&handle, "localhost").unwrap();
+        handle.renew("LOCALHOST.").await.unwrap();
+        while serial(&handle, "localhost").unwrap() == first {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        handle.stop().await;
+        assert_eq!(handle.renew("localhost").await, Err(RenewError::Stopping));
+    });
+}
+
+#[test]
+fn certificate_files_are_taken_when_right_and_the_last_good_ones_kept_when_wrong() {
+    run(async || {
+        let world = World::new();
+        let (cert, key) = (world.dir.path().join("cert.pem"), world.dir.path().join("key.pem"));
+        let put = |(chain, key_pem): (String, String)| {
+            std::fs::write(&cert, chain).unwrap();
+            std::fs::write(&key, key_pem).unwrap();
+        };
+        let settings = world.settings(&[(&["a.example"], SiteTls::Files { chain: cert.clone(), key: key.clone() })]);
+        let handle = world.start(&settings);
+        assert!(handle.status()[0].last_error.as_ref().unwrap().contains("there is no file"));
+        put(world.files("a.example", NOW));
+        handle.settings(Arc::clone(&settings)).await;
+        let first = serial(&handle, "a.example").unwrap();
+        assert_eq!(handle.status()[0].last_error, None);
+        std::fs::write(&key, "not a key").unwrap();
+        handle.settings(Arc::clone(&settings)).await;
+        assert!(handle.status()[0].last_error.as_ref().unwrap().contains("no private key"));
+        assert_eq!(serial(&handle, "a.example").unwrap(), first);
+        assert!(matches!(handle.renew("a.example").await, Err(RenewError::Files { .. })));
+        // Without a word, by watching.
+        put(world.files("a.example", NOW));
+        while serial(&handle, "a.example").unwrap() == first {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_written_serves_from_memory_and_orders_nothing() {
+    run(async || {
+        let world = World::new();
+        std::fs::write(world.root(), "in the way").unwrap();
+        let handle = world.start(&world.settings(&[(&["localhost", "a.example"], acme())]));
+        assert!(serial(&handle, "localhost").is_some());
+        handle.go();
+        until(&handle, |status| status[1].last_error.is_some()).await;
+        let error = handle.status()[1].last_error.clone().unwrap();
+        assert!(error.contains("nothing is ordered while the state folder cannot be written"), "{error}");
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn a_second_keeper_on_one_state_is_refused() {
+    run(async || {
+        let world = World::new();
+        let settings = world.settings(&[(&["localhost"], acme())]);
+        let handle = world.start(&settings);
+        let (store, clock) = (Path::new(&settings.state), NOW);
+        assert!(matches!(Store::open(store, Duration::ZERO, clock), Err(LockError::InUse { .. })));
+        handle.stop().await;
+    });
+}

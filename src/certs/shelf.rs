@@ -1,0 +1,235 @@
+//! Certificates in memory: what is served, with what is needed to store it again. Loads them from the vault, and makes
+//! the catalog of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::bundle::CertBundle;
+use super::catalog::{Catalog, Standing};
+use super::need::Need;
+use super::record::{Held, Record};
+use crate::base::dice::Dice;
+use crate::base::name::Identifier;
+use crate::base::secret::Secret;
+use crate::base::time::Timestamp;
+use crate::state::schema::Key;
+use crate::state::slug::Slug;
+use crate::state::store::{Finding, Store};
+use crate::state::vault::Slot;
+
+/// A certificate in memory. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub(crate) struct Shelved {
+    pub(crate) bundle: Arc<CertBundle>,
+    /// Kept so that a state folder that was lost can be written again.
+    pub(crate) key: Arc<Secret<String>>,
+    /// Where it belongs in the vault; `None` for what is not stored there.
+    pub(crate) slot: Option<Slot>,
+    /// Its generation there, once it is.
+    pub(crate) generation: Option<u64>,
+}
+
+impl Shelved {
+    pub(crate) const fn new(bundle: Arc<CertBundle>, key: Arc<Secret<String>>, slot: Option<Slot>) -> Self {
+        Self { bundle, key, slot, generation: None }
+    }
+
+    pub(crate) fn stored(mut self, generation: u64) -> Self {
+        self.generation = Some(generation);
+        self
+    }
+
+    /// Whether it belongs into the vault and is not there, as far as is known.
+    pub(crate) const fn is_unsaved(&self) -> bool {
+        self.slot.is_some() && self.generation.is_none()
+    }
+
+    /// Its facts for the book.
+    pub(crate) fn held(&self, issuer: &Slug) -> Held {
+        let bundle = &self.bundle;
+        Held {
+            issuer: issuer.clone(),
+            validity: bundle.validity(),
+            serial: bundle.serial().to_owned(),
+            has_window: self.slot.is_some() && bundle.renewal_id().is_some(),
+        }
+    }
+}
+
+/// All certificates in memory, by need.
+pub(crate) type Shelf = BTreeMap<Slot, Shelved>;
+
+/// What the state holds for a need.
+pub(crate) struct Loaded {
+    pub(crate) id: Slot,
+    pub(crate) record: Record,
+    pub(crate) shelved: Option<Shelved>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Looks up what the journal and the vault hold for a need. Blocks.
+pub(crate) fn load(store: &Store, need: &Need, now: Timestamp, dice: &mut Dice) -> Loaded {
+    let memory = store.get(&Key::Need(need.id.clone())).unwrap_or_default();
+    let mut findings = Vec::new();
+    let stored = need.slots().iter().filter_map(|slot| newest(store, slot, &need.names, now, &mut findings)).collect::<Vec<_>>();
+    // The first authority's is preferred, unless it has expired and another's has not.
+    let valid = stored.iter().position(|shelved| now <= shelved.bundle.validity().not_after);
+    let shelved = stored.into_iter().nth(valid.unwrap_or(0));
+    let held = shelved.as_ref().map(|shelved| shelved.held(shelved.slot.as_ref().map_or(&need.id.issuer, |slot| &slot.issuer)));
+    Loaded { id: need.id.clone(), record: Record::restore(held, memory, now, dice), shelved, findings }
+}
+
+/// The newest sound pair of a slot that covers the names; damaged ones are set aside.
+fn newest(store: &Store, slot: &Slot, names: &[Identifier], now: Timestamp, findings: &mut Vec<Finding>) -> Option<Shelved> {
+    let mut found: Option<Shelved> = None;
+    for pair in store.vault().pairs(slot) {
+        let (generation, why) = match pair {
+            Ok(pair) => match CertBundle::restore(&pair.chain, &pair.key) {
+                Ok(bundle) => {
+                    let shelved = Shelved::new(Arc::new(bundle), Arc::new(pair.key), Some(slot.clone())).stored(pair.generation);
+                    let better = found.as_ref().is_none_or(|held| held.bundle.validity().not_after < now);
+                    if better && covers_all(&shelved.bundle, names) {
+                        found = Some(shelved);
+                    }
+                    continue;
+                }
+                Err(error) => (pair.generation, error.to_string()),
+            },
+            Err((generation, error)) if error.is_damage() => (generation, error.to_string()),
+            // The disk is at fault: what lies there may be good.
+            Err((_, error)) => {
+                findings.push(Finding::NotWritable(error.to_string()));
+                continue;
+            }
+        };
+        findings.push(store.set_aside(&store.vault().generation_folder(slot, generation), &why, now));
+    }
+    found
+}
+
+fn covers_all(bundle: &CertBundle, names: &[Identifier]) -> bool {
+    names.iter().all(|name| covers(bundle, name))
+}
+
+fn covers(bundle: &CertBundle, name: &Identifier) -> bool {
+    bundle.identifiers().iter().any(|held| match (held, name) {
+        (Identifier::Wildcard(parent), Identifier::Dns(name)) => name.parent() == Some(parent.as_str()),
+        (held, name) => held == name,
+    })
+}
+
+/// The catalog of all needs. A name whose own certificate is still coming is served by one that is no longer asked for
+/// but covers it: when `[a]` becomes `[a, b]`, the old `a` serves until the new pair is held. `why` says for a need
+/// without one what is being waited for.
+pub(crate) fn catalog(needs: &[Need], shelf: &Shelf, why: impl Fn(&Need) -> String) -> Catalog {
+    let entries = needs.iter().flat_map(|need| match shelf.get(&need.id) {
+        Some(shelved) => vec![(need.names.clone(), ready(shelved))],
+        None => {
+            let coming = Standing::Coming(why(need).into());
+            let stand_in = |name: &Identifier| shelf.values().find(|shelved| covers(&shelved.bundle, name)).map(ready);
+            need.names.iter().map(|name| (vec![name.clone()], stand_in(name).unwrap_or_else(|| coming.clone()))).collect()
+        }
+    });
+    Catalog::build(entries)
+}
+
+fn ready(shelved: &Shelved) -> Standing {
+    Standing::Ready(Arc::clone(shelved.bundle.certified()))
+}
+
+/// Drops what no need asks for and no name without a certificate of its own could use.
+pub(crate) fn tidy(needs: &[Need], shelf: &mut Shelf) {
+    let bare: Vec<Identifier> =
+        needs.iter().filter(|need| !shelf.contains_key(&need.id)).flat_map(|need| need.names.clone()).collect();
+    shelf.retain(|id, shelved| needs.iter().any(|need| need.id == *id) || bare.iter().any(|name| covers(&shelved.bundle, name)));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::certs::catalog::Lookup;
+    use crate::certs::fixtures;
+    use crate::certs::issuer::local_ca::LocalCa;
+    use crate::state::vault::Vault;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
+
+    fn names(texts: &[&str]) -> Vec<Identifier> {
+        texts.iter().map(|text| Identifier::parse(text).unwrap()).collect()
+    }
+
+    fn need(texts: &[&str]) -> Need {
+        fixtures::acme_need("https://ca.example/dir", texts)
+    }
+
+    /// Somebody's chain and key for these names, made at this moment.
+    fn pair(texts: &[&str], at: Timestamp) -> (String, Secret<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        LocalCa::open(&Vault::new(dir.path().to_owned()), at).unwrap().0.make(&names(texts), at).unwrap()
+    }
+
+    fn shelved(texts: &[&str]) -> Shelved {
+        let (chain, key) = pair(texts, NOW);
+        Shelved::new(Arc::new(CertBundle::restore(&chain, &key).unwrap()), Arc::new(key), None)
+    }
+
+    #[test]
+    fn a_damaged_generation_is_set_aside_and_the_one_before_it_is_served() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(dir.path(), Duration::ZERO, NOW).unwrap();
+        let need = need(&["a.example"]);
+        let slot = &need.slots()[0];
+        for _ in 0..2 {
+            let (chain, key) = pair(&["a.example"], NOW);
+            store.vault().save_pair(slot, &chain, &key).unwrap();
+        }
+        let damaged = store.vault().generation_folder(slot, 2).join("cert.pem");
+        let text = std::fs::read_to_string(&damaged).unwrap();
+        std::fs::write(&damaged, &text[..text.len() / 3]).unwrap();
+        let loaded = load(&store, &need, NOW, &mut Dice::seeded(1));
+        assert_eq!(loaded.shelved.unwrap().generation, Some(1));
+        assert!(matches!(&loaded.findings[..], [Finding::SetAside { now_at: Some(_), .. }]), "{:?}", loaded.findings);
+        assert!(loaded.record.held.is_some() && loaded.record.memory.renewal.is_some());
+        assert_eq!(load(&store, &need, NOW, &mut Dice::seeded(1)).findings, []);
+    }
+
+    #[test]
+    fn an_expired_certificate_is_served_only_when_no_valid_one_is_stored() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(dir.path(), Duration::ZERO, NOW).unwrap();
+        let need = need(&["a.example"]);
+        let week = Duration::from_secs(7 * 86_400);
+        // The newer generation has expired, as after a clock that was wrong.
+        for at in [NOW, NOW - week] {
+            let (chain, key) = pair(&["a.example"], at);
+            store.vault().save_pair(&need.slots()[0], &chain, &key).unwrap();
+        }
+        assert_eq!(load(&store, &need, NOW, &mut Dice::seeded(1)).shelved.unwrap().generation, Some(1));
+        let later = load(&store, &need, NOW + week, &mut Dice::seeded(1)).shelved;
+        assert!(later.is_some(), "an expired one is better than none");
+    }
+
+    #[test]
+    fn an_old_certificate_serves_its_name_until_the_new_set_is_held() {
+        let (old, new) = (need(&["a.example"]), need(&["a.example", "b.example"]));
+        let mut shelf = Shelf::from([(old.id.clone(), shelved(&["a.example"]))]);
+        let needs = [new.clone()];
+        tidy(&needs, &mut shelf);
+        let found = |shelf: &Shelf, name| catalog(&needs, shelf, |_| "coming".to_owned()).lookup(Some(name), None);
+        assert!(matches!(found(&shelf, "a.example"), Lookup::Found(_)));
+        assert!(matches!(found(&shelf, "b.example"), Lookup::Coming(_)));
+        shelf.insert(new.id.clone(), shelved(&["a.example", "b.example"]));
+        tidy(&needs, &mut shelf);
+        assert_eq!(shelf.len(), 1);
+        assert!(matches!(found(&shelf, "b.example"), Lookup::Found(_)));
+    }
+
+    #[test]
+    fn a_name_that_is_no_longer_configured_is_no_longer_served() {
+        let mut shelf = Shelf::from([(need(&["a.example"]).id, shelved(&["a.example"]))]);
+        tidy(&[], &mut shelf);
+        assert!(shelf.is_empty());
+    }
+}

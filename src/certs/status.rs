@@ -1,0 +1,184 @@
+//! How each certificate stands, for the banner, for `doorward certs` and for the admin socket. Pure.
+
+use serde::Serialize;
+
+use super::need::{Need, Source};
+use super::plan::{self, Next, Waiting};
+use super::record::{Book, Doing, Record};
+use super::shelf::{Shelf, Shelved};
+use crate::base::time::Timestamp;
+
+/// How one certificate stands. Moments are RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NameStatus {
+    /// What it is to cover, the first name being its own.
+    pub names: Vec<String>,
+    /// Where it stands.
+    pub state: CertState,
+    /// Who issued the one held, or who is asked for it.
+    pub issuer: String,
+    /// When the one held ends; `None` when none is held.
+    pub not_after: Option<String>,
+    /// When it is tried, renewed or looked at next; `None` when nothing is planned.
+    pub next_attempt: Option<String>,
+    /// Why then and not before, in words.
+    pub next_why: String,
+    /// Tries that failed since the last success.
+    pub fails: u32,
+    /// The challenge that proved the names last.
+    pub challenge: Option<String>,
+    /// What the last failure said, in full; `None` when the last try succeeded.
+    pub last_error: Option<String>,
+    /// Whether it is in memory only, because the disk refuses it.
+    pub unsaved: bool,
+}
+
+/// Where a certificate stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertState {
+    /// Served and valid.
+    Valid,
+    /// Served and valid, and its successor is on its way.
+    Renewing,
+    /// Served, but expired.
+    Expired,
+    /// None is held; it is being obtained.
+    Obtaining,
+    /// None is held, and the next try has to wait.
+    Paused,
+    /// None is held, and only a person can change that.
+    Stuck,
+}
+
+impl CertState {
+    /// In one or two words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Renewing => "renewing",
+            Self::Expired => "expired",
+            Self::Obtaining => "being obtained",
+            Self::Paused => "paused",
+            Self::Stuck => "stuck",
+        }
+    }
+}
+
+/// How every need stands.
+pub(crate) fn statuses(needs: &[Need], book: &Book, shelf: &Shelf, now: Timestamp) -> Vec<NameStatus> {
+    needs.iter().map(|need| status(need, book, shelf.get(&need.id), now)).collect()
+}
+
+/// Why a need has no certificate yet, for a handshake that is refused.
+pub(crate) fn why_coming(need: &Need, book: &Book) -> String {
+    let error = book.records.get(&need.id).and_then(|record| record.memory.last_error.as_ref());
+    match error {
+        Some(error) => format!("the last try failed: {}", error.words),
+        None => format!("it is being obtained from {}", asked_of(need)),
+    }
+}
+
+fn status(need: &Need, book: &Book, shelved: Option<&Shelved>, now: Timestamp) -> NameStatus {
+    let fresh = Record::default();
+    let record = book.records.get(&need.id).unwrap_or(&fresh);
+    let next = plan::next(need, book, now);
+    let (next_attempt, next_why) = describe(need, &next, record, book, now);
+    NameStatus {
+        names: need.names.iter().map(ToString::to_string).collect(),
+        state: state(need, record, shelved, &next, now),
+        issuer: shelved.map_or_else(|| asked_of(need), |shelved| shelved.bundle.issuer_name().to_owned()),
+        not_after: shelved.map(|shelved| shelved.bundle.validity().not_after.to_string()),
+        next_attempt: next_attempt.map(|at| at.to_string()),
+        next_why,
+        fails: record.memory.fails.saturating_add(record.memory.unreachable),
+        challenge: record.memory.worked.clone(),
+        last_error: record.memory.last_error.as_ref().map(|error| error.words.clone()),
+        unsaved: shelved.is_some_and(Shelved::is_unsaved),
+    }
+}
+
+fn state(need: &Need, record: &Record, shelved: Option<&Shelved>, next: &Next<'_>, now: Timestamp) -> CertState {
+    let issuing = matches!(record.doing, Some(Doing::Issuing(_)));
+    match shelved.map(|shelved| shelved.bundle.validity().not_after) {
+        Some(not_after) if not_after < now => CertState::Expired,
+        Some(_) if issuing => CertState::Renewing,
+        Some(_) => CertState::Valid,
+        None if issuing || matches!(next, Next::Act(_)) => CertState::Obtaining,
+        None if matches!(need.source, Source::Files { .. }) => CertState::Stuck,
+        None => CertState::Paused,
+    }
+}
+
+fn describe(need: &Need, next: &Next<'_>, record: &Record, book: &Book, now: Timestamp) -> (Option<Timestamp>, String) {
+    match (next, &need.source) {
+        (_, Source::Files { .. }) => (None, "whoever writes the files renews it; they are looked at every 2 s".to_owned()),
+        (Next::Act(_), _) => (Some(now), "it waits for its turn: 10 at a time".to_owned()),
+        (Next::Nothing, _) => match &record.doing {
+            Some(Doing::Issuing(issuer)) => (Some(now), format!("{issuer} is being asked for it")),
+            Some(Doing::Asking(issuer)) => (Some(now), format!("{issuer} is being asked when to renew")),
+            None => (None, "nothing is planned".to_owned()),
+        },
+        (Next::Wait(at, waiting), _) => match waiting {
+            Waiting::Renewal => {
+                let renewal = record.memory.renewal.as_ref().map_or(*at, |renewal| renewal.renew_at);
+                (Some(renewal), "renewal".to_owned())
+            }
+            Waiting::Backoff => (Some(*at), "the wait after a failure".to_owned()),
+            Waiting::Limit(limit) => (Some(*at), limit.words().to_owned()),
+            Waiting::Issuer => (Some(*at), issuer_words(need, book)),
+            Waiting::Bucket => (Some(*at), "the authority's limit of new orders is reached".to_owned()),
+            Waiting::Clock => (None, format!("this machine's clock says {now}, which is plainly wrong; nothing is ordered")),
+        },
+    }
+}
+
+fn issuer_words(need: &Need, book: &Book) -> String {
+    let why = need.slots().iter().find_map(|slot| book.issuers.get(&slot.issuer)).map_or("", |issuer| issuer.why.as_str());
+    format!("the authority is left alone: {why}")
+}
+
+fn asked_of(need: &Need) -> String {
+    match &need.source {
+        Source::Acme(authorities) => authorities.first().map(|authority| authority.acme.directory.clone()).unwrap_or_default(),
+        Source::Local => "the local authority".to_owned(),
+        Source::Files { chain, .. } => chain.display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::dice::Dice;
+    use crate::certs::fixtures;
+    use crate::certs::record::{Blame, Failure, Outcome};
+    use crate::state::history::Ended;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
+
+    #[test]
+    fn a_failed_need_says_what_was_said_and_when_it_is_tried_again() {
+        let need = fixtures::acme_need("https://ca.example/dir", &["a.example"]);
+        let mut book = Book::default();
+        let before = statuses(std::slice::from_ref(&need), &book, &Shelf::new(), NOW).remove(0);
+        assert_eq!((before.state, before.issuer.as_str()), (CertState::Obtaining, "https://ca.example/dir"));
+        assert_eq!(why_coming(&need, &book), "it is being obtained from https://ca.example/dir");
+        let words = "port 80 is closed".to_owned();
+        let failure = Failure { issuer: need.id.issuer.clone(), blame: Blame::Name(None), ended: Ended::Unproved, words };
+        book.settle(&need.id, Outcome::Failed(failure), NOW, &mut Dice::seeded(1));
+        let after = statuses(std::slice::from_ref(&need), &book, &Shelf::new(), NOW).remove(0);
+        assert_eq!((after.state, after.fails), (CertState::Paused, 1));
+        assert_eq!(after.last_error.as_deref(), Some("port 80 is closed"));
+        let next = Timestamp::parse(&after.next_attempt.unwrap()).unwrap();
+        assert!(next.since(NOW).as_secs() >= 60 && next.since(NOW).as_secs() <= 75);
+        assert_eq!(why_coming(&need, &book), "the last try failed: port 80 is closed");
+    }
+
+    #[test]
+    fn a_wrong_clock_is_said() {
+        let need = fixtures::acme_need("https://ca.example/dir", &["a.example"]);
+        let status = statuses(&[need], &Book::default(), &Shelf::new(), Timestamp::from_unix(0)).remove(0);
+        assert_eq!(status.state, CertState::Paused);
+        assert!(status.next_why.contains("clock says 1970"), "{}", status.next_why);
+    }
+}

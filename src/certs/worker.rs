@@ -1,0 +1,260 @@
+//! Performs what the planner decided at an authority, and reports how it came out. A worker decides nothing about what
+//! comes next, and whatever becomes of it (a panic, a time-out), its report arrives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::bundle::CertBundle;
+use super::challenge::ChallengeBoard;
+use super::issuer::Rejection;
+use super::issuer::account::AcmeAccount;
+use super::issuer::acme::{self, Issued, OrderCause, OrderError, OrderJob, Step};
+use super::issuer::http::HttpFailure;
+use super::issuer::ledger::OrderLedger;
+use super::issuer::renewal_info;
+use super::need::{Authority, Need};
+use super::pace;
+use super::record::{Blame, Failure, Outcome};
+use super::shelf::Shelved;
+use crate::base::chain::Chain;
+use crate::base::secret::Secret;
+use crate::base::task;
+use crate::base::time::{Clock, Timestamp};
+use crate::state::history::{Ended, History};
+use crate::state::schema::Remembered;
+use crate::state::slug::Slug;
+use crate::state::store::Store;
+use crate::state::vault::Slot;
+
+pub(crate) mod ledger;
+
+use ledger::VaultOrder;
+
+/// For one order with everything that belongs to it; what is not done by then is resumed by the next try.
+const LONGEST_ORDER: Duration = Duration::from_secs(900);
+/// For one question about a renewal window.
+const LONGEST_QUESTION: Duration = Duration::from_secs(120);
+
+/// What an order needs.
+pub(crate) struct OrderTask {
+    pub(crate) need: Need,
+    pub(crate) from: Authority,
+    pub(crate) memory: Remembered,
+    /// The renewal id of the certificate that is to be replaced, if the same authority issued it (RFC 9773 section 5).
+    pub(crate) replaces: Option<String>,
+    pub(crate) account: Arc<AcmeAccount>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) board: Arc<ChallengeBoard>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// A worker's report.
+pub(crate) struct Done {
+    /// For which need.
+    pub(crate) id: Slot,
+    /// How it came out.
+    pub(crate) outcome: Outcome,
+    /// What was tried, as the ledger counted it.
+    pub(crate) tried: Option<Tried>,
+    /// The certificate, if one was issued.
+    pub(crate) shelved: Option<Shelved>,
+    /// What a person should know although it went well.
+    pub(crate) warning: Option<String>,
+}
+
+/// What the ledger of a try counted.
+pub(crate) struct Tried {
+    pub(crate) history: History,
+    pub(crate) worked: Option<String>,
+}
+
+/// Sends a report when it falls, if none was sent before: a panic is an outcome, too.
+pub(crate) struct Reporter {
+    to: UnboundedSender<Done>,
+    id: Slot,
+    issuer: Slug,
+    asking: bool,
+    sent: bool,
+}
+
+impl Reporter {
+    pub(crate) fn new(to: UnboundedSender<Done>, id: Slot, issuer: Slug, asking: bool) -> Self {
+        Self { to, id, issuer, asking, sent: false }
+    }
+
+    fn send(mut self, done: Done) {
+        self.sent = true;
+        // A keeper that is gone wants no reports.
+        let _ended = self.to.send(done);
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        if self.sent {
+            return;
+        }
+        let words = "doorward itself failed while it worked on this certificate; please report it".to_owned();
+        let failure = Failure { issuer: self.issuer.clone(), blame: Blame::Name(None), ended: Ended::Failed, words };
+        let outcome = if self.asking { Outcome::WindowUnknown } else { Outcome::Failed(failure) };
+        let _ended = self.to.send(Done { id: self.id.clone(), outcome, tried: None, shelved: None, warning: None });
+    }
+}
+
+/// Obtains a certificate and reports.
+pub(crate) async fn obtain(task: OrderTask, report: Reporter) {
+    let done = obtain_one(&task).await;
+    report.send(done);
+}
+
+async fn obtain_one(task: &OrderTask) -> Done {
+    let id = task.need.id.clone();
+    let issuer = task.from.issuer.clone();
+    let slot = Slot { issuer: issuer.clone(), name: id.name.clone() };
+    let fail = |blame, ended, words| Outcome::Failed(Failure { issuer: issuer.clone(), blame, ended, words });
+    let ledger = match begin(task, &slot).await {
+        Ok(ledger) => ledger,
+        Err(words) => {
+            let outcome = fail(Blame::Here, Ended::NoOrder, words);
+            return Done { id, outcome, tried: None, shelved: None, warning: None };
+        }
+    };
+    let now = task.clock.now();
+    let left = pace::proofs_left(&ledger.history(), now);
+    let job = OrderJob {
+        acme: Arc::clone(&task.from.acme),
+        identifiers: task.need.names.clone(),
+        replaces: task.replaces.clone(),
+        most_failures: left,
+    };
+    let as_ledger: Arc<dyn OrderLedger> = Arc::clone(&ledger) as Arc<dyn OrderLedger>;
+    let ordered = tokio::time::timeout(LONGEST_ORDER, acme::order(&job, &task.account, &as_ledger, &task.board)).await;
+    let (outcome, shelved, warning) = match ordered {
+        Ok(Ok(issued)) => {
+            let warning = (!issued.preferred_root).then(|| {
+                let wanted = task.from.acme.preferred_root.as_deref().unwrap_or_default();
+                format!("the authority offers no chain to the preferred root `{wanted}`; its default chain is served")
+            });
+            let shelved = shelve(task, &ledger, &slot, issued).await;
+            (Outcome::Issued(shelved.held(&issuer)), Some(shelved), warning)
+        }
+        Ok(Err(error)) => {
+            let now = task.clock.now();
+            (fail(blame(&error, now), ended(&error), words(&error)), None, None)
+        }
+        Err(_) => {
+            let words = "the order was not done within 15 minutes; the next try goes on with it".to_owned();
+            (fail(Blame::Issuer(None), Ended::Failed, words), None, None)
+        }
+    };
+    let tried = Some(Tried { history: ledger.history(), worked: ledger.worked() });
+    Done { id, outcome, tried, shelved, warning }
+}
+
+/// Makes sure that the disk takes what an order must not lose, and counts the attempt.
+async fn begin(task: &OrderTask, slot: &Slot) -> Result<Arc<VaultOrder>, String> {
+    let (store, clock) = (Arc::clone(&task.store), Arc::clone(&task.clock));
+    let (need, slot, memory) = (task.need.id.clone(), slot.clone(), task.memory.clone());
+    let begun = task::blocking("order-begin", move || {
+        store.probe().map_err(|error| Chain(&error).to_string())?;
+        VaultOrder::begin(store, clock, need, slot, memory).map_err(|error| Chain(&error).to_string())
+    });
+    let no_order = |words| format!("nothing is ordered while the state folder cannot be written: {words}");
+    begun.await.unwrap_or_else(|| Err("doorward itself failed".to_owned())).map(Arc::new).map_err(no_order)
+}
+
+/// Stores the certificate, then forgets the order. If the disk refuses, the certificate is served from memory, and its
+/// order is kept until the certificate is.
+async fn shelve(task: &OrderTask, ledger: &Arc<VaultOrder>, slot: &Slot, issued: Issued) -> Shelved {
+    let Issued { bundle, key_pem, .. } = issued;
+    let shelved = Shelved::new(Arc::new(bundle), Arc::new(key_pem), Some(slot.clone()));
+    let (store, ledger, kept) = (Arc::clone(&task.store), Arc::clone(ledger), shelved.clone());
+    let saved = task::blocking("certificate-save", move || {
+        let generation = kept.save(&store)?;
+        if let Err(error) = ledger.forget_order() {
+            tracing::warn!(event = "order_not_forgotten", error = %Chain(&error), "an order that is done is asked for once more");
+        }
+        Ok::<u64, crate::state::durable::FileError>(generation)
+    });
+    match saved.await {
+        Some(Ok(generation)) => shelved.stored(generation),
+        Some(Err(error)) => {
+            let name = task.need.title();
+            tracing::error!(event = "certificate_unsaved", name, error = %Chain(&error), "served from memory; saving is tried again");
+            shelved
+        }
+        None => shelved,
+    }
+}
+
+/// Asks for a renewal window and reports.
+pub(crate) async fn ask_window(account: Arc<AcmeAccount>, certificate: String, report: Reporter) {
+    let asked = tokio::time::timeout(LONGEST_QUESTION, renewal_info::ask(account.http(), &certificate)).await;
+    let now = account.http().now();
+    let outcome = match asked {
+        Ok(Ok(Some(suggestion))) => Outcome::Window(suggestion.window, suggestion.ask_again.since(now)),
+        // It may learn to.
+        Ok(Ok(None)) => Outcome::Window(None, Duration::from_secs(86_400)),
+        Ok(Err(error)) => {
+            tracing::debug!(event = "renewal_info_unknown", error = %Chain(&error));
+            Outcome::WindowUnknown
+        }
+        Err(_) => Outcome::WindowUnknown,
+    };
+    let id = report.id.clone();
+    report.send(Done { id, outcome, tried: None, shelved: None, warning: None });
+}
+
+/// Who has to do something before a new try can succeed.
+fn blame(error: &OrderError, now: Timestamp) -> Blame {
+    match (&error.cause, error.rejection(now)) {
+        (OrderCause::Ledger(_) | OrderCause::Board(_), _) => Blame::Here,
+        (_, Rejection::ForGood) => Blame::Person,
+        (OrderCause::Http(_), Rejection::Until(until)) if is_of_the_authority(error) => Blame::Issuer(Some(until)),
+        (_, Rejection::Until(until)) => Blame::Name(Some(until)),
+        (_, Rejection::TryAgain) if is_of_the_authority(error) => Blame::Issuer(None),
+        (_, Rejection::TryAgain) => Blame::Name(None),
+    }
+}
+
+/// Whether it would have happened to any name: the authority is gone, broken or busy.
+fn is_of_the_authority(error: &OrderError) -> bool {
+    match &error.cause {
+        OrderCause::Http(HttpFailure::Refused(refusal)) => {
+            refusal.status.is_server_error() || refusal.retry_after.is_some() || error.step == Step::Account
+        }
+        OrderCause::Http(_) | OrderCause::Form(_) => true,
+        OrderCause::Slow { .. } => error.failed.is_empty(),
+        _ => error.step == Step::Account,
+    }
+}
+
+/// How the authority counts the try.
+fn ended(error: &OrderError) -> Ended {
+    match error.step {
+        _ if !error.failed.is_empty() => Ended::Unproved,
+        Step::Account | Step::Order => Ended::NoOrder,
+        // Its verdict may still come.
+        Step::Prove if matches!(error.cause, OrderCause::Slow { .. } | OrderCause::Http(_)) => Ended::Open,
+        Step::Prove | Step::Finalize | Step::Issue | Step::Download => Ended::Failed,
+    }
+}
+
+fn words(error: &OrderError) -> String {
+    let said = Chain(error).to_string();
+    match error.likely_cause() {
+        Some(cause) => format!("{said}; likely cause: {cause}"),
+        None => said,
+    }
+}
+
+impl Shelved {
+    /// Puts the pair into the vault.
+    pub(crate) fn save(&self, store: &Store) -> Result<u64, crate::state::durable::FileError> {
+        let slot = self.slot.as_ref().expect("only certificates with a slot are saved");
+        let key: &Secret<String> = &self.key;
+        store.vault().save_pair(slot, CertBundle::chain_pem(&self.bundle), key)
+    }
+}

@@ -1,0 +1,258 @@
+//! The ledgers of an account and of an order, over the vault (keys) and the journal (URLs, what was tried). Each fact is
+//! on the disk before its method returns; a disk that refuses stops the order there.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::base::secret::Secret;
+use crate::base::time::{Clock, Timestamp};
+use crate::certs::issuer::ledger::{AccountFacts, AccountLedger, InFlight, LedgerError, OrderLedger};
+use crate::config::settings::ChallengeKind;
+use crate::state::history::{Ended, History};
+use crate::state::schema::{Key, OpenOrder, Remembered};
+use crate::state::slug::Slug;
+use crate::state::store::Store;
+use crate::state::vault::Slot;
+
+/// Our account at one authority.
+pub(crate) struct VaultAccount {
+    pub(crate) store: Arc<Store>,
+    pub(crate) issuer: Slug,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl AccountLedger for VaultAccount {
+    fn account(&self) -> Result<AccountFacts, LedgerError> {
+        match self.store.vault().account(&self.issuer) {
+            Ok(stored) => Ok(stored
+                .map_or_else(AccountFacts::default, |account| AccountFacts { key_pem: Some(account.key), url: account.url })),
+            Err(error) if !error.is_damage() => Err(cannot("read the account")(error)),
+            Err(error) => {
+                // An order after it makes a new account.
+                let folder = self.store.vault().account_folder(&self.issuer);
+                let finding = self.store.set_aside(&folder, &error.source.to_string(), self.clock.now());
+                tracing::warn!(event = "state_damaged", "{finding}");
+                Ok(AccountFacts::default())
+            }
+        }
+    }
+
+    fn keep_account_key(&self, key_pem: &Secret<String>) -> Result<(), LedgerError> {
+        if self.store.vault().account(&self.issuer).is_ok_and(|held| held.is_some()) {
+            // The account of an unusable key may still be of use to a person.
+            let folder = self.store.vault().account_folder(&self.issuer);
+            self.store.set_aside(&folder, "its key could not be used", self.clock.now());
+        }
+        self.store.vault().save_account_key(&self.issuer, key_pem).map_err(cannot("keep the account key"))
+    }
+
+    fn keep_account_url(&self, url: &str) -> Result<(), LedgerError> {
+        self.store.vault().save_account_url(&self.issuer, url).map_err(cannot("keep the account's URL"))
+    }
+
+    fn forget_account_url(&self) -> Result<(), LedgerError> {
+        self.store.vault().drop_account_url(&self.issuer).map_err(cannot("forget the account's URL"))
+    }
+}
+
+/// One need's order at one authority, which also counts the orders it takes.
+pub(crate) struct VaultOrder {
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    /// The need, under which its memory is kept.
+    need: Slot,
+    /// Where the certificate will lie.
+    slot: Slot,
+    progress: Mutex<Progress>,
+}
+
+struct Progress {
+    memory: Remembered,
+    /// The attempt that was counted before the authority was asked has become an order.
+    used: bool,
+}
+
+impl VaultOrder {
+    /// For one try. The attempt is on the disk before this returns, unless an order in flight is resumed, which was
+    /// counted when it was made.
+    pub(crate) fn begin(
+        store: Arc<Store>,
+        clock: Arc<dyn Clock>,
+        need: Slot,
+        slot: Slot,
+        mut memory: Remembered,
+    ) -> Result<Self, LedgerError> {
+        let resumed = store.get::<OpenOrder>(&Key::Order(slot.clone())).is_some()
+            && memory.history.attempts().last().is_some_and(|last| last.ended == Ended::Open);
+        if !resumed {
+            memory.history.begin(clock.now());
+        }
+        store.put(&Key::Need(need.clone()), &memory).map_err(cannot("note the attempt"))?;
+        Ok(Self { store, clock, need, slot, progress: Mutex::new(Progress { memory, used: resumed }) })
+    }
+
+    /// What was tried so far, this try included.
+    pub(crate) fn history(&self) -> History {
+        self.progress().memory.history.clone()
+    }
+
+    /// Which challenge proved the names, this try included.
+    pub(crate) fn worked(&self) -> Option<String> {
+        self.progress().memory.worked.clone()
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn order_key(&self) -> Key {
+        Key::Order(self.slot.clone())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+impl OrderLedger for VaultOrder {
+    fn in_flight(&self) -> Result<Option<InFlight>, LedgerError> {
+        let Some(order) = self.store.get::<OpenOrder>(&self.order_key()) else { return Ok(None) };
+        let key_pem = self.store.vault().pending_key(&self.slot).map_err(cannot("read the key of the order in flight"))?;
+        Ok(Some(InFlight { url: order.url, key_pem }))
+    }
+
+    fn keep_order(&self, url: &str) -> Result<(), LedgerError> {
+        let mut progress = self.progress();
+        if progress.used {
+            // The order before this one came to nothing: one more attempt is counted.
+            progress.memory.history.end(Ended::Unproved);
+            progress.memory.history.begin(self.now());
+            self.store.put(&Key::Need(self.need.clone()), &progress.memory).map_err(cannot("note the attempt"))?;
+        }
+        progress.used = true;
+        self.store.vault().drop_pending_key(&self.slot).map_err(cannot("drop the key of an older order"))?;
+        let order = OpenOrder { url: url.to_owned(), at: self.now() };
+        self.store.put(&self.order_key(), &order).map_err(cannot("keep the order's URL"))
+    }
+
+    fn keep_certificate_key(&self, key_pem: &Secret<String>) -> Result<(), LedgerError> {
+        self.store.vault().save_pending_key(&self.slot, key_pem).map_err(cannot("keep the certificate's key"))
+    }
+
+    fn forget_order(&self) -> Result<(), LedgerError> {
+        self.store.remove(&self.order_key()).map_err(cannot("forget the order"))?;
+        self.store.vault().drop_pending_key(&self.slot).map_err(cannot("drop the order's key"))
+    }
+
+    fn last_challenge(&self) -> Result<Option<ChallengeKind>, LedgerError> {
+        const KINDS: [ChallengeKind; 4] =
+            [ChallengeKind::Http01, ChallengeKind::TlsAlpn01, ChallengeKind::Dns01, ChallengeKind::DnsPersist01];
+        let progress = self.progress();
+        Ok(KINDS.into_iter().find(|kind| progress.memory.worked.as_deref() == Some(kind.as_str())))
+    }
+
+    fn keep_challenge(&self, kind: ChallengeKind) -> Result<(), LedgerError> {
+        let mut progress = self.progress();
+        progress.memory.worked = Some(kind.as_str().to_owned());
+        self.store.put(&Key::Need(self.need.clone()), &progress.memory).map_err(cannot("remember the challenge that worked"))
+    }
+}
+
+fn cannot<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl FnOnce(E) -> LedgerError {
+    move |error| LedgerError { what, cause: Box::new(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::base::time::ManualClock;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
+
+    fn slot() -> Slot {
+        Slot { issuer: Slug::parse("ca").unwrap(), name: Slug::parse("a.example").unwrap() }
+    }
+
+    fn open(root: &std::path::Path) -> Arc<Store> {
+        Arc::new(Store::open(root, Duration::ZERO, NOW).unwrap().0)
+    }
+
+    /// A try, as it begins with whatever is on the disk.
+    fn begin(store: &Arc<Store>) -> VaultOrder {
+        let memory = store.get(&Key::Need(slot())).unwrap_or_default();
+        VaultOrder::begin(Arc::clone(store), Arc::new(ManualClock::at(NOW)), slot(), slot(), memory).unwrap()
+    }
+
+    fn ended(ledger: &VaultOrder) -> Vec<Ended> {
+        ledger.history().attempts().iter().map(|attempt| attempt.ended).collect()
+    }
+
+    #[test]
+    fn a_killed_order_is_found_again_with_its_key_and_counted_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let ledger = begin(&store);
+        ledger.keep_order("https://ca/order/1").unwrap();
+        ledger.keep_certificate_key(&Secret::new("key".to_owned())).unwrap();
+        drop((ledger, store));
+        let store = open(dir.path());
+        let ledger = begin(&store);
+        let found = ledger.in_flight().unwrap().unwrap();
+        assert_eq!((found.url.as_str(), found.key_pem.unwrap().expose().as_str()), ("https://ca/order/1", "key"));
+        assert_eq!(ended(&ledger), [Ended::Open]);
+        ledger.forget_order().unwrap();
+        assert!(ledger.in_flight().unwrap().is_none());
+        assert!(store.vault().pending_key(&slot()).unwrap().is_none());
+    }
+
+    #[test]
+    fn every_order_of_one_try_is_counted_and_on_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let ledger = begin(&store);
+        ledger.keep_order("https://ca/order/1").unwrap();
+        ledger.keep_certificate_key(&Secret::new("key".to_owned())).unwrap();
+        ledger.keep_order("https://ca/order/2").unwrap();
+        assert!(ledger.in_flight().unwrap().unwrap().key_pem.is_none(), "a key belongs to one order");
+        drop((ledger, store));
+        let ledger = begin(&open(dir.path()));
+        assert_eq!(ended(&ledger), [Ended::Unproved, Ended::Open]);
+    }
+
+    #[test]
+    fn a_try_that_died_before_its_order_counts_as_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        drop(begin(&store));
+        assert_eq!(ended(&begin(&store)), [Ended::Open, Ended::Open]);
+    }
+
+    #[test]
+    fn what_worked_is_remembered_over_restarts() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let ledger = begin(&store);
+        assert_eq!(ledger.last_challenge().unwrap(), None);
+        ledger.keep_challenge(ChallengeKind::TlsAlpn01).unwrap();
+        drop((ledger, store));
+        assert_eq!(begin(&open(dir.path())).last_challenge().unwrap(), Some(ChallengeKind::TlsAlpn01));
+    }
+
+    #[test]
+    fn an_account_keeps_its_key_when_its_url_is_forgotten_and_a_damaged_one_is_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let issuer = slot().issuer;
+        let ledger = VaultAccount { store: Arc::clone(&store), issuer: issuer.clone(), clock: Arc::new(ManualClock::at(NOW)) };
+        assert!(ledger.account().unwrap().key_pem.is_none());
+        ledger.keep_account_key(&Secret::new("key".to_owned())).unwrap();
+        ledger.keep_account_url("https://ca/acct/1").unwrap();
+        ledger.forget_account_url().unwrap();
+        let facts = ledger.account().unwrap();
+        assert_eq!((facts.key_pem.unwrap().expose().as_str(), facts.url), ("key", None));
+        std::fs::write(store.vault().account_folder(&issuer).join("key.pem"), [0xff, 0xfe]).unwrap();
+        assert!(ledger.account().unwrap().key_pem.is_none());
+        assert_eq!(std::fs::read_dir(dir.path().join("damaged")).unwrap().count(), 1);
+    }
+}
