@@ -65,8 +65,8 @@ pub enum Reply {
     Certs(CertsReport),
     /// The renewal was begun; how it ends is told by `certs` and the log.
     Renewing {
-        /// Every name of the certificate.
-        names: Vec<String>,
+        /// As it was asked for.
+        name: String,
     },
     /// What was asked is not done, and nothing changed.
     Refused(Refusal),
@@ -79,8 +79,8 @@ pub struct ReloadReport {
     pub file: String,
     /// Sites served now.
     pub sites: u64,
-    /// What the operator should know all the same, rendered.
-    pub warnings: Vec<String>,
+    /// What the operator should know all the same, rendered; empty when there is nothing.
+    pub warnings: String,
 }
 
 /// What runs.
@@ -120,7 +120,7 @@ pub struct CertsReport {
 pub struct CertLine {
     /// The names it is to cover, the first being its own.
     pub names: Vec<String>,
-    /// Where it stands, in one or two words: `valid`, `being obtained`, `paused`, `stuck`.
+    /// Where it stands, in one or two words: `valid`, `renewing`, `expired`, `being obtained`, `paused`, `stuck`.
     pub state: String,
     /// Who issued the held one, or who is asked for it.
     pub issuer: String,
@@ -128,10 +128,16 @@ pub struct CertLine {
     pub expires: Option<String>,
     /// When it is tried or renewed next, RFC 3339.
     pub next_attempt: Option<String>,
+    /// Why then and not before.
+    pub next_why: String,
     /// Attempts that failed since the last success.
     pub failures: u32,
     /// What the last of them said.
     pub last_error: Option<String>,
+    /// The challenge that proved the names last.
+    pub challenge: Option<String>,
+    /// Whether it is in memory only, because the state folder cannot be written.
+    pub unsaved: bool,
 }
 
 /// Why something is not done.
@@ -181,8 +187,8 @@ pub trait Operator: 'static {
     async fn status(&self) -> StatusReport;
     /// Every certificate.
     async fn certs(&self) -> CertsReport;
-    /// Begins the renewal of the certificate for `name`, and says for which names that is.
-    async fn renew(&self, name: &str) -> Result<Vec<String>, Refusal>;
+    /// Begins the renewal of the certificate for `name`.
+    async fn renew(&self, name: &str) -> Result<(), Refusal>;
 }
 
 /// Has `operator` do what is asked.
@@ -191,7 +197,7 @@ pub async fn perform<O: Operator>(operator: &O, request: Request) -> Reply {
         Request::Reload => operator.reload().await.map(Reply::Reloaded),
         Request::Status => Ok(Reply::Status(operator.status().await)),
         Request::Certs => Ok(Reply::Certs(operator.certs().await)),
-        Request::RenewCert { name } => operator.renew(&name).await.map(|names| Reply::Renewing { names }),
+        Request::RenewCert { name } => operator.renew(&name).await.map(|()| Reply::Renewing { name }),
     };
     done.unwrap_or_else(Reply::Refused)
 }
@@ -241,7 +247,7 @@ mod tests {
         let reloaded = Reply::Reloaded(ReloadReport { file: "a.conf".into(), ..ReloadReport::default() });
         assert_eq!(
             String::from_utf8(line(&reloaded)).unwrap(),
-            "{\"answer\":\"reloaded\",\"file\":\"a.conf\",\"sites\":0,\"warnings\":[]}\n"
+            "{\"answer\":\"reloaded\",\"file\":\"a.conf\",\"sites\":0,\"warnings\":\"\"}\n"
         );
     }
 

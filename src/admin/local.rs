@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::certs::issuer::local_ca;
 use crate::state::vault::Vault;
 
 /// The PEM file of the local authority's root below a state folder, whether or not it is there yet.
 pub fn root_file(state: &Path) -> PathBuf {
-    Vault::new(state.to_owned()).authority_file("local", "root.pem")
+    local_ca::root_file(&Vault::new(state.to_owned()))
 }

@@ -245,8 +245,8 @@ mod tests {
         async fn certs(&self) -> CertsReport {
             CertsReport::default()
         }
-        async fn renew(&self, name: &str) -> Result<Vec<String>, Refusal> {
-            Ok(vec![name.to_owned()])
+        async fn renew(&self, name: &str) -> Result<(), Refusal> {
+            if name == "a.example" { Ok(()) } else { Err(Refusal::question("unknown")) }
         }
     }
 
@@ -276,7 +276,7 @@ mod tests {
             assert_eq!(ask(path, Request::Reload).unwrap(), Reply::Refused(Refusal::config("line 3: no such word")));
             assert!(matches!(ask(path, Request::Status).unwrap(), Reply::Status(StatusReport { sites: 7, .. })));
             let renewing = ask(path, Request::RenewCert { name: "a.example".into() }).unwrap();
-            assert_eq!(renewing, Reply::Renewing { names: vec!["a.example".into()] });
+            assert_eq!(renewing, Reply::Renewing { name: "a.example".into() });
         });
     }
 

@@ -72,6 +72,8 @@ pub enum Command {
     Reload(AskArgs),
     /// List the running gateway's certificates: state, issuer, expiry, next attempt
     Certs(CertsArgs),
+    /// Order a new certificate for a name now, whatever life the held one has left
+    Renew(RenewArgs),
     /// Tell what the running gateway serves and how busy it is
     Status(CertsArgs),
     /// Have this machine trust the certificates for localhost and private names
@@ -161,6 +163,16 @@ pub struct CertsArgs {
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `renew` takes.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct RenewArgs {
+    /// One of the certificate's names
+    pub name: String,
+    /// Which gateway.
+    #[command(flatten)]
+    pub ask: AskArgs,
 }
 
 /// What `trust` and `untrust` take.

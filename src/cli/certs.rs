@@ -1,10 +1,10 @@
-//! `doorward certs` and `doorward status`: what a running gateway tells of itself, as a table or as JSON.
+//! `doorward certs`, `renew` and `status`: what a running gateway tells of itself, as a table or as JSON.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::args::CertsArgs;
+use super::args::{CertsArgs, RenewArgs};
 use super::ask;
 use super::exit::Exit;
 use super::say;
@@ -36,6 +36,18 @@ pub fn status(args: &CertsArgs) -> Exit {
     }
 }
 
+/// Orders a certificate now.
+pub fn renew(args: &RenewArgs) -> Exit {
+    match ask::ask(&args.ask, Request::RenewCert { name: args.name.clone() }, PATIENCE) {
+        Ok(Reply::Renewing { name }) => {
+            say::line(&format!("A new certificate for {name} is being ordered; `doorward certs` tells how it goes."));
+            Exit::Done
+        }
+        Ok(other) => ask::unexpected(&other),
+        Err(exit) => exit,
+    }
+}
+
 fn show(json: bool, report: &impl Serialize, human: impl FnOnce() -> String) -> Exit {
     if json {
         say::line(&serde_json::to_string_pretty(report).expect("reports have text keys only"));
@@ -60,6 +72,12 @@ fn table(report: &CertsReport, now: Timestamp) -> String {
         text.push_str(&aligned(row, &widths));
         for name in line.names.iter().skip(1) {
             text.push_str(&format!("  and {name}\n"));
+        }
+        if !line.state.starts_with("valid") && !line.next_why.is_empty() {
+            text.push_str(&format!("  next: {}\n", escaped(&line.next_why, LONGEST_ERROR)));
+        }
+        if line.unsaved {
+            text.push_str("  in memory only: the state folder cannot be written\n");
         }
         if let Some(error) = &line.last_error {
             let times = if line.failures == 1 { "once".into() } else { format!("{} times", line.failures) };
@@ -141,8 +159,10 @@ mod tests {
             state: "paused".into(),
             issuer: "Let's Encrypt".into(),
             next_attempt: Some("2026-11-21T00:10:00Z".into()),
+            next_why: "the wait after a failure".into(),
             failures: 3,
             last_error: Some("no A record\u{1b}[2J".into()),
+            unsaved: true,
             ..CertLine::default()
         };
         assert_eq!(
@@ -152,6 +172,8 @@ NAME             STATE   ISSUER            EXPIRES    NEXT ATTEMPT
 example.com      valid   Let's Encrypt E7  in 88d 4h  in 58d
   and www.example.com
 new.example.com  paused  Let's Encrypt     none held  in 10min
+  next: the wait after a failure
+  in memory only: the state folder cannot be written
   failed 3 times, at last: no A record\\x1b[2J
 "
         );

@@ -4,6 +4,7 @@ use super::args::ConfigArgs;
 use super::configuration;
 use super::exit::Exit;
 use super::say;
+use crate::config::json;
 use crate::config::load::Loaded;
 
 /// Tells every problem, or that there is none.
@@ -28,4 +29,15 @@ fn praise(loaded: &Loaded) -> String {
         count(hosts, "name"),
         count(settings.upstreams.len(), "backend")
     )
+}
+
+/// Prints the machine form of what the configuration means.
+pub fn adapt(args: &ConfigArgs) -> Exit {
+    match configuration::load_or_tell(args) {
+        Ok(loaded) => {
+            say::line(&json::document(&loaded.settings));
+            Exit::Done
+        }
+        Err(exit) => exit,
+    }
 }

@@ -26,12 +26,8 @@ pub fn run(args: &AskArgs) -> Exit {
 fn told(report: &ReloadReport) -> String {
     let from = if report.file.is_empty() { String::new() } else { format!(" from {}", report.file) };
     let sites = if report.sites == 1 { "1 site".into() } else { format!("{} sites", report.sites) };
-    let mut text = format!("Reloaded{from}: {sites}. Open connections and tunnels were not touched.");
-    for warning in &report.warnings {
-        text.push('\n');
-        text.push_str(warning);
-    }
-    text
+    let end = if report.warnings.is_empty() { String::new() } else { format!("\n{}", report.warnings) };
+    format!("Reloaded{from}: {sites}. Open connections and tunnels were not touched.{end}")
 }
 
 #[cfg(test)]
@@ -40,8 +36,7 @@ mod tests {
 
     #[test]
     fn a_reload_tells_what_is_served_and_what_to_mind() {
-        let report =
-            ReloadReport { file: "/etc/doorward/doorward.conf".into(), sites: 1, warnings: vec!["warning: mind this".into()] };
+        let report = ReloadReport { file: "/etc/doorward/doorward.conf".into(), sites: 1, warnings: "warning: mind this".into() };
         assert_eq!(
             told(&report),
             "Reloaded from /etc/doorward/doorward.conf: 1 site. Open connections and tunnels were not touched.\nwarning: mind this"
