@@ -2,4 +2,5 @@
 
 pub mod limits;
 pub mod own;
+pub mod relay;
 pub mod walker;

@@ -3,16 +3,17 @@
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, OpCode};
 
-/// What our pings carry in front of a number, so that their pongs are told from others.
+/// What our pings carry in front of their tunnel's number, so that their pongs are told from others, also from those of
+/// another gateway on the way.
 const MARK: &[u8; 8] = b"doorward";
 
-/// A ping with a number of its own. `mask` is for a frame towards a backend, which takes masked ones only; a client takes
+/// A ping with its tunnel's number. `mask` is for a frame towards a backend, which takes masked ones only; a client takes
 /// only unmasked ones (RFC 6455 section 5.1). The payload is no secret, so any mask is as good as another.
 pub fn ping(number: u32, mask: Option<u32>) -> Vec<u8> {
     frame(Control::Ping, &payload(number), mask)
 }
 
-/// Whether a pong's payload answers the ping of this number.
+/// Whether a pong's payload answers a ping with this number.
 pub fn answers(payload_seen: &[u8], number: u32) -> bool {
     payload_seen == payload(number)
 }

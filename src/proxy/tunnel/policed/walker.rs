@@ -20,6 +20,8 @@ pub struct Walker {
     held: Vec<u8>,
     /// Payload of the present data frame that has not come yet.
     rest: u64,
+    /// Whether that payload is dropped.
+    dropping: bool,
     /// Payload of the present message so far, when its last frame has not come.
     message: Option<u64>,
     closed: bool,
@@ -68,19 +70,19 @@ impl Violation {
     }
 }
 
-/// What becomes of a control frame.
+/// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It goes on to the other side.
     Pass,
-    /// It was meant for us.
+    /// It was meant for us, or comes too late.
     Keep,
 }
 
 /// Decides over the frames of one direction.
 pub trait Judge {
     /// A data frame begins: its payload, that of its message with it, and whether it is the message's first.
-    fn data(&mut self, payload: u64, message: u64, first: bool) -> Result<(), Violation>;
+    fn data(&mut self, payload: u64, message: u64, first: bool) -> Result<Fate, Violation>;
     /// A control frame has come, with its payload unmasked.
     fn control(&mut self, kind: Control, payload: &[u8]) -> Result<Fate, Violation>;
 }
@@ -104,8 +106,12 @@ impl Walker {
         let mut from = at;
         let verdict = loop {
             let inside = usize::try_from(self.rest).unwrap_or(usize::MAX).min(chunk.len() - at);
-            at += inside;
             self.rest -= inside as u64;
+            if self.dropping && inside > 0 {
+                pass_on(&chunk[from..at], &mut pass);
+                from = at + inside;
+            }
+            at += inside;
             if at == chunk.len() || self.closed {
                 break Ok(());
             }
@@ -129,7 +135,7 @@ impl Walker {
 
     /// Whether what has passed ends between two frames, so that a control frame can be put in.
     pub const fn at_boundary(&self) -> bool {
-        self.rest == 0
+        self.rest == 0 || self.dropping
     }
 
     /// Whether a close frame has come.
@@ -167,8 +173,8 @@ impl Walker {
         let Some(head) = Head::read(bytes)? else { return Ok(None) };
         match head.opcode {
             OpCode::Data(kind) => {
-                self.data(kind, head, judge)?;
-                Ok(Some((head.size, Fate::Pass)))
+                let fate = self.data(kind, head, judge)?;
+                Ok(Some((head.size, fate)))
             }
             OpCode::Control(kind) => {
                 let Some((payload, length)) = head.control(bytes)? else { return Ok(None) };
@@ -179,7 +185,7 @@ impl Walker {
         }
     }
 
-    fn data(&mut self, kind: Data, head: Head, judge: &mut impl Judge) -> Result<(), Violation> {
+    fn data(&mut self, kind: Data, head: Head, judge: &mut impl Judge) -> Result<Fate, Violation> {
         let before = match (kind, self.message) {
             (Data::Continue, Some(before)) => Some(before),
             (Data::Text | Data::Binary, None) => None,
@@ -187,10 +193,11 @@ impl Walker {
             (Data::Reserved(_), _) => return Err(Violation::Opcode),
         };
         let message = before.unwrap_or(0).saturating_add(head.payload);
-        judge.data(head.payload, message, before.is_none())?;
+        let fate = judge.data(head.payload, message, before.is_none())?;
         self.message = (!head.last).then_some(message);
         self.rest = head.payload;
-        Ok(())
+        self.dropping = fate == Fate::Keep;
+        Ok(fate)
     }
 }
 

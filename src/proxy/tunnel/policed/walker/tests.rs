@@ -1,14 +1,19 @@
 use super::*;
 use crate::base::dice::Dice;
 
-/// Lets everything pass but messages of more than 1,000 bytes, keeps pongs, and remembers what it saw.
+/// Lets everything pass but messages of more than 1,000 bytes, keeps pongs and messages of 77 bytes, and remembers what
+/// it saw.
 #[derive(Default)]
 struct Witness(Vec<String>);
 
 impl Judge for Witness {
-    fn data(&mut self, payload: u64, message: u64, first: bool) -> Result<(), Violation> {
+    fn data(&mut self, payload: u64, message: u64, first: bool) -> Result<Fate, Violation> {
         self.0.push(format!("{}{payload}/{message}", if first { "data " } else { "more " }));
-        if message > 1000 { Err(Violation::TooLarge) } else { Ok(()) }
+        match message {
+            77 => Ok(Fate::Keep),
+            0..=1000 => Ok(Fate::Pass),
+            _ => Err(Violation::TooLarge),
+        }
     }
 
     fn control(&mut self, kind: Control, payload: &[u8]) -> Result<Fate, Violation> {
@@ -119,10 +124,14 @@ fn kept_frames_leave_no_gap_and_the_rest_stays_in_order() {
         frame(0x8a, b"mine", false),
         frame(0x8a, b"", false),
         frame(0x81, b"two", false),
+        frame(0x81, &[0; 77], false),
+        frame(0x81, b"three", false),
         frame(0x8a, b"mine", false),
     ];
-    let passed = [frames[0].clone(), frames[3].clone()].concat();
-    check(&frames, &passed, &["data 3/3", "pong mine", "pong ", "data 3/3", "pong mine"], Ok(()));
+    let passed = [frames[0].clone(), frames[3].clone(), frames[5].clone()].concat();
+    check(&frames, &passed, &["data 3/3", "pong mine", "pong ", "data 3/3", "data 77/77", "data 5/5", "pong mine"], Ok(()));
+    let half = walk([frames[4][..9].as_ref()]).2.unwrap();
+    assert!(half.at_boundary(), "nothing of a frame that is kept has passed");
 }
 
 #[test]
