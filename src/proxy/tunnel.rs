@@ -90,6 +90,8 @@ pub enum TunnelReason {
     HalfOpen,
     /// The gateway ended it.
     Cut,
+    /// The gateway closed it with a code of its own.
+    Closed(policed::relay::Closed),
 }
 
 impl TunnelReason {
@@ -102,6 +104,7 @@ impl TunnelReason {
             Self::Idle => "tunnel-idle",
             Self::HalfOpen => "tunnel-half-open",
             Self::Cut => "tunnel-cut",
+            Self::Closed(why) => why.reason(),
         }
     }
 }

@@ -92,6 +92,8 @@ pub struct Relay {
     client: Half,
     backend: Half,
     closed: Option<(Closed, Instant)>,
+    /// Who ended first, if not we.
+    first: Option<End>,
     number: u32,
     masks: u32,
 }
@@ -154,6 +156,7 @@ impl Relay {
             client: Half::new(now),
             backend: Half::new(now),
             closed: None,
+            first: None,
             number: seed,
             masks: seed,
         }
@@ -199,6 +202,7 @@ impl Relay {
     /// it was kept, and was what the other end had to wait for.
     fn closed_by(&mut self, end: End, code: Option<u16>) {
         let closed = self.closed;
+        self.first = self.first.or(Some(end));
         let half = self.half(end);
         half.close_code = code;
         half.ended = true;
@@ -237,6 +241,7 @@ impl Relay {
 
     /// `end` sends no more: its stream has ended.
     pub fn ended(&mut self, end: End) {
+        self.first = self.first.or(Some(end));
         self.half(end).ended = true;
         if let Some((why, _)) = self.closed {
             self.half(end.other()).tell(why);
@@ -302,6 +307,11 @@ impl Relay {
     /// Whether neither end has anything more to say to the other, nor we to them.
     pub const fn is_over(&self) -> bool {
         self.client.ended && self.backend.ended && self.client.farewell.is_none() && self.backend.farewell.is_none()
+    }
+
+    /// Who ended first: by a close frame, or by the end of its stream.
+    pub const fn first_to_end(&self) -> Option<End> {
+        self.first
     }
 
     /// Why it was closed from here, if it was.
