@@ -19,6 +19,8 @@ pub mod lease;
 pub mod pick;
 pub mod pool;
 pub mod stream;
+#[cfg(test)]
+mod testing;
 pub mod trust;
 
 /// Backends that answer alike, with the policy by which one is chosen.
@@ -177,3 +179,6 @@ fn refuse_unsupported(settings: &Upstream) -> Result<(), BuildClusterError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -208,3 +208,6 @@ impl<B: RequestBody> Home<B> {
 fn key_of(target: &Arc<TargetState>) -> usize {
     Arc::as_ptr(target).addr()
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,10 +85,11 @@ impl<B: RequestBody> BackendBody<B> {
     /// The connection rests again, or is closed when it is not fit to be used again. An answer that came before all of
     /// its request was sent ends the connection: the rest would be taken for the next request.
     fn finish(&mut self) {
-        if let Some(wire) = self.wire.take_if(|wire| wire.is_reusable()) {
+        let Some(mut wire) = self.wire.take() else { return };
+        // A request's body may be complete by its length and only have to be asked once more to say so.
+        if wire.is_reusable() || wire.is_resting() {
             self.home.take_back(wire);
         }
-        self.wire = None;
     }
 
     /// What hyper has ready. Both ends of its channel are polled in this one task, so neither needs to wake the other.

@@ -1,5 +1,6 @@
 //! How sending a request to a backend fails, and what that means for trying again.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::Request;
@@ -8,7 +9,6 @@ use crate::base::span;
 use crate::proxy::cluster::connect::ConnectError;
 
 /// A request that got no answer.
-#[derive(Debug)]
 pub struct SendFailure<B> {
     /// What went wrong.
     pub error: SendError,
@@ -16,6 +16,14 @@ pub struct SendFailure<B> {
     pub reused: bool,
     /// The request, if it certainly never left or if the caller's copy of it may be sent again.
     pub request: Option<Request<B>>,
+}
+
+/// Without the request: its header may hold a client's secrets.
+impl<B> fmt::Debug for SendFailure<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { error, reused, request: _ } = self;
+        f.debug_struct("SendFailure").field("error", error).field("reused", reused).finish_non_exhaustive()
+    }
 }
 
 /// What went wrong between a request and its answer.

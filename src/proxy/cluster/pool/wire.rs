@@ -82,7 +82,7 @@ impl<B: RequestBody> Wire<B> {
 
     /// Whether both messages of the last exchange are complete and another one may follow. Does not look at the socket.
     pub(super) fn is_reusable(&self) -> bool {
-        !self.over && !self.facts.deaf.get() && self.facts.sending.get() == Sending::Complete && self.sender.is_ready()
+        !self.over && !self.facts.deaf.get() && self.sender.is_ready()
     }
 
     /// As [`is_reusable`](Self::is_reusable), after a look whether the backend has closed it or spoken unasked.

@@ -1,0 +1,23 @@
+use http_body_util::BodyExt;
+
+use super::*;
+use crate::proxy::cluster::testing::{Backend, TestBody, get, lease_on, run, until};
+
+mod failures;
+mod reuse;
+mod streaming;
+
+const fn no_copy(_request: &Request<TestBody>) -> Option<Request<TestBody>> {
+    None
+}
+
+async fn send(pool: &Rc<Pool<TestBody>>, lease: &Lease, path: &str) -> Result<Answered<TestBody>, Box<SendFailure<TestBody>>> {
+    pool.send(lease, get(path), no_copy).await
+}
+
+async fn text_of(answered: Answered<TestBody>) -> String {
+    let body = answered.response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
