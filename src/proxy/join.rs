@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -80,14 +80,17 @@ async fn hold(holder: Holder, on: OnUpgrade, backend: Side<BackendStream>, manne
     metrics.tunnels_opened.add_one();
     let _open = metrics.tunnels.hold();
     let end = match upgraded.downcast::<TokioIo<ClientIo>>() {
-        Ok(parts) => {
-            // hyper's own buffer may be large; a copy of the few bytes in it lets it go.
-            let leftover = Bytes::copy_from_slice(&parts.read_buf);
-            run(&holder, Side { stream: parts.io.into_inner(), leftover }, backend, manners).await
-        }
+        Ok(parts) => run(&holder, side_of_connection(parts), backend, manners).await,
         Err(stream) => run(&holder, side_of_stream(stream), backend, manners).await,
     };
     holder.over(end);
+}
+
+/// A whole connection. hyper's own buffer may be large; a copy of the few bytes in it lets it go, here and not when the
+/// tunnel ends.
+fn side_of_connection(parts: Parts<TokioIo<ClientIo>>) -> Side<ClientIo> {
+    let leftover = Bytes::copy_from_slice(&parts.read_buf);
+    Side { stream: parts.io.into_inner(), leftover }
 }
 
 /// An HTTP/2 stream, which hyper keeps in its hands.
