@@ -77,3 +77,21 @@ fn matches(pattern: &str, value: &str) -> bool {
 fn complaint(span: Span, what: &str) -> Problem {
     Problem::at(span, format!("`{what}` is not yet supported")).hint("remove it: this version knows the word but cannot do it")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_the_table_is_about_a_word_of_the_language() {
+        for entry in NOT_YET {
+            assert!(entry.within.find(entry.word).is_some(), "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_compared_whole_unless_the_table_has_a_star() {
+        assert!(matches("h2c://*", "h2c://127.0.0.1:1") && matches("h3", "h3"));
+        assert!(!matches("h3", "h33") && !matches("h2c://*", "http://a"));
+    }
+}

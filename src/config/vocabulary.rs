@@ -268,3 +268,37 @@ impl Context {
         PLACES.iter().find(|(context, _)| *context != self && context.find(name).is_some()).map(|(_, place)| *place)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_in_the_text_that_has_every_word() {
+        let text = include_str!("json/everything.conf");
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let contexts = [
+            Context::Top,
+            Context::Acme,
+            Context::Site,
+            Context::Upstream,
+            Context::GatewayLog,
+            Context::SiteLog,
+            Context::Timeouts,
+            Context::GatewayLimits,
+            Context::Limits,
+            Context::Headers,
+            Context::UpstreamTimeouts,
+            Context::UpstreamTls,
+            Context::Auth,
+        ];
+        // An import is a file's matter, and staging excludes a directory of one's own.
+        let missing: Vec<&str> = contexts
+            .iter()
+            .flat_map(|context| context.words())
+            .map(|spec| spec.name)
+            .filter(|name| !words.contains(name) && !matches!(*name, "import" | "staging"))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}
