@@ -20,5 +20,6 @@ pub mod defaults;
 pub mod resolve;
 
 pub mod diff;
+pub mod fmt;
 pub mod json;
 pub mod load;

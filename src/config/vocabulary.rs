@@ -148,7 +148,7 @@ const BLOCK: &[Spec] = &[
     one("rewrite", "rewrite PATH"),
     one("strip-prefix", "strip-prefix PATH"),
     one("ping", "ping 30s"),
-    one("idle", "idle 24h"),
+    one("idle", "idle 24h, or idle off"),
     parts("log", Context::SiteLog, "log access off"),
     one("errors", "errors FOLDER"),
 ];
