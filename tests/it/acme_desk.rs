@@ -193,7 +193,7 @@ impl Customer {
     }
 
     pub fn with(acme: Acme, memory: Arc<Memory>) -> Self {
-        let limits = HttpLimits { answer: std::time::Duration::from_secs(5), ..HttpLimits::default() };
+        let limits = HttpLimits { answer: std::time::Duration::from_secs(3), ..HttpLimits::default() };
         let http = AcmeHttp::new(&acme.directory, acme.ca_file.clone(), limits, Arc::new(SystemClock));
         let ledger: Arc<Memory> = Arc::clone(&memory);
         let account = AcmeAccount::new(http, &acme, Some("op@example.com".into()), ledger);

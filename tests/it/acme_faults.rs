@@ -97,6 +97,7 @@ async fn an_authority_that_cannot_be_verified_gets_no_request() {
 async fn an_authority_that_hangs_or_is_gone_costs_a_bounded_time() {
     let (desk, mut pebble, proxy, customer) = begin();
     proxy.fail(Kind::NewOrder, Fault::HoldAnswer);
+    proxy.fail(Kind::NewOrder, Fault::HoldAnswer);
     let started = Instant::now();
     let error = customer.order(&desk, &["a.example"]).await.unwrap_err();
     assert!(matches!(error.cause, OrderCause::Http(HttpFailure::Slow { .. })), "{}", Chain(&error));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::acme::{OrderCause, blocking};
-use super::http::{AcmeHttp, HttpFailure, Refusal};
+use super::http::{AcmeHttp, HttpFailure, Refusal, problem};
 use super::jws::{self, AccountKey, SignedError, Signer};
 use super::ledger::AccountLedger;
 use crate::config::settings::{Acme, Eab};
@@ -107,7 +107,8 @@ impl AcmeAccount {
             None => (),
         }
         let url = self.post(&key, &payload).await?;
-        tracing::info!(event = "account_registered", directory = self.http.directory_url(), account = url);
+        let terms = directory.meta.terms_of_service.as_deref().unwrap_or("none");
+        tracing::info!(event = "account_registered", directory = self.http.directory_url(), account = url, terms_agreed = terms);
         self.keep(key, url).await
     }
 
@@ -137,6 +138,5 @@ impl From<SignedError> for OrderCause {
 }
 
 fn needs_binding(refusal: &Refusal) -> bool {
-    let kind = refusal.problem.as_ref().and_then(|problem| problem.r#type.as_deref());
-    kind == Some("urn:ietf:params:acme:error:externalAccountRequired")
+    refusal.problem.as_ref().and_then(problem::short_type) == Some("externalAccountRequired")
 }

@@ -72,7 +72,7 @@ pub async fn order(
     board: &Arc<ChallengeBoard>,
 ) -> Result<Issued, OrderError> {
     let (step, failed) = (Step::Account, Vec::new());
-    let mut run = Run { job, account, ledger, board, step, failed, proved_by: None, last: None };
+    let mut run = Run { job, account, ledger, board, step, failed, proved_by: None, last: None, resumed: false };
     // Boxed: the machine's future is large, and its caller holds many.
     let result = Box::pin(run.issue()).await;
     result.map_err(|cause| OrderError { step: run.step, cause, failed: run.failed })
@@ -90,6 +90,8 @@ struct Run<'a> {
     proved_by: Option<ChallengeKind>,
     /// The challenge that worked in an earlier one.
     last: Option<ChallengeKind>,
+    /// Whether the order at hand is an earlier call's.
+    resumed: bool,
 }
 
 /// instant-acme's account, with what it reads over.

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use http::header::{HOST, HeaderValue, USER_AGENT};
 use http::{HeaderName, Method, Request, Uri};
 use http_body_util::Full;
-use instant_acme::Problem;
 use tokio::time::Instant;
 
 use crate::base::time::{Clock, Timestamp};
@@ -22,6 +21,7 @@ mod conversation;
 mod directory;
 mod failure;
 mod pauses;
+pub(super) mod problem;
 mod roots;
 
 pub use directory::Directory;
@@ -249,9 +249,4 @@ fn authority(url: &Uri) -> Result<(String, u16), HttpFailure> {
 /// Each lock here guards one plain value for a few instructions, so a poisoned one is as good as new.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Reads a problem document (RFC 7807).
-fn problem(body: &[u8]) -> Option<Problem> {
-    serde_json::from_slice::<Problem>(body).ok()
 }

@@ -105,6 +105,7 @@ fn policy(cause: &OrderCause) -> Option<String> {
         "rateLimited" => "the authority's limit is reached",
         "rejectedIdentifier" | "unsupportedIdentifier" => "the authority's policy does not allow one of the names",
         "caa" => "a CAA record forbids this authority, this account or this kind of proof",
+        "unauthorized" => "the account was closed at the authority; move its key out of the state folder to make another",
         "userActionRequired" => "the authority wants its terms confirmed by a person",
         _ => return None,
     };
@@ -151,6 +152,13 @@ mod tests {
         let cause = proof(ChallengeKind::Http01, "unauthorized").likely_cause().unwrap();
         assert!(cause.starts_with("something else answers port 80 of a.example"), "{cause}");
         assert_eq!(proof(ChallengeKind::Http01, "brandNew").likely_cause(), None);
+    }
+
+    #[test]
+    fn what_a_stranger_made_the_authority_say_cannot_command_a_terminal() {
+        let problem = serde_json::from_str(r#"{"detail":"got \u001b[31mred\nnext line"}"#).unwrap();
+        let said = OrderCause::Problem(problem).to_string();
+        assert_eq!(said, r"the authority refused: got \u{1b}[31mred\nnext line");
     }
 
     #[test]

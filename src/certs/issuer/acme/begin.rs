@@ -10,7 +10,10 @@ use crate::certs::issuer::http::{Directory, lock};
 impl Run<'_> {
     pub(super) async fn find_or_begin(&mut self, talk: &Talk) -> Result<Order, OrderCause> {
         match self.find(talk).await? {
-            Some(order) => Ok(order),
+            Some(order) => {
+                self.resumed = true;
+                Ok(order)
+            }
             None => self.begin(talk).await,
         }
     }
@@ -73,7 +76,7 @@ impl Run<'_> {
             new = new.replaces(replaces);
         }
         lock(&talk.notes).location = None;
-        match call(Repeat::IfUnsent, async || talk.account.new_order(&new).await).await {
+        match call(Repeat::Once, async || talk.account.new_order(&new).await).await {
             Err(OrderCause::Form(error)) => refind(talk, error).await,
             order => order,
         }

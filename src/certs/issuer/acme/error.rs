@@ -12,7 +12,7 @@ use crate::base::span;
 use crate::certs::bundle::BundleError;
 use crate::certs::challenge::BoardFull;
 use crate::certs::challenge::tls_alpn01::ProofError;
-use crate::certs::issuer::http::HttpFailure;
+use crate::certs::issuer::http::{HttpFailure, problem};
 use crate::certs::issuer::jws::AccountKeyError;
 use crate::certs::issuer::ledger::LedgerError;
 use crate::config::settings::ChallengeKind;
@@ -164,7 +164,7 @@ impl OrderCause {
 
     /// The problem's type without its common prefix: `rateLimited`, `caa`.
     pub fn acme_type(&self) -> Option<&str> {
-        short_type(self.problem()?)
+        problem::short_type(self.problem()?)
     }
 
     /// The problem's explanation, in full.
@@ -196,7 +196,7 @@ impl OrderCause {
 impl FailedProof {
     /// The problem's type without its common prefix.
     pub fn acme_type(&self) -> Option<&str> {
-        short_type(self.problem.as_ref()?)
+        problem::short_type(self.problem.as_ref()?)
     }
 }
 
@@ -213,21 +213,8 @@ impl From<instant_acme::Error> for OrderCause {
     }
 }
 
-fn short_type(problem: &Problem) -> Option<&str> {
-    let kind = problem.r#type.as_deref()?;
-    Some(kind.strip_prefix("urn:ietf:params:acme:error:").unwrap_or(kind))
-}
-
 fn words(problem: Option<&Problem>) -> String {
-    let Some(problem) = problem else { return "it did not say why".into() };
-    let mut words = problem.detail.clone().unwrap_or_else(|| "it gave no detail".into());
-    if let Some(kind) = short_type(problem) {
-        words = format!("{words} ({kind})");
-    }
-    for part in &problem.subproblems {
-        words = format!("{words}; {part}");
-    }
-    words
+    problem.map_or_else(|| "it did not say why".into(), problem::spoken)
 }
 
 fn list(texts: &[String]) -> String {

@@ -14,6 +14,8 @@ use crate::base::time::Timestamp;
 pub(super) enum Repeat {
     /// It only asks, or doing it twice is the same as once.
     Freely,
+    /// Once more, even when the authority may have acted: twice is a waste, but buys nothing.
+    Once,
     /// Only when the authority cannot have seen it: twice would buy twice.
     IfUnsent,
 }
@@ -47,7 +49,11 @@ async fn insist<T, E: Into<OrderCause>>(repeat: Repeat, mut work: impl AsyncFnMu
             nonces += 1;
             continue;
         }
-        let may = repeat == Repeat::Freely || cause.was_not_sent();
+        let may = match repeat {
+            Repeat::Freely => true,
+            Repeat::Once => passing == 0 || cause.was_not_sent(),
+            Repeat::IfUnsent => cause.was_not_sent(),
+        };
         if !(may && cause.is_passing() && passing < MOST_PASSING) {
             return Err(cause);
         }
@@ -114,6 +120,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_may_have_bought_something_is_not_repeated() {
         assert_eq!(tries(Repeat::Freely, || slow(Stage::Answer)).await, 4);
+        assert_eq!(tries(Repeat::Once, || slow(Stage::Answer)).await, 2);
+        assert_eq!(tries(Repeat::Once, || slow(Stage::Connect)).await, 4);
         assert_eq!(tries(Repeat::IfUnsent, || slow(Stage::Connect)).await, 4);
         assert_eq!(tries(Repeat::IfUnsent, || slow(Stage::Answer)).await, 1);
         assert_eq!(tries(Repeat::Freely, || problem("caa")).await, 1);

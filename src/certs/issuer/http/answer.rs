@@ -43,7 +43,7 @@ impl Answer {
     /// Whether a nonce was refused (RFC 8555 section 6.5): signing the same again with a new one is all it takes.
     pub(in crate::certs::issuer) fn is_bad_nonce(&self) -> bool {
         self.response.status() == StatusCode::BAD_REQUEST
-            && problem(self.body()).is_some_and(|p| p.r#type.as_deref() == Some("urn:ietf:params:acme:error:badNonce"))
+            && problem::read(self.body()).is_some_and(|p| problem::short_type(&p) == Some("badNonce"))
     }
 
     /// Lets a success through; makes everything else an error, and of a `Retry-After` with 429 or 503 a pause.
@@ -52,7 +52,7 @@ impl Answer {
         if status.is_success() {
             return Ok(self);
         }
-        let problem = problem(self.body()).filter(|p| p.r#type.is_some() || p.detail.is_some());
+        let problem = problem::read(self.body()).filter(|p| p.r#type.is_some() || p.detail.is_some());
         let limits = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
         let detail = problem.as_ref().and_then(|p| p.detail.as_deref()).unwrap_or_default();
         if let (true, Some(until)) = (limits && !about_names(detail), self.retry_after) {

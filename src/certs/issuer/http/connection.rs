@@ -52,7 +52,7 @@ pub(super) fn put(idle: &mut Vec<Idle>, mut connection: Idle) {
 pub(super) async fn dial(tls: &TlsConnector, host: &str, port: u16) -> Result<Idle, HttpFailure> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| HttpFailure::Url { url: host.to_owned() })?;
     let socket = connect(host, port).await?;
-    let stream = tls.connect(name, socket).await.map_err(|cause| HttpFailure::Untrusted { host: host.to_owned(), cause })?;
+    let stream = tls.connect(name, socket).await.map_err(|cause| broken_or_untrusted(host, cause))?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|cause| HttpFailure::Lost {
         host: host.to_owned(),
         sent: false,
@@ -63,6 +63,15 @@ pub(super) async fn dial(tls: &TlsConnector, host: &str, port: u16) -> Result<Id
         let _ = connection.await;
     });
     Ok(Idle { host: host.to_owned(), port, sender, since: Instant::now() })
+}
+
+/// A connection that breaks while TLS is set up says nothing about trust.
+fn broken_or_untrusted(host: &str, cause: io::Error) -> HttpFailure {
+    let host = host.to_owned();
+    match cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+        true => HttpFailure::Untrusted { host, cause },
+        false => HttpFailure::Connect { host, cause },
+    }
 }
 
 async fn connect(host: &str, port: u16) -> Result<TcpStream, HttpFailure> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use instant_acme::Problem;
 
-use super::{Kind, RootsError};
+use super::{Kind, RootsError, problem};
 use crate::base::span;
 use crate::base::time::Timestamp;
 
@@ -14,7 +14,7 @@ use crate::base::time::Timestamp;
 #[derive(Debug, thiserror::Error)]
 pub enum HttpFailure {
     /// Not a URL an authority may have.
-    #[error("`{url}` is not an https URL")]
+    #[error("{url:?} is not an https URL")]
     Url {
         /// As it was given by the configuration or the authority.
         url: String,
@@ -135,7 +135,7 @@ pub struct Refusal {
 
 impl Refusal {
     fn words(&self) -> String {
-        self.problem.as_ref().map_or_else(|| self.excerpt.clone(), ToString::to_string)
+        self.problem.as_ref().map_or_else(|| self.excerpt.clone(), problem::spoken)
     }
 }
 
