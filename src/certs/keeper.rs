@@ -26,7 +26,7 @@ use crate::telemetry::metrics::Metrics;
 mod authorities;
 mod desk;
 mod local;
-mod tell;
+pub(in crate::certs) mod tell;
 
 use desk::Desk;
 

@@ -109,7 +109,7 @@ pub enum Blame {
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 const DAY: Duration = Duration::from_secs(86_400);
 /// The disk heals by itself, and asking it costs nothing.
-const DISK: Duration = Duration::from_secs(30);
+const DISK: Duration = Duration::from_secs(10);
 /// Failures in a row after which one try a day is enough.
 const STUBBORN: u32 = 4;
 /// While the authority itself is in the way: no order is made, so nothing is used up.

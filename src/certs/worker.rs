@@ -14,6 +14,7 @@ use super::issuer::acme::{self, Issued, OrderCause, OrderError, OrderJob, Step};
 use super::issuer::http::HttpFailure;
 use super::issuer::ledger::OrderLedger;
 use super::issuer::renewal_info;
+use super::keeper::tell;
 use super::need::{Authority, Need};
 use super::pace;
 use super::record::{Blame, Failure, Outcome};
@@ -158,6 +159,8 @@ async fn begin(task: &OrderTask, slot: &Slot) -> Result<Arc<VaultOrder>, String>
     let (store, clock) = (Arc::clone(&task.store), Arc::clone(&task.clock));
     let (need, slot, memory) = (task.need.id.clone(), slot.clone(), task.memory.clone());
     let begun = task::blocking("order-begin", move || {
+        // What was wrong with the folder may be over, or may have come just now.
+        tell::findings(&store.tend(clock.now()));
         store.probe().map_err(|error| Chain(&error).to_string())?;
         VaultOrder::begin(store, clock, need, slot, memory).map_err(|error| Chain(&error).to_string())
     });
@@ -223,7 +226,8 @@ fn blame(error: &OrderError, now: Timestamp) -> Blame {
 fn is_of_the_authority(error: &OrderError) -> bool {
     match &error.cause {
         OrderCause::Http(HttpFailure::Refused(refusal)) => {
-            refusal.status.is_server_error() || refusal.retry_after.is_some() || error.step == Step::Account
+            let waits = refusal.retry_after.is_some() && !refusal.is_about_names();
+            waits || refusal.status.is_server_error() || error.step == Step::Account
         }
         OrderCause::Http(_) | OrderCause::Form(_) => true,
         OrderCause::Slow { .. } => error.failed.is_empty(),

@@ -39,13 +39,17 @@ pub struct Desk {
 
 impl Desk {
     pub fn open() -> Self {
-        let board = ChallengeBoard::new();
+        Self::showing(ChallengeBoard::new(), 0, 0)
+    }
+
+    /// Shows what somebody else posts, at these ports.
+    pub fn showing(board: Arc<ChallengeBoard>, http_port: u16, https_port: u16) -> Self {
         let (http_open, alpn_open) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (shown, open) = (Arc::clone(&board), Arc::clone(&http_open));
-        let http = Server::start("port 80", any, move |listener| show_http(listener, shown, open));
+        let http = Server::start("port 80", at(http_port), move |listener| show_http(listener, shown, open));
         let (shown, open) = (Arc::clone(&board), Arc::clone(&alpn_open));
-        let https = Server::start("port 443", any, move |listener| show_alpn(listener, shown, open));
+        let https = Server::start("port 443", at(https_port), move |listener| show_alpn(listener, shown, open));
         Self { board, http_open, alpn_open, http, https }
     }
 

@@ -10,6 +10,7 @@ mod acme_resume;
 mod acme_rules;
 mod config_files;
 mod deny;
+mod keeper;
 mod layers;
 mod support;
 mod units;

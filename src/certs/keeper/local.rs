@@ -17,8 +17,6 @@ use crate::state::store::Store;
 #[derive(Default)]
 pub(super) struct LocalDesk {
     ca: Option<LocalCa>,
-    /// Its files are not all in the vault yet.
-    unkept: bool,
 }
 
 impl LocalDesk {
@@ -30,15 +28,11 @@ impl LocalDesk {
         Ok(Shelved::new(Arc::new(bundle), Arc::new(key), None))
     }
 
-    /// Writes the authority's files if they are not all there. Blocks, and is called again until it has worked.
-    pub(super) fn keep(&mut self) {
-        let Some(ca) = self.ca.as_ref().filter(|_| self.unkept) else { return };
-        self.unkept = ca.keep().is_err();
-    }
-
-    /// After the state folder was lost: everything is to be written again.
-    pub(super) fn keep_again(&mut self) {
-        self.unkept = self.ca.is_some();
+    /// Writes those of the authority's files that are not in the vault. Blocks; a vault that refuses is asked again later.
+    pub(super) fn keep(&self) {
+        if let Some(Err(error)) = self.ca.as_ref().map(LocalCa::keep) {
+            tracing::debug!(event = "local_authority_unkept", error = %Chain(&error));
+        }
     }
 
     fn open(&mut self, store: &Store, now: Timestamp) -> Result<&mut LocalCa, LocalCaError> {
@@ -54,7 +48,6 @@ impl LocalDesk {
                 );
             }
             self.ca = Some(ca);
-            self.unkept = true;
             self.keep();
         }
         Ok(self.ca.as_mut().expect("opened above"))

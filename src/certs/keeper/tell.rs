@@ -6,7 +6,7 @@ use crate::certs::record::{Blame, Failure, Held, Record};
 use crate::certs::status::NameStatus;
 use crate::state::store::Finding;
 
-pub(super) fn findings(findings: &[Finding]) {
+pub(in crate::certs) fn findings(findings: &[Finding]) {
     for finding in findings {
         match finding {
             Finding::Healed => tracing::info!(event = "state_healed", "{finding}"),
@@ -17,7 +17,7 @@ pub(super) fn findings(findings: &[Finding]) {
     }
 }
 
-pub(super) fn issued(need: &Need, held: &Held, record: &Record, warning: Option<&str>) {
+pub(in crate::certs) fn issued(need: &Need, held: &Held, record: &Record, warning: Option<&str>) {
     let renewal = record.memory.renewal.as_ref().map(|renewal| renewal.renew_at.to_string());
     tracing::info!(
         event = "certificate_issued",
@@ -34,7 +34,7 @@ pub(super) fn issued(need: &Need, held: &Held, record: &Record, warning: Option<
 }
 
 /// A failure: name, what was said, which try it was, when the next one is, who can change it.
-pub(super) fn failed(need: &Need, failure: &Failure, record: &Record) {
+pub(in crate::certs) fn failed(need: &Need, failure: &Failure, record: &Record) {
     let next = record.memory.pause.map(|pause| pause.until.to_string());
     let (name, tries) = (need.title(), record.memory.fails.saturating_add(record.memory.unreachable));
     let whose = match failure.blame {
@@ -55,7 +55,7 @@ pub(super) fn failed(need: &Need, failure: &Failure, record: &Record) {
     );
 }
 
-pub(super) fn in_danger(status: &NameStatus, not_after: Timestamp) {
+pub(in crate::certs) fn in_danger(status: &NameStatus, not_after: Timestamp) {
     tracing::error!(
         event = "certificate_in_danger",
         name = status.names.first(),
@@ -67,7 +67,7 @@ pub(super) fn in_danger(status: &NameStatus, not_after: Timestamp) {
     );
 }
 
-pub(super) fn files_refused(need: &Need, words: &str) {
+pub(in crate::certs) fn files_refused(need: &Need, words: &str) {
     tracing::error!(
         event = "certificate_files_refused",
         name = need.title(),
@@ -75,7 +75,7 @@ pub(super) fn files_refused(need: &Need, words: &str) {
     );
 }
 
-pub(super) fn files_taken(need: &Need, held: &Held, warning: Option<&str>) {
+pub(in crate::certs) fn files_taken(need: &Need, held: &Held, warning: Option<&str>) {
     let name = need.title();
     tracing::info!(event = "certificate_files_taken", name, not_after = %held.validity.not_after, "certificate files are in service");
     if let Some(warning) = warning {

@@ -54,12 +54,11 @@ impl Answer {
         }
         let problem = problem::read(self.body()).filter(|p| p.r#type.is_some() || p.detail.is_some());
         let limits = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-        let detail = problem.as_ref().and_then(|p| p.detail.as_deref()).unwrap_or_default();
-        if let (true, Some(until)) = (limits && !about_names(detail), self.retry_after) {
-            pauses.pause(self.kind, until);
-        }
         let excerpt = if problem.is_some() { String::new() } else { excerpt(self.body()) };
         let refusal = Refusal { kind: self.kind, status, problem, retry_after: self.retry_after, excerpt };
+        if let (true, Some(until)) = (limits && !refusal.is_about_names(), self.retry_after) {
+            pauses.pause(self.kind, until);
+        }
         Err(HttpFailure::Refused(Box::new(refusal)))
     }
 
@@ -101,12 +100,6 @@ fn alternate(link: &str) -> Option<String> {
         parameter.eq_ignore_ascii_case("rel=alternate") || parameter.eq_ignore_ascii_case("rel=\"alternate\"")
     });
     is_alternate.then(|| url.to_owned())
-}
-
-/// Whether a limit is about the names of one order, so that other orders need not wait. Let's Encrypt quotes the name,
-/// or speaks of the exact set; a limit of the account or the address does neither.
-fn about_names(detail: &str) -> bool {
-    detail.contains("for \"") || detail.contains("exact set of")
 }
 
 /// Reads `Retry-After` (RFC 9110 section 10.2.3), a number of seconds or a date, within bounds.

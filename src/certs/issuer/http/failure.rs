@@ -134,6 +134,13 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Whether a limit is about the names of one order, so that other orders need not wait. Let's Encrypt quotes the
+    /// name, or speaks of the exact set; a limit of the account or the address does neither.
+    pub fn is_about_names(&self) -> bool {
+        let detail = self.problem.as_ref().and_then(|problem| problem.detail.as_deref()).unwrap_or_default();
+        detail.contains("for \"") || detail.contains("exact set of")
+    }
+
     fn words(&self) -> String {
         self.problem.as_ref().map_or_else(|| self.excerpt.clone(), problem::spoken)
     }

@@ -9,7 +9,7 @@ use super::Desk;
 use crate::base::task;
 use crate::certs::shelf::Shelved;
 use crate::state::schema::Key;
-use crate::state::store::{Finding, Store};
+use crate::state::store::Store;
 use crate::state::vault::Slot;
 use crate::telemetry::metrics::certs::CertMetrics;
 
@@ -34,9 +34,6 @@ impl Desk {
         let Some((findings, saved, unwritable)) = task::blocking("state-tend", work).await else { return };
         tell::findings(&findings);
         self.unwritable = unwritable;
-        if findings.contains(&Finding::Healed) {
-            self.local.keep_again();
-        }
         if !unwritable {
             self.local.keep();
         }

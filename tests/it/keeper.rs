@@ -1,0 +1,250 @@
+//! The keeper of certificates with the real authority: first certificates, renewals, restarts, failures, damage.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use doorward::base::dice::Dice;
+use doorward::base::time::{Clock, SystemClock, Timestamp};
+use doorward::certs::catalog::Lookup;
+use doorward::certs::keeper::{self, KeeperHandle, Keeping};
+use doorward::certs::status::{CertState, NameStatus};
+use doorward::config::resolve;
+use doorward::config::settings::Settings;
+use doorward::config::surroundings::Surroundings;
+use doorward::telemetry::metrics::Metrics;
+use rustls::sign::CertifiedKey;
+use tempfile::TempDir;
+
+use crate::acme_desk::Desk;
+use crate::support::fault::{Fault, FaultProxy, Kind};
+use crate::support::pebble::{Options, Pebble};
+use crate::support::ports;
+
+const STEP: Duration = Duration::from_secs(30);
+
+struct House {
+    folder: TempDir,
+    acme: String,
+    ports: (u16, u16),
+    metrics: Arc<Metrics>,
+}
+
+impl House {
+    /// Room for a keeper, and an authority that looks at its two ports.
+    fn with(options: &Options) -> (Self, Pebble) {
+        let ports = (ports::free(), ports::free());
+        let pebble = Pebble::start(ports.0, ports.1, options);
+        let house = Self { folder: tempfile::tempdir().unwrap(), acme: pebble.acme_lines(), ports, metrics: Arc::default() };
+        (house, pebble)
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    fn settings(&self, names: &[&str]) -> Arc<Settings> {
+        let sites: String = names.iter().map(|name| format!("{name} {{\n proxy 1\n}}\n")).collect();
+        let text = format!("state {}\nacme {{\n{}}}\n{sites}", self.state().display(), self.acme);
+        Arc::new(resolve::from_text("test.conf", &text, &Surroundings::default()).unwrap().settings)
+    }
+
+    fn start(&mut self, names: &[&str]) -> (KeeperHandle, Desk) {
+        self.metrics = Arc::default();
+        let keeping = Keeping {
+            settings: self.settings(names),
+            metrics: Arc::clone(&self.metrics),
+            clock: Arc::new(SystemClock),
+            dice: Dice::from_os(),
+        };
+        let handle = keeper::start(keeping).unwrap();
+        let desk = Desk::showing(Arc::clone(&handle.board), self.ports.0, self.ports.1);
+        (handle, desk)
+    }
+
+    /// Starts it, with the authority allowed, and waits for the first certificate of each name.
+    async fn serve(&mut self, names: &[&str]) -> (KeeperHandle, Desk) {
+        let (handle, desk) = self.start(names);
+        handle.go();
+        for name in names {
+            until(&handle, |_| served(&handle, name).is_some()).await;
+        }
+        until(&handle, |all| all.iter().all(|one| one.state == CertState::Valid)).await;
+        (handle, desk)
+    }
+}
+
+/// Runs on a runtime like the gateway's control runtime.
+fn run(work: impl AsyncFnOnce()) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
+    runtime.block_on(async { tokio::time::timeout(STEP * 3, work()).await.expect("done in time") });
+}
+
+async fn until(handle: &KeeperHandle, is_so: impl Fn(&[NameStatus]) -> bool) {
+    let waited = async {
+        while !is_so(&handle.status()) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let outcome = tokio::time::timeout(STEP, waited).await;
+    assert!(outcome.is_ok(), "it did not come to that: {:#?}", handle.status());
+}
+
+fn served(handle: &KeeperHandle, name: &str) -> Option<Arc<CertifiedKey>> {
+    match handle.catalog.load().lookup(Some(name), None) {
+        Lookup::Found(key) => Some(key),
+        Lookup::Coming(_) | Lookup::Unknown => None,
+    }
+}
+
+fn leaf(handle: &KeeperHandle, name: &str) -> Vec<u8> {
+    served(handle, name).unwrap().cert[0].to_vec()
+}
+
+#[test]
+fn names_are_served_soon_and_a_restart_asks_nothing() {
+    run(async || {
+        let (mut house, pebble) = House::with(&Options::default());
+        let proxy = FaultProxy::start(&pebble);
+        house.acme = proxy.acme_lines();
+        let names = ["a.example", "b.example", "c.example"];
+        let (handle, desk) = house.serve(&names).await;
+        assert_eq!((proxy.count(Kind::NewAccount), proxy.count(Kind::NewOrder)), (1, 3));
+        // The first question about renewal comes within a minute; it is not what this test is about.
+        let leaves = names.map(|name| leaf(&handle, name));
+        handle.stop().await;
+        drop((handle, desk));
+        let (handle, _desk) = house.start(&names);
+        assert_eq!(names.map(|name| leaf(&handle, name)), leaves, "what is stored is served before start returns");
+        handle.go();
+        handle.settings(house.settings(&names)).await;
+        assert_eq!((proxy.count(Kind::NewAccount), proxy.count(Kind::NewOrder)), (1, 3));
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn a_short_life_is_renewed_by_a_new_key_and_says_what_it_replaces() {
+    run(async || {
+        let profiles = vec![("default", Duration::from_secs(20))];
+        let (mut house, _pebble) = House::with(&Options { profiles, ..Options::default() });
+        let (handle, _desk) = house.serve(&["a.example"]).await;
+        let first = served(&handle, "a.example").unwrap();
+        until(&handle, |_| leaf(&handle, "a.example") != first.cert[0].to_vec()).await;
+        let second = served(&handle, "a.example").unwrap();
+        assert_ne!(first.key.public_key().unwrap().as_ref(), second.key.public_key().unwrap().as_ref());
+        assert!(house.metrics.certs.renewed.read() >= 1);
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn a_window_in_the_past_renews_at_once_and_a_renewal_by_hand_too() {
+    run(async || {
+        let (mut house, pebble) = House::with(&Options::default());
+        let (handle, _desk) = house.serve(&["a.example"]).await;
+        let first = leaf(&handle, "a.example");
+        handle.renew("a.example").await.unwrap();
+        until(&handle, |all| all[0].state == CertState::Valid && leaf(&handle, "a.example") != first).await;
+        let second = leaf(&handle, "a.example");
+        let file = house.state().join("certificates");
+        let slot = std::fs::read_dir(file).unwrap().next().unwrap().unwrap().path();
+        let pem = std::fs::read_to_string(slot.join("a.example/current/cert.pem")).unwrap();
+        pebble.suggest_renewal(&pem, "2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z");
+        // The first question comes within a minute of the issuance; asking is due from the first second on.
+        let waited = tokio::time::timeout(Duration::from_secs(75), async {
+            while leaf(&handle, "a.example") == second {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        assert!(waited.await.is_ok(), "{:#?}", handle.status());
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn names_that_cannot_be_proved_cost_two_orders_and_harm_nobody_else() {
+    run(async || {
+        let (mut house, pebble) = House::with(&Options::default());
+        let proxy = FaultProxy::start(&pebble);
+        house.acme = proxy.acme_lines();
+        let (handle, desk) = house.start(&["a.example"]);
+        desk.http_open.store(false, Ordering::Relaxed);
+        desk.alpn_open.store(false, Ordering::Relaxed);
+        handle.go();
+        until(&handle, |all| all[0].last_error.is_some()).await;
+        let status = handle.status()[0].clone();
+        assert_eq!((status.state, status.fails), (CertState::Paused, 1));
+        assert!(status.last_error.as_ref().unwrap().contains("likely cause"), "{status:?}");
+        let next = Timestamp::parse(status.next_attempt.as_deref().unwrap()).unwrap();
+        assert!(next.since(SystemClock.now()) >= Duration::from_secs(30), "{status:?}");
+        assert_eq!(proxy.count(Kind::NewOrder), 2);
+        // Restarts do not forget; a reload after the repair tries at once.
+        handle.stop().await;
+        drop((handle, desk));
+        let (handle, _desk) = house.start(&["a.example"]);
+        handle.go();
+        assert_eq!(handle.status()[0].fails, 1);
+        handle.settings(house.settings(&["a.example", "b.example"])).await;
+        until(&handle, |all| all.iter().all(|one| one.state == CertState::Valid)).await;
+        assert_eq!(handle.status()[0].last_error, None);
+        assert_eq!(proxy.count(Kind::NewOrder), 4);
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn an_order_that_was_cut_off_is_gone_on_with_and_bought_once() {
+    run(async || {
+        let (mut house, pebble) = House::with(&Options::default());
+        let proxy = FaultProxy::start(&pebble);
+        house.acme = proxy.acme_lines();
+        proxy.fail(Kind::Finalize, Fault::HoldAnswer);
+        let (handle, desk) = house.start(&["a.example"]);
+        handle.go();
+        until(&handle, |_| proxy.count(Kind::Finalize) == 1).await;
+        handle.stop().await;
+        drop((handle, desk));
+        proxy.heal();
+        let (handle, _desk) = house.serve(&["a.example"]).await;
+        assert_eq!((proxy.count(Kind::NewOrder), proxy.count(Kind::NewAccount)), (1, 1));
+        assert!(!house.state().join("pending").join("x").exists());
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn a_damaged_record_is_healed_by_one_order_and_others_are_untouched() {
+    run(async || {
+        let (mut house, pebble) = House::with(&Options::default());
+        let proxy = FaultProxy::start(&pebble);
+        house.acme = proxy.acme_lines();
+        let (handle, desk) = house.serve(&["a.example", "b.example"]).await;
+        let other = leaf(&handle, "b.example");
+        handle.stop().await;
+        drop((handle, desk));
+        let issuer = std::fs::read_dir(house.state().join("certificates")).unwrap().next().unwrap().unwrap().path();
+        std::fs::write(issuer.join("a.example/1/key.pem"), "garbage").unwrap();
+        std::fs::write(house.state().join("journal/conf"), "garbage instead of its settings").unwrap();
+        let (handle, _desk) = house.serve(&["a.example", "b.example"]).await;
+        assert_eq!(leaf(&handle, "b.example"), other);
+        assert_eq!((proxy.count(Kind::NewOrder), proxy.count(Kind::NewAccount)), (3, 1));
+        assert_eq!(std::fs::read_dir(house.state().join("damaged")).unwrap().count(), 2);
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn a_state_folder_lost_while_running_is_written_again() {
+    run(async || {
+        let (mut house, _pebble) = House::with(&Options::default());
+        let (handle, _desk) = house.serve(&["a.example"]).await;
+        std::fs::remove_dir_all(house.state()).unwrap();
+        // A new name needs the folder, and its order makes the keeper look.
+        handle.settings(house.settings(&["a.example", "b.example"])).await;
+        until(&handle, |all| all.iter().all(|one| one.state == CertState::Valid)).await;
+        assert!(served(&handle, "a.example").is_some());
+        handle.stop().await;
+    });
+}
