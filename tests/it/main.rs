@@ -12,6 +12,8 @@ mod config_files;
 mod deny;
 mod keeper;
 mod layers;
+mod readme;
 mod support;
+mod trust;
 mod units;
 mod yard;
