@@ -19,7 +19,9 @@ pub fn instead(word: &str) -> Option<&'static str> {
         "forward_auth" => "the word here is `auth forward URL`",
         "server_name" => "a site begins with its name: `example.com {`",
         "listen" => "a port belongs to the site's name, as in `example.com:8443 {`; addresses are set by `bind`",
-        "server" => "a site begins with its name, `example.com {`; a group of backends is `upstream NAME { to ... }`",
+        "server" => {
+            "a site begins with its name, `example.com {`; a group of backends is `upstream NAME {` with lines `to TARGET`"
+        }
         "ssl_certificate" | "ssl_certificate_key" => "write `tls CERT KEY`, or nothing: certificates come by themselves",
         "acme_ca" => "write `acme { directory URL }`",
         "client_max_body_size" | "request_body" => "the words here are `limit body SIZE`",

@@ -112,7 +112,10 @@ impl Reader<'_> {
 
     fn site(&mut self, node: Node) -> Option<RawSite> {
         let Some(block) = node.block else {
-            let hint = format!("write `{} {{`, what to do, and `}}`, each on a line of its own", node.words[0].text);
+            let hint = format!(
+                "write `{} {{`, what to do, and `}}`, each on a line of its own",
+                node.words[0].text.trim_end_matches(',')
+            );
             self.findings.push(Problem::at(node.words[0].span, "a site needs braces").hint(hint));
             return None;
         };
@@ -197,7 +200,9 @@ impl Reader<'_> {
         let name = words.next().expect("a node has a name");
         let values: Vec<Word> = words.collect();
         let braces = node.block.is_some();
-        supported::refuse(self.not_yet, context, &name, &values, self.findings);
+        if supported::refuse(self.not_yet, context, &name, &values, self.findings) {
+            return None;
+        }
         match spec.form {
             Form::Values(least, most) => {
                 if braces {

@@ -54,13 +54,18 @@ pub const NOT_YET: &[NotYet] = &[
     word(Context::Upstream, "proxy-protocol"),
 ];
 
-/// Refuses a line that uses something of `table`.
-pub fn refuse(table: &[NotYet], within: Context, name: &Word, values: &[Word], findings: &mut Findings) {
+/// Refuses a line that uses something of `table`. Whether the word as a whole is refused, so that nothing else about the
+/// line matters.
+pub fn refuse(table: &[NotYet], within: Context, name: &Word, values: &[Word], findings: &mut Findings) -> bool {
+    let mut whole = false;
     // What may stand in a path's braces may stand in a site's; one line in the table is for both.
     let same = |entry: &NotYet| entry.within == within || (entry.within == Context::Path && within == Context::Site);
     for entry in table.iter().filter(|entry| same(entry) && entry.word == name.text) {
         match entry.value {
-            None => findings.push(complaint(name.span, &name.text)),
+            None => {
+                whole = true;
+                findings.push(complaint(name.span, &name.text));
+            }
             Some(pattern) => {
                 for value in values.iter().filter(|value| matches(pattern, &value.text)) {
                     findings.push(complaint(value.span, &format!("{} {}", name.text, pattern.trim_end_matches('*'))));
@@ -68,6 +73,7 @@ pub fn refuse(table: &[NotYet], within: Context, name: &Word, values: &[Word], f
             }
         }
     }
+    whole
 }
 
 fn matches(pattern: &str, value: &str) -> bool {

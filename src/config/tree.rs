@@ -53,7 +53,15 @@ impl Node {
 
 /// Gathers tokens into a tree. Never fails: what cannot stand is a problem, and reading goes on.
 pub fn parse(tokens: Vec<Token>, findings: &mut Findings) -> Vec<Node> {
-    let mut parser = Parser { open: Vec::new(), nodes: Vec::new(), line: Vec::new(), closed: false, findings };
+    let mut parser = Parser {
+        open: Vec::new(),
+        nodes: Vec::new(),
+        words: Vec::new(),
+        line: Line::Nothing,
+        said: false,
+        after_words: false,
+        findings,
+    };
     for token in tokens {
         if token.kind == TokenKind::Open && parser.open.len() == DEEPEST {
             parser.findings.push(
@@ -76,12 +84,24 @@ struct Opened {
     before: Vec<Node>,
 }
 
+/// What the present line has so far.
+#[derive(Clone, Copy, PartialEq)]
+enum Line {
+    Nothing,
+    Words,
+    Opened,
+    Closed,
+}
+
 struct Parser<'a> {
     open: Vec<Opened>,
     nodes: Vec<Node>,
-    line: Vec<Word>,
-    /// Whether the present line began with a `}`.
-    closed: bool,
+    words: Vec<Word>,
+    line: Line,
+    /// Whether the present line was complained about; once is enough.
+    said: bool,
+    /// Whether the line before was one of words only, which a `{` on a line of its own most likely belongs to.
+    after_words: bool,
     findings: &'a mut Findings,
 }
 
@@ -89,44 +109,61 @@ impl Parser<'_> {
     fn take(&mut self, token: Token) {
         match token.kind {
             TokenKind::Comment => (),
-            TokenKind::Word { text, quoted } => {
-                if self.closed {
-                    self.stray(token.span, "a word stands behind a `}`");
-                }
-                self.line.push(Word { text, span: token.span, quoted, variable: None, origin: None });
-            }
-            TokenKind::EndOfLine => {
-                self.end_line();
-                self.closed = false;
-            }
+            TokenKind::EndOfLine => self.end_line(),
             TokenKind::Open => self.opening(token.span),
             TokenKind::Close => self.closing(token.span),
+            TokenKind::Word { text, quoted } => {
+                match self.line {
+                    Line::Nothing => self.line = Line::Words,
+                    Line::Words => (),
+                    Line::Opened => {
+                        self.stray(token.span, "a word stands behind a `{`", "put what stands in braces on lines of its own")
+                    }
+                    Line::Closed => self.stray(token.span, "a word stands behind a `}`", "put each `}` on a line of its own"),
+                }
+                self.words.push(Word { text, span: token.span, quoted, variable: None, origin: None });
+            }
         }
     }
 
     fn end_line(&mut self) {
-        if !self.line.is_empty() {
-            self.nodes.push(Node { words: std::mem::take(&mut self.line), block: None });
+        self.after_words = self.line == Line::Words;
+        self.line = Line::Nothing;
+        self.said = false;
+        self.end_words();
+    }
+
+    fn end_words(&mut self) {
+        if !self.words.is_empty() {
+            self.nodes.push(Node { words: std::mem::take(&mut self.words), block: None });
         }
     }
 
     fn opening(&mut self, brace: Span) {
-        if self.line.is_empty() {
-            self.findings.push(Problem::at(brace, "nothing stands before this `{`").hint(
+        match self.line {
+            Line::Words => (),
+            Line::Nothing if self.after_words => {
+                self.stray(brace, "this `{` stands on a line of its own", "put it at the end of the line before");
+                self.words = self.nodes.pop().map(|node| node.words).unwrap_or_default();
+            }
+            Line::Nothing => self.stray(
+                brace,
+                "nothing stands before this `{`",
                 "write the site or the word it belongs to before it; options for the whole gateway need no braces around them",
-            ));
+            ),
+            Line::Opened | Line::Closed => self.stray(brace, "this `{` stands behind another brace", "give each line one brace"),
         }
-        let words = std::mem::take(&mut self.line);
+        let words = std::mem::take(&mut self.words);
         self.open.push(Opened { brace, words, before: std::mem::take(&mut self.nodes) });
-        self.closed = false;
+        self.line = Line::Opened;
     }
 
     fn closing(&mut self, brace: Span) {
-        if !self.line.is_empty() || self.closed {
-            self.stray(brace, "this `}` stands behind other words");
-            self.end_line();
+        if self.line != Line::Nothing {
+            self.stray(brace, "this `}` stands behind other words", "put each `}` on a line of its own");
+            self.end_words();
         }
-        self.closed = true;
+        self.line = Line::Closed;
         match self.open.pop() {
             Some(opened) => self.close(opened),
             None => {
@@ -142,14 +179,15 @@ impl Parser<'_> {
         }
     }
 
-    fn stray(&mut self, span: Span, what: &str) {
-        self.findings.push(Problem::at(span, what).hint("put each `}` on a line of its own"));
-        // Said once for each line.
-        self.closed = false;
+    fn stray(&mut self, span: Span, what: &str, hint: &str) {
+        if !self.said {
+            self.findings.push(Problem::at(span, what).hint(hint));
+        }
+        self.said = true;
     }
 
     fn finish(mut self) -> Vec<Node> {
-        self.end_line();
+        self.end_words();
         while let Some(opened) = self.open.pop() {
             self.findings
                 .push(Problem::at(opened.brace, "this `{` is never closed").hint("add a `}` on a line of its own where it ends"));
@@ -194,7 +232,11 @@ mod tests {
         check("a {\n b\n", "a(b) ! this `{` is never closed");
         check("a\n}\nb\n", "a; b ! this `}` closes nothing");
         check("{\n email x\n}\n", " ! nothing stands before this `{`");
-        check("a { b }\n", "a(b) ! this `}` stands behind other words");
+        check("a { b }\n", "a(b) ! a word stands behind a `{`");
+        check("a { }\n", "a() ! this `}` stands behind other words");
+        check("a\n{\n b\n}\n", "a(b) ! this `{` stands on a line of its own");
+        check("a\n\n{\n b\n}\n", "a ! nothing stands before this `{`");
+        check("a {\n} {\n}\n", "a() ! this `{` stands behind another brace");
         check("a {\n} b\nc\n", "a(); b; c ! a word stands behind a `}`");
     }
 

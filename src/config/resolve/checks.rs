@@ -25,7 +25,7 @@ impl Resolver<'_> {
         self.hsts_in_vain(raw, settings);
         if raw.is_empty() && self.findings.problems.is_empty() {
             let problem = Problem::general("there is no site in this configuration");
-            self.findings.warn(problem.hint("add one: `example.com { proxy 127.0.0.1:8000 }`, with line breaks at the braces"));
+            self.findings.warn(problem.hint("add `example.com {`, `proxy 127.0.0.1:8000` and `}`, each on a line of its own"));
         }
     }
 

@@ -99,7 +99,8 @@ impl Resolver<'_> {
             }
         }
         let standing = acme.challenges.contains(&ChallengeKind::DnsPersist01);
-        if records && !standing && acme.dns.is_none() {
+        // The way may stand on a line that was refused.
+        if records && !standing && acme.dns.is_none() && self.findings.problems.is_empty() {
             let hint = "add `dns PROVIDER { }` or `dns-hook PATH` to `acme { }`";
             self.complain(heads[0].1, "nothing says how dns-01 sets its record", hint);
         }

@@ -169,7 +169,7 @@ impl Resolver<'_> {
         let names = groups.list.iter().take(groups.named.len()).map(|group| group.name.as_str());
         let hint = match nearest(&word.text, names) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("add `upstream {0} {{ to ... }}`, or write a target with its port: {0}:8000", word.text),
+            None => format!("add an `upstream {0}` with its targets, or write a target with its port: {0}:8000", word.text),
         };
         self.complain(word.span, format!("there is no upstream {}", quote(&word.text)), hint);
         None
