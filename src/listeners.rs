@@ -5,5 +5,11 @@
 pub mod bind;
 pub mod holder;
 
+pub mod accept;
 pub mod conns;
+pub mod front;
+pub mod gather;
+pub mod http;
+pub mod plain;
 pub mod throttle;
+pub mod tls;

@@ -1,27 +1,21 @@
 //! The client's byte stream: TCP, or TLS over it. Keeps the coarse facts by which a slow or silent client is told from
-//! a busy one, and sends what one wake-up of HTTP/2 made ready as one TLS record instead of one per frame.
+//! a busy one.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
-
-/// What HTTP/2 may gather before it is sent: one TLS record's worth (RFC 8446 section 5.1).
-const GATHER: usize = 16 * 1024;
 
 /// A client connection as hyper and the tunnels see it. Wrapped in `hyper_util::rt::TokioIo` for hyper, so an upgraded
 /// connection is taken back with `Upgraded::downcast::<TokioIo<ClientIo>>()`.
 pub struct ClientIo {
     stream: Stream,
     activity: Arc<Activity>,
-    /// What was gathered and not yet sent; empty and without memory whenever the connection rests.
-    gathered: Vec<u8>,
-    gathering: bool,
 }
 
 enum Stream {
@@ -31,57 +25,21 @@ enum Stream {
 
 impl ClientIo {
     /// A connection in the clear.
-    pub fn plain(stream: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { stream: Stream::Plain(stream), activity, gathered: Vec::new(), gathering: false }
+    pub const fn plain(stream: TcpStream, activity: Arc<Activity>) -> Self {
+        Self { stream: Stream::Plain(stream), activity }
     }
 
     /// A connection whose handshake is done.
     pub fn tls(stream: TlsStream<TcpStream>, activity: Arc<Activity>) -> Self {
-        Self { stream: Stream::Tls(Box::new(stream)), activity, gathered: Vec::new(), gathering: false }
+        Self { stream: Stream::Tls(Box::new(stream)), activity }
     }
 
-    /// Holds written bytes back until a flush or until a TLS record is full. Right for HTTP/2, which flushes at the
-    /// end of each wake-up; wrong for anything that expects `write` alone to send.
-    pub fn gather_writes(mut self) -> Self {
-        self.gathering = true;
-        self
-    }
-
-    /// Sends what was gathered. Its memory is given back, so that a resting connection holds none.
-    fn poll_send_gathered(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut sent = 0;
-        while sent < self.gathered.len() {
-            match self.stream.poll_write(cx, &self.gathered[sent..]) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(n)) => sent += n,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    self.gathered.drain(..sent);
-                    self.activity.write_blocked();
-                    return Poll::Pending;
-                }
-            }
-        }
-        self.gathered = Vec::new();
-        self.activity.write_moved();
-        Poll::Ready(Ok(()))
-    }
-
-    fn noted(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn noted<T>(&self, result: Poll<T>) -> Poll<T> {
         match result {
             Poll::Ready(_) => self.activity.write_moved(),
             Poll::Pending => self.activity.write_blocked(),
         }
         result
-    }
-}
-
-impl Stream {
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
-            Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
-        }
     }
 }
 
@@ -101,32 +59,14 @@ impl AsyncRead for ClientIo {
 
 impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if !self.gathering {
-            let result = self.stream.poll_write(cx, bytes);
-            return self.noted(result);
-        }
-        if self.gathered.len() + bytes.len() > GATHER {
-            ready!(self.poll_send_gathered(cx))?;
-        }
-        if bytes.len() >= GATHER {
-            let result = self.stream.poll_write(cx, bytes);
-            return self.noted(result);
-        }
-        self.gathered.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
+        let result = match &mut self.stream {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Stream::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+        };
+        self.noted(result)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let total: usize = bufs.iter().map(|b| b.len()).sum();
-        if self.gathering && self.gathered.len() + total <= GATHER {
-            for part in bufs {
-                self.gathered.extend_from_slice(part);
-            }
-            return Poll::Ready(Ok(total));
-        }
-        if self.gathering {
-            ready!(self.poll_send_gathered(cx))?;
-        }
         let result = match &mut self.stream {
             Stream::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Stream::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
@@ -139,19 +79,14 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.gathered.is_empty() {
-            ready!(self.poll_send_gathered(cx))?;
-        }
-        match &mut self.stream {
+        let result = match &mut self.stream {
             Stream::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Stream::Tls(tls) => Pin::new(tls).poll_flush(cx),
-        }
+        };
+        self.noted(result)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.gathered.is_empty() {
-            ready!(self.poll_send_gathered(cx))?;
-        }
         match &mut self.stream {
             Stream::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Stream::Tls(tls) => Pin::new(tls).poll_shutdown(cx),

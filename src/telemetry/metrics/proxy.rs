@@ -19,6 +19,8 @@ pub struct ProxyMetrics {
     pub tunnels_opened: Counter,
     /// Upgrades that did not become a tunnel.
     pub upgrades_failed: Counter,
+    /// TLS handshakes that came to nothing.
+    pub handshakes_failed: Counter,
     /// Client connections.
     pub connections: Arc<Gauge>,
 }

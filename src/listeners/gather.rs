@@ -1,0 +1,188 @@
+//! Sends what one wake-up of an HTTP/2 connection made ready as one write and in full TLS records. The codec flushes
+//! after every frame with a body, which costs a record, a system call and a packet for each answer.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::conns::Finish;
+
+/// What is gathered before it is sent all the same: one TLS record's worth (RFC 8446 section 5.1).
+const MOST: usize = 16 * 1024;
+
+/// A stream whose flushes are put off until [`Gathered`] has polled the connection over it. Clones are one stream.
+pub struct Gather<T>(Rc<RefCell<Inner<T>>>);
+
+struct Inner<T> {
+    io: T,
+    /// Written and not yet sent; without memory whenever the connection rests.
+    held: Vec<u8>,
+    unflushed: bool,
+}
+
+impl<T> Gather<T> {
+    /// Holds nothing yet.
+    pub fn new(io: T) -> Self {
+        Self(Rc::new(RefCell::new(Inner { io, held: Vec::new(), unflushed: false })))
+    }
+}
+
+impl<T> Clone for Gather<T> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Inner<T> {
+    /// Hands all that is held to the stream.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut sent = 0;
+        while sent < self.held.len() {
+            match Pin::new(&mut self.io).poll_write(cx, &self.held[sent..]) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(n)) => sent += n,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.held.drain(..sent);
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.held = Vec::new();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends and flushes what the last wake-up left.
+    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.unflushed {
+            ready!(self.poll_send(cx))?;
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Gather<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.borrow_mut().io).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Gather<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let inner = &mut *self.0.borrow_mut();
+        let total: usize = bufs.iter().map(|part| part.len()).sum();
+        inner.unflushed = true;
+        if inner.held.len() + total > MOST {
+            ready!(inner.poll_send(cx))?;
+        }
+        if total > MOST {
+            return Pin::new(&mut inner.io).poll_write_vectored(cx, bufs);
+        }
+        if inner.held.capacity() == 0 {
+            inner.held.reserve_exact(MOST);
+        }
+        bufs.iter().for_each(|part| inner.held.extend_from_slice(part));
+        Poll::Ready(Ok(total))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let inner = &mut *self.0.borrow_mut();
+        ready!(inner.poll_settle(cx))?;
+        Pin::new(&mut inner.io).poll_shutdown(cx)
+    }
+}
+
+/// A connection over a [`Gather`], which is flushed at the end of each of its wake-ups.
+pub struct Gathered<C, T> {
+    connection: Pin<Box<C>>,
+    io: Gather<T>,
+}
+
+impl<C, T> Gathered<C, T> {
+    /// Both ends of `io`: `connection` writes to it.
+    pub fn new(connection: C, io: Gather<T>) -> Self {
+        Self { connection: Box::pin(connection), io }
+    }
+}
+
+impl<C: Future, T: AsyncWrite + Unpin> Future for Gathered<C, T> {
+    type Output = Option<C::Output>;
+
+    /// `None` when the stream broke at a flush.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = self.connection.as_mut().poll(cx);
+        let settled = self.io.0.borrow_mut().poll_settle(cx);
+        match (polled, settled) {
+            (Poll::Ready(output), _) => Poll::Ready(Some(output)),
+            (Poll::Pending, Poll::Ready(Err(_))) => Poll::Ready(None),
+            (Poll::Pending, _) => Poll::Pending,
+        }
+    }
+}
+
+impl<C: Finish, T: AsyncWrite + Unpin> Finish for Gathered<C, T> {
+    fn finish(mut self: Pin<&mut Self>) {
+        self.connection.as_mut().finish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn one_wake_up_is_one_write_and_a_slow_reader_loses_nothing() {
+        let (near, mut far) = tokio::io::duplex(1000);
+        let io = Gather::new(near);
+        let mut writer = io.clone();
+        let connection = async move {
+            for part in 0..20_u8 {
+                writer.write_all(&[part; 900]).await.unwrap();
+                writer.flush().await.unwrap();
+            }
+            writer.shutdown().await.unwrap();
+        };
+        let mut got = Vec::new();
+        tokio::join!(Gathered::new(connection, io), async { far.read_to_end(&mut got).await.unwrap() });
+        let wanted: Vec<u8> = (0..20_u8).flat_map(|part| [part; 900]).collect();
+        assert_eq!(got, wanted);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_is_written_is_sent_when_the_wake_up_ends() {
+        let (near, mut far) = tokio::io::duplex(1000);
+        let io = Gather::new(near);
+        let mut writer = io.clone();
+        let connection = async move {
+            writer.write_all(b"one ").await.unwrap();
+            writer.write_all(b"two").await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        let mut got = [0; 7];
+        tokio::select! {
+            _ = Gathered::new(connection, io) => unreachable!("it waits for ever"),
+            read = far.read_exact(&mut got) => assert_eq!(read.unwrap(), 7),
+        }
+        assert_eq!(&got, b"one two");
+    }
+}

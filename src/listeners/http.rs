@@ -1,0 +1,167 @@
+//! HTTP/1.1 and HTTP/2 on one connection, over hyper. What a request means is `proxy`'s affair.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+
+use super::conns::{Driven, Finish, Member};
+use super::gather::{Gather, Gathered};
+use super::plain;
+use crate::base::task;
+use crate::certs::challenge::ChallengeBoard;
+use crate::config::settings::GatewayLimits;
+use crate::proxy::body::Body;
+use crate::proxy::client_io::{ClientIo, OpenRequest};
+use crate::proxy::exchange::Connection;
+use crate::proxy::serve::{Broken, serve};
+use crate::proxy::worker::Worker;
+
+/// Flow control of one HTTP/2 stream: an upload may be this far ahead of its backend.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// Flow control of one HTTP/2 connection.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What one HTTP/2 stream may hold ready for a client that is slower than its backend.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// The two protocols with their limits; rebuilt at a reload.
+pub struct Http {
+    h1: http1::Builder,
+    h2: http2::Builder<LocalExecutor>,
+}
+
+/// Runs HTTP/2's streams on the connection's own thread.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalExecutor;
+
+impl<F> hyper::rt::Executor<F> for LocalExecutor
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    fn execute(&self, future: F) {
+        drop(task::spawn_local("stream", future));
+    }
+}
+
+/// Which protocol a connection speaks: agreed by ALPN (RFC 7301), HTTP/1.1 where nothing was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// RFC 9112.
+    H1,
+    /// RFC 9113.
+    H2,
+}
+
+impl Http {
+    /// Both protocols within `limits`. Header and idle time-outs are the sweep's ([`super::conns`]).
+    pub fn new(limits: &GatewayLimits) -> Self {
+        let mut h1 = http1::Builder::new();
+        h1.max_headers(count(limits.header_count)).max_header_size(limits.header_size.bytes());
+        // The buffer holds a whole header, and no more than a body's piece beyond it.
+        h1.max_buf_size(limits.header_size.bytes().max(64 * 1024)).header_read_timeout(None);
+        let mut h2 = http2::Builder::new(LocalExecutor);
+        h2.timer(TokioTimer::new())
+            .enable_connect_protocol()
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(u32::try_from(limits.header_size.0).unwrap_or(u32::MAX))
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER);
+        Self { h1, h2 }
+    }
+
+    /// Serves a connection to its end.
+    pub async fn serve(&self, io: ClientIo, version: Version, caller: Caller, member: Member) {
+        let caller = Rc::new(caller);
+        let activity = std::sync::Arc::clone(member.activity());
+        let service = service_fn(move |request| answer(Rc::clone(&caller), request, activity.begin()));
+        // How a connection ends is told by its requests' records; hyper's error adds nothing to them.
+        match version {
+            Version::H1 => {
+                let connection = self.h1.serve_connection(TokioIo::new(io), service).with_upgrades();
+                drop(Driven::new(connection, member).await);
+            }
+            Version::H2 => {
+                let io = Gather::new(io);
+                let connection = self.h2.serve_connection(TokioIo::new(io.clone()), service);
+                drop(Driven::new(Gathered::new(connection, io), member).await);
+            }
+        }
+    }
+}
+
+/// Who answers the requests of one connection.
+pub struct Caller {
+    /// The thread's share of the request path.
+    pub worker: Rc<Worker>,
+    /// The connection's facts.
+    pub connection: Rc<Connection>,
+    /// Challenges, on connections in the clear.
+    pub challenges: Option<std::sync::Arc<ChallengeBoard>>,
+}
+
+async fn answer(caller: Rc<Caller>, request: Request<Incoming>, open: OpenRequest) -> Result<Response<Open<Body>>, Broken> {
+    if let Some(board) = &caller.challenges
+        && let Some(response) = plain::challenge(board, &request)
+    {
+        return Ok(response.map(|body| Open { body, _open: open }));
+    }
+    let response = serve(Rc::clone(&caller.worker), Rc::clone(&caller.connection), request).await?;
+    Ok(response.map(|body| Open { body, _open: open }))
+}
+
+/// An answer's body; while it lives, its request counts as open.
+pub struct Open<B> {
+    body: B,
+    _open: OpenRequest,
+}
+
+impl<B: http_body::Body + Unpin> http_body::Body for Open<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<S> Finish for http1::UpgradeableConnection<TokioIo<ClientIo>, S>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = Open<Body>>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S> Finish for http2::Connection<TokioIo<Gather<ClientIo>>, S, LocalExecutor>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = Open<Body>>,
+    S::Future: 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+fn count(n: u32) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
