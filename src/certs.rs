@@ -3,6 +3,7 @@
 pub mod need;
 pub mod pace;
 pub mod plan;
+pub mod preflight;
 pub mod record;
 
 pub mod bundle;

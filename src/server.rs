@@ -1,4 +1,12 @@
 //! Assembles the parts, reloads, supervises and drains them.
 
+pub mod gateway;
+pub mod logs;
+pub mod process;
+pub mod reload;
 pub mod signals;
+pub mod sockets;
+pub mod source;
+pub mod supervise;
 pub mod watch;
+pub mod workers;

@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use crate::config::load::Loaded;
+
 /// What is remembered of one file; `None` when it was not there.
 type Print = Option<(i64, i64, u64, u64)>;
 
@@ -14,6 +16,11 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Watches what `loaded` was read from: its files, and the folders in which a new file would count.
+    pub fn of(loaded: &Loaded) -> Self {
+        Self::new(loaded.files_read.iter().chain(&loaded.folders_listed).cloned().collect())
+    }
+
     /// Looks at `files` for the first time.
     pub fn new(files: Vec<PathBuf>) -> Self {
         Self { seen: files.into_iter().map(|path| (path.clone(), print(&path))).collect() }

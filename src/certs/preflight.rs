@@ -1,0 +1,43 @@
+//! What can be said of a configuration's certificates before anything is tried: files that are named must be there and
+//! right. Reads files; asks nobody.
+
+use std::fmt;
+
+use crate::base::chain::Chain;
+use crate::base::name::Identifier;
+use crate::base::time::Timestamp;
+use crate::certs::issuer::files::{self, FilesError};
+use crate::config::settings::{Place, Settings, SiteTls};
+
+/// A site's certificate files that cannot be served.
+#[derive(Debug)]
+pub struct BadFiles {
+    /// The site.
+    pub at: Place,
+    /// Its first name.
+    pub name: String,
+    /// Why.
+    pub why: FilesError,
+}
+
+impl fmt::Display for BadFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: the certificate files of {} cannot be served: {}", self.at, self.name, Chain(&self.why))
+    }
+}
+
+/// Every site whose certificate files would be refused at `now`. An expired certificate is not among them: it is served
+/// when there is nothing better.
+pub fn bad_files(settings: &Settings, now: Timestamp) -> Vec<BadFiles> {
+    let mut bad = Vec::new();
+    for site in &settings.sites {
+        let SiteTls::Files { chain, key } = &site.tls else { continue };
+        let wanted: Vec<Identifier> =
+            site.hosts.iter().filter(|host| !host.plain).map(|host| host.pattern.identifier()).collect();
+        if let Err(why) = files::read(chain, key, &wanted, now, true) {
+            let name = wanted.first().map(ToString::to_string).unwrap_or_default();
+            bad.push(BadFiles { at: site.at.clone(), name, why });
+        }
+    }
+    bad
+}

@@ -1,0 +1,87 @@
+//! The running gateway as the control thread sees it: what is served, what serves it, and what may be asked of it.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::sync::{Mutex, Notify};
+use tokio::time::Instant;
+
+use crate::certs::keeper::KeeperHandle;
+use crate::config::settings::Settings;
+use crate::listeners::bind::Spot;
+use crate::listeners::tls::TlsRoots;
+use crate::proxy::cluster::trust::Trust;
+use crate::server::logs::Logs;
+use crate::server::signals;
+use crate::server::sockets::Sockets;
+use crate::server::source::Source;
+use crate::server::watch::Watch;
+use crate::server::workers::{Common, Workers};
+use crate::telemetry::metrics::Metrics;
+
+/// See the module. Lives on the control thread; what traffic threads share with it is in `common`.
+pub struct Gateway {
+    pub(super) source: Source,
+    pub(super) settings: RefCell<Arc<Settings>>,
+    pub(super) file: Option<PathBuf>,
+    pub(super) watch: RefCell<Watch>,
+    pub(super) sockets: RefCell<Sockets>,
+    pub(super) workers: Workers,
+    pub(super) common: Common,
+    pub(super) roots: TlsRoots,
+    pub(super) trust: Trust,
+    pub(super) certs: KeeperHandle,
+    pub(super) logs: Logs,
+    /// Held for the length of a reload, so that two never mix.
+    pub(super) reloading: Mutex<()>,
+    pub(super) stopping: Notify,
+    pub(super) started: Instant,
+}
+
+impl Gateway {
+    /// What is being served.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.borrow())
+    }
+
+    /// The configuration file in use; `None` when there is none.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Where we listen.
+    pub fn spots(&self) -> BTreeSet<Spot> {
+        self.sockets.borrow().open().clone()
+    }
+
+    /// The certificates' keeper.
+    pub fn certs(&self) -> &KeeperHandle {
+        &self.certs
+    }
+
+    /// The counters.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.common.metrics
+    }
+
+    /// How long it runs.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Ends the gateway as TERM would.
+    pub fn stop(&self) {
+        self.stopping.notify_one();
+    }
+
+    /// Tells systemd that we serve, and what.
+    pub(super) fn tell_ready(&self) {
+        let sites = self.settings().sites.len();
+        let status = format!("serving {sites} site{}", if sites == 1 { "" } else { "s" });
+        signals::tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+    }
+}

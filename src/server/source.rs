@@ -1,0 +1,43 @@
+//! Where the configuration comes from, so that a reload can ask there again.
+
+use std::path::PathBuf;
+
+use crate::config::load::{LoadError, Loaded, load};
+use crate::config::resolve::{Resolved, from_text};
+use crate::config::surroundings::Surroundings;
+
+/// A configuration's origin.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A file; the first of the usual places when none is named.
+    File(Option<PathBuf>),
+    /// The command line's own words, already in the configuration language.
+    Text {
+        /// What complaints call it.
+        name: String,
+        /// The text.
+        text: String,
+    },
+}
+
+/// An origin and what it is read with.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Where.
+    pub origin: Origin,
+    /// Environment, working folder and switches of the command line.
+    pub surroundings: Surroundings,
+}
+
+impl Source {
+    /// Reads it as it is now.
+    pub fn load(&self) -> Result<Loaded, LoadError> {
+        match &self.origin {
+            Origin::File(path) => load(path.as_deref(), &self.surroundings),
+            Origin::Text { name, text } => {
+                let Resolved { settings, warnings } = from_text(name, text, &self.surroundings).map_err(LoadError::Refused)?;
+                Ok(Loaded { settings, files_read: Vec::new(), folders_listed: Vec::new(), warnings, text: text.clone() })
+            }
+        }
+    }
+}

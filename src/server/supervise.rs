@@ -1,0 +1,231 @@
+//! The life of the process: start in an order that leaves nothing half done, run, drain, end.
+//!
+//! Sockets before anything that may fail later, certificates from the disk before the first connection, and the first
+//! order at an authority only once everything listens.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use sd_notify::NotifyState;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Mutex, Notify};
+use tokio::time::Instant;
+
+use crate::base::dice::Dice;
+use crate::base::task;
+use crate::base::time::SystemClock;
+use crate::certs::keeper::{self, Keeping};
+use crate::config::load::Loaded;
+use crate::config::settings::Settings;
+use crate::listeners::bind::{self, BindError, Handed};
+use crate::listeners::front::Front;
+use crate::listeners::tls::TlsRoots;
+use crate::proxy::cluster::trust::Trust;
+use crate::proxy::snapshot::{BuildError, Live, Snapshot};
+use crate::proxy::worker::Shared;
+use crate::server::gateway::Gateway;
+use crate::server::logs::Logs;
+use crate::server::signals::{self, Asked, Signals};
+use crate::server::sockets::Sockets;
+use crate::server::source::Source;
+use crate::server::watch::Watch;
+use crate::server::workers::{Common, Workers};
+use crate::telemetry::access::AccessLog;
+use crate::telemetry::log::LogLevel;
+use crate::telemetry::metrics::Metrics;
+
+/// Between two looks at the configuration's files.
+const WATCH: Duration = Duration::from_secs(2);
+/// Between two looks at what is still open while draining.
+const DRAIN_LOOK: Duration = Duration::from_millis(50);
+/// Between two lines about what is still open while draining.
+const DRAIN_LINE: Duration = Duration::from_secs(5);
+
+/// For the records of tunnels that were cut.
+const LAST_RECORDS: Duration = Duration::from_secs(1);
+
+/// What a gateway is started with.
+pub struct Options {
+    /// Where its configuration comes from.
+    pub source: Source,
+    /// That configuration, already read.
+    pub loaded: Loaded,
+    /// The level of events, to be changed at reloads.
+    pub level: LogLevel,
+}
+
+/// Why the gateway did not start. Nothing is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The system gave no thread, runtime or signal.
+    #[error("the system refused what every start needs")]
+    System(#[source] io::Error),
+    /// A port cannot be had.
+    #[error(transparent)]
+    Bind(BindError),
+    /// The settings cannot be put to work.
+    #[error(transparent)]
+    Build(BuildError),
+    /// The crypto library refused.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
+    /// The keeper of certificates cannot work.
+    #[error(transparent)]
+    Keeper(keeper::StartError),
+}
+
+/// Runs a gateway until it is told to stop. `attend` is called once it listens; what it spawns lives on the control
+/// runtime.
+pub fn run(options: Options, attend: impl AsyncFnOnce(Rc<Gateway>)) -> Result<(), StartError> {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).map_err(StartError::System)?;
+    runtime.block_on(async {
+        let mut signals = Signals::new().map_err(StartError::System)?;
+        let gateway = Rc::new(start(options)?);
+        gateway.tell_ready();
+        attend(Rc::clone(&gateway)).await;
+        gateway.certs.go();
+        let watchdog = task::spawn_local("watchdog", signals::keep_watchdog());
+        serve(&gateway, &mut signals).await;
+        drain(&gateway, &mut signals).await;
+        watchdog.abort();
+        // Whoever still holds the gateway (an operator's question) ends with the runtime.
+        if let Some(gateway) = Rc::into_inner(gateway) {
+            gateway.workers.stop();
+        }
+        Ok(())
+    })
+}
+
+fn start(options: Options) -> Result<Gateway, StartError> {
+    let Options { source, loaded, level } = options;
+    let watch = Watch::of(&loaded);
+    let Loaded { settings, files_read, .. } = loaded;
+    let settings = Arc::new(settings);
+    let count = thread::available_parallelism().map_or(1, usize::from);
+    let mut sockets = Sockets::new(Handed::from_environment());
+    let change = sockets.prepare(bind::wanted(&settings), count).map_err(StartError::Bind)?;
+    let metrics = Arc::new(Metrics::default());
+    let (access, logs) = Logs::start(&settings.log, level).map_err(StartError::System)?;
+    let certs = keeper::start(Keeping {
+        settings: Arc::clone(&settings),
+        metrics: Arc::clone(&metrics),
+        clock: Arc::new(SystemClock),
+        dice: Dice::from_os(),
+    })
+    .map_err(StartError::Keeper)?;
+    let roots = TlsRoots::new().map_err(StartError::Tls)?;
+    let trust = Trust::new(Arc::clone(&roots.provider));
+    let common = common(&settings, &roots, &trust, &certs, access, metrics)?;
+    let workers = Workers::start(count, &common).map_err(StartError::System)?;
+    sockets.commit(change, &workers);
+    Ok(Gateway {
+        source,
+        settings: RefCell::new(settings),
+        file: files_read.into_iter().next(),
+        watch: RefCell::new(watch),
+        sockets: RefCell::new(sockets),
+        workers,
+        common,
+        roots,
+        trust,
+        certs,
+        logs,
+        reloading: Mutex::new(()),
+        stopping: Notify::new(),
+        started: Instant::now(),
+    })
+}
+
+fn common(
+    settings: &Settings,
+    roots: &TlsRoots,
+    trust: &Trust,
+    certs: &keeper::KeeperHandle,
+    access: AccessLog,
+    metrics: Arc<Metrics>,
+) -> Result<Common, StartError> {
+    let front = Front::new(settings, roots, &certs.catalog, &certs.board).map_err(StartError::Tls)?;
+    let snapshot = Snapshot::build(settings, None, trust).map_err(StartError::Build)?;
+    let live = Arc::new(Live::from_pointee(snapshot));
+    Ok(Common {
+        front: Arc::new(ArcSwap::from_pointee(front)),
+        shared: Shared { live, metrics: Arc::clone(&metrics), access },
+        metrics,
+    })
+}
+
+/// Serves until somebody says stop.
+async fn serve(gateway: &Rc<Gateway>, signals: &mut Signals) {
+    let mut look = tokio::time::interval(WATCH);
+    loop {
+        let reload = tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Stop => return,
+                Asked::Reload => true,
+            },
+            () = gateway.stopping.notified() => return,
+            _ = look.tick() => gateway.watch.borrow_mut().changed(),
+        };
+        if reload {
+            // Told in the log; a refusal changes nothing.
+            let _ = gateway.reload().await;
+        }
+    }
+}
+
+/// Lets what is open end, up to `drain`; a second signal ends it at once.
+async fn drain(gateway: &Rc<Gateway>, signals: &mut Signals) {
+    let limit = gateway.settings().drain;
+    signals::tell(&[NotifyState::Stopping]);
+    gateway.workers.drain();
+    let stopped = gateway.certs.stop();
+    let drained = async {
+        stopped.await;
+        until_quiet(gateway).await;
+    };
+    let why = tokio::select! {
+        () = drained => return tracing::info!(event = "stopped", "nothing was cut"),
+        () = tokio::time::sleep(limit) => "the drain time is over",
+        _ = signals.next() => "told to stop a second time",
+    };
+    tell_cut(gateway, why);
+    gateway.workers.cut_tunnels();
+    // Each tunnel still writes its record; that takes no longer than a moment, or it is not worth waiting for.
+    let _ = tokio::time::timeout(LAST_RECORDS, until_no_tunnel(gateway)).await;
+}
+
+async fn until_no_tunnel(gateway: &Rc<Gateway>) {
+    while still_open(gateway).1 > 0 {
+        tokio::time::sleep(DRAIN_LOOK).await;
+    }
+}
+
+async fn until_quiet(gateway: &Rc<Gateway>) {
+    let mut next_line = Instant::now();
+    loop {
+        let (connections, tunnels) = still_open(gateway);
+        if connections == 0 && tunnels == 0 {
+            return;
+        }
+        if Instant::now() >= next_line {
+            tracing::info!(event = "draining", connections, tunnels, "waiting for what is still open");
+            next_line += DRAIN_LINE;
+        }
+        tokio::time::sleep(DRAIN_LOOK).await;
+    }
+}
+
+fn tell_cut(gateway: &Rc<Gateway>, why: &'static str) {
+    let (connections, tunnels) = still_open(gateway);
+    tracing::warn!(event = "cut", connections, tunnels, "{why}; what is still open is closed");
+}
+
+fn still_open(gateway: &Rc<Gateway>) -> (u64, u64) {
+    let proxy = &gateway.common.metrics.proxy;
+    (proxy.connections.read(), proxy.tunnels.read())
+}

@@ -1,0 +1,138 @@
+//! The threads that carry traffic: one for each core, each with a runtime, sockets and connections of its own. They
+//! are told what to do by messages and share nothing but snapshots and counters.
+
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use arc_swap::ArcSwap;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::base::task;
+use crate::listeners::accept::Door;
+use crate::listeners::bind::Spot;
+use crate::listeners::conns;
+use crate::listeners::front::Front;
+use crate::proxy::worker::{Shared, Worker};
+use crate::telemetry::metrics::Metrics;
+
+/// What a worker is told.
+enum Order {
+    /// Accept here, too.
+    Listen(Spot, TcpListener),
+    /// Accept here no longer.
+    Leave(Spot),
+    /// Accept nowhere, and let connections finish.
+    Drain,
+    /// End every tunnel.
+    Cut,
+    /// Drop everything.
+    Stop,
+}
+
+/// All traffic threads.
+pub struct Workers {
+    orders: Vec<UnboundedSender<Order>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What every worker holds a share of.
+#[derive(Clone)]
+pub struct Common {
+    /// How connections are received.
+    pub front: Arc<ArcSwap<Front>>,
+    /// The request path's share.
+    pub shared: Shared,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Workers {
+    /// Starts `count` threads that listen nowhere yet.
+    pub fn start(count: usize, common: &Common) -> io::Result<Self> {
+        let mut workers = Self { orders: Vec::new(), threads: Vec::new() };
+        for number in 0..count {
+            let (sender, orders) = unbounded_channel();
+            let common = common.clone();
+            let thread = thread::Builder::new().name(format!("traffic-{number}")).spawn(move || run(&common, orders))?;
+            workers.orders.push(sender);
+            workers.threads.push(thread);
+        }
+        Ok(workers)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.orders.len()
+    }
+
+    /// Gives each worker its socket of `spot`.
+    pub fn listen(&self, spot: Spot, sockets: Vec<TcpListener>) {
+        for (worker, socket) in self.orders.iter().zip(sockets) {
+            tell(worker, Order::Listen(spot, socket));
+        }
+    }
+
+    /// Accepts on `spot` no longer; its connections live on.
+    pub fn leave(&self, spot: Spot) {
+        self.orders.iter().for_each(|worker| tell(worker, Order::Leave(spot)));
+    }
+
+    /// Accepts nowhere, and asks connections to finish.
+    pub fn drain(&self) {
+        self.orders.iter().for_each(|worker| tell(worker, Order::Drain));
+    }
+
+    /// Ends every tunnel, each with its record.
+    pub fn cut_tunnels(&self) {
+        self.orders.iter().for_each(|worker| tell(worker, Order::Cut));
+    }
+
+    /// Ends all threads with whatever they still carry.
+    pub fn stop(self) {
+        self.orders.iter().for_each(|worker| tell(worker, Order::Stop));
+        for thread in self.threads {
+            // A worker that panicked has said so already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A worker that is gone has nothing left to do.
+fn tell(worker: &UnboundedSender<Order>, order: Order) {
+    let _ = worker.send(order);
+}
+
+fn run(common: &Common, orders: UnboundedReceiver<Order>) {
+    match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime.block_on(obey(common, orders)),
+        Err(error) => tracing::error!(event = "worker_failed", error = %error, "a traffic thread has no runtime"),
+    }
+}
+
+async fn obey(common: &Common, mut orders: UnboundedReceiver<Order>) {
+    let worker = Worker::new(common.shared.clone());
+    let door = Door::new(Arc::clone(&common.front), Rc::clone(&worker), Arc::clone(&common.metrics));
+    let sweeping = Rc::clone(&door);
+    let sweep = task::spawn_local("sweep", async move { sweeping.sweep().await });
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Listen(spot, listener) => {
+                if let Err(error) = door.listen(spot, listener) {
+                    tracing::error!(event = "listen_failed", spot = %spot.addr, error = %error);
+                }
+            }
+            Order::Leave(spot) => door.leave(&spot),
+            Order::Drain => {
+                door.close();
+                door.conns().order_all(conns::Order::Finish);
+            }
+            Order::Cut => worker.cut_tunnels(),
+            Order::Stop => break,
+        }
+    }
+    sweep.abort();
+}
