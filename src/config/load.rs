@@ -1,13 +1,14 @@
 //! The only file of this layer that touches the disk: the configuration's files and imports, secrets in files, and
 //! the facts about the process that a configuration's meaning depends on.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::problem::Report;
+use super::problem::{Problem, Report};
 use super::resolve;
-use super::settings::Settings;
+use super::settings::{Settings, SiteTls};
 use super::supported::NOT_YET;
 use super::surroundings::Surroundings;
 
@@ -73,8 +74,36 @@ pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, 
     };
     let resolved = resolve::finish(tree, sources, surroundings, &secret, NOT_YET, findings).map_err(LoadError::Refused)?;
     read.append(&mut secrets.borrow_mut());
-    let resolve::Resolved { settings, warnings } = resolved;
+    let resolve::Resolved { settings, mut warnings } = resolved;
+    unreadable_files(&settings).for_each(|problem| warnings.add(problem));
     Ok(Loaded { settings, files_read: read, folders_listed: listed, warnings, text })
+}
+
+/// Files that settings name and this process cannot read now. Only warned of: a certificate may come later, and is
+/// watched for.
+fn unreadable_files(settings: &Settings) -> impl Iterator<Item = Problem> {
+    let sites = settings.sites.iter().flat_map(|site| {
+        let files: Vec<&PathBuf> = match &site.tls {
+            SiteTls::Files { chain, key } => vec![chain, key],
+            SiteTls::Acme(acme) => acme.ca_file.iter().collect(),
+            SiteTls::Internal | SiteTls::Off => Vec::new(),
+        };
+        files.into_iter().map(move |path| (format!("the site at {}", site.at), path))
+    });
+    let upstreams = settings.upstreams.iter().flat_map(|group| {
+        let client = group.tls.client.iter().flat_map(|(chain, key)| [chain, key]);
+        group.tls.ca_file.iter().chain(client).map(move |path| (format!("the upstream `{}`", group.name), path))
+    });
+    let unread = |(whose, path): (String, &PathBuf)| {
+        let error = open(path).err()?;
+        let what = format!("{whose} names the file {}, which cannot be read: {error}", path.display());
+        Some(
+            Problem::general(what)
+                .hint("put it there, readable for the gateway's user; relative paths start from the configuration's folder"),
+        )
+    };
+    let mut seen = BTreeSet::new();
+    sites.chain(upstreams).filter(move |(_, path)| seen.insert(*path)).filter_map(unread)
 }
 
 fn search(surroundings: &Surroundings) -> Option<PathBuf> {
@@ -83,12 +112,8 @@ fn search(surroundings: &Surroundings) -> Option<PathBuf> {
 
 /// Reads a whole file that must be a file, of bounded size, and UTF-8.
 fn read_text(path: &Path, largest: u64) -> io::Result<String> {
-    // Asked before it is opened: opening a pipe without a writer never returns.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
-    }
     let mut bytes = Vec::new();
-    File::open(path)?.take(largest + 1).read_to_end(&mut bytes)?;
+    open(path)?.take(largest + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > largest {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {} KiB", largest >> 10)));
     }
@@ -97,6 +122,14 @@ fn read_text(path: &Path, largest: u64) -> io::Result<String> {
         let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
         io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
     })
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    // Asked before it is opened: opening a pipe without a writer never returns.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+    }
+    File::open(path)
 }
 
 impl Surroundings {
@@ -155,8 +188,11 @@ mod tests {
         assert_eq!(hosts, ["a.example", "b.example", "d.example"]);
         assert_eq!(loaded.files_read.len(), 4);
         assert_eq!(loaded.folders_listed, [folder.path().join("sites")]);
-        let crate::config::settings::SiteTls::Files { chain, .. } = &loaded.settings.sites[0].tls else { panic!("no files") };
+        let SiteTls::Files { chain, .. } = &loaded.settings.sites[0].tls else { panic!("no files") };
         assert_eq!(*chain, folder.path().join("sites/cert.pem"), "a path starts from the file it is written in");
+        let warned = loaded.warnings.to_string();
+        assert!(warned.contains("warning: the site at sites/a.conf:1 names the file"), "{warned}");
+        assert_eq!(loaded.warnings.list().len(), 2, "the certificate and its key are missing");
     }
 
     #[test]

@@ -96,6 +96,11 @@ impl Report {
         Self { sources, severity: Severity::Warning, list }
     }
 
+    /// One more finding, behind the others.
+    pub fn add(&mut self, problem: Problem) {
+        self.list.push(problem);
+    }
+
     /// The findings in the order of the text.
     pub fn list(&self) -> &[Problem] {
         &self.list
