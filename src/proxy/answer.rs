@@ -40,7 +40,7 @@ const fn page(refusal: &Refusal) -> Page {
         Refusal::UrlTooLong { .. } => (StatusCode::URI_TOO_LONG, "The address is longer than this server accepts."),
         Refusal::Expectation => (StatusCode::EXPECTATION_FAILED, "The request expects something this server cannot do."),
         Refusal::UnknownHost => (StatusCode::MISDIRECTED_REQUEST, "This server does not serve the site that was asked for."),
-        Refusal::UpgradeToTls => (StatusCode::UPGRADE_REQUIRED, "WebSockets are served here over TLS only: use wss:// instead."),
+        Refusal::UpgradeToTls(_) => (StatusCode::UPGRADE_REQUIRED, "WebSockets are served here over TLS only. Use"),
         Refusal::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "Too many requests. Please wait a moment."),
         Refusal::TooManyHeaders { .. } => {
             (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has more header fields than this server accepts.")
@@ -119,6 +119,10 @@ impl<'a> Asked<'a> {
 /// Renders a refusal.
 pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
     let Page { status, says } = page(refusal);
+    let says = match refusal {
+        Refusal::UpgradeToTls(url) => &format!("{says} {}", escaped(url, asked.form)),
+        _ => says,
+    };
     let mut response = own(status, asked.form.content_type(), render(status, says, asked).into(), asked.head);
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -132,7 +136,7 @@ pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
         Refusal::Method => {
             headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
-        Refusal::UpgradeToTls => {
+        Refusal::UpgradeToTls(_) => {
             headers.insert(header::UPGRADE, HeaderValue::from_static("TLS/1.2, HTTP/1.1"));
             headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         }
@@ -162,6 +166,15 @@ pub fn own(status: StatusCode, content_type: HeaderValue, bytes: Bytes, head: bo
     headers.insert(header::CONTENT_LENGTH, length);
     headers.insert(header::SERVER, SERVER);
     response
+}
+
+/// A URL that a client sent us, harmless in a page. It holds no control characters and no angle brackets.
+fn escaped(url: &str, form: Form) -> String {
+    match form {
+        Form::Html => url.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;"),
+        Form::Json => url.replace('\\', "\\\\").replace('"', "\\\""),
+        Form::Text => url.to_owned(),
+    }
 }
 
 /// A redirect. The body is for who reads it with eyes.
@@ -215,7 +228,7 @@ mod tests {
         check(Refusal::UrlTooLong { seen: 9, limit: 8 }, 414);
         check(Refusal::Expectation, 417);
         check(Refusal::UnknownHost, 421);
-        check(Refusal::UpgradeToTls, 426);
+        check(Refusal::UpgradeToTls("wss://a.test/".into()), 426);
         check(Refusal::TooMany { after: 3 }, 429);
         check(Refusal::TooManyHeaders { seen: 9, limit: 8 }, 431);
         check(Refusal::UnknownProtocol, 501);
@@ -248,6 +261,12 @@ mod tests {
         let text = render(StatusCode::BAD_GATEWAY, page(&refusal).says, Asked { form: Form::Json, head: false, id: "0af3" });
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((value["status"].as_u64(), value["request_id"].as_str()), (Some(502), Some("0af3")));
+        let url = "wss://a.test/x?a=\"&b=\\";
+        let told = Refusal::UpgradeToTls(url.into());
+        let says = format!("{} {}", page(&told).says, escaped(url, Form::Json));
+        let text = render(StatusCode::UPGRADE_REQUIRED, &says, Asked { form: Form::Json, head: false, id: "0af3" });
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(value["detail"].as_str().unwrap().ends_with(url));
         let answer = answer(&refusal, Asked { form: Form::Text, head: true, id: "0af3" });
         assert!(answer.body().is_empty());
         assert_ne!(answer.headers()[header::CONTENT_LENGTH], "0");

@@ -31,6 +31,8 @@ enum Source {
     Whole(Bytes),
     Client(Incoming),
     Backend(BackendBody<Body>),
+    /// A backend broke off. Told one wake-up later, so that what it sent before is on its way first.
+    BrokeOff(Option<BodyError>),
 }
 
 /// Which of an exchange's two bodies this is.
@@ -165,7 +167,15 @@ impl Body {
             Source::Client(incoming) => {
                 Pin::new(incoming).poll_frame(cx).map(|frame| frame.map(|result| result.map_err(client_error)))
             }
-            Source::Backend(body) => Pin::new(body).poll_frame(cx).map(|frame| frame.map(|result| result.map_err(backend_error))),
+            Source::Backend(body) => match ready!(Pin::new(body).poll_frame(cx)) {
+                Some(Err(error)) => {
+                    self.source = Source::BrokeOff(Some(backend_error(error)));
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                frame => Poll::Ready(frame.map(|result| result.map_err(backend_error))),
+            },
+            Source::BrokeOff(error) => Poll::Ready(error.take().map(Err)),
         }
     }
 
@@ -240,7 +250,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Empty => true,
-            Source::Whole(_) => false,
+            Source::Whole(_) | Source::BrokeOff(_) => false,
             Source::Client(incoming) => HttpBody::is_end_stream(incoming),
             Source::Backend(body) => HttpBody::is_end_stream(body),
         }
@@ -252,6 +262,7 @@ impl HttpBody for Body {
             Source::Whole(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
             Source::Client(incoming) => incoming.size_hint(),
             Source::Backend(body) => HttpBody::size_hint(body),
+            Source::BrokeOff(_) => SizeHint::default(),
         }
     }
 }

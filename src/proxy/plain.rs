@@ -4,7 +4,7 @@
 //! redirect and would come back for ever; it is told 426 with the address to use.
 
 use http::header::{self, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Uri};
 
 use super::answer;
 use super::arrive::Host;
@@ -24,9 +24,9 @@ const DEFAULT_PORT: u16 = 443;
 pub fn send_on<B>(routes: &RouteTable, host: &Host, request: &Request<B>, head: bool) -> Result<Response<Body>, Refusal> {
     let port = routes.tls_port(host).ok_or(Refusal::UnknownHost)?;
     if upgrade::is_asked(request.headers()) {
-        return Err(Refusal::UpgradeToTls);
+        return Err(Refusal::UpgradeToTls(url("wss", host, port, request.uri()).into()));
     }
-    let location = location("https", host, port, request.uri()).ok_or(Refusal::UnknownHost)?;
+    let location = HeaderValue::try_from(url("https", host, port, request.uri())).map_err(|_| Refusal::UnknownHost)?;
     let mut response = answer::redirect(STATUS, location, head);
     // The next request goes elsewhere, so this connection has no further use.
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -34,12 +34,30 @@ pub fn send_on<B>(routes: &RouteTable, host: &Host, request: &Request<B>, head: 
 }
 
 /// Where the same resource lives behind TLS.
-pub fn location(scheme: &str, host: &Host, port: u16, uri: &http::Uri) -> Option<HeaderValue> {
+pub fn url(scheme: &str, host: &Host, port: u16, uri: &Uri) -> String {
     let target = match path_and_query(uri) {
         "*" => "/",
         other => other,
     };
-    let url =
-        if port == DEFAULT_PORT { format!("{scheme}://{host}{target}") } else { format!("{scheme}://{host}:{port}{target}") };
-    HeaderValue::try_from(url).ok()
+    if port == DEFAULT_PORT { format!("{scheme}://{host}{target}") } else { format!("{scheme}://{host}:{port}{target}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::arrive;
+
+    #[test]
+    fn the_url_behind_tls_keeps_port_address_path_and_query() {
+        let check = |host: &str, port, uri: &str, expected: &str| {
+            let (host, _) = arrive::host(host.as_bytes()).unwrap();
+            assert_eq!(url("https", &host, port, &uri.parse().unwrap()), expected);
+        };
+        check("A.test:80", 443, "/a?b=c", "https://a.test/a?b=c");
+        check("a.test", 8443, "/", "https://a.test:8443/");
+        check("[2001:DB8::1]:80", 443, "/x", "https://[2001:db8::1]/x");
+        check("192.0.2.1", 8443, "http://192.0.2.1/x", "https://192.0.2.1:8443/x");
+        check("a.test", 443, "//evil.test/%2e%2e", "https://a.test//evil.test/%2e%2e");
+        check("a.test", 443, "*", "https://a.test/");
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Why a request is not answered by what it asked for. Closed: a new way to fail asks every reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The request is not one we can read in exactly one way.
     Malformed(Malformed),
@@ -31,8 +31,8 @@ pub enum Refusal {
     Expectation,
     /// No site has this host on this port.
     UnknownHost,
-    /// A WebSocket knocked where only a redirect lives.
-    UpgradeToTls,
+    /// A WebSocket knocked where only a redirect lives: the URL where it is served.
+    UpgradeToTls(Box<str>),
     /// Too many requests of this client; try again after so many seconds.
     TooMany {
         /// Seconds to wait.
@@ -118,7 +118,7 @@ impl Refusal {
             Self::UrlTooLong { .. } => "url-too-long",
             Self::Expectation => "unknown-expectation",
             Self::UnknownHost => "unknown-host",
-            Self::UpgradeToTls => "upgrade-without-tls",
+            Self::UpgradeToTls(_) => "upgrade-without-tls",
             Self::TooMany { .. } => "too-many-requests",
             Self::TooManyHeaders { .. } => "too-many-headers",
             Self::ClientLeft => "client-left",
@@ -174,7 +174,7 @@ impl fmt::Display for Refusal {
             | Self::BodyStalled
             | Self::Expectation
             | Self::UnknownHost
-            | Self::UpgradeToTls
+            | Self::UpgradeToTls(_)
             | Self::ClientLeft
             | Self::UnknownProtocol
             | Self::NoBackend

@@ -166,3 +166,6 @@ fn redirected(exchange: &Exchange, redirect: &Redirect, request: &Request<Body>,
     exchange.answered_by_us(redirect.code.as_u16());
     Ok(answer::redirect(redirect.code, location, page.head))
 }
+
+#[cfg(test)]
+mod tests;

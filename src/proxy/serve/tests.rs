@@ -1,0 +1,9 @@
+//! The spine over real sockets: hyper on both sides, backends that do as they are told.
+
+mod bodies;
+mod failures;
+mod framing;
+mod harness;
+mod http2;
+mod passing;
+mod upgrades;

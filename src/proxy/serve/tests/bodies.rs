@@ -1,0 +1,122 @@
+//! Bodies flow at once, within their limits, with what comes before and behind them.
+
+use super::harness::*;
+
+#[test]
+fn the_first_event_of_a_stream_comes_before_the_second_is_written() {
+    run(async {
+        let (go, gone) = tokio::sync::oneshot::channel::<()>();
+        let gone = std::cell::Cell::new(Some(gone));
+        let backend = Backend::start(move |mut peer, _| {
+            let gone = gone.take();
+            async move {
+                peer.head().await;
+                peer.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: 1\n\n").await;
+                gone.unwrap().await.unwrap();
+                peer.send("data: 2\n\n").await;
+            }
+        })
+        .await;
+        let gateway = Gateway::before(&backend).await;
+        let mut client = gateway.client().await;
+        client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+        client.through("data: 1\n\n").await;
+        go.send(()).unwrap();
+        client.through("data: 2\n\n").await;
+        assert_eq!(client.through("0\r\n\r\n").await, "\r\n0\r\n\r\n");
+        assert_eq!(gateway.records().await[0]["bytes_out"], 18);
+    });
+}
+
+#[test]
+fn an_upload_reaches_the_backend_while_it_is_being_sent() {
+    run(async {
+        let backend = Backend::start(|mut peer, _| async move {
+            peer.through("first").await;
+            peer.send("HTTP/1.1 200 OK\r\n\r\ngot it, ").await;
+            peer.through("second").await;
+            peer.send("and that").await;
+        })
+        .await;
+        let gateway = Gateway::before(&backend).await;
+        let mut client = gateway.client().await;
+        client.send("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n").await;
+        client.through("got it, ").await;
+        client.send("6\r\nsecond\r\n0\r\n\r\n").await;
+        client.through("and that").await;
+    });
+}
+
+#[test]
+fn a_body_over_its_limit_is_refused_announced_or_not() {
+    run(async {
+        let backend = Backend::mirror_all().await;
+        let text = format!("a.test {{\n limit body 4B\n proxy {}\n}}", backend.addr);
+        let gateway = Gateway::start(&text, Speaks::H1).await;
+        for (framed, status) in [
+            ("Content-Length: 4\r\n\r\nabcd", "200"),
+            ("Content-Length: 5\r\n\r\nabcde", "413"),
+            ("Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n", "200"),
+            ("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n", "413"),
+        ] {
+            let answer = gateway.ask(&format!("POST / HTTP/1.1\r\nHost: a.test\r\n{framed}")).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{framed:?} was answered {answer}");
+        }
+    });
+}
+
+#[test]
+fn a_broken_chunk_or_a_silent_upload_is_the_clients_fault() {
+    run(async {
+        let backend = Backend::mirror_all().await;
+        let text = format!("timeouts {{\n body 50ms\n}}\na.test {{\n proxy {}\n}}", backend.addr);
+        let gateway = Gateway::start(&text, Speaks::H1).await;
+        for (framed, status) in [
+            ("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nnonsense\r\n", "400"),
+            ("Transfer-Encoding: chunked\r\n\r\n3\r\nabc", "408"),
+            ("Content-Length: 5\r\n\r\nabc", "408"),
+        ] {
+            let answer = gateway.ask(&format!("POST / HTTP/1.1\r\nHost: a.test\r\n{framed}")).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{framed:?} was answered {answer}");
+        }
+    });
+}
+
+#[test]
+fn trailers_pass_both_ways() {
+    run(async {
+        let backend = Backend::start(|mut peer, _| async move {
+            let head = peer.head().await;
+            let body = peer.body(&head).await;
+            assert!(body.ends_with("0\r\nx-sum: in\r\n\r\n"), "{body}");
+            peer.send(
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n2\r\nok\r\n0\r\nx-sum: out\r\n\r\n",
+            )
+            .await;
+        })
+        .await;
+        let gateway = Gateway::before(&backend).await;
+        let mut client = gateway.client().await;
+        client
+            .send(
+                "POST / HTTP/1.1\r\nHost: a.test\r\nTE: trailers\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 2\r\nhi\r\n0\r\nx-sum: in\r\n\r\n",
+            )
+            .await;
+        client.through("0\r\nx-sum: out\r\n\r\n").await;
+    });
+}
+
+#[test]
+fn a_client_that_waits_for_continue_gets_it() {
+    run(async {
+        let backend = Backend::mirror_all().await;
+        let gateway = Gateway::before(&backend).await;
+        let mut client = gateway.client().await;
+        client.send("POST / HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").await;
+        assert_eq!(client.head().await, "HTTP/1.1 100 Continue\r\n\r\n");
+        client.send("hi").await;
+        let answer = client.answer().await;
+        assert!(answer.ends_with("\r\n\r\nhi"), "{answer}");
+    });
+}
