@@ -43,16 +43,6 @@ impl Resolver<'_> {
     }
 }
 
-/// A target as one word that reads back to it.
-pub(super) fn print(target: &Target) -> String {
-    let scheme = match target.scheme {
-        TargetScheme::Http => "",
-        TargetScheme::Https => "https://",
-        TargetScheme::H2c => "h2c://",
-    };
-    format!("{scheme}{}", target.address)
-}
-
 fn read(text: &str) -> Result<Written, Complaint> {
     let Some((written, rest)) = text.split_once("://") else { return bare(text) };
     let Some((_, scheme, port)) = SCHEMES.iter().find(|(name, _, _)| *name == written) else {
@@ -127,7 +117,7 @@ mod tests {
 
     fn check(text: &str, expected: &str) {
         let shown = match read(text) {
-            Ok(Written::Target(target)) => print(&target),
+            Ok(Written::Target(target)) => target.to_string(),
             Ok(Written::Name) => "name".into(),
             Err((what, _)) => format!("! {what}"),
         };

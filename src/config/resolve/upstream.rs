@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Resolver;
-use super::target::{self, Written};
+use super::target::Written;
 use crate::base::name::HostName;
 use crate::config::defaults;
 use crate::config::problem::{Problem, any_of, nearest, quote};
@@ -43,7 +43,7 @@ impl Groups {
         if let Some(at) = self.list.iter().skip(first).position(|group| group.targets == targets) {
             return UpstreamId(first + at);
         }
-        let name = targets.iter().map(target::print).collect::<Vec<_>>().join(" ");
+        let name = targets.iter().map(Target::to_string).collect::<Vec<_>>().join(" ");
         self.list.push(Upstream { targets, ..defaults::upstream(name) });
         UpstreamId(self.list.len() - 1)
     }

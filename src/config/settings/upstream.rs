@@ -47,6 +47,18 @@ pub struct Target {
     pub weight: u32,
 }
 
+/// As one word of the configuration that reads back to it; the weight is written elsewhere.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.scheme {
+            TargetScheme::Http => "",
+            TargetScheme::Https => "https://",
+            TargetScheme::H2c => "h2c://",
+        };
+        write!(f, "{scheme}{}", self.address)
+    }
+}
+
 /// Where a backend is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TargetAddress {

@@ -1,7 +1,7 @@
 //! `upstream NAME { }` as JSON.
 
 use super::{Json, Members, duration, list, path};
-use crate::config::settings::{Balance, ProxyProtocol, Target, TargetScheme, Upstream, UpstreamTimeouts, UpstreamTls};
+use crate::config::settings::{Balance, ProxyProtocol, Target, Upstream, UpstreamTimeouts, UpstreamTls};
 
 /// The named groups; those written in place stand with their `proxy`.
 pub(super) fn upstreams(all: &[Upstream]) -> Json {
@@ -19,21 +19,12 @@ fn is_named(group: &Upstream) -> bool {
 
 /// What a `proxy` to this group is written as.
 pub(super) fn reference(group: &Upstream) -> Json {
-    if is_named(group) { group.name.as_str().into() } else { list(group.targets.iter().map(target)) }
-}
-
-fn target(target: &Target) -> String {
-    let scheme = match target.scheme {
-        TargetScheme::Http => "",
-        TargetScheme::Https => "https://",
-        TargetScheme::H2c => "h2c://",
-    };
-    format!("{scheme}{}", target.address)
+    if is_named(group) { group.name.as_str().into() } else { list(group.targets.iter().map(Target::to_string)) }
 }
 
 fn upstream(group: &Upstream) -> Json {
     let mut members = Members::default();
-    let to = |one: &Target| Json::List(vec![target(one).into(), "weight".into(), one.weight.into()]);
+    let to = |one: &Target| Json::List(vec![one.to_string().into(), "weight".into(), one.weight.into()]);
     members.add("to", Json::List(group.targets.iter().map(to).collect()));
     members.add("balance", balance(&group.balance));
     members.some("sticky", group.sticky.as_deref().map(|name| list(["cookie", name])));
