@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "nothing is exported from here: `pub` is for the other files")]
 #![expect(dead_code, reason = "the scenarios that use all of the yard come with the listeners")]
 
+mod acme_client;
 mod acme_desk;
 mod acme_faults;
 mod acme_issue;

@@ -160,7 +160,8 @@ impl AcmeHttp {
         Ok(Answer::new(kind, response, self.0.clock.now()))
     }
 
-    /// Takes an idle connection or opens one; a request that never left an idle connection goes over a new one.
+    /// Takes an idle connection or opens one. A request that never left an idle connection goes over another, and so does
+    /// a mere question whose connection was closed as it was sent.
     async fn exchange(
         &self,
         host: &str,
@@ -168,9 +169,12 @@ impl AcmeHttp {
         mut request: Request<Full<Bytes>>,
     ) -> Result<http::Response<Bytes>, HttpFailure> {
         while let Some(idle) = self.idle(host, port) {
-            match self.over(idle, request).await? {
-                Ok(response) => return Ok(response),
-                Err(unsent) => request = unsent,
+            let spare = request.method().is_safe().then(|| request.clone());
+            match (self.over(idle, request).await, spare) {
+                (Ok(Ok(response)), _) => return Ok(response),
+                (Ok(Err(unsent)), _) => request = unsent,
+                (Err(HttpFailure::Lost { .. }), Some(spare)) => request = spare,
+                (Err(failure), _) => return Err(failure),
             }
         }
         let fresh = self.dial(host, port).await?;
