@@ -54,7 +54,11 @@ pub(super) async fn ask(
         parts.uri = Uri::from(target.clone());
     }
     let body = if body.is_empty() { body } else { body.idle_after(patience).watched(Rc::<Exchange>::clone(exchange)) };
-    let answered = attempts(exchange, cluster, Request::from_parts(parts, body)).await?;
+    let mut request = Request::from_parts(parts, body);
+    if !request.body().is_empty() && request.headers().contains_key(header::EXPECT) {
+        Body::wait_for_continue(&mut request);
+    }
+    let answered = attempts(exchange, cluster, request).await?;
     exchange.course.connect.set(answered.connect);
     match wanted {
         Some(wanted) => join::join(exchange, lane, wanted, answered),

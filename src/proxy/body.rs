@@ -8,11 +8,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Request;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::cluster::pool::{BackendBody, BackendBodyError};
+
+use gate::Gate;
+
+mod gate;
 
 /// A request's or an answer's body.
 pub struct Body {
@@ -22,6 +27,7 @@ pub struct Body {
     limit: u64,
     passed: u64,
     idle: Option<Idle>,
+    gate: Option<Box<Gate>>,
     watcher: Option<Rc<dyn Watcher>>,
 }
 
@@ -131,7 +137,7 @@ impl Body {
     }
 
     const fn of(source: Source, way: Way) -> Self {
-        Self { source, way, limit: u64::MAX, passed: 0, idle: None, watcher: None }
+        Self { source, way, limit: u64::MAX, passed: 0, idle: None, gate: None, watcher: None }
     }
 
     /// Fails with [`Fault::TooLarge`] once more than `bytes` have come.
@@ -149,6 +155,12 @@ impl Body {
     pub fn watched(mut self, watcher: Rc<dyn Watcher>) -> Self {
         self.watcher = Some(watcher);
         self
+    }
+
+    /// Holds the body of `request` back until the backend has said `100 Continue`, or nothing for a second.
+    pub fn wait_for_continue(request: &mut Request<Self>) {
+        let gate = Gate::opened_by_answer_to(request);
+        request.body_mut().gate = Some(Box::new(gate));
     }
 
     /// Whether there is nothing to send, now or later.
@@ -226,6 +238,10 @@ impl HttpBody for Body {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        if let Some(gate) = &mut this.gate {
+            ready!(gate.poll_open(cx));
+            this.gate = None;
+        }
         match this.poll_source(cx) {
             Poll::Ready(Some(frame)) => match this.pass(frame) {
                 Ok(frame) => Poll::Ready(Some(Ok(frame))),

@@ -76,6 +76,10 @@ async fn hold(holder: Holder, on: OnUpgrade, backend: Side<BackendStream>, manne
         holder.0.blame("client-left");
         return;
     };
+    if holder.0.worker.cutting.get() {
+        holder.0.blame("tunnel-cut");
+        return;
+    }
     let metrics = holder.0.worker.metrics();
     metrics.tunnels_opened.add_one();
     let _open = metrics.tunnels.hold();

@@ -32,13 +32,14 @@ pub struct Broken;
 /// # Errors
 /// [`Broken`] when the client left in the middle of its request; hyper then closes the connection or resets the stream.
 pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
-    let snapshot = worker.snapshot();
+    let in_force = worker.snapshot();
+    let snapshot = &*in_force.0;
     let exchange = Exchange::begin(&worker, &connection, &snapshot.trusted, &request);
     let page = Page::of(&request);
     let (parts, incoming) = request.into_parts();
     let body = Body::client(incoming);
     let outcome = match arrive(&connection, &snapshot.limits, &parts, &body) {
-        Ok(arrival) => pass(&exchange, &snapshot, arrival, Request::from_parts(parts, body), &page).await,
+        Ok(arrival) => pass(&exchange, snapshot, arrival, Request::from_parts(parts, body), &page).await,
         Err(refusal) => Err(refusal),
     };
     match outcome {

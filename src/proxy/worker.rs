@@ -1,7 +1,7 @@
 //! One traffic thread's share of the request path. What is in it belongs to the thread; what it shares with others is a
 //! snapshot, counters and the log.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -26,14 +26,20 @@ pub struct Shared {
     pub access: AccessLog,
 }
 
+/// A worker's own hold on the snapshot in force, to be cloned for each request without touching another thread's memory.
+pub(super) struct InForce(pub(super) Arc<Snapshot>);
+
 /// See the module.
 pub struct Worker {
     pub(super) shared: Shared,
     pub(super) pool: Rc<Pool<Body>>,
     /// All its tunnels copy through this.
     pub(super) scratch: Scratch,
-    /// Tells tunnels that their time is over.
-    pub(super) cut: Rc<Notify>,
+    /// Tells tunnels that their time is over, and whether it was told.
+    pub(super) cut: Notify,
+    pub(super) cutting: Cell<bool>,
+    /// The snapshot seen last: other threads' reference counts are left alone while nothing is reloaded.
+    seen: RefCell<Rc<InForce>>,
     dice: RefCell<Dice>,
 }
 
@@ -45,17 +51,32 @@ impl Worker {
 
     /// As [`new`](Self::new), with chance given.
     pub fn with_dice(shared: Shared, dice: Dice) -> Rc<Self> {
-        Rc::new(Self { shared, pool: Pool::new(), scratch: Scratch::default(), cut: Rc::default(), dice: RefCell::new(dice) })
+        let seen = RefCell::new(Rc::new(InForce(shared.live.load_full())));
+        Rc::new(Self {
+            shared,
+            pool: Pool::new(),
+            scratch: Scratch::default(),
+            cut: Notify::new(),
+            cutting: Cell::new(false),
+            seen,
+            dice: RefCell::new(dice),
+        })
     }
 
-    /// Ends every open tunnel, as at the end of a drain; each is logged as cut. They are gone when the gauge says so.
+    /// Ends every open tunnel and each one to come, as at the end of a drain; each is logged as cut. They are gone when the gauge says so.
     pub fn cut_tunnels(&self) {
+        self.cutting.set(true);
         self.cut.notify_waiters();
     }
 
     /// The snapshot in force, for a request that begins now.
-    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
-        self.shared.live.load_full()
+    pub(super) fn snapshot(&self) -> Rc<InForce> {
+        let mut seen = self.seen.borrow_mut();
+        let live = self.shared.live.load();
+        if !Arc::ptr_eq(&live, &seen.0) {
+            *seen = Rc::new(InForce(Arc::clone(&live)));
+        }
+        Rc::clone(&seen)
     }
 
     pub(super) fn metrics(&self) -> &crate::telemetry::metrics::proxy::ProxyMetrics {

@@ -107,16 +107,48 @@ fn trailers_pass_both_ways() {
     });
 }
 
+const EXPECT: &str = "POST / HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+
 #[test]
-fn a_client_that_waits_for_continue_gets_it() {
+fn a_client_that_waits_for_continue_hears_the_backends() {
+    run(async {
+        let backend = Backend::start(|mut peer, _| async move {
+            assert!(peer.head().await.contains("expect: 100-continue\r\n"));
+            peer.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+            assert_eq!(peer.through("hi").await, "hi");
+            peer.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        })
+        .await;
+        let gateway = Gateway::before(&backend).await;
+        let mut client = gateway.client().await;
+        client.send(EXPECT).await;
+        assert_eq!(client.head().await, "HTTP/1.1 100 Continue\r\n\r\n");
+        client.send("hi").await;
+        assert!(client.answer().await.ends_with("\r\n\r\nok"));
+    });
+}
+
+#[test]
+fn a_backend_that_never_says_continue_gets_the_body_after_a_moment() {
     run(async {
         let backend = Backend::mirror_all().await;
         let gateway = Gateway::before(&backend).await;
         let mut client = gateway.client().await;
-        client.send("POST / HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").await;
+        client.send(EXPECT).await;
         assert_eq!(client.head().await, "HTTP/1.1 100 Continue\r\n\r\n");
         client.send("hi").await;
+        assert!(client.answer().await.ends_with("\r\n\r\nhi"));
+    });
+}
+
+#[test]
+fn a_backend_that_refuses_spares_the_upload() {
+    run(async {
+        let backend = Backend::says("HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno").await;
+        let gateway = Gateway::before(&backend).await;
+        let mut client = gateway.client().await;
+        client.send(EXPECT).await;
         let answer = client.answer().await;
-        assert!(answer.ends_with("\r\n\r\nhi"), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 403 ") && answer.ends_with("no"), "{answer}");
     });
 }
