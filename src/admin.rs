@@ -1,7 +1,8 @@
-//! The operator's socket: one question a connection, one true answer. What is asked for is done by whoever implements
-//! [`api::Operator`]; this layer knows words and sockets only.
+//! The operator's socket: one question a connection, one true answer. The words, the socket's two halves, and the desk
+//! where the running gateway does what is asked.
 
 pub mod api;
 pub mod client;
+pub mod desk;
 pub mod local;
 pub mod socket;

@@ -1,14 +1,21 @@
 //! The command line: one file for each command, and what they share.
 
 pub mod args;
-pub mod ask;
+pub mod command;
+pub mod exit;
+pub mod say;
+
+pub mod configuration;
+pub mod home;
+pub mod written;
+
 pub mod banner;
+pub mod demo;
+pub mod run;
+
+pub mod ask;
 pub mod certs;
 pub mod check;
-pub mod configuration;
-pub mod exit;
-pub mod home;
 pub mod reload;
-pub mod say;
+
 pub mod trust;
-pub mod written;

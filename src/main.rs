@@ -1,3 +1,11 @@
 //! The doorward program.
 
-fn main() {}
+use std::process::ExitCode;
+
+// A static binary's own allocator takes one lock for all threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    doorward::cli::command::main().into()
+}

@@ -111,8 +111,11 @@ impl Report {
         self.list.is_empty()
     }
 
-    /// As text for a person; `colours` for a terminal only.
+    /// As text for a person, empty when there is nothing to say; `colours` for a terminal only.
     pub fn render(&self, colours: bool) -> String {
+        if self.list.is_empty() {
+            return String::new();
+        }
         let renderer = if colours { Renderer::styled() } else { Renderer::plain() };
         let mut text = String::new();
         for problem in self.list.iter().take(RENDERED) {

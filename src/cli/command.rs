@@ -1,0 +1,67 @@
+//! From the words of the command line to the file that does what they say.
+
+use clap::Parser;
+
+use super::args::{Cli, Command, ConfigArgs, EXAMPLES, TrustArgs};
+use super::exit::Exit;
+use super::home::{self, User};
+use super::trust::plan::Wish;
+use super::{certs, check, configuration, demo, reload, run, say, trust};
+use crate::config::load::LoadError;
+
+/// Reads the process's arguments and does what they say. Wrong ones end the process here, with [`Exit::Usage`].
+pub fn main() -> Exit {
+    match Cli::parse().command {
+        Some(command) => perform(&command),
+        None => without_a_word(),
+    }
+}
+
+fn perform(command: &Command) -> Exit {
+    match command {
+        Command::Run(args) => run::run(args),
+        Command::Proxy(args) => run::proxy(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Check(args) => check::check(args),
+        Command::Adapt(args) => check::adapt(args),
+        Command::Reload(args) => reload::run(args),
+        Command::Certs(args) => certs::certs(args),
+        Command::Renew(args) => certs::renew(args),
+        Command::Status(args) => certs::status(args),
+        Command::Trust(args) => with_state(Wish::Trust, args),
+        Command::Untrust(args) => with_state(Wish::Untrust, args),
+    }
+}
+
+/// Runs what is configured here; where nothing is, shows how to begin.
+fn without_a_word() -> Exit {
+    let surroundings = match configuration::surroundings(false) {
+        Ok(surroundings) => surroundings,
+        Err(exit) => return exit,
+    };
+    if matches!(configuration::load(None, &surroundings), Err(LoadError::NotFound)) {
+        say::complaint(EXAMPLES);
+        return Exit::Usage;
+    }
+    run::run(&ConfigArgs::default())
+}
+
+/// The state folder that was named, else the configured one, else the first known one with a local authority.
+fn with_state(wish: Wish, args: &TrustArgs) -> Exit {
+    if let Some(state) = &args.state {
+        return trust::run(wish, args, state);
+    }
+    let surroundings = match configuration::surroundings(false) {
+        Ok(surroundings) => surroundings,
+        Err(exit) => return exit,
+    };
+    let configured = match configuration::load(args.config.as_deref(), &surroundings) {
+        Ok(loaded) => Some(loaded.settings.state),
+        Err(LoadError::NotFound) => None,
+        Err(error) => return configuration::tell(&error),
+    };
+    let folders = configured.into_iter().chain(home::state_folders(&User::of_process(), &surroundings));
+    let mut folders: Vec<_> = if args.config.is_some() { folders.take(1).collect() } else { folders.collect() };
+    let found = folders.iter().position(|state| crate::admin::local::root_file(state).exists()).unwrap_or(0);
+    trust::run(wish, args, &folders.swap_remove(found))
+}

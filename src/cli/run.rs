@@ -1,0 +1,128 @@
+//! `doorward run` and `doorward proxy`: the gateway itself, from a file or from the command line's own words.
+
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+use super::args::{ConfigArgs, ProxyArgs, TopArgs};
+use super::banner::{Banner, Scene};
+use super::configuration;
+use super::exit::Exit;
+use super::home::{self, User};
+use super::{say, written};
+use crate::admin::api::Operator;
+use crate::admin::desk::Desk;
+use crate::admin::socket::{AdminSocket, BindAdminError};
+use crate::base::chain::Chain;
+use crate::base::task;
+use crate::base::time::{Clock, SystemClock};
+use crate::server::gateway::Gateway;
+use crate::server::logs;
+use crate::server::source::{Origin, Source};
+use crate::server::supervise::{self, Options};
+use crate::telemetry::access::Form;
+use crate::telemetry::log::{self, events};
+
+/// Serves by a file.
+pub fn run(args: &ConfigArgs) -> Exit {
+    match configuration::surroundings(args.staging) {
+        Ok(surroundings) => serve(Source { origin: Origin::File(args.config.clone()), surroundings }),
+        Err(exit) => exit,
+    }
+}
+
+/// Serves one name in front of one target, or prints the file that does.
+pub fn proxy(args: &ProxyArgs) -> Exit {
+    let text = |top: &TopArgs| written::proxy(&ProxyArgs { top: top.clone(), ..args.clone() });
+    if args.print {
+        return match at_home(&args.top) {
+            Ok(top) => {
+                say::part(&text(&top));
+                Exit::Done
+            }
+            Err(exit) => exit,
+        };
+    }
+    serve_written(text, &args.top, args.staging)
+}
+
+/// Serves by the file that `text` writes below these directives.
+pub fn serve_written(text: impl FnOnce(&TopArgs) -> String, top: &TopArgs, staging: bool) -> Exit {
+    let (surroundings, top) = match (configuration::surroundings(staging), at_home(top)) {
+        (Ok(surroundings), Ok(top)) => (surroundings, top),
+        (Err(exit), _) | (_, Err(exit)) => return exit,
+    };
+    serve(Source { origin: Origin::Text { name: String::new(), text: text(&top) }, surroundings })
+}
+
+/// The same with a state folder this user can write, where the usual one is not theirs and none was named.
+fn at_home(top: &TopArgs) -> Result<TopArgs, Exit> {
+    let surroundings = configuration::surroundings(false)?;
+    let state = top.state.clone().or_else(|| home::state_instead(&User::of_process(), &surroundings));
+    Ok(TopArgs { state, ..top.clone() })
+}
+
+/// From the first look at the configuration to the end of the process.
+fn serve(source: Source) -> Exit {
+    let loaded = match source.load() {
+        Ok(loaded) => loaded,
+        Err(error) => return configuration::tell(&error),
+    };
+    configuration::warn(&loaded.warnings);
+    let settings = &loaded.settings;
+    let form = logs::form(settings.log.format, &io::stderr());
+    let overriding = std::env::var(log::OVERRIDE).ok();
+    let level = match log::start(form, logs::least(settings.log.level), overriding.as_deref()) {
+        Ok(level) => level,
+        Err(error) => {
+            say::failure(&error);
+            return Exit::Usage;
+        }
+    };
+    let socket = match settings.admin.as_deref().map_or(Ok(None), open_socket) {
+        Ok(socket) => socket,
+        Err(error) => return say::failure(&error),
+    };
+    let attend = async |gateway: Rc<Gateway>| attend(gateway, socket, form).await;
+    match supervise::run(Options { source, loaded, level }, attend) {
+        Ok(()) => Exit::Done,
+        Err(error) => say::failure(&error),
+    }
+}
+
+/// Refuses to start beside another gateway with the same state. Any other trouble with the socket is no reason not to
+/// serve: only the operator's questions are missed.
+fn open_socket(path: &Path) -> Result<Option<AdminSocket>, BindAdminError> {
+    match AdminSocket::bind(path) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error @ BindAdminError::Live { .. }) => Err(error),
+        Err(error @ (BindAdminError::NotASocket { .. } | BindAdminError::System { .. })) => {
+            let reason = Chain(&error).to_string();
+            tracing::warn!(
+                event = events::ADMIN_FAILED,
+                reason,
+                "serving without an admin socket: `doorward reload` cannot reach us"
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// Once it listens: answer operators, and tell what is served.
+async fn attend(gateway: Rc<Gateway>, socket: Option<AdminSocket>, form: Form) {
+    let desk = Rc::new(Desk::new(&gateway));
+    let (status, certs) = (desk.status().await, desk.certs().await);
+    let settings = gateway.settings();
+    let banner = Banner::new(Scene { settings: &settings, status: &status, certs: &certs, now: SystemClock.now() });
+    match form {
+        Form::Human => say::complaint(&banner.to_string()),
+        Form::Json => banner.log(),
+    }
+    if let Some(socket) = socket {
+        task::spawn_local("admin socket", async move {
+            if let Err(error) = socket.serve(desk).await {
+                tracing::error!(event = events::ADMIN_FAILED, reason = %Chain(&error), "the admin socket does not answer");
+            }
+        });
+    }
+}
