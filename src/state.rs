@@ -11,6 +11,7 @@ pub mod schema;
 
 pub mod journal;
 
+pub mod finding;
 pub mod heal;
 pub mod lock;
 pub mod store;

@@ -12,9 +12,10 @@ use crate::base::dice::Dice;
 use crate::base::name::Identifier;
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
+use crate::state::finding::Finding;
 use crate::state::schema::Key;
 use crate::state::slug::Slug;
-use crate::state::store::{Finding, Store};
+use crate::state::store::Store;
 use crate::state::vault::Slot;
 
 /// A certificate in memory. Cloning is cheap.

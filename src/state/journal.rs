@@ -16,6 +16,10 @@ use super::durable::{self, FileError};
 /// Records are a few hundred bytes each; sled's own default is a gigabyte.
 const CACHE: u64 = 8 << 20;
 
+/// What sled reads and writes at once, in memory and on the disk; its own default is 512 KiB. Records that do not fit
+/// become files of their own.
+const SEGMENT: usize = 64 << 10;
+
 /// An open journal.
 pub struct Journal {
     db: sled::Db,
@@ -104,6 +108,7 @@ fn open_and_read(folder: &Path) -> Result<(sled::Db, Entries), sled::Error> {
     let db = sled::Config::new()
         .path(folder)
         .cache_capacity(CACHE)
+        .segment_size(SEGMENT)
         .flush_every_ms(None)
         .mode(sled::Mode::LowSpace)
         .print_profile_on_drop(false)

@@ -4,8 +4,7 @@
 //! and then, and brings a disk that was full, read-only or gone up to date again. Serving never waits for any of this.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::durable::{self, FileError};
+use super::finding::Finding;
 use super::heal;
 use super::journal::{Journal, JournalError};
 use super::lock::{LockError, StateLock};
@@ -39,65 +39,9 @@ struct Inner {
     mirror: BTreeMap<String, Vec<u8>>,
     /// Keys whose latest value is not on the disk.
     unsaved: BTreeSet<String>,
+    /// The mirror holds all that the journal held: a key it lacks was removed.
+    whole: bool,
     trouble: Option<String>,
-}
-
-/// Something found or done that a person should read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// A file or folder was readable by others; its mode until now, and why it still is, if it is.
-    Laxer {
-        /// Which.
-        path: PathBuf,
-        /// Its mode until now.
-        mode: u32,
-        /// Why it could not be changed.
-        failed: Option<String>,
-    },
-    /// Something damaged was moved away.
-    SetAside {
-        /// What it was.
-        what: PathBuf,
-        /// Where it is now; `None` when even that failed.
-        now_at: Option<PathBuf>,
-        /// What was wrong with it.
-        why: String,
-    },
-    /// A record of the journal was damaged and dropped.
-    RecordDropped {
-        /// Its key.
-        key: String,
-        /// What was wrong with it.
-        why: String,
-    },
-    /// Nothing can be written; everything is served from memory until it can.
-    NotWritable(String),
-    /// It can be written again, and is up to date.
-    Healed,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Laxer { path, mode, failed: None } => {
-                write!(f, "{} had mode {mode:04o} and could be read by others; it is private now", path.display())
-            }
-            Self::Laxer { path, mode, failed: Some(why) } => {
-                write!(f, "{} has mode {mode:04o}, can be read by others, and that cannot be changed ({why})", path.display())
-            }
-            Self::SetAside { what, now_at: Some(place), why } => {
-                write!(f, "{} is damaged ({why}); it was set aside as {}", what.display(), place.display())
-            }
-            Self::SetAside { what, now_at: None, why } => {
-                write!(f, "{} is damaged ({why}) and could not be set aside", what.display())
-            }
-            Self::RecordDropped { key, why } => write!(f, "the journal's record {key} was dropped: {why}"),
-            Self::NotWritable(why) => {
-                write!(f, "{why}; what is in memory is served, nothing new is ordered, and writing is tried again by itself")
-            }
-            Self::Healed => f.write_str("the state folder can be written again and is up to date"),
-        }
-    }
 }
 
 /// Nothing was written, for now; what it was is kept in memory and written later.
@@ -255,12 +199,17 @@ impl Inner {
     }
 
     fn take_in(&mut self, entries: Vec<(String, Vec<u8>)>, findings: &mut Vec<Finding>) {
-        if !self.mirror.is_empty() {
-            // Opened again while running: what is on the disk is older than what is in memory.
-            self.unsaved = entries.into_iter().map(|(key, _)| key).chain(self.mirror.keys().cloned()).collect();
-            return;
-        }
+        // What is in memory is newer than what is on the disk.
+        self.unsaved.extend(self.mirror.keys().cloned());
+        let removed = std::mem::replace(&mut self.whole, true);
         for (text, bytes) in entries {
+            if self.mirror.contains_key(&text) {
+                continue;
+            }
+            if removed {
+                self.unsaved.insert(text);
+                continue;
+            }
             let why = match Key::parse(&text) {
                 // Keys of a newer version stay where they are, unread.
                 None => continue,

@@ -4,7 +4,7 @@ use crate::base::time::Timestamp;
 use crate::certs::need::Need;
 use crate::certs::record::{Blame, Failure, Held, Record};
 use crate::certs::status::NameStatus;
-use crate::state::store::Finding;
+use crate::state::finding::Finding;
 
 pub(in crate::certs) fn findings(findings: &[Finding]) {
     for finding in findings {

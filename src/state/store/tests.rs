@@ -174,3 +174,21 @@ fn a_second_process_is_refused() {
     let _first = open(dir.path());
     assert!(matches!(Store::open(dir.path(), Duration::ZERO, now()), Err(LockError::InUse { .. })));
 }
+
+#[test]
+fn a_journal_that_could_not_be_read_at_the_start_is_not_lost_when_the_disk_heals() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, away) = (dir.path().join("state"), dir.path().join("away"));
+    open(&state).0.put(&key("a"), &failed(3)).unwrap();
+    // The disk is not mounted yet: something else is in its place.
+    fs::rename(&state, &away).unwrap();
+    fs::write(&state, "").unwrap();
+    let (store, _) = open(&state);
+    assert!(store.put(&key("b"), &failed(5)).is_err());
+    fs::remove_file(&state).unwrap();
+    fs::rename(&away, &state).unwrap();
+    assert_eq!(store.tend(now()), [Finding::Healed]);
+    drop(store);
+    let (store, _) = open(&state);
+    assert_eq!((fails(&store, "a"), fails(&store, "b")), (Some(3), Some(5)));
+}
