@@ -6,6 +6,7 @@ pub mod serve;
 
 pub mod exchange;
 pub mod snapshot;
+mod tally;
 pub mod worker;
 
 pub mod arrive;

@@ -18,7 +18,6 @@ use super::worker::Worker;
 use super::{answer, forward, forward::Lines};
 use crate::base::addr::{IpNet, Trusted, unmapped_socket};
 use crate::base::name::HostName;
-use crate::telemetry::metrics::Held;
 
 use record::Note;
 
@@ -118,7 +117,6 @@ pub struct Exchange {
     pub(super) course: Course,
     /// What only the log wants to know; `None` when nothing is logged.
     note: Option<Box<Note>>,
-    _in_flight: Held,
 }
 
 /// What became of an exchange so far.
@@ -158,6 +156,7 @@ impl Exchange {
         let client = if trusted { client_of(peer, request.headers(), proxies) } else { Trusted::from_socket(peer) };
         let id = given_id(trusted, request.headers()).unwrap_or_else(|| new_id(worker));
         let note = worker.shared.access.enabled().then(|| Box::new(Note::of(request, Instant::now())));
+        worker.tally.begin(worker.metrics());
         Rc::new(Self {
             worker: Rc::clone(worker),
             connection: Rc::clone(connection),
@@ -166,7 +165,6 @@ impl Exchange {
             id,
             course: Course::default(),
             note,
-            _in_flight: worker.metrics().in_flight.hold(),
         })
     }
 
@@ -266,7 +264,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.worker.metrics().requests.add_one();
+        self.worker.tally.end(self.worker.metrics());
         let course = &self.course;
         if course.status.get() == 0 {
             course.status.set(answer::CLIENT_LEFT);

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::body::Body;
 use super::cluster::pool::Pool;
 use super::snapshot::{Live, Snapshot};
+use super::tally::Tally;
 use super::tunnel::Scratch;
 use crate::base::dice::Dice;
 use crate::telemetry::access::AccessLog;
@@ -40,6 +41,7 @@ pub struct Worker {
     pub(super) cutting: Cell<bool>,
     /// The snapshot seen last: other threads' reference counts are left alone while nothing is reloaded.
     seen: RefCell<Rc<InForce>>,
+    pub(super) tally: Tally,
     dice: RefCell<Dice>,
 }
 
@@ -59,6 +61,7 @@ impl Worker {
             cut: Notify::new(),
             cutting: Cell::new(false),
             seen,
+            tally: Tally::default(),
             dice: RefCell::new(dice),
         })
     }

@@ -38,6 +38,13 @@ impl Gauge {
         Held(std::sync::Arc::clone(self))
     }
 
+    /// What counted for `from` counts for `to` from now on.
+    pub fn shift(&self, from: u64, to: u64) {
+        if from != to {
+            self.0.fetch_add(to.wrapping_sub(from), Ordering::Relaxed);
+        }
+    }
+
     /// The present value.
     pub fn read(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
