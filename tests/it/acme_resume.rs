@@ -28,10 +28,10 @@ impl Scene {
         Customer::new(&directory, self.pebble.authority().root_file(), memory)
     }
 
-    /// Orders until `seen` requests of `kind` have come, and then drops the order, as SIGKILL does.
-    async fn kill_at(&self, customer: &Customer, name: &str, kind: Kind, seen: usize) {
+    /// Orders until the fault of `kind` has struck, and then drops the order, as SIGKILL does.
+    async fn kill_at(&self, customer: &Customer, name: &str, kind: Kind) {
         let reached = async {
-            while self.proxy.count(kind) < seen {
+            while !self.proxy.has_struck(kind) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
@@ -86,8 +86,7 @@ async fn a_killed_order_buys_nothing_twice() {
         let customer = scene.customer(Arc::default());
         let (orders, finalized) = (scene.proxy.count(Kind::NewOrder), scene.proxy.count(Kind::Finalize));
         scene.proxy.fail(kind, fault);
-        let seen = scene.proxy.count(kind) + 1;
-        scene.kill_at(&customer, &name, kind, seen).await;
+        scene.kill_at(&customer, &name, kind).await;
         let issued = customer.restarted().order(&scene.desk, &[&name]).await;
         issued.unwrap_or_else(|error| panic!("killed at {kind:?}: {}", Chain(&error)));
         assert_eq!(scene.proxy.count(Kind::NewOrder) - orders, 1, "orders when killed at {kind:?}");

@@ -144,7 +144,12 @@ impl FaultProxy {
 
     /// Waits until a fault of `kind` has struck, from which moment on the authority has or has not acted, as the fault says.
     pub fn until_struck(&self, kind: Kind, limit: Duration) {
-        wait::until_true(&format!("a fault strikes {kind:?}"), limit, || self.book().struck.contains(&kind));
+        wait::until_true(&format!("a fault strikes {kind:?}"), limit, || self.has_struck(kind));
+    }
+
+    /// Whether a fault of `kind` has struck.
+    pub fn has_struck(&self, kind: Kind) -> bool {
+        self.book().struck.contains(&kind)
     }
 
     /// Waits until `count` requests of `kind` have come.
