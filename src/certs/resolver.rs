@@ -36,3 +36,25 @@ impl fmt::Debug for CatalogResolver {
         f.write_str("CatalogResolver")
     }
 }
+
+/// Serves one certificate, chosen before the handshake: for clients that name nobody, by the address they came to.
+pub struct PinnedResolver(Arc<CertifiedKey>);
+
+impl PinnedResolver {
+    /// Serves this.
+    pub const fn new(key: Arc<CertifiedKey>) -> Self {
+        Self(key)
+    }
+}
+
+impl ResolvesServerCert for PinnedResolver {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+impl fmt::Debug for PinnedResolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PinnedResolver")
+    }
+}

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ProducesTickets};
+use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -18,7 +19,7 @@ use tokio_rustls::server::{StartHandshake, TlsStream};
 use crate::certs::catalog::{Catalog, Lookup};
 use crate::certs::challenge::ChallengeBoard;
 use crate::certs::challenge::tls_alpn01::{self, ProofResolver};
-use crate::certs::resolver::CatalogResolver;
+use crate::certs::resolver::{CatalogResolver, PinnedResolver};
 use crate::config::settings::Protocols;
 
 /// What a handshake needs; rebuilt at a reload, but for the tickets' keys.
@@ -112,19 +113,20 @@ impl TlsFront {
         let hello = start.client_hello();
         let server_name = hello.server_name().map(str::to_owned);
         let config = match self.choose(&hello, local) {
-            Choice::Site => &self.sites,
-            Choice::Challenge => &self.challenge,
+            Choice::Site => Arc::clone(&self.sites),
+            Choice::Address(key) => self.for_address(key),
+            Choice::Challenge => Arc::clone(&self.challenge),
             Choice::Refuse(why) => {
                 refuse(start, deadline).await;
                 return Err(Refused { server_name, why });
             }
         };
-        let mut stream = match tokio::time::timeout_at(deadline, start.into_stream(Arc::clone(config))).await {
+        let mut stream = match tokio::time::timeout_at(deadline, start.into_stream(Arc::clone(&config))).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(Refused { server_name, why: HandshakeError::Tls(error) }),
             Err(_) => return Err(Refused { server_name, why: HandshakeError::TooSlow }),
         };
-        if !Arc::ptr_eq(config, &self.challenge) {
+        if !Arc::ptr_eq(&config, &self.challenge) {
             return Ok(Some(stream));
         }
         tracing::info!(event = "challenge_shown", kind = "tls-alpn-01", name = server_name.as_deref().unwrap_or(""));
@@ -133,11 +135,19 @@ impl TlsFront {
         Ok(None)
     }
 
+    /// What rustls shows its resolver says nothing of the address, so these clients get a configuration of their own.
+    fn for_address(&self, key: Arc<CertifiedKey>) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(&self.sites);
+        config.cert_resolver = Arc::new(PinnedResolver::new(key));
+        Arc::new(config)
+    }
+
     fn choose(&self, hello: &ClientHello<'_>, local: IpAddr) -> Choice {
         if tls_alpn01::asks_for_proof(hello) {
             return Choice::Challenge;
         }
         match self.catalog.load().lookup(hello.server_name(), Some(local)) {
+            Lookup::Found(key) if hello.server_name().is_none() => Choice::Address(key),
             Lookup::Found(_) => Choice::Site,
             Lookup::Coming(why) => Choice::Refuse(HandshakeError::Coming(why)),
             Lookup::Unknown => Choice::Refuse(HandshakeError::UnknownName),
@@ -147,6 +157,8 @@ impl TlsFront {
 
 enum Choice {
     Site,
+    /// A client that names nobody, as clients of an address do (RFC 6066 section 3).
+    Address(Arc<CertifiedKey>),
     Challenge,
     Refuse(HandshakeError),
 }
