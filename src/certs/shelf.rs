@@ -1,7 +1,7 @@
 //! Certificates in memory: what is served, with what is needed to store it again. Loads them from the vault, and makes
 //! the catalog of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::bundle::CertBundle;
@@ -123,11 +123,13 @@ fn covers(bundle: &CertBundle, name: &Identifier) -> bool {
 /// but covers it: when `[a]` becomes `[a, b]`, the old `a` serves until the new pair is held. `why` says for a need
 /// without one what is being waited for.
 pub(crate) fn catalog(needs: &[Need], shelf: &Shelf, why: impl Fn(&Need) -> String) -> Catalog {
+    let spare = spare(needs, shelf);
     let entries = needs.iter().flat_map(|need| match shelf.get(&need.id) {
         Some(shelved) => vec![(need.names.clone(), ready(shelved))],
         None => {
             let coming = Standing::Coming(why(need).into());
-            let stand_in = |name: &Identifier| shelf.values().find(|shelved| covers(&shelved.bundle, name)).map(ready);
+            let stand_in =
+                |name: &Identifier| spare.iter().find(|shelved| covers(&shelved.bundle, name)).map(|shelved| ready(shelved));
             need.names.iter().map(|name| (vec![name.clone()], stand_in(name).unwrap_or_else(|| coming.clone()))).collect()
         }
     });
@@ -138,11 +140,21 @@ fn ready(shelved: &Shelved) -> Standing {
     Standing::Ready(Arc::clone(shelved.bundle.certified()))
 }
 
+/// Certificates that no need asks for any more; usually none.
+fn spare<'a>(needs: &[Need], shelf: &'a Shelf) -> Vec<&'a Shelved> {
+    let asked: BTreeSet<&Slot> = needs.iter().map(|need| &need.id).collect();
+    shelf.iter().filter(|(id, _)| !asked.contains(id)).map(|(_, shelved)| shelved).collect()
+}
+
 /// Drops what no need asks for and no name without a certificate of its own could use.
 pub(crate) fn tidy(needs: &[Need], shelf: &mut Shelf) {
+    let asked: BTreeSet<&Slot> = needs.iter().map(|need| &need.id).collect();
+    if shelf.keys().all(|id| asked.contains(id)) {
+        return;
+    }
     let bare: Vec<Identifier> =
         needs.iter().filter(|need| !shelf.contains_key(&need.id)).flat_map(|need| need.names.clone()).collect();
-    shelf.retain(|id, shelved| needs.iter().any(|need| need.id == *id) || bare.iter().any(|name| covers(&shelved.bundle, name)));
+    shelf.retain(|id, shelved| asked.contains(id) || bare.iter().any(|name| covers(&shelved.bundle, name)));
 }
 
 #[cfg(test)]

@@ -55,6 +55,8 @@ pub(super) struct Desk {
     /// Authorities may be asked.
     gone: bool,
     tended: Instant,
+    /// That the clock is plainly wrong was said.
+    clock_told: bool,
     /// The state folder refused the last write.
     unwritable: bool,
     /// When a certificate was last reported to be in danger.
@@ -93,6 +95,7 @@ impl Desk {
             workers: Vec::new(),
             gone: false,
             tended: Instant::now(),
+            clock_told: false,
             unwritable: false,
             alarmed: BTreeMap::new(),
         }

@@ -82,3 +82,11 @@ pub(in crate::certs) fn files_taken(need: &Need, held: &Held, warning: Option<&s
         tracing::warn!(event = "certificate_warning", name, "{warning}");
     }
 }
+
+pub(in crate::certs) fn wrong_clock(now: Timestamp) {
+    tracing::error!(
+        event = "clock_wrong",
+        %now,
+        "this machine's clock is plainly wrong; nothing is ordered until it is right (`timedatectl set-ntp true` sets it)"
+    );
+}

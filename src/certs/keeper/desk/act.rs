@@ -29,7 +29,12 @@ enum Step {
 impl Desk {
     /// Plans and begins what is due. Returns how long to sleep if nothing happens.
     pub(super) fn act(&mut self) -> Duration {
-        let plan = plan::plan(&self.needs, &self.book, self.clock.now());
+        let now = self.clock.now();
+        if now < plan::EARLIEST && !self.clock_told {
+            tell::wrong_clock(now);
+        }
+        self.clock_told = now < plan::EARLIEST;
+        let plan = plan::plan(&self.needs, &self.book, now);
         let wake = plan.wake;
         let steps: Vec<Step> = plan.actions.iter().map(Step::of).collect();
         self.workers.retain(|worker| !worker.is_finished());
@@ -159,8 +164,7 @@ impl Desk {
 
     /// Looks at the certificate files, and reads those that changed and hold still.
     pub(super) async fn look_at_files(&mut self) {
-        for index in 0..self.needs.len() {
-            let need = self.needs[index].clone();
+        for need in self.needs_of_files() {
             let Some((chain, key)) = local::files_of(&need).map(|(chain, key)| (chain.clone(), key.clone())) else { continue };
             let Some(stamp) = task::blocking("files-look", move || files::look(&chain, &key)).await else { continue };
             if self.watches.entry(need.id.clone()).or_default().sees(stamp) {
@@ -174,8 +178,7 @@ impl Desk {
 
     /// As [`Desk::look_at_files`], at the start. Blocks.
     pub(super) fn look_at_files_at_once(&mut self) {
-        for index in 0..self.needs.len() {
-            let need = self.needs[index].clone();
+        for need in self.needs_of_files() {
             let Some((chain, key)) = local::files_of(&need) else { continue };
             if self.watches.entry(need.id.clone()).or_default().sees(files::look(chain, key)) {
                 let read = local::read_files(&need, true, self.clock.now());
@@ -184,7 +187,11 @@ impl Desk {
         }
     }
 
-    pub(super) fn take_files(&mut self, need: &Need, read: Result<FilesRead, String>) {
+    fn needs_of_files(&self) -> Vec<Need> {
+        self.needs.iter().filter(|need| local::files_of(need).is_some()).cloned().collect()
+    }
+
+    fn take_files(&mut self, need: &Need, read: Result<FilesRead, String>) {
         let (now, mut dice) = (self.clock.now(), self.dice());
         match read {
             Ok(FilesRead { shelved, warning }) => {
