@@ -105,6 +105,11 @@ pub enum Failed {
 }
 
 impl Refusal {
+    /// Whether a setting of the operator's was too small for this request, or too large: then it should be told of.
+    pub const fn is_over_a_limit(&self) -> bool {
+        matches!(self, Self::BodyTooLarge { .. } | Self::UrlTooLong { .. } | Self::TooManyHeaders { .. })
+    }
+
     /// A stable code for logs and counters.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -164,8 +169,8 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BodyTooLarge { limit } => write!(f, "{}: over `limit body` of {limit} bytes", self.reason()),
-            Self::UrlTooLong { seen, limit } => write!(f, "{}: {seen} bytes, `limit url` is {limit}", self.reason()),
-            Self::TooManyHeaders { seen, limit } => write!(f, "{}: {seen} fields, `limit headers` is {limit}", self.reason()),
+            Self::UrlTooLong { seen, limit } => write!(f, "{}: {seen} bytes, `url-size` is {limit}", self.reason()),
+            Self::TooManyHeaders { seen, limit } => write!(f, "{}: {seen} fields, `header-count` is {limit}", self.reason()),
             Self::TooMany { after } => write!(f, "{}: again after {after} s", self.reason()),
             Self::Malformed(_)
             | Self::Forbidden(_)

@@ -74,6 +74,8 @@ impl Page {
         if self.upgrade {
             exchange.worker.metrics().upgrades_failed.add_one();
             tracing::warn!(event = "upgrade_failed", id = exchange.id(), client = %exchange.client, reason = refusal.reason());
+        } else if refusal.is_over_a_limit() {
+            tracing::info!(event = "over_limit", id = exchange.id(), client = %exchange.client, why = %refusal);
         } else {
             tracing::debug!(event = "refused", id = exchange.id(), client = %exchange.client, why = %refusal);
         }
