@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::exit;
 
@@ -45,6 +45,18 @@ pub struct Cli {
     /// What to do; without it `run`, when there is a configuration file.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Cli {
+    /// Reads the process's arguments. Wrong ones, and `--help`, end the process here.
+    pub fn of_process() -> Self {
+        Self::from_arg_matches(&words().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// The words, with the exit codes below the help of every command.
+fn words() -> clap::Command {
+    Cli::command().mut_subcommands(|command| command.after_help(exit::HELP))
 }
 
 /// What to do.
@@ -194,22 +206,24 @@ pub struct TrustArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_words_are_consistent() {
-        Cli::command().debug_assert();
+        words().debug_assert();
     }
 
     #[test]
     fn help_tells_every_command_and_every_exit_code() {
-        let help = Cli::command().render_long_help().to_string();
+        let help = words().render_long_help().to_string();
         for word in ["run", "proxy", "demo", "check", "adapt", "reload", "certs", "trust", "untrust", "DOORWARD_LOG"] {
             assert!(help.contains(word), "{word} is missing in:\n{help}");
         }
         assert!(help.contains(exit::HELP));
+        for command in words().get_subcommands_mut() {
+            let name = command.get_name().to_owned();
+            assert!(command.render_help().to_string().contains(exit::HELP), "{name} does not tell its exit codes");
+        }
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! From the words of the command line to the file that does what they say.
 
-use clap::Parser;
-
 use super::args::{Cli, Command, ConfigArgs, EXAMPLES, TrustArgs};
 use super::exit::Exit;
 use super::home::{self, User};
@@ -11,7 +9,7 @@ use crate::config::load::LoadError;
 
 /// Reads the process's arguments and does what they say. Wrong ones end the process here, with [`Exit::Usage`].
 pub fn main() -> Exit {
-    match Cli::parse().command {
+    match Cli::of_process().command {
         Some(command) => perform(&command),
         None => without_a_word(),
     }

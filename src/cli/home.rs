@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::trust::machine::Person;
 use crate::config::defaults;
 use crate::config::surroundings::Surroundings;
 
@@ -18,10 +19,10 @@ pub struct User {
 }
 
 impl User {
-    /// The one who runs this process.
+    /// The one who runs this process; behind sudo, root with the folders of whoever called it.
     pub fn of_process() -> Self {
         let path = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let state_home = path("XDG_STATE_HOME").or_else(|| path("HOME").map(|home| home.join(".local/state")));
+        let state_home = path("XDG_STATE_HOME").or_else(|| Person::here().home.map(|home| home.join(".local/state")));
         let uid = fs::metadata("/proc/self").map_or(0, |process| process.uid());
         Self { state_home, uid }
     }

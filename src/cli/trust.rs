@@ -122,7 +122,7 @@ fn read_root(state: &Path) -> Result<Root, TrustError> {
         _ => TrustError::Unreadable { file: file.clone(), source },
     })?;
     match name_of(&pem) {
-        Some(name) => Ok(Root { file, name }),
+        Some(name) => Ok(Root { state: state.to_owned(), file, name }),
         None => Err(TrustError::NotARoot { file }),
     }
 }
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn everything_is_announced_before_it_is_done() {
-        let root = Root { file: "/r.pem".into(), name: "doorward-1a2b".into() };
+        let root = Root { state: "/".into(), file: "/r.pem".into(), name: "doorward-1a2b".into() };
         let step = Step { what: "the system's store".into(), words: vec!["update".into(), "it now".into()] };
         let plan = Plan { steps: vec![step], remarks: vec!["And by hand.".into()], installed: None };
         assert_eq!(

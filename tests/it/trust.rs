@@ -53,7 +53,7 @@ fn trust_reaches_every_store_and_untrust_takes_it_back() {
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     params.distinguished_name.push(rcgen::DnType::CommonName, "a root for this test");
     let pem = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
-    let root = Root { file: world.join("root.pem"), name: "doorward-local-authority-test".into() };
+    let root = Root { state: world.to_owned(), file: world.join("root.pem"), name: "doorward-local-authority-test".into() };
     fs::write(&root.file, &pem).unwrap();
 
     carry_out(&plan(Wish::Trust, &root, &machine(world)));

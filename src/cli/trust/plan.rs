@@ -16,6 +16,8 @@ pub enum Wish {
 /// The root as stores name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Root {
+    /// The state folder it belongs to.
+    pub state: PathBuf,
     /// Its PEM file.
     pub file: PathBuf,
     /// Unlike that of another doorward's root on the same machine.
@@ -85,7 +87,8 @@ fn system_store(wish: Wish, root: &Root, machine: &Machine, plan: &mut Plan) {
         match as_root(words, machine) {
             Some(words) => plan.steps.push(Step { what: what.into(), words }),
             None => {
-                plan.remarks.push("The system's store belongs to root: run this command again as root.".into());
+                let state = quoted(&shown(&root.state));
+                plan.remarks.push(format!("The system's store belongs to root: run this again as root, with `--state {state}`."));
                 return;
             }
         }
@@ -165,7 +168,8 @@ mod tests {
     use super::*;
 
     fn check(wish: Wish, machine: &Machine, expected: &[&str]) -> Plan {
-        let root = Root { file: "/state/authorities/local/root.pem".into(), name: "doorward-1a2b".into() };
+        let root =
+            Root { state: "/state".into(), file: "/state/authorities/local/root.pem".into(), name: "doorward-1a2b".into() };
         let plan = plan(wish, &root, machine);
         assert_eq!(plan.steps.iter().map(Step::line).collect::<Vec<_>>(), expected);
         plan
@@ -241,6 +245,6 @@ mod tests {
         let remarks = check(Wish::Trust, &poor, &[]).remarks;
         assert!(remarks[0].contains("apt install ca-certificates") && remarks[1].contains("apt install libnss3-tools"));
         let without_sudo = Machine { sudo: None, databases: Vec::new(), ..debian() };
-        assert!(check(Wish::Trust, &without_sudo, &[]).remarks[0].contains("as root"));
+        assert!(check(Wish::Trust, &without_sudo, &[]).remarks[0].contains("as root, with `--state /state`"));
     }
 }
