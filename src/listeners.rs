@@ -11,5 +11,4 @@ pub mod front;
 pub mod gather;
 pub mod http;
 pub mod plain;
-pub mod throttle;
 pub mod tls;

@@ -4,3 +4,4 @@ pub mod access;
 pub mod log;
 pub mod metrics;
 pub mod stamp;
+pub mod throttle;

@@ -17,7 +17,6 @@ use super::bind::{Role, Spot};
 use super::conns::Conns;
 use super::front::Front;
 use super::http::{Caller, Version};
-use super::throttle::Throttle;
 use super::tls::Refused;
 use crate::base::addr::unmapped_socket;
 use crate::base::task;
@@ -25,6 +24,7 @@ use crate::proxy::client_io::ClientIo;
 use crate::proxy::exchange::{Connection, TlsFacts};
 use crate::proxy::worker::Worker;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::throttle::Throttle;
 
 /// Lines a second about refused handshakes and full tables, for each worker.
 const LINES: u32 = 10;
