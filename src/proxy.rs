@@ -25,6 +25,8 @@ mod join;
 pub mod tunnel;
 pub mod upgrade;
 
+mod event;
+
 pub mod answer;
 pub mod redirect;
 pub mod refusal;

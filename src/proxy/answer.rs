@@ -6,7 +6,7 @@ use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::body::Body;
-use super::refusal::{Failed, Refusal};
+use super::refusal::{Failed, Refusal, Rule};
 
 /// What own answers say of who sends them.
 pub const SERVER: HeaderValue = HeaderValue::from_static("doorward");
@@ -32,7 +32,12 @@ pub fn status(refusal: &Refusal) -> u16 {
 const fn page(refusal: &Refusal) -> Page {
     let (status, says) = match refusal {
         Refusal::Malformed(_) => (StatusCode::BAD_REQUEST, "The request could not be understood."),
-        Refusal::Forbidden(_) => (StatusCode::FORBIDDEN, "This site does not answer requests from your address."),
+        Refusal::Forbidden(Rule::Allow | Rule::Deny) => {
+            (StatusCode::FORBIDDEN, "This site does not answer requests from your address.")
+        }
+        Refusal::Forbidden(Rule::Origin | Rule::NoOrigin) => {
+            (StatusCode::FORBIDDEN, "This site does not answer requests from the page that asked.")
+        }
         Refusal::NothingHere => (StatusCode::NOT_FOUND, "There is nothing at this address."),
         Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, "This method is not accepted here."),
         Refusal::BodyStalled => (StatusCode::REQUEST_TIMEOUT, "The request's body did not arrive in time."),
@@ -42,6 +47,9 @@ const fn page(refusal: &Refusal) -> Page {
         Refusal::UnknownHost => (StatusCode::MISDIRECTED_REQUEST, "This server does not serve the site that was asked for."),
         Refusal::UpgradeToTls(_) => (StatusCode::UPGRADE_REQUIRED, "WebSockets are served here over TLS only. Use"),
         Refusal::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "Too many requests. Please wait a moment."),
+        Refusal::TooManyConnections { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, "Too many connections at the same time. Please close one.")
+        }
         Refusal::TooManyHeaders { .. } => {
             (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has more header fields than this server accepts.")
         }
@@ -130,7 +138,7 @@ pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
         Refusal::TooMany { after } => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(*after));
         }
-        Refusal::NoBackend => {
+        Refusal::NoBackend | Refusal::TooManyConnections { .. } => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         Refusal::Method => {
@@ -209,7 +217,7 @@ fn render(status: StatusCode, says: &str, asked: Asked<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::refusal::{Malformed, Rule};
+    use super::super::refusal::Malformed;
     use super::*;
 
     fn check(refusal: Refusal, status: u16) {
@@ -229,7 +237,9 @@ mod tests {
         check(Refusal::Expectation, 417);
         check(Refusal::UnknownHost, 421);
         check(Refusal::UpgradeToTls("wss://a.test/".into()), 426);
+        check(Refusal::Forbidden(Rule::Origin), 403);
         check(Refusal::TooMany { after: 3 }, 429);
+        check(Refusal::TooManyConnections { limit: 3 }, 429);
         check(Refusal::TooManyHeaders { seen: 9, limit: 8 }, 431);
         check(Refusal::UnknownProtocol, 501);
         check(Refusal::Backend(Failed::Unreachable("connect-refused")), 502);

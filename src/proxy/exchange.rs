@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::arrive::{self, Host};
 use super::body::{Fault, Watcher, Way};
 use super::cluster::lease::Lease;
+use super::limit::crowd::Place;
 use super::refusal::{Malformed, Refusal};
 use super::worker::Worker;
 use super::{answer, forward, forward::Lines};
@@ -139,6 +140,10 @@ pub(super) struct Course {
     first_byte: Cell<Option<Duration>>,
     /// Set where a block does not want to be logged.
     pub(super) silent: Cell<bool>,
+    /// The page that asks, where a rule is about it.
+    pub(super) origin: RefCell<Option<HeaderValue>>,
+    /// Counts on the client until the exchange is over.
+    pub(super) place: RefCell<Option<Place>>,
     /// Counts on the target until the exchange is over.
     pub(super) lease: RefCell<Option<Lease>>,
 }

@@ -14,13 +14,17 @@ use super::body::Body;
 use super::client_io::ClientIo;
 use super::cluster::pool::{Answered, Upgrade};
 use super::cluster::stream::BackendStream;
+use super::event;
 use super::exchange::Exchange;
 use super::forward::{self, Hop};
 use super::refusal::{Failed, Refusal};
 use super::snapshot::Lane;
+use super::tunnel::policed::Policed;
+use super::tunnel::policed::relay::Rules;
 use super::tunnel::{Manners, Side, Tunnel, TunnelEnd};
 use super::upgrade::Wanted;
 use crate::base::task;
+use crate::telemetry::log::events;
 
 /// Answers. A granted upgrade becomes a tunnel once hyper has sent the answer.
 pub(super) fn join(
@@ -51,7 +55,7 @@ fn not_granted(exchange: &Exchange, status: StatusCode) {
     let lease = exchange.course.lease.borrow();
     let upstream = lease.as_ref().map_or("", |lease| lease.member().label());
     let (id, status) = (exchange.id(), status.as_u16());
-    tracing::warn!(event = "upgrade_failed", id, client = %exchange.client, upstream, status, reason = REASON);
+    tracing::warn!(event = events::UPGRADE_FAILED, id, client = %exchange.client, upstream, status, reason = REASON);
 }
 
 fn granted(exchange: &Rc<Exchange>, lane: &Lane, wanted: Wanted, upgrade: Upgrade) -> Response<Body> {
@@ -60,18 +64,30 @@ fn granted(exchange: &Rc<Exchange>, lane: &Lane, wanted: Wanted, upgrade: Upgrad
     head.status = wanted.grant(&mut head.headers);
     exchange.answered(head.status.as_u16());
     exchange.course.tunnel.set(true);
-    let manners = Manners { websocket: wanted.websocket, idle: lane.tunnel_idle };
+    let rules = lane.tunnel;
+    let kind = if wanted.websocket && (rules.message.is_some() || rules.ping.is_some()) {
+        Kind::Policed(rules)
+    } else {
+        Kind::Raw(Manners { websocket: wanted.websocket, idle: rules.idle })
+    };
     let backend = Side { stream, leftover };
     let holder = Holder(Rc::clone(exchange));
-    drop(task::spawn_local("tunnel", hold(holder, wanted.on, backend, manners)));
+    drop(task::spawn_local("tunnel", hold(holder, wanted.on, backend, kind)));
     Response::from_parts(head, Body::empty())
+}
+
+/// How a tunnel is run: its frames are walked only where the site asks for what needs it.
+#[derive(Clone, Copy)]
+enum Kind {
+    Raw(Manners),
+    Policed(Rules),
 }
 
 /// Holds the exchange for the length of its tunnel.
 struct Holder(Rc<Exchange>);
 
 /// Waits until hyper has sent the answer and gives the client's stream away, then runs the tunnel to its end.
-async fn hold(holder: Holder, on: OnUpgrade, backend: Side<BackendStream>, manners: Manners) {
+async fn hold(holder: Holder, on: OnUpgrade, backend: Side<BackendStream>, kind: Kind) {
     let Ok(upgraded) = on.await else {
         holder.0.blame("client-left");
         return;
@@ -84,8 +100,8 @@ async fn hold(holder: Holder, on: OnUpgrade, backend: Side<BackendStream>, manne
     metrics.tunnels_opened.add_one();
     let _open = metrics.tunnels.hold();
     let end = match upgraded.downcast::<TokioIo<ClientIo>>() {
-        Ok(parts) => run(&holder, side_of_connection(parts), backend, manners).await,
-        Err(stream) => run(&holder, side_of_stream(stream), backend, manners).await,
+        Ok(parts) => run(&holder, side_of_connection(parts), backend, kind).await,
+        Err(stream) => run(&holder, side_of_stream(stream), backend, kind).await,
     };
     holder.over(end);
 }
@@ -102,16 +118,28 @@ fn side_of_stream(upgraded: Upgraded) -> Side<TokioIo<Upgraded>> {
     Side { stream: TokioIo::new(upgraded), leftover: Bytes::new() }
 }
 
-async fn run<C>(holder: &Holder, client: Side<C>, backend: Side<BackendStream>, manners: Manners) -> TunnelEnd
+async fn run<C>(holder: &Holder, client: Side<C>, backend: Side<BackendStream>, kind: Kind) -> TunnelEnd
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
     let worker = &holder.0.worker;
     let cut = worker.cut.notified();
-    let mut tunnel = Tunnel::new(client, backend, &worker.scratch, manners);
-    tokio::select! {
-        end = &mut tunnel => end,
-        () = cut => tunnel.cut(),
+    match kind {
+        Kind::Raw(manners) => {
+            let mut tunnel = Tunnel::new(client, backend, &worker.scratch, manners);
+            tokio::select! {
+                end = &mut tunnel => end,
+                () = cut => tunnel.cut(),
+            }
+        }
+        Kind::Policed(rules) => {
+            // Boxed, so that a raw tunnel's task is not as large.
+            let mut tunnel = Box::new(Policed::new(client, backend, &worker.scratch, rules, worker.roll() as u32));
+            tokio::select! {
+                end = &mut *tunnel => end,
+                () = cut => tunnel.cut(),
+            }
+        }
     }
 }
 
@@ -121,6 +149,7 @@ impl Holder {
         course.bytes_in.set(end.bytes_in);
         course.bytes_out.set(end.bytes_out);
         course.close_code.set(end.close_code);
+        event::ended(&self.0, end.reason);
         self.0.blame(end.reason.code());
     }
 }

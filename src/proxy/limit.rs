@@ -3,4 +3,5 @@
 
 pub mod bucket;
 pub mod crowd;
+pub mod kept;
 pub mod rates;

@@ -38,6 +38,11 @@ pub enum Refusal {
         /// Seconds to wait.
         after: u64,
     },
+    /// More exchanges and tunnels of this client at a time than allowed.
+    TooManyConnections {
+        /// Most it may have.
+        limit: u32,
+    },
     /// More header fields than allowed.
     TooManyHeaders {
         /// Fields of this one.
@@ -81,6 +86,10 @@ pub enum Rule {
     Deny,
     /// The client's address is not in `allow`.
     Allow,
+    /// The page that asks is not in `origin` or `cors`.
+    Origin,
+    /// Nobody says which page asks, and `origin` has no `none`.
+    NoOrigin,
 }
 
 /// How a backend failed.
@@ -116,6 +125,8 @@ impl Refusal {
             Self::Malformed(what) => what.reason(),
             Self::Forbidden(Rule::Deny) => "denied-address",
             Self::Forbidden(Rule::Allow) => "not-allowed-address",
+            Self::Forbidden(Rule::Origin) => "bad-origin",
+            Self::Forbidden(Rule::NoOrigin) => "no-origin",
             Self::NothingHere => "no-such-path",
             Self::Method => "method-not-allowed",
             Self::BodyStalled => "client-stalled",
@@ -125,6 +136,7 @@ impl Refusal {
             Self::UnknownHost => "unknown-host",
             Self::UpgradeToTls(_) => "upgrade-without-tls",
             Self::TooMany { .. } => "too-many-requests",
+            Self::TooManyConnections { .. } => "too-many-connections",
             Self::TooManyHeaders { .. } => "too-many-headers",
             Self::ClientLeft => "client-left",
             Self::UnknownProtocol => "unknown-protocol",
@@ -171,7 +183,8 @@ impl fmt::Display for Refusal {
             Self::BodyTooLarge { limit } => write!(f, "{}: over `limit body` of {limit} bytes", self.reason()),
             Self::UrlTooLong { seen, limit } => write!(f, "{}: {seen} bytes, `url-size` is {limit}", self.reason()),
             Self::TooManyHeaders { seen, limit } => write!(f, "{}: {seen} fields, `header-count` is {limit}", self.reason()),
-            Self::TooMany { after } => write!(f, "{}: again after {after} s", self.reason()),
+            Self::TooMany { after } => write!(f, "{}: over `limit requests`, again after {after} s", self.reason()),
+            Self::TooManyConnections { limit } => write!(f, "{}: over `limit connections` of {limit}", self.reason()),
             Self::Malformed(_)
             | Self::Forbidden(_)
             | Self::NothingHere

@@ -12,12 +12,13 @@ use hyper::body::Incoming;
 use super::answer::{self, Asked};
 use super::attempt::{self, Arrival};
 use super::body::Body;
+use super::event;
 use super::exchange::{Connection, Exchange};
 use super::plain;
 use super::redirect::Redirect;
 use super::refusal::{Malformed, Refusal};
 use super::snapshot::{Ending, Lane, Snapshot};
-use super::step::Asker;
+use super::step::Flow;
 use super::worker::Worker;
 use super::{arrive, upgrade};
 use crate::config::settings::GatewayLimits;
@@ -71,14 +72,7 @@ impl Page {
 
     fn answer(&self, exchange: &Exchange, refusal: &Refusal) -> Response<Body> {
         exchange.refused(refusal);
-        if self.upgrade {
-            exchange.worker.metrics().upgrades_failed.add_one();
-            tracing::warn!(event = "upgrade_failed", id = exchange.id(), client = %exchange.client, reason = refusal.reason());
-        } else if refusal.is_over_a_limit() {
-            tracing::info!(event = "over_limit", id = exchange.id(), client = %exchange.client, why = %refusal);
-        } else {
-            tracing::debug!(event = "refused", id = exchange.id(), client = %exchange.client, why = %refusal);
-        }
+        event::refused(exchange, refusal, self.upgrade);
         answer::answer(refusal, Asked::of(self.accept.as_ref(), self.head, exchange.id()))
     }
 }
@@ -134,13 +128,17 @@ async fn through(
     mut request: Request<Body>,
     page: &Page,
 ) -> Result<Response<Body>, Refusal> {
-    let asker = Asker { client: exchange.client, secure: exchange.connection.is_secure() };
     let mut entered = 0;
     let outcome = 'way: {
         for step in &lane.steps {
             entered += 1;
-            if let Err(refusal) = step.enter(asker, &mut request) {
-                break 'way Err(refusal);
+            match step.enter(exchange, &mut request) {
+                Ok(Flow::Onward) => (),
+                Ok(Flow::Answer(response)) => {
+                    exchange.answered_by_us(response.status().as_u16());
+                    break 'way Ok(*response);
+                }
+                Err(refusal) => break 'way Err(refusal),
             }
         }
         match &lane.ending {
@@ -159,7 +157,7 @@ async fn through(
         Err(refusal) => page.answer(exchange, &refusal),
     };
     for step in lane.steps[..entered].iter().rev() {
-        step.leave(asker, response.headers_mut());
+        step.leave(exchange, &mut response);
     }
     Ok(response)
 }

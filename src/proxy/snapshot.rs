@@ -2,7 +2,6 @@
 //! A reload builds another one and swaps it in; requests that began with this one end with it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -10,9 +9,11 @@ use http::StatusCode;
 
 use super::cluster::trust::Trust;
 use super::cluster::{BuildClusterError, Cluster};
+use super::limit::kept::Kept;
 use super::redirect::Redirect;
 use super::route::{Found, RouteTable};
-use super::step::{Edits, Step};
+use super::step::{Building, Edits, Step};
+use super::tunnel::policed::relay::Rules;
 use crate::base::addr::IpNet;
 use crate::config::settings::{Block, End, GatewayLimits, Place, Policy, Settings, Timeouts};
 
@@ -33,6 +34,8 @@ pub struct Snapshot {
     /// By site and block, as [`Found`] counts them.
     lanes: Vec<Box<[Lane]>>,
     clusters: Vec<Arc<Cluster>>,
+    /// What clients have used of their limits.
+    kept: Kept,
 }
 
 /// One block, ready to run.
@@ -46,8 +49,8 @@ pub struct Lane {
     pub ending: Ending,
     /// Whether its exchanges may be logged.
     pub logged: bool,
-    /// A tunnel without traffic is ended after this.
-    pub tunnel_idle: Option<Duration>,
+    /// Rules of its tunnels.
+    pub tunnel: Rules,
     /// Where it stood.
     pub at: Place,
 }
@@ -94,8 +97,11 @@ impl Snapshot {
             clusters.push(Cluster::build(upstream, known(&upstream.name), trust)?);
         }
         let mut lanes = Vec::with_capacity(settings.sites.len());
+        let mut kept = Kept::default();
         for site in &settings.sites {
-            lanes.push(site.blocks.iter().map(|block| Lane::of(block, &clusters)).collect::<Result<_, _>>()?);
+            let name = site.hosts.first().map(|host| format!("{}:{}", host.pattern, host.port)).unwrap_or_default();
+            let mut build = Building { site: &name, kept: &mut kept, before: before.map(|before| &before.kept) };
+            lanes.push(site.blocks.iter().map(|block| Lane::of(block, &clusters, &mut build)).collect::<Result<_, _>>()?);
         }
         Ok(Self {
             routes: RouteTable::new(&settings.sites),
@@ -104,6 +110,7 @@ impl Snapshot {
             trusted: settings.trusted_proxies.clone(),
             lanes,
             clusters,
+            kept,
         })
     }
 
@@ -119,7 +126,7 @@ impl Snapshot {
 }
 
 impl Lane {
-    fn of(block: &Block, clusters: &[Arc<Cluster>]) -> Result<Self, BuildError> {
+    fn of(block: &Block, clusters: &[Arc<Cluster>], build: &mut Building<'_>) -> Result<Self, BuildError> {
         let unsupported = |word| BuildError::Unsupported { at: block.at.clone(), word };
         if let Some(word) = unsupported_word(&block.policy) {
             return Err(unsupported(word));
@@ -136,11 +143,11 @@ impl Lane {
             End::Files(_) => return Err(unsupported("files")),
         };
         Ok(Self {
-            steps: Step::of(&block.policy),
+            steps: Step::of(&block.policy, build),
             request_headers: Edits::of(&block.policy.request_headers),
             ending,
             logged: block.policy.access_log != Some(false),
-            tunnel_idle: block.policy.idle,
+            tunnel: Rules { message: block.policy.limit_message, ping: block.policy.ping, idle: block.policy.idle },
             at: block.at.clone(),
         })
     }
@@ -149,16 +156,6 @@ impl Lane {
 /// What of a policy has no step yet. The configuration refuses these words before they get here; settings made by other
 /// means are told as well, because a limit that is silently not kept is worse than none.
 fn unsupported_word(policy: &Policy) -> Option<&'static str> {
-    let words = [
-        (policy.compress, "compress"),
-        (policy.limit_requests.is_some(), "limit requests"),
-        (policy.limit_connections.is_some(), "limit connections"),
-        (policy.limit_message.is_some(), "limit message"),
-        (!policy.origins.is_empty(), "origin"),
-        (policy.auth.is_some(), "auth"),
-        (!policy.cors.is_empty(), "cors"),
-        (policy.ping.is_some(), "ping"),
-        (policy.errors.is_some(), "errors"),
-    ];
+    let words = [(policy.compress, "compress"), (policy.auth.is_some(), "auth"), (policy.errors.is_some(), "errors")];
     words.into_iter().find_map(|(used, word)| used.then_some(word))
 }

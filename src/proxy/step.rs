@@ -1,27 +1,41 @@
 //! What is done to an exchange on its way in and out: a closed set, made of a block's policy in one documented order,
-//! whatever the order of the text. Dispatch only; each step is a file below. Pure.
+//! whatever the order of the text. Dispatch only; each step is a file below.
 //!
-//! On the way in the order is: address, body limit, prefix, rewrite. On the way out: security headers, then `headers`, so
-//! that a site's own words win. A refusal passes the way out too, so its page carries the site's headers.
+//! On the way in the order is: address, cross-origin preflight, rate, number of connections, page that asks for a WebSocket,
+//! body limit, prefix, rewrite. On the way out: cross-origin words, security headers, then `headers`, so that a site's own
+//! words win. A refusal passes the way out too, so its page carries the site's headers.
 
-use std::net::IpAddr;
+use std::rc::Rc;
 
-use http::header::HeaderMap;
-use http::{HeaderValue, Request};
+use http::header;
+use http::{Request, Response};
+use tokio::time::Instant;
 
 use super::body::Body;
+use super::exchange::Exchange;
+use super::limit::kept::Kept;
 use super::refusal::Refusal;
+use super::upgrade;
 use crate::config::settings::Policy;
 
 use admit::Admit;
+use cors::Cors;
+use crowd::LimitConnections;
 pub use edit::Edits;
 use limit_body::LimitBody;
+use origin::Origins;
 use path::{Rewrite, StripPrefix};
+use rate::Rate;
 
 mod admit;
+mod cors;
+mod crowd;
 mod edit;
 mod limit_body;
+mod origin;
 mod path;
+mod query;
+mod rate;
 mod security;
 
 /// One step.
@@ -35,6 +49,14 @@ pub enum Step {
     Hsts,
     /// `allow`, `deny`.
     Admit(Admit),
+    /// `cors`.
+    Cors(Cors),
+    /// `limit requests`.
+    Rate(Rate),
+    /// `limit connections`.
+    LimitConnections(LimitConnections),
+    /// `origin`.
+    Origins(Origins),
     /// `limit body`.
     LimitBody(LimitBody),
     /// `strip-prefix`.
@@ -43,24 +65,45 @@ pub enum Step {
     Rewrite(Rewrite),
 }
 
-/// What steps may know of who asks.
-#[derive(Clone, Copy, Debug)]
-pub struct Asker {
-    /// The client by the trust rule.
-    pub client: IpAddr,
-    /// Whether it came over TLS.
-    pub secure: bool,
+/// How the way in goes on.
+#[derive(Debug)]
+pub enum Flow {
+    /// To the next step, or to the end.
+    Onward,
+    /// Back, with this answer.
+    Answer(Box<Response<Body>>),
+}
+
+/// What steps are made with besides their policy.
+#[derive(Debug)]
+pub struct Building<'a> {
+    /// Name of the site, the same over reloads.
+    pub site: &'a str,
+    /// The counts of this configuration.
+    pub kept: &'a mut Kept,
+    /// Those of the one before.
+    pub before: Option<&'a Kept>,
 }
 
 impl Step {
     /// The steps of a policy. `request-headers` is not among them: it has the last word on what a backend gets, so it is
     /// applied behind the gateway's own rules ([`super::attempt`]).
-    pub fn of(policy: &Policy) -> Box<[Self]> {
+    pub fn of(policy: &Policy, build: &mut Building<'_>) -> Box<[Self]> {
         let mut steps = Vec::new();
         steps.extend(Edits::of(&policy.headers).map(Self::Headers));
         steps.extend(policy.security_headers.then_some(Self::Security));
         steps.extend(policy.hsts.then_some(Self::Hsts));
         steps.extend(Admit::of(&policy.allow, &policy.deny).map(Self::Admit));
+        steps.extend((!policy.cors.is_empty()).then(|| Self::Cors(Cors::of(&policy.cors))));
+        steps.extend(policy.limit_requests.as_ref().and_then(|limit| {
+            let rates = build.kept.rates(build.before, build.site, limit, Instant::now());
+            Rate::of(limit, rates).map(Self::Rate)
+        }));
+        steps.extend(policy.limit_connections.map(|most| {
+            let crowd = build.kept.crowd(build.before, build.site, most);
+            Self::LimitConnections(LimitConnections { crowd, most })
+        }));
+        steps.extend(policy.origins.as_ref().map(|origins| Self::Origins(Origins::of(origins))));
         steps.extend(policy.limit_body.map(|size| Self::LimitBody(LimitBody(size.0))));
         steps.extend(policy.strip_prefix.as_deref().map(|prefix| Self::StripPrefix(StripPrefix::new(prefix))));
         steps.extend(policy.rewrite.as_deref().map(|path| Self::Rewrite(Rewrite::new(path))));
@@ -68,29 +111,51 @@ impl Step {
     }
 
     /// The way in.
-    pub fn enter(&self, asker: Asker, request: &mut Request<Body>) -> Result<(), Refusal> {
+    pub(super) fn enter(&self, exchange: &Rc<Exchange>, request: &mut Request<Body>) -> Result<Flow, Refusal> {
         match self {
-            Self::Headers(_) | Self::Security | Self::Hsts => Ok(()),
-            Self::Admit(admit) => admit.check(asker.client),
-            Self::LimitBody(limit) => limit.enter(request),
-            Self::StripPrefix(strip) => {
-                strip.enter(request.uri_mut());
-                Ok(())
+            Self::Headers(_) | Self::Security | Self::Hsts => (),
+            Self::Admit(admit) => admit.check(exchange.client)?,
+            Self::Cors(cors) => {
+                note_origin(exchange, request);
+                return Ok(cors.enter(request)?.map_or(Flow::Onward, |answer| Flow::Answer(Box::new(answer))));
             }
-            Self::Rewrite(rewrite) => {
-                rewrite.enter(request.uri_mut());
-                Ok(())
+            Self::Rate(rate) => rate.enter(exchange.client, request, Instant::now())?,
+            Self::LimitConnections(limit) => {
+                exchange.course.place.replace(Some(limit.enter(exchange.client)?));
             }
+            Self::Origins(origins) => {
+                if upgrade::is_websocket(request) {
+                    note_origin(exchange, request);
+                    origins.check(request.headers())?;
+                }
+            }
+            Self::LimitBody(limit) => limit.enter(request)?,
+            Self::StripPrefix(strip) => strip.enter(request.uri_mut()),
+            Self::Rewrite(rewrite) => rewrite.enter(request.uri_mut()),
         }
+        Ok(Flow::Onward)
     }
 
     /// The way out.
-    pub fn leave(&self, asker: Asker, headers: &mut HeaderMap<HeaderValue>) {
+    pub(super) fn leave(&self, exchange: &Exchange, response: &mut Response<Body>) {
+        let headers = response.headers_mut();
         match self {
             Self::Headers(edits) => edits.apply(headers),
-            Self::Security => security::add(headers, asker.secure),
-            Self::Hsts => security::add_hsts(headers, asker.secure),
-            Self::Admit(_) | Self::LimitBody(_) | Self::StripPrefix(_) | Self::Rewrite(_) => (),
+            Self::Security => security::add(headers, exchange.connection.is_secure()),
+            Self::Hsts => security::add_hsts(headers, exchange.connection.is_secure()),
+            Self::Cors(cors) => cors.leave(headers, exchange.course.origin.borrow().as_ref()),
+            Self::Admit(_)
+            | Self::Rate(_)
+            | Self::LimitConnections(_)
+            | Self::Origins(_)
+            | Self::LimitBody(_)
+            | Self::StripPrefix(_)
+            | Self::Rewrite(_) => (),
         }
     }
+}
+
+/// Kept for the answer, and for the log where it was the reason to refuse.
+fn note_origin(exchange: &Exchange, request: &Request<Body>) {
+    exchange.course.origin.replace(request.headers().get(header::ORIGIN).cloned());
 }

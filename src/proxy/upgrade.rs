@@ -4,7 +4,7 @@
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{Method, Request, StatusCode};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
@@ -47,6 +47,17 @@ pub fn is_extended_connect(parts: &Parts) -> bool {
 /// Whether an HTTP/1.1 header asks to leave HTTP (RFC 9110 section 7.8).
 pub fn is_asked(headers: &HeaderMap) -> bool {
     headers.contains_key(header::UPGRADE) && headers.get_all(header::CONNECTION).iter().any(|value| lists(value, "upgrade"))
+}
+
+/// Whether a request asks for a WebSocket, over either version of HTTP.
+pub fn is_websocket<B>(request: &Request<B>) -> bool {
+    let extended = request.extensions().get::<Protocol>().filter(|_| request.method() == Method::CONNECT);
+    match extended {
+        Some(protocol) => protocol.as_str().eq_ignore_ascii_case(WEBSOCKET),
+        None => {
+            is_asked(request.headers()) && request.headers().get_all(header::UPGRADE).iter().any(|value| lists(value, WEBSOCKET))
+        }
+    }
 }
 
 /// Finds what the client asks for, and makes the request one that asks an HTTP/1.1 backend for it. HTTP/2 in the clear is

@@ -6,15 +6,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::body::Body;
 use super::cluster::pool::Pool;
+use super::event;
 use super::snapshot::{Live, Snapshot};
 use super::tally::Tally;
 use super::tunnel::Scratch;
 use crate::base::dice::Dice;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::throttle::Throttle;
 
 /// What all workers share.
 #[derive(Clone, Debug)]
@@ -43,6 +46,9 @@ pub struct Worker {
     seen: RefCell<Rc<InForce>>,
     pub(super) tally: Tally,
     dice: RefCell<Dice>,
+    /// Of security events.
+    throttle: Throttle,
+    started: Instant,
 }
 
 impl Worker {
@@ -63,6 +69,8 @@ impl Worker {
             seen,
             tally: Tally::default(),
             dice: RefCell::new(dice),
+            throttle: Throttle::new(event::LINES),
+            started: Instant::now(),
         })
     }
 
@@ -84,6 +92,11 @@ impl Worker {
 
     pub(super) fn metrics(&self) -> &crate::telemetry::metrics::proxy::ProxyMetrics {
         &self.shared.metrics.proxy
+    }
+
+    /// Whether a line that a stranger causes may be written now, with how many were withheld before it.
+    pub(super) fn may_tell(&self) -> Option<u64> {
+        self.throttle.admit(self.started.elapsed().as_secs())
     }
 
     /// The next 64 random bits; not for secrets.

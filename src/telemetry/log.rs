@@ -27,6 +27,20 @@ pub mod events {
     pub const STARTED: &str = "started";
     /// One URL that answers, with its certificate.
     pub const SERVING: &str = "serving";
+    /// A request for a tunnel did not become one.
+    pub const UPGRADE_FAILED: &str = "upgrade_failed";
+    /// A request was over a limit of the gateway or its site.
+    pub const OVER_LIMIT: &str = "over_limit";
+    /// A WebSocket was refused because of the page that asked.
+    pub const ORIGIN_REFUSED: &str = "origin_refused";
+    /// A client asked more often than its site allows.
+    pub const RATE_LIMITED: &str = "rate_limited";
+    /// A client has more open than its site allows.
+    pub const TOO_MANY_CONNECTIONS: &str = "too_many_connections";
+    /// A client sent larger, more, or other messages than its site allows.
+    pub const MESSAGE_LIMIT: &str = "message_limit";
+    /// A client could not prove who it is.
+    pub const AUTH_FAILED: &str = "auth_failed";
     /// Something in us broke a promise of its own.
     pub const PANICKED: &str = "panicked";
 }

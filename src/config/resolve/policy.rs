@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use super::Resolver;
 use crate::config::problem::quote;
 use crate::config::raw::{Directive, Directives};
-use crate::config::settings::{HeaderEdit, PathPattern, Policy};
+use crate::config::settings::{HeaderEdit, Origins, PathPattern, Policy};
 use crate::config::tree::Word;
 
 /// Names that belong to one connection (RFC 9110 section 7.6.1) or frame a body: set by the gateway, never by hand.
@@ -26,7 +26,7 @@ impl Resolver<'_> {
         self.put_some(words, "strip-prefix", &mut policy.strip_prefix, |this, word| this.strip_prefix(word, path));
         self.parts(words, "limit", |this, parts| this.limits(parts, &mut policy));
         if let Some(origin) = words.one("origin") {
-            policy.origins = origin.values.iter().filter_map(|word| self.origin(word)).collect();
+            policy.origins = Some(self.origins(&origin.values));
         }
         if let Some(cors) = words.one("cors") {
             policy.cors = cors.values.iter().filter_map(|word| self.origin(word)).collect();
@@ -110,6 +110,13 @@ impl Resolver<'_> {
             self.complain(word.span, what, "write the beginning of the block's own path");
         }
         reached.then_some(prefix)
+    }
+
+    /// Origins; `none` stands for clients that send none.
+    fn origins(&mut self, words: &[Word]) -> Origins {
+        let without = words.iter().any(|word| word.text == "none");
+        let allowed = words.iter().filter(|word| word.text != "none").filter_map(|word| self.origin(word)).collect();
+        Origins { allowed, without }
     }
 
     /// An origin as browsers send it (RFC 6454 section 6.2): scheme, host, port, nothing behind.

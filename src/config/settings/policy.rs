@@ -32,8 +32,8 @@ pub struct Policy {
     pub limit_body: Option<ByteSize>,
     /// WebSocket messages.
     pub limit_message: Option<MessageLimit>,
-    /// Origins that may open a WebSocket; empty means any.
-    pub origins: Vec<String>,
+    /// Pages that may open a WebSocket; `None` means any.
+    pub origins: Option<Origins>,
     /// Who may pass.
     pub auth: Option<Auth>,
     /// Only these clients; empty means all.
@@ -72,6 +72,15 @@ pub struct RequestLimit {
     pub burst: u32,
     /// Who counts as one client.
     pub by: LimitKey,
+}
+
+/// Pages that may open a WebSocket, by their origin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// As browsers write them: `https://example.com`, in lower case.
+    pub allowed: Vec<String>,
+    /// Whether clients that send no origin, which are no browsers, may as well.
+    pub without: bool,
 }
 
 /// Who counts as one client.

@@ -6,4 +6,5 @@ mod framing;
 mod harness;
 mod http2;
 mod passing;
+mod policies;
 mod upgrades;

@@ -21,6 +21,16 @@ pub struct ProxyMetrics {
     pub upgrades_failed: Counter,
     /// TLS handshakes that came to nothing.
     pub handshakes_failed: Counter,
+    /// WebSockets refused because of the page that asked.
+    pub origin_refused: Counter,
+    /// Requests beyond a client's rate.
+    pub rate_limited: Counter,
+    /// Exchanges beyond a client's number.
+    pub connections_limited: Counter,
+    /// Tunnels closed because of what the client sent.
+    pub messages_limited: Counter,
+    /// Requests with a wrong or expired proof of who asks.
+    pub auth_failed: Counter,
     /// Client connections.
     pub connections: Arc<Gauge>,
 }

@@ -10,7 +10,9 @@ pub(super) fn policy(policy: &Policy, members: &mut Members) {
     members.filled("allow", policy.allow.iter().map(ToString::to_string));
     members.filled("deny", policy.deny.iter().map(ToString::to_string));
     members.parts("limit", limits(policy));
-    members.filled("origin", policy.origins.iter().map(String::as_str));
+    if let Some(origins) = &policy.origins {
+        members.filled("origin", origins.allowed.iter().map(String::as_str).chain(origins.without.then_some("none")));
+    }
     members.some("auth", policy.auth.as_ref().map(auth));
     members.filled("cors", policy.cors.iter().map(String::as_str));
     members.some("strip-prefix", policy.strip_prefix.as_deref());

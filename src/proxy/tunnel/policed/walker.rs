@@ -68,6 +68,16 @@ impl Violation {
             Self::Fragments => "bad-fragments",
         }
     }
+
+    /// For the operator: which limit it was.
+    pub const fn limit(self) -> &'static str {
+        match self {
+            Self::TooLarge => "a message is larger than `limit message` allows",
+            Self::TooMany => "more messages than `limit message` allows",
+            Self::Flood => "a flood of frames that carry nothing",
+            Self::Opcode | Self::Length | Self::Control | Self::Fragments => "frames that RFC 6455 does not allow",
+        }
+    }
 }
 
 /// What becomes of a frame.

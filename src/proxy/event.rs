@@ -1,0 +1,106 @@
+//! Security events: what is refused because of who asks or how much, by names that stay, with the client's address, for
+//! who watches the log and for counters. Strangers cause them, so each worker writes a few a second and counts the rest.
+
+use super::exchange::Exchange;
+use super::refusal::{Refusal, Rule};
+use super::tunnel::TunnelReason;
+use super::tunnel::policed::relay::{Closed, End};
+use crate::telemetry::log::events;
+use crate::telemetry::metrics::Counter;
+use crate::telemetry::metrics::proxy::ProxyMetrics;
+
+/// Lines that one worker writes in a second.
+pub(super) const LINES: u32 = 20;
+
+/// What a client may do wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Origin,
+    Rate,
+    Connections,
+    Message,
+}
+
+impl Event {
+    const fn of_refusal(refusal: &Refusal) -> Option<Self> {
+        match refusal {
+            Refusal::Forbidden(Rule::Origin | Rule::NoOrigin) => Some(Self::Origin),
+            Refusal::TooMany { .. } => Some(Self::Rate),
+            Refusal::TooManyConnections { .. } => Some(Self::Connections),
+            Refusal::Malformed(_)
+            | Refusal::Forbidden(Rule::Allow | Rule::Deny)
+            | Refusal::NothingHere
+            | Refusal::Method
+            | Refusal::BodyStalled
+            | Refusal::BodyTooLarge { .. }
+            | Refusal::UrlTooLong { .. }
+            | Refusal::Expectation
+            | Refusal::UnknownHost
+            | Refusal::UpgradeToTls(_)
+            | Refusal::TooManyHeaders { .. }
+            | Refusal::ClientLeft
+            | Refusal::UnknownProtocol
+            | Refusal::NoBackend
+            | Refusal::Backend(_) => None,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Origin => events::ORIGIN_REFUSED,
+            Self::Rate => events::RATE_LIMITED,
+            Self::Connections => events::TOO_MANY_CONNECTIONS,
+            Self::Message => events::MESSAGE_LIMIT,
+        }
+    }
+
+    const fn counter(self, metrics: &ProxyMetrics) -> &Counter {
+        match self {
+            Self::Origin => &metrics.origin_refused,
+            Self::Rate => &metrics.rate_limited,
+            Self::Connections => &metrics.connections_limited,
+            Self::Message => &metrics.messages_limited,
+        }
+    }
+}
+
+/// A request was refused; `upgrade` is whether it asked for a tunnel. One line for each: a failed upgrade has one always,
+/// other refusals that say nothing about the client stand in the access log.
+pub(super) fn refused(exchange: &Exchange, refusal: &Refusal, upgrade: bool) {
+    let metrics = exchange.worker.metrics();
+    if upgrade {
+        metrics.upgrades_failed.add_one();
+    }
+    let (id, client, reason) = (exchange.id(), exchange.client, refusal.reason());
+    match Event::of_refusal(refusal) {
+        Some(event) => tell(exchange, event, reason, &refusal.to_string()),
+        None if upgrade => {
+            if let Some(withheld) = exchange.worker.may_tell() {
+                tracing::warn!(event = events::UPGRADE_FAILED, id, %client, reason, withheld, "{refusal}");
+            }
+        }
+        None if refusal.is_over_a_limit() => {
+            if let Some(withheld) = exchange.worker.may_tell() {
+                tracing::info!(event = events::OVER_LIMIT, id, %client, reason, withheld, "{refusal}");
+            }
+        }
+        None => tracing::debug!(event = "refused", id, %client, reason, "{refusal}"),
+    }
+}
+
+/// A tunnel has ended.
+pub(super) fn ended(exchange: &Exchange, reason: TunnelReason) {
+    if let TunnelReason::Closed(Closed::Broke(End::Client, violation)) = reason {
+        tell(exchange, Event::Message, violation.reason(), violation.limit());
+    }
+}
+
+fn tell(exchange: &Exchange, event: Event, reason: &'static str, why: &str) {
+    event.counter(exchange.worker.metrics()).add_one();
+    let Some(withheld) = exchange.worker.may_tell() else { return };
+    let origin = exchange.course.origin.borrow();
+    // A header may be long, and whatever a stranger likes: `Debug` escapes it.
+    let origin = origin.as_ref().map(|origin| format!("{origin:?}").chars().take(200).collect::<String>());
+    let (event, id) = (event.name(), exchange.id());
+    tracing::warn!(event, id, client = %exchange.client, reason, origin, withheld, "{why}");
+}

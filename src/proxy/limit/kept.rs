@@ -1,0 +1,85 @@
+//! What clients have used of each limit, found again when a configuration is reloaded: a limit that did not change goes on
+//! counting where it was. Blocks of one site with the same limit share its count, so a site's own limit holds for all its
+//! paths together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::bucket::Rate;
+use super::crowd::Crowd;
+use super::rates::Rates;
+use crate::config::settings::RequestLimit;
+
+/// The counts of one configuration.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// By site; a site has few limits.
+    rates: HashMap<String, Vec<(RequestLimit, Arc<Rates>)>>,
+    /// By site and limit.
+    crowds: HashMap<(String, u32), Arc<Crowd>>,
+}
+
+impl Kept {
+    /// The count of a site's limit: the one that has it here, else that of `before`, else a new one.
+    pub fn rates(&mut self, before: Option<&Self>, site: &str, limit: &RequestLimit, now: Instant) -> Arc<Rates> {
+        if let Some(rates) = self.find(site, limit) {
+            return rates;
+        }
+        let rates = before.and_then(|before| before.find(site, limit)).unwrap_or_else(|| {
+            let rate = Rate::new(limit.count, limit.per, limit.burst);
+            Arc::new(Rates::new(rate, now))
+        });
+        self.rates.entry(site.to_owned()).or_default().push((limit.clone(), Arc::clone(&rates)));
+        rates
+    }
+
+    fn find(&self, site: &str, limit: &RequestLimit) -> Option<Arc<Rates>> {
+        self.rates.get(site)?.iter().find(|(known, _)| known == limit).map(|(_, rates)| Arc::clone(rates))
+    }
+
+    /// As [`Self::rates`], for exchanges at a time.
+    pub fn crowd(&mut self, before: Option<&Self>, site: &str, most: u32) -> Arc<Crowd> {
+        let key = (site.to_owned(), most);
+        let known = || before.and_then(|before| before.crowds.get(&key)).map_or_else(Arc::default, Arc::clone);
+        let crowd = self.crowds.get(&key).map_or_else(known, Arc::clone);
+        self.crowds.insert(key, Arc::clone(&crowd));
+        crowd
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::settings::LimitKey;
+
+    fn limit(count: u32) -> RequestLimit {
+        RequestLimit { count, per: Duration::from_secs(60), burst: 0, by: LimitKey::Ip }
+    }
+
+    #[test]
+    fn an_unchanged_limit_goes_on_counting_and_a_changed_one_begins_anew() {
+        let now = Instant::now();
+        let mut before = Kept::default();
+        assert!(before.rates(None, "a.test", &limit(1), now).take("c", now).is_ok());
+        let mut after = Kept::default();
+        let mut free = |site: &str, count| after.rates(Some(&before), site, &limit(count), now).take("c", now).is_ok();
+        assert!(!free("a.test", 1));
+        assert!(free("a.test", 2));
+        assert!(free("b.test", 1));
+        assert!(!free("b.test", 1), "the blocks of a site share it");
+    }
+
+    #[test]
+    fn open_exchanges_are_counted_over_a_reload() {
+        let client = "192.0.2.1".parse().unwrap();
+        let mut before = Kept::default();
+        let _place = before.crowd(None, "a.test", 1).enter(client, 1).unwrap();
+        let mut after = Kept::default();
+        assert!(after.crowd(Some(&before), "a.test", 1).enter(client, 1).is_none());
+        assert!(after.crowd(Some(&before), "b.test", 1).enter(client, 1).is_some());
+    }
+}
