@@ -1,6 +1,6 @@
 //! Finds the admin socket of the gateway that is meant, and asks there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::AskArgs;
@@ -11,7 +11,7 @@ use super::say;
 use crate::admin::api::{Cause, Reply, Request};
 use crate::admin::client::{self, AskError};
 use crate::config::defaults;
-use crate::config::load::LoadError;
+use crate::config::load::{self, LoadError};
 use crate::config::surroundings::Surroundings;
 
 /// Where the machine's service has its socket (`RuntimeDirectory=doorward`).
@@ -43,41 +43,51 @@ pub fn unexpected(reply: &Reply) -> Exit {
     Exit::Failed
 }
 
-/// The socket that was named; else the one of the named configuration; else the first that is there. A configuration
-/// that was just broken must still be found: to say so is what `reload` is for.
+/// The socket that was named, else the configured one. A socket elsewhere is tried only where the configuration says
+/// neither `admin` nor `state`, or where there is none.
 fn socket(args: &AskArgs) -> Result<PathBuf, Exit> {
     if let Some(socket) = &args.socket {
         return Ok(socket.clone());
     }
     let surroundings = configuration::surroundings(false)?;
-    match configuration::load(args.config.as_deref(), &surroundings) {
-        Ok(loaded) => match loaded.settings.admin {
-            Some(socket) => Ok(existing_or(socket, &surroundings, args)),
-            None => {
-                say::complaint(
-                    "doorward: this configuration switches the admin socket off; use SIGHUP, or take `admin off` away",
-                );
-                Err(Exit::Failed)
-            }
-        },
-        Err(LoadError::Refused(_) | LoadError::Unreadable { .. } | LoadError::NotFound) => {
-            let named = defaults::admin(&surroundings, &defaults::settings(&surroundings).state);
-            Ok(candidates(named, &surroundings).into_iter().find(|path| path.exists()).unwrap_or_else(|| SERVICE.into()))
+    let places = match load::admin(args.config.as_deref(), &surroundings) {
+        Ok(Some(socket)) => configured(socket, &surroundings),
+        Ok(None) => {
+            say::complaint("doorward: this configuration switches the admin socket off; use SIGHUP, or take `admin off` away");
+            return Err(Exit::Failed);
         }
+        Err(LoadError::NotFound) => anywhere(&surroundings),
+        Err(error @ (LoadError::Refused(_) | LoadError::Unreadable { .. })) => return Err(configuration::tell(&error)),
+    };
+    let found = places.iter().position(|path| path.exists()).unwrap_or(0);
+    Ok(places.into_iter().nth(found).expect("there is at least one place"))
+}
+
+/// The machine's service has its socket in the runtime folder, which only systemd's own child knows by the environment.
+fn configured(socket: PathBuf, surroundings: &Surroundings) -> Vec<PathBuf> {
+    let by_default = defaults::settings(surroundings).admin.as_ref() == Some(&socket);
+    if by_default || socket == Path::new(defaults::STATE).join(defaults::ADMIN) {
+        vec![socket, SERVICE.into()]
+    } else {
+        vec![socket]
     }
 }
 
-/// A service's socket is in its runtime folder, which only systemd's own child knows by the environment.
-fn existing_or(socket: PathBuf, surroundings: &Surroundings, args: &AskArgs) -> PathBuf {
-    if socket.exists()
-        || args.config.is_some() && socket != defaults::admin(surroundings, &defaults::settings(surroundings).state)
-    {
-        return socket;
-    }
-    candidates(socket.clone(), surroundings).into_iter().find(|path| path.exists()).unwrap_or(socket)
+/// Where a gateway without a file has it (`doorward proxy`, `doorward demo`), and then the service.
+fn anywhere(surroundings: &Surroundings) -> Vec<PathBuf> {
+    let folders = home::state_folders(&User::of_process(), surroundings);
+    folders.into_iter().map(|state| state.join(defaults::ADMIN)).chain([SERVICE.into()]).collect()
 }
 
-fn candidates(first: PathBuf, surroundings: &Surroundings) -> Vec<PathBuf> {
-    let beside_state = home::state_folders(&User::of_process(), surroundings).into_iter().map(|folder| folder.join("admin.sock"));
-    [first, SERVICE.into()].into_iter().chain(beside_state).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_services_own_configuration_leads_to_its_socket() {
+        let facts = Surroundings::default();
+        assert_eq!(configured("/var/lib/doorward/admin.sock".into(), &facts).len(), 2);
+        assert_eq!(configured("/srv/other/admin.sock".into(), &facts), [PathBuf::from("/srv/other/admin.sock")]);
+        assert_eq!(anywhere(&facts).last(), Some(&PathBuf::from(SERVICE)));
+    }
 }

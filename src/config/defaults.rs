@@ -27,7 +27,7 @@ pub const STATE: &str = "/var/lib/doorward";
 /// The state folder of a trial in some folder, taken when it is there.
 const STATE_HERE: &str = "state";
 /// The operator's socket, in the runtime folder or beside the state.
-const ADMIN: &str = "admin.sock";
+pub const ADMIN: &str = "admin.sock";
 
 /// Long enough for a request to end, short enough for a deploy: supervisors lose patience at 60 to 90 s, and an
 /// eternal wait lets one tunnel block every restart.

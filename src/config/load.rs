@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::problem::{Problem, Report};
+use super::problem::{Findings, Problem, Report};
 use super::resolve;
 use super::settings::{Settings, SiteTls};
 use super::supported::NOT_YET;
@@ -77,6 +77,23 @@ pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, 
     let resolve::Resolved { settings, mut warnings } = resolved;
     unreadable_files(&settings).for_each(|problem| warnings.add(problem));
     Ok(Loaded { settings, files_read: read, folders_listed: listed, warnings, text })
+}
+
+/// Where the operator's socket of a configuration is, `None` when it is switched off. Whatever is wrong with the rest of
+/// the text does not matter: a gateway goes on serving while its file is broken, and must still be found.
+pub fn admin(path: Option<&Path>, surroundings: &Surroundings) -> Result<Option<PathBuf>, LoadError> {
+    let path = match path {
+        Some(path) => path.to_owned(),
+        None => search(surroundings).ok_or(LoadError::NotFound)?,
+    };
+    let text = read_text(&surroundings.folder.join(&path), LARGEST)
+        .map_err(|source| LoadError::Unreadable { path: path.clone(), source })?;
+    let mut files = import::Files::new(surroundings);
+    let tree = files.first(&path, &text);
+    let tree = tree.into_iter().filter(|node| matches!(node.name().text.as_str(), "admin" | "state")).collect();
+    let no_secret = |_: &Path| Err("no secret is needed here".to_owned());
+    let resolved = resolve::finish(tree, files.sources, surroundings, &no_secret, NOT_YET, Findings::default());
+    Ok(resolved.map_err(LoadError::Refused)?.settings.admin)
 }
 
 /// Files that settings name and this process cannot read now. Only warned of: a certificate may come later, and is
@@ -167,6 +184,21 @@ mod tests {
 
     fn load_in(folder: &Path) -> Result<Loaded, LoadError> {
         load(None, &Surroundings { folder: folder.to_owned(), ..Surroundings::default() })
+    }
+
+    #[test]
+    fn the_operators_socket_is_found_in_a_broken_configuration() {
+        let check = |text: &str, expected: Option<&str>| {
+            let folder = folder(&[("doorward.conf", text)]);
+            let surroundings = Surroundings { folder: folder.path().to_owned(), ..Surroundings::default() };
+            let socket = admin(None, &surroundings).unwrap();
+            let expected = expected.map(|path| folder.path().join(path));
+            assert_eq!(socket, expected, "for {text:?}");
+        };
+        check("admin unix/a.sock\nlocalhost {\n proxxy 3000\n", Some("a.sock"));
+        check("state here\nlocalhost {\n nonsense\n}\n", Some("here/admin.sock"));
+        check("admin off\n}\n", None);
+        check("localhost {\n nonsense\n}\n", Some("/var/lib/doorward/admin.sock"));
     }
 
     fn refused(folder: &Path) -> String {
