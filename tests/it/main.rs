@@ -9,6 +9,7 @@ mod acme_faults;
 mod acme_issue;
 mod acme_resume;
 mod acme_rules;
+mod commands;
 mod config_files;
 mod deny;
 mod keeper;
