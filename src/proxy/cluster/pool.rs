@@ -81,36 +81,42 @@ impl<B: RequestBody> Pool<B> {
         request: Request<B>,
         spare: fn(&Request<B>) -> Option<Request<B>>,
     ) -> Result<Answered<B>, Box<SendFailure<B>>> {
-        let mut request = request;
+        let mut slot = Some(request);
         while let Some(wire) = self.checkout(lease) {
-            let copy = spare(&request);
-            match self.exchange(lease, wire, request).await {
+            let copy = slot.as_ref().and_then(spare);
+            match self.exchange(lease, wire, &mut slot).await {
                 Ok(mut answered) => {
                     answered.reused = true;
                     return Ok(answered);
                 }
-                Err(Lost::Unsent(unsent)) => request = *unsent,
+                Err(Lost::Unsent) => {}
                 Err(Lost::Failed(error)) => {
                     let request = copy.filter(|_| error.nothing_was_answered());
                     return Err(Box::new(SendFailure { error, reused: true, request }));
                 }
             }
         }
+        self.send_afresh(lease, slot).await.map_err(Box::new)
+    }
+
+    async fn send_afresh(self: &Rc<Self>, lease: &Lease, mut slot: Option<Request<B>>) -> Result<Answered<B>, SendFailure<B>> {
         let started = Instant::now();
-        let wire = match self.dial(lease).await {
-            Ok(wire) => wire,
-            Err(error) => {
-                return Err(Box::new(SendFailure { error: error.into(), reused: false, request: Some(request) }));
+        let error = match self.dial(lease).await {
+            Ok(wire) => {
+                let connect = started.elapsed();
+                match self.exchange(lease, wire, &mut slot).await {
+                    Ok(mut answered) => {
+                        answered.connect = Some(connect);
+                        return Ok(answered);
+                    }
+                    // Closed as soon as it was made: a fault of the target, not of reuse.
+                    Err(Lost::Unsent) => SendError::ClosedBeforeAnswer(None),
+                    Err(Lost::Failed(error)) => error,
+                }
             }
+            Err(error) => error.into(),
         };
-        let connect = started.elapsed();
-        match self.exchange(lease, wire, request).await {
-            Ok(mut answered) => {
-                answered.connect = Some(connect);
-                Ok(answered)
-            }
-            Err(lost) => Err(Box::new(lost.on_a_new_connection())),
-        }
+        Err(SendFailure { error, reused: false, request: slot })
     }
 
     async fn dial(&self, lease: &Lease) -> Result<Box<Wire<B>>, ConnectError> {
@@ -122,14 +128,15 @@ impl<B: RequestBody> Pool<B> {
         self: &Rc<Self>,
         lease: &Lease,
         mut wire: Box<Wire<B>>,
-        request: Request<B>,
-    ) -> Result<Answered<B>, Lost<B>> {
+        slot: &mut Option<Request<B>>,
+    ) -> Result<Answered<B>, Lost> {
         let timeouts = &lease.cluster().settings().timeouts;
-        let response = wire.ask(request, timeouts.first_byte).await?;
+        let response = wire.ask(slot, timeouts.first_byte).await?;
+        let keep_alive = timeouts.keep_alive;
+        wire.home = Some(Home { pool: Rc::clone(self), target: Arc::clone(lease.state()), keep_alive });
         // With 101 the connection is over for HTTP in the same step in which the header was read.
         let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let home = Home { pool: Rc::clone(self), target: Arc::clone(lease.state()), keep_alive: timeouts.keep_alive };
-        Ok(Answered::new(response, wire, home, upgraded))
+        Ok(Answered::new(response, wire, upgraded))
     }
 
     /// The connection that came to rest last and still stands.
@@ -137,7 +144,7 @@ impl<B: RequestBody> Pool<B> {
         let key = key_of(lease.state());
         loop {
             let mut wire = self.slots.borrow_mut().get_mut(&key)?.resting.pop()?.wire;
-            if wire.is_resting() {
+            if wire.rested_well() {
                 return Some(wire);
             }
         }
@@ -150,6 +157,7 @@ impl<B: RequestBody> Pool<B> {
         let mut slots = self.slots.borrow_mut();
         let slot = slots.entry(key_of(target)).or_insert_with(|| Slot { _target: Arc::clone(target), resting: Vec::new() });
         if slot.resting.len() < MOST_RESTING {
+            wire.rest();
             slot.resting.push(Resting { wire, until: Instant::now() + keep_alive });
         }
         drop(slots);
@@ -163,7 +171,7 @@ impl<B: RequestBody> Pool<B> {
     fn close_overdue(&self, now: Instant) -> Option<Instant> {
         let mut slots = self.slots.borrow_mut();
         slots.retain(|_, slot| {
-            slot.resting.retain_mut(|resting| resting.until > now && resting.wire.is_resting());
+            slot.resting.retain_mut(|resting| resting.until > now && resting.wire.rested_well());
             !slot.resting.is_empty()
         });
         let next = slots.values().flat_map(|slot| slot.resting.iter().map(|resting| resting.until)).min();

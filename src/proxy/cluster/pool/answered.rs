@@ -11,8 +11,8 @@ use http::response::Parts;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::RequestBody;
 use super::wire::Wire;
-use super::{Home, RequestBody};
 use crate::proxy::cluster::stream::BackendStream;
 
 /// A backend's answer: its header, and a body still to come.
@@ -38,9 +38,9 @@ pub struct Upgrade {
 }
 
 impl<B: RequestBody> Answered<B> {
-    pub(super) fn new(response: Response<Incoming>, wire: Box<Wire<B>>, home: Home<B>, upgraded: bool) -> Self {
+    pub(super) fn new(response: Response<Incoming>, wire: Box<Wire<B>>, upgraded: bool) -> Self {
         let response = response.map(|incoming| {
-            let mut body = BackendBody { incoming, wire: Some(wire), home };
+            let mut body = BackendBody { incoming, wire: Some(wire) };
             if !upgraded && body.incoming.is_end_stream() {
                 body.finish();
             }
@@ -73,7 +73,6 @@ pub struct BackendBody<B: RequestBody> {
     incoming: Incoming,
     /// Gone once the body is at its end.
     wire: Option<Box<Wire<B>>>,
-    home: Home<B>,
 }
 
 /// The backend broke off in the middle of its answer's body.
@@ -87,8 +86,9 @@ impl<B: RequestBody> BackendBody<B> {
     fn finish(&mut self) {
         let Some(mut wire) = self.wire.take() else { return };
         // A request's body may be complete by its length and only have to be asked once more to say so.
-        if wire.is_reusable() || wire.is_resting() {
-            self.home.take_back(wire);
+        if wire.is_reusable() || wire.is_reusable_now() {
+            let home = wire.home.take().expect("a connection in use knows where it rests");
+            home.take_back(wire);
         }
     }
 

@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::relay::{Muted, Relay};
 use super::watched::{Facts, Sending, Tracked, Watched};
-use super::{RequestBody, SendError, SendFailure};
+use super::{Home, RequestBody, SendError};
 use crate::proxy::cluster::stream::BackendStream;
 
 /// One connection.
@@ -31,26 +31,22 @@ pub(super) struct Wire<B: RequestBody> {
     timer: Option<Pin<Box<Sleep>>>,
     /// Whether hyper is done with the connection; it must not be polled again.
     over: bool,
+    /// Where it rests after the present exchange.
+    pub(super) home: Option<Home<B>>,
 }
 
 /// How an exchange was lost.
-pub(super) enum Lost<B> {
+pub(super) enum Lost {
     /// Nothing of it was written.
-    Unsent(Box<Request<B>>),
+    Unsent,
     /// It was, at least in part.
     Failed(SendError),
 }
 
-impl<B> Lost<B> {
-    /// A connection that has just been made and is already closed is a fault of the target, not of reuse.
-    pub(super) fn on_a_new_connection(self) -> SendFailure<B> {
-        match self {
-            Self::Unsent(request) => {
-                SendFailure { error: SendError::ClosedBeforeAnswer(None), reused: false, request: Some(*request) }
-            }
-            Self::Failed(error) => SendFailure { error, reused: false, request: None },
-        }
-    }
+/// How the wait for an answer ended.
+enum Outcome<B> {
+    OfHyper(Result<Response<Incoming>, TrySendError<Request<Tracked<B>>>>),
+    OfOurs(SendError),
 }
 
 impl<B: RequestBody> Wire<B> {
@@ -61,7 +57,7 @@ impl<B: RequestBody> Wire<B> {
             http1::Builder::new().handshake(io).await.expect("hyper's HTTP/1.1 client sends nothing before the first request");
         let relay = Relay::new();
         let waker = Waker::from(Arc::clone(&relay));
-        Self { sender, connection, facts, relay, waker, timer: None, over: false }
+        Self { sender, connection, facts, relay, waker, timer: None, over: false, home: None }
     }
 
     /// Lets the connection read and write what it can. `cx`'s task is woken when it can do more.
@@ -85,10 +81,24 @@ impl<B: RequestBody> Wire<B> {
         !self.over && !self.facts.deaf.get() && self.sender.is_ready()
     }
 
-    /// As [`is_reusable`](Self::is_reusable), after a look whether the backend has closed it or spoken unasked.
-    pub(super) fn is_resting(&mut self) -> bool {
+    /// As [`is_reusable`](Self::is_reusable), after driving it once more for nobody.
+    pub(super) fn is_reusable_now(&mut self) -> bool {
         self.drive(&Context::from_waker(Waker::noop()));
         self.is_reusable()
+    }
+
+    /// Begins to rest. It was driven until it had to wait for its socket, so whatever comes from there wakes the relay.
+    pub(super) fn rest(&self) {
+        self.relay.rest();
+    }
+
+    /// Whether the backend has left it alone since [`rest`](Self::rest), or has at least neither closed it nor spoken.
+    pub(super) fn rested_well(&mut self) -> bool {
+        !self.relay.was_stirred() || {
+            let reusable = self.is_reusable_now();
+            self.relay.rest();
+            reusable
+        }
     }
 
     /// For what wakes the connection from the very task that will drive it next.
@@ -96,37 +106,51 @@ impl<B: RequestBody> Wire<B> {
         self.relay.mute()
     }
 
-    /// Sends a request and drives the connection until the answer's header is here.
-    pub(super) async fn ask(&mut self, request: Request<B>, first_byte: Option<Duration>) -> Result<Response<Incoming>, Lost<B>> {
-        self.facts.begin(request.body().is_end_stream());
-        let request = request.map(|body| Tracked::new(body, Rc::clone(&self.facts)));
+    /// Sends the request in `slot` and drives the connection until the answer's header is here. With [`Lost::Unsent`] the
+    /// request is in the slot again.
+    pub(super) async fn ask(
+        &mut self,
+        slot: &mut Option<Request<B>>,
+        first_byte: Option<Duration>,
+    ) -> Result<Response<Incoming>, Lost> {
+        let (parts, body) = slot.take().expect("there is a request to send").into_parts();
+        let (tracked, bare) = Tracked::new(body, &self.facts);
         let answer = {
             let _muted = self.relay.mute();
-            self.sender.try_send_request(request)
+            self.sender.try_send_request(Request::from_parts(parts, tracked))
         };
         let mut answer = pin!(answer);
         let mut patience = first_byte.map(Patience::new);
-        poll_fn(|cx| {
+        let outcome = poll_fn(|cx| {
             self.drive(cx);
             match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
-                Poll::Ready(Err(error)) => Poll::Ready(Err(self.lost(error))),
-                Poll::Pending if self.over => Poll::Ready(Err(Lost::Failed(SendError::ClosedBeforeAnswer(None)))),
+                Poll::Ready(outcome) => Poll::Ready(Outcome::OfHyper(outcome)),
+                Poll::Pending if self.over => Poll::Ready(Outcome::OfOurs(SendError::ClosedBeforeAnswer(None))),
                 Poll::Pending => match &mut patience {
-                    Some(patience) => patience.poll_over(&self.facts, &mut self.timer, cx).map(|error| Err(Lost::Failed(error))),
+                    Some(patience) => patience.poll_over(&self.facts, &mut self.timer, cx).map(Outcome::OfOurs),
                     None => Poll::Pending,
                 },
             }
         })
-        .await
+        .await;
+        match outcome {
+            Outcome::OfHyper(Ok(response)) => Ok(response),
+            Outcome::OfOurs(error) => Err(Lost::Failed(error)),
+            Outcome::OfHyper(Err(mut error)) => match error.take_message() {
+                Some(request) => {
+                    let (parts, tracked) = request.into_parts();
+                    let body = tracked.into_body().or(bare).expect("a body is either tracked or bare");
+                    *slot = Some(Request::from_parts(parts, body));
+                    Err(Lost::Unsent)
+                }
+                None => Err(Lost::Failed(self.error_of(error))),
+            },
+        }
     }
 
-    fn lost(&self, mut error: TrySendError<Request<Tracked<B>>>) -> Lost<B> {
-        if let Some(request) = error.take_message() {
-            return Lost::Unsent(Box::new(request.map(Tracked::into_body)));
-        }
+    fn error_of(&self, error: TrySendError<Request<Tracked<B>>>) -> SendError {
         let error = error.into_error();
-        Lost::Failed(if self.facts.sending.get() == Sending::Failed {
+        if self.facts.sending.get() == Sending::Failed {
             SendError::ClientBody(error)
         } else if error.is_parse() || error.is_parse_too_large() {
             SendError::BadAnswer(error)
@@ -134,7 +158,7 @@ impl<B: RequestBody> Wire<B> {
             SendError::CutOff(error)
         } else {
             SendError::ClosedBeforeAnswer(Some(error))
-        })
+        }
     }
 
     /// The stream itself once HTTP is over on it, with what was read beyond HTTP.
