@@ -38,7 +38,8 @@ pub fn run(args: &DemoArgs) -> Exit {
     }
     let top = TopArgs { https_port: Some(ports.https), http_port: Some(ports.http), ..args.top.clone() };
     let port = backend.port().to_string();
-    run::serve_written(|top| written::site(written::top(top), "localhost", &port), &top, false)
+    // Whoever ends a demo with its page still open does not want to wait for the page.
+    run::serve_written(|top| written::site(written::top(top) + "drain 1s\n", "localhost", &port), &top, false)
 }
 
 /// The usual ports where both can be had; those that were named in any case.
