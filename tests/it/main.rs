@@ -1,7 +1,8 @@
 //! Tests of the whole gateway over real sockets, with real authorities, backends and clients.
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails at the line that says why")]
 #![expect(unreachable_pub, reason = "nothing is exported from here: `pub` is for the other files")]
-#![expect(dead_code, reason = "the scenarios that use all of the yard come with the listeners")]
+
+mod support;
 
 mod acme_client;
 mod acme_desk;
@@ -9,13 +10,22 @@ mod acme_faults;
 mod acme_issue;
 mod acme_resume;
 mod acme_rules;
+mod authority_faults;
+mod backends;
+mod bad_requests;
+mod browser;
 mod commands;
 mod config_files;
+mod crash;
 mod deny;
+mod first_issue;
 mod keeper;
 mod layers;
 mod readme;
-mod support;
+mod reload;
+mod renewal;
+mod startup;
+mod state;
 mod trust;
 mod units;
 mod yard;

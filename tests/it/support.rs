@@ -11,9 +11,11 @@ pub mod client;
 pub mod server;
 
 pub mod chromium;
+pub mod disk;
 pub mod echo;
 pub mod fault;
 pub mod gateway;
 pub mod load;
 pub mod pebble;
 pub mod peers;
+pub mod tunnels;

@@ -23,10 +23,14 @@ async def events():
     return StreamingResponse(stream(), media_type="text/event-stream")
 
 
-@app.websocket("/ws")
-async def echo(ws: WebSocket):
+async def accept(ws: WebSocket):
     asked = ws.scope.get("subprotocols", [])
     await ws.accept(subprotocol="chat.v2" if "chat.v2" in asked else None)
+
+
+@app.websocket("/ws")
+async def echo(ws: WebSocket):
+    await accept(ws)
     try:
         while True:
             message = await ws.receive()
@@ -42,7 +46,7 @@ async def echo(ws: WebSocket):
 
 @app.websocket("/close")
 async def close(ws: WebSocket):
-    await ws.accept()
+    await accept(ws)
     await ws.receive_text()
     await ws.close(code=4001, reason="by order")
 

@@ -26,7 +26,7 @@ async function main() {
   address.port = port;
   const socket = open(address.href);
   await once(socket, 'open');
-  for (const message of ['hello', 'Grüße, 世界', crypto.randomBytes(1 << 20), 'a'.repeat(300000)]) {
+  for (const message of ['hello', 'Grüße, 世界', crypto.randomBytes(900000), 'a'.repeat(300000)]) {
     const answer = once(socket, 'message');
     socket.send(message);
     const [data, isBinary] = await answer;

@@ -24,7 +24,7 @@ async def main():
     async with open_to(url) as ws:
         agreed = ws.subprotocol
         extensions = ",".join(extension.name for extension in ws.protocol.extensions)
-        for message in ["hello", "Grüße, 世界", b"\x00\x01\xff", os.urandom(1 << 20), "a" * 300_000, ""]:
+        for message in ["hello", "Grüße, 世界", b"\x00\x01\xff", os.urandom(900_000), "a" * 300_000, ""]:
             await ws.send(message)
             answer = await asyncio.wait_for(ws.recv(), 20)
             assert answer == message, f"sent {message[:20]!r}, got {answer[:20]!r}"

@@ -91,6 +91,8 @@ struct Book {
     seen: Vec<Kind>,
     /// Requests whose fault has had its effect.
     struck: Vec<Kind>,
+    /// What the authority itself answered.
+    answers: Vec<(Kind, u16)>,
 }
 
 /// The running proxy.
@@ -140,6 +142,11 @@ impl FaultProxy {
     /// How many requests have come in all.
     pub fn count_all(&self) -> usize {
         self.book().seen.len()
+    }
+
+    /// How many requests of `kind` the authority answered with this status, whether or not that answer got through.
+    pub fn answered(&self, kind: Kind, status: u16) -> usize {
+        self.book().answers.iter().filter(|answer| **answer == (kind, status)).count()
     }
 
     /// Waits until a fault of `kind` has struck, from which moment on the authority has or has not acted, as the fault says.
@@ -192,6 +199,7 @@ async fn pass(road: &Road, request: Request<Incoming>) -> io::Result<Response<Fu
         Some(Fault::LoseAnswer | Fault::HoldAnswer | Fault::CutChain | Fault::Huge | Fault::Slow(_)) | None => (),
     }
     let answer = road.ask(request).await?;
+    lock(&road.book).answers.push((kind, answer.status().as_u16()));
     match fault {
         None => Ok(answer.map(Full::new)),
         Some(Fault::LoseAnswer) => Err(road.strike(kind)),

@@ -52,8 +52,9 @@ impl Gateway {
 
     /// Writes its configuration: ports, state and admin socket, what stands in the `acme` block, and the rest as given.
     pub fn configure(&self, acme: &str, rest: &str) {
+        let acme = if acme.is_empty() { String::new() } else { format!("acme {{\n{acme}}}\n") };
         let text = format!(
-            "bind 127.0.0.1\nhttp-port {}\nhttps-port {}\nstate {}\nadmin unix/{}\nacme {{\n{acme}}}\n{rest}\n",
+            "bind 127.0.0.1\nhttp-port {}\nhttps-port {}\nstate {}\nadmin unix/{}\n{acme}{rest}\n",
             self.http,
             self.https,
             self.state.display(),
@@ -122,5 +123,17 @@ impl Gateway {
     /// Waits until `name` is answered with a certificate that `roots` vouch for.
     pub fn until_served(&self, name: &str, roots: &Path, limit: Duration) -> Seen {
         wait::until(&format!("{name} is served over https"), limit, || self.get(name, "/", roots))
+    }
+
+    /// The local authority's root, as soon as it is there.
+    pub fn local_root(&self) -> PathBuf {
+        Self::local_root_in(&self.state)
+    }
+
+    /// As [`Gateway::local_root`], for a state folder.
+    pub fn local_root_in(state: &Path) -> PathBuf {
+        let root = state.join("authorities/local/root.pem");
+        wait::until("the local authority writes its root", START, || fs::metadata(&root));
+        root
     }
 }
