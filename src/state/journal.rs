@@ -68,6 +68,8 @@ impl Journal {
         let opener = std::thread::Builder::new().name("journal-open".to_owned()).spawn(move || open_and_read(&owned));
         let opened = opener.map_err(FileError::of("open", folder))?.join();
         let (db, entries) = opened.map_err(|_| JournalError::Panicked)?.map_err(JournalError::Refused)?;
+        // sled makes its files by the umask. The folder keeps others out already; the files are to say so themselves.
+        let _found = durable::tighten(folder);
         let inode = fs::metadata(folder.join("db")).map_err(FileError::of("read", folder))?.ino();
         Ok((Self { db, folder: folder.to_owned(), inode }, entries))
     }
@@ -152,6 +154,16 @@ mod tests {
         drop(journal);
         let (_journal, entries) = Journal::open(dir.path()).unwrap();
         assert_eq!(entries, [("b".to_owned(), b"2".to_vec())]);
+    }
+
+    #[test]
+    fn its_files_are_for_their_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (_journal, _) = Journal::open(dir.path()).unwrap();
+        for entry in fs::read_dir(dir.path()).unwrap().flatten() {
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{}", entry.path().display());
+        }
     }
 
     #[test]
