@@ -108,7 +108,7 @@ fn retry_after_is_kept_also_over_a_restart() {
     scene.proxy.fail(Kind::NewOrder, Fault::Status(429, Some(3_600)));
     scene.gateway.start();
     scene.proxy.until_struck(Kind::NewOrder, ISSUE);
-    scene.gateway.process().until_said("3600", ISSUE);
+    scene.gateway.process().until_said("limit is reached", ISSUE);
     scene.gateway.stop();
     scene.gateway.start();
     // It has looked at its records once the port is open and `certs` answers.

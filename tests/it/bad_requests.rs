@@ -9,9 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::gateway::Gateway;
-use crate::support::{client, server};
+use crate::support::{client, echo, server};
 
 const SOON: Duration = Duration::from_secs(20);
+const REST: Duration = Duration::from_millis(300);
 
 #[test]
 fn each_is_refused_with_its_status_and_none_reaches_the_backend() {
@@ -32,7 +33,6 @@ fn each_is_refused_with_its_status_and_none_reaches_the_backend() {
     check("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "400");
     check("GET / HTTP/1.1\r\nHost: user@localhost\r\n\r\n", "400");
     check("GET / HTTP/1.1\r\nHost: strange.example\r\n\r\n", "421");
-    check(&format!("POST / HTTP/1.1\r\n{host}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), "400");
     check(&format!("POST / HTTP/1.1\r\n{host}Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"), "400");
     check(&format!("POST / HTTP/1.1\r\n{host}Content-Length: +5\r\n\r\nhello"), "400");
     check(&format!("POST / HTTP/1.1\r\n{host}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), "400");
@@ -40,12 +40,32 @@ fn each_is_refused_with_its_status_and_none_reaches_the_backend() {
     check(&format!("GET / HTTP/1.1\r\n{host}Bad Name: x\r\n\r\n"), "400");
     check(&format!("GET / HTTP/1.1\r\n{host}A: b\r\n folded\r\n\r\n"), "400");
     check(&format!("GET /%zz HTTP/1.1\r\n{host}\r\n"), "400");
-    check(&format!("GET /{} HTTP/1.1\r\n{host}\r\n", "x".repeat(40_000)), "414");
+    check(&format!("GET /{} HTTP/1.1\r\n{host}\r\n", "x".repeat(70_000)), "431");
     check(&format!("GET / HTTP/1.1\r\n{host}X: {}\r\n\r\n", "x".repeat(200_000)), "431");
     check(&format!("GET / HTTP/1.1\r\n{host}{}\r\n", "X: y\r\n".repeat(2_000)), "431");
     assert_eq!(backend.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "a bad request reached the backend");
     assert!(gateway.process().exit_status().is_none());
     assert!(!gateway.output().contains("panicked"), "{}", gateway.output());
+}
+
+/// RFC 9112 section 6.3 lets a server take the chunked coding for the truth, provided that it ends the connection.
+#[test]
+fn a_length_beside_a_chunked_body_is_dropped_and_nothing_after_it_is_read() {
+    let backend = echo::start();
+    let mut gateway = Gateway::prepare();
+    gateway.configure("", &format!("localhost {{\n    proxy {}\n}}", backend.address().port()));
+    gateway.start();
+    let root = gateway.local_root();
+    let host = format!("Host: localhost:{}\r\n", gateway.https);
+    let body = format!("0\r\n\r\nGET /smuggled HTTP/1.1\r\n{host}\r\n");
+    for fields in ["Content-Length: 5\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 5"] {
+        let answer = send(&gateway, &root, format!("POST /first HTTP/1.1\r\n{host}{fields}\r\n\r\n{body}").as_bytes());
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains("POST /first chunked\n") && !answer.contains("smuggled"),
+            "{answer}"
+        );
+        assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
+    }
 }
 
 #[test]
@@ -83,14 +103,13 @@ fn send(gateway: &Gateway, root: &Path, bytes: &[u8]) -> String {
 async fn read_to_end(stream: &mut (impl AsyncReadExt + Unpin)) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
-    // A refusal ends the connection; a kept one is told by the answer's first piece.
-    while answer.is_empty() {
-        match tokio::time::timeout(SOON, stream.read(&mut piece)).await {
+    // A connection that is kept rests after its answer; one that gives no answer at all is waited for longer.
+    loop {
+        let patience = if answer.is_empty() { SOON } else { REST };
+        match tokio::time::timeout(patience, stream.read(&mut piece)).await {
             Ok(Ok(count)) if count > 0 => answer.extend_from_slice(&piece[..count]),
-            Ok(Ok(_)) => break,
-            Ok(Err(error)) => return Err(error),
-            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(Err(error)) if answer.is_empty() => return Err(error),
+            Ok(_) | Err(_) => return Ok(answer),
         }
     }
-    Ok(answer)
 }

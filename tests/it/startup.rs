@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::support::authority::Authority;
 use crate::support::gateway::Gateway;
 use crate::support::pebble::{Options, Pebble};
 use crate::support::peers::curl;
-use crate::support::{echo, ports, process};
+use crate::support::{client, echo, ports, process, wait};
 
 const SITE: &str = "door.example.test";
 const ISSUE: Duration = Duration::from_secs(20);
@@ -77,16 +78,28 @@ fn a_malformed_configuration_starts_nothing_and_tells_every_problem() {
 }
 
 #[test]
-fn a_key_that_does_not_fit_its_certificate_is_refused_with_the_reason() {
+fn certificates_given_as_files_are_taken_when_they_fit_and_the_last_good_pair_is_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let authority = crate::support::authority::Authority::new(folder.path());
-    let (chain, _) = authority.sign_files("one");
-    let (_, key) = authority.sign_files("two");
-    let gateway = Gateway::prepare();
-    gateway.configure("", &format!("localhost {{\n    tls {} {}\n    proxy 3000\n}}", chain.display(), key.display()));
-    let output = gateway.run("check");
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(!output.status.success() && said.contains("one.pem") && said.contains("two.key"), "{said}");
+    let authority = Authority::new(folder.path());
+    let (chain, key) = authority.sign_files("site");
+    let first = fs::read(&chain).unwrap();
+    let (_, strange) = authority.sign(&[]);
+    let mut gateway = Gateway::prepare();
+    gateway.configure("", &format!("localhost {{\n    tls {} {}\n    respond 200 here\n}}", chain.display(), key.display()));
+    gateway.start();
+    let root = authority.root_file();
+    let before = gateway.until_served("localhost", &root, ISSUE).serial();
+    // Another site's key, as a mistaken copy leaves it.
+    fs::write(&key, &strange).unwrap();
+    let said = gateway.process().until_said("site.key", ISSUE);
+    assert!(said.contains("WARN") || said.contains("ERROR"), "{said}");
+    assert_eq!(gateway.get("localhost", "/", &root).unwrap().serial(), before);
+    // Both halves of a new pair.
+    authority.sign_files("site");
+    assert_ne!(fs::read(&chain).unwrap(), first);
+    wait::until_true("the new pair is served", ISSUE, || {
+        gateway.get("localhost", "/", &root).is_ok_and(|seen| seen.serial() != before)
+    });
 }
 
 #[test]
@@ -124,7 +137,6 @@ fn one_line_without_a_file_does_the_same() {
     let mut gateway = process::Process::start("doorward proxy", &mut command);
     gateway.until_said(&format!("https://localhost:{https}"), ISSUE);
     let root = Gateway::local_root_in(&state);
-    let seen =
-        crate::support::wait::until("localhost is served", ISSUE, || crate::support::client::get("localhost", https, "/", &root));
+    let seen = wait::until("localhost is served", ISSUE, || client::get("localhost", https, "/", &root));
     assert_eq!(seen.text(), "hello from echo: GET /\n");
 }

@@ -43,11 +43,11 @@ impl Authority {
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// As [`Authority::sign`], written to `NAME.pem` and `NAME.key`; their paths.
+    /// As [`Authority::sign`], with the root at the chain's end, written to `NAME.pem` and `NAME.key`; their paths.
     pub fn sign_files(&self, name: &str) -> (PathBuf, PathBuf) {
         let (chain, key) = self.sign(&[]);
         let paths = (self.folder.join(format!("{name}.pem")), self.folder.join(format!("{name}.key")));
-        fs::write(&paths.0, chain).unwrap();
+        fs::write(&paths.0, chain + &self.root_pem()).unwrap();
         fs::write(&paths.1, key).unwrap();
         paths
     }

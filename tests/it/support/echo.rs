@@ -41,7 +41,13 @@ async fn serve(listener: TcpListener) {
 
 async fn answer(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY) else {
-        return Ok(Response::new(Full::from(format!("hello from echo: {} {}\n", request.method(), request.uri()))));
+        let coding = request.headers().get(header::TRANSFER_ENCODING).map_or("", |_| " chunked");
+        let length = request.headers().get(header::CONTENT_LENGTH).map_or("", |_| " with a length");
+        return Ok(Response::new(Full::from(format!(
+            "hello from echo: {} {}{coding}{length}\n",
+            request.method(),
+            request.uri()
+        ))));
     };
     let accept = derive_accept_key(key.as_bytes());
     let upgrade = hyper::upgrade::on(&mut request);

@@ -76,8 +76,6 @@ pub enum Fault {
     CutChain,
     /// Ten megabytes of white space before the authority's answer.
     Huge,
-    /// The answer comes this much later.
-    Slow(Duration),
 }
 
 struct Rule {
@@ -196,7 +194,7 @@ async fn pass(road: &Road, request: Request<Incoming>) -> io::Result<Response<Fu
         Some(Fault::HoldRequest) => return Ok(road.hold(kind).await),
         Some(Fault::Status(status, retry_after)) => return Ok(road.answer(kind, refusal(*status, *retry_after))),
         Some(Fault::Html) => return Ok(road.answer(kind, Response::new(Full::from("<html><body>Be right back</body></html>")))),
-        Some(Fault::LoseAnswer | Fault::HoldAnswer | Fault::CutChain | Fault::Huge | Fault::Slow(_)) | None => (),
+        Some(Fault::LoseAnswer | Fault::HoldAnswer | Fault::CutChain | Fault::Huge) | None => (),
     }
     let answer = road.ask(request).await?;
     lock(&road.book).answers.push((kind, answer.status().as_u16()));
@@ -207,10 +205,6 @@ async fn pass(road: &Road, request: Request<Incoming>) -> io::Result<Response<Fu
         Some(Fault::CutChain) => Ok(road.answer(kind, resized(answer, |body| cut(&body)))),
         Some(Fault::Huge) => {
             Ok(road.answer(kind, resized(answer, |body| [vec![b' '; 10 << 20].as_slice(), &body].concat().into())))
-        }
-        Some(Fault::Slow(delay)) => {
-            tokio::time::sleep(delay).await;
-            Ok(road.answer(kind, answer.map(Full::new)))
         }
         Some(Fault::LoseRequest | Fault::HoldRequest | Fault::Status(..) | Fault::Html) => unreachable!("answered above"),
     }
