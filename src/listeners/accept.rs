@@ -163,7 +163,12 @@ impl Door {
         let challenges = tls.is_none().then(|| Arc::clone(&front.board));
         let connection = Rc::new(Connection::new(peer, local, tls));
         let caller = Caller { worker: Rc::clone(&self.worker), connection, challenges };
-        front.http.serve(io, version, caller, member).await;
+        if let Some(unreadable) = front.http.serve(io, version, caller, member).await {
+            self.metrics.proxy.refused.add_one();
+            if self.may_say() {
+                tracing::info!(event = "request_unreadable", peer = %peer.ip(), reason = unreadable.words());
+            }
+        }
     }
 
     /// A refused handshake is the commonest sign of a missing name or certificate, so it is named, at a bounded rate.

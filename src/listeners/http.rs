@@ -78,22 +78,56 @@ impl Http {
         Self { h1, h2 }
     }
 
-    /// Serves a connection to its end.
-    pub async fn serve(&self, io: ClientIo, version: Version, caller: Caller, member: Member) {
+    /// Serves a connection to its end. What the protocol itself refused, before there was a request to answer, comes
+    /// back; everything else is told by the requests' own records.
+    pub async fn serve(&self, io: ClientIo, version: Version, caller: Caller, member: Member) -> Option<Unreadable> {
         let caller = Rc::new(caller);
         let activity = std::sync::Arc::clone(member.activity());
         let service = service_fn(move |request| answer(Rc::clone(&caller), request, activity.begin()));
-        // How a connection ends is told by its requests' records; hyper's error adds nothing to them.
-        match version {
+        let ended = match version {
             Version::H1 => {
                 let connection = self.h1.serve_connection(TokioIo::new(io), service).with_upgrades();
-                drop(Driven::new(connection, member).await);
+                Driven::new(connection, member).await
             }
             Version::H2 => {
                 let io = Gather::new(io);
                 let connection = self.h2.serve_connection(TokioIo::new(io.clone()), service);
-                drop(Driven::new(Gathered::new(connection, io), member).await);
+                Driven::new(Gathered::new(connection, io), member).await.flatten()
             }
+        };
+        ended?.err().as_ref().and_then(Unreadable::of)
+    }
+}
+
+/// Bytes of which no request could be made. hyper has answered them with a bare status, or HTTP/2 with GOAWAY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// A header section or request line over its limit (431 or 414).
+    TooLarge,
+    /// Not HTTP/1.1, or framed in a way that can be read in two (400).
+    Malformed,
+    /// A breach of HTTP/2's rules.
+    Http2,
+}
+
+impl Unreadable {
+    fn of(error: &hyper::Error) -> Option<Self> {
+        if error.is_parse_too_large() {
+            return Some(Self::TooLarge);
+        }
+        if error.is_parse() {
+            return Some(Self::Malformed);
+        }
+        let breach = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+        breach.filter(|cause| cause.is_library()).map(|_| Self::Http2)
+    }
+
+    /// For the log: what it was and what can be done.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::TooLarge => "the header section is over a limit; `limit header-size`, `header-count` and `url-size` raise them",
+            Self::Malformed => "the request is not HTTP/1.1 that can be read in one way only",
+            Self::Http2 => "the client broke a rule of HTTP/2",
         }
     }
 }
