@@ -106,6 +106,12 @@ pub struct StatusReport {
     pub tunnels: u64,
     /// Requests answered.
     pub requests: u64,
+    /// Of them and of what was no request, those the gateway itself refused.
+    #[serde(default)]
+    pub refused: u64,
+    /// TLS handshakes that came to nothing.
+    #[serde(default)]
+    pub handshakes_failed: u64,
 }
 
 /// Every certificate.

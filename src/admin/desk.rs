@@ -88,6 +88,8 @@ fn status(gateway: &Gateway) -> StatusReport {
         connections: proxy.connections.read(),
         tunnels: proxy.tunnels.read(),
         requests: proxy.requests.read(),
+        refused: proxy.refused.read(),
+        handshakes_failed: proxy.handshakes_failed.read(),
     }
 }
 

@@ -131,6 +131,7 @@ fn page(report: &StatusReport) -> String {
         ("connections", report.connections.to_string()),
         ("open tunnels", report.tunnels.to_string()),
         ("requests so far", report.requests.to_string()),
+        ("refused", format!("{}, and {} handshakes", report.refused, report.handshakes_failed)),
     ];
     let listens = report.listens.iter().map(|listen| ("listens on", listen.clone()));
     for (name, value) in facts.into_iter().chain(listens) {
@@ -202,6 +203,7 @@ doorward 1.2.3, process 7, up 1d 1h
   connections      0
   open tunnels     12
   requests so far  0
+  refused          0, and 0 handshakes
   listens on       port 443 of every address (https, wss)
 "
         );
