@@ -37,6 +37,7 @@ enum Source {
     Whole(Bytes),
     Client(Incoming),
     Backend(BackendBody<Body>),
+    Made(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError>>>),
     /// A backend broke off. Told one wake-up later, so that what it sent before is on its way first.
     BrokeOff(Option<BodyError>),
 }
@@ -136,6 +137,11 @@ impl Body {
         Self::of(if empty { Source::Empty } else { Source::Backend(body) }, Way::Out)
     }
 
+    /// The body of an answer that is made on the way: a file, or another body in another form.
+    pub fn made(body: impl HttpBody<Data = Bytes, Error = BodyError> + 'static) -> Self {
+        Self::of(if body.is_end_stream() { Source::Empty } else { Source::Made(Box::pin(body)) }, Way::Out)
+    }
+
     const fn of(source: Source, way: Way) -> Self {
         Self { source, way, limit: u64::MAX, passed: 0, idle: None, gate: None, watcher: None }
     }
@@ -187,6 +193,7 @@ impl Body {
                 }
                 frame => Poll::Ready(frame.map(|result| result.map_err(backend_error))),
             },
+            Source::Made(body) => body.as_mut().poll_frame(cx),
             Source::BrokeOff(error) => Poll::Ready(error.take().map(Err)),
         }
     }
@@ -269,6 +276,7 @@ impl HttpBody for Body {
             Source::Whole(_) | Source::BrokeOff(_) => false,
             Source::Client(incoming) => HttpBody::is_end_stream(incoming),
             Source::Backend(body) => HttpBody::is_end_stream(body),
+            Source::Made(body) => body.is_end_stream(),
         }
     }
 
@@ -278,6 +286,7 @@ impl HttpBody for Body {
             Source::Whole(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
             Source::Client(incoming) => incoming.size_hint(),
             Source::Backend(body) => HttpBody::size_hint(body),
+            Source::Made(body) => body.size_hint(),
             Source::BrokeOff(_) => SizeHint::default(),
         }
     }

@@ -15,6 +15,7 @@ use super::body::{Fault, Watcher, Way};
 use super::cluster::lease::Lease;
 use super::limit::crowd::Place;
 use super::refusal::{Malformed, Refusal};
+use super::step::compress::Coding;
 use super::worker::Worker;
 use super::{answer, forward, forward::Lines};
 use crate::base::addr::{IpNet, Trusted, unmapped_socket};
@@ -142,6 +143,8 @@ pub(super) struct Course {
     pub(super) silent: Cell<bool>,
     /// The page that asks, where a rule is about it.
     pub(super) origin: RefCell<Option<HeaderValue>>,
+    /// How the answer may be compressed.
+    pub(super) coding: Cell<Option<Coding>>,
     /// Counts on the client until the exchange is over.
     pub(super) place: RefCell<Option<Place>>,
     /// Counts on the target until the exchange is over.

@@ -156,6 +156,6 @@ impl Lane {
 /// What of a policy has no step yet. The configuration refuses these words before they get here; settings made by other
 /// means are told as well, because a limit that is silently not kept is worse than none.
 fn unsupported_word(policy: &Policy) -> Option<&'static str> {
-    let words = [(policy.compress, "compress"), (policy.auth.is_some(), "auth"), (policy.errors.is_some(), "errors")];
+    let words = [(policy.auth.is_some(), "auth"), (policy.errors.is_some(), "errors")];
     words.into_iter().find_map(|(used, word)| used.then_some(word))
 }

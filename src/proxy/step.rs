@@ -3,7 +3,7 @@
 //!
 //! On the way in the order is: address, cross-origin preflight, rate, number of connections, page that asks for a WebSocket,
 //! body limit, prefix, rewrite. On the way out: cross-origin words, security headers, then `headers`, so that a site's own
-//! words win. A refusal passes the way out too, so its page carries the site's headers.
+//! words win, and compression last, which reads what they say. A refusal passes the way out too, so its page carries the site's headers.
 
 use std::rc::Rc;
 
@@ -28,6 +28,7 @@ use path::{Rewrite, StripPrefix};
 use rate::Rate;
 
 mod admit;
+pub mod compress;
 mod cors;
 mod crowd;
 mod edit;
@@ -41,6 +42,8 @@ mod security;
 /// One step.
 #[derive(Clone, Debug)]
 pub enum Step {
+    /// `compress`.
+    Compress,
     /// `headers`.
     Headers(Edits),
     /// `security-headers`.
@@ -90,6 +93,7 @@ impl Step {
     /// applied behind the gateway's own rules ([`super::attempt`]).
     pub fn of(policy: &Policy, build: &mut Building<'_>) -> Box<[Self]> {
         let mut steps = Vec::new();
+        steps.extend(policy.compress.then_some(Self::Compress));
         steps.extend(Edits::of(&policy.headers).map(Self::Headers));
         steps.extend(policy.security_headers.then_some(Self::Security));
         steps.extend(policy.hsts.then_some(Self::Hsts));
@@ -113,6 +117,7 @@ impl Step {
     /// The way in.
     pub(super) fn enter(&self, exchange: &Rc<Exchange>, request: &mut Request<Body>) -> Result<Flow, Refusal> {
         match self {
+            Self::Compress => exchange.course.coding.set(compress::wanted(request.headers())),
             Self::Headers(_) | Self::Security | Self::Hsts => (),
             Self::Admit(admit) => admit.check(exchange.client)?,
             Self::Cors(cors) => {
@@ -140,6 +145,7 @@ impl Step {
     pub(super) fn leave(&self, exchange: &Exchange, response: &mut Response<Body>) {
         let headers = response.headers_mut();
         match self {
+            Self::Compress => compress::leave(exchange, response),
             Self::Headers(edits) => edits.apply(headers),
             Self::Security => security::add(headers, exchange.connection.is_secure()),
             Self::Hsts => security::add_hsts(headers, exchange.connection.is_secure()),

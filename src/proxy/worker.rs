@@ -12,6 +12,7 @@ use super::body::Body;
 use super::cluster::pool::Pool;
 use super::event;
 use super::snapshot::{Live, Snapshot};
+use super::step::compress::Encoders;
 use super::tally::Tally;
 use super::tunnel::Scratch;
 use crate::base::dice::Dice;
@@ -39,6 +40,8 @@ pub struct Worker {
     pub(super) pool: Rc<Pool<Body>>,
     /// All its tunnels copy through this.
     pub(super) scratch: Scratch,
+    /// For answers that are compressed.
+    pub(super) encoders: Rc<Encoders>,
     /// Tells tunnels that their time is over, and whether it was told.
     pub(super) cut: Notify,
     pub(super) cutting: Cell<bool>,
@@ -64,6 +67,7 @@ impl Worker {
             shared,
             pool: Pool::new(),
             scratch: Scratch::default(),
+            encoders: Rc::default(),
             cut: Notify::new(),
             cutting: Cell::new(false),
             seen,

@@ -122,6 +122,11 @@ impl Peer {
         drop(self.stream.write_all(text.as_bytes()).await);
     }
 
+    /// What was read behind what was taken, as bytes.
+    pub(super) fn unread(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buffer)
+    }
+
     /// The next message's header with its empty line; empty at the end of the stream.
     pub(super) async fn head(&mut self) -> String {
         self.through("\r\n\r\n").await
