@@ -1,9 +1,13 @@
 //! The systemd units: complete, understood by systemd without a complaint, and as closed as they claim to be.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use crate::support::{process, yard};
+use crate::support::gateway::Gateway;
+use crate::support::peers::curl_status;
+use crate::support::process::{self, Process};
+use crate::support::{wait, yard};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -70,6 +74,54 @@ fn systemd_finds_the_service_closed() {
     analyze.args(["security", "--offline=true", "--no-pager", "--threshold", MOST_EXPOSURE]).arg(&installed(&folder)[0]);
     let output = process::run("systemd-analyze security", &mut analyze, LIMIT);
     assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn systemd_is_told_of_ready_reload_life_and_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let systemd = UnixDatagram::bind(&path).unwrap();
+    systemd.set_read_timeout(Some(LIMIT)).unwrap();
+    let until_told = |expected: &str| {
+        let mut message = [0; 4096];
+        let mut told = Vec::new();
+        while !told.iter().any(|line| line == expected) {
+            let count =
+                systemd.recv(&mut message).unwrap_or_else(|error| panic!("{expected} was not told ({error}), but {told:?}"));
+            told.extend(String::from_utf8_lossy(&message[..count]).lines().map(str::to_owned));
+        }
+    };
+    let mut gateway = Gateway::prepare();
+    gateway.configure("", "localhost {\n    respond 200 here\n}");
+    gateway.set_environment("NOTIFY_SOCKET", path.to_string_lossy());
+    gateway.set_environment("WATCHDOG_USEC", "400000");
+    gateway.launch();
+    until_told("READY=1");
+    until_told("WATCHDOG=1");
+    gateway.process().signal("HUP");
+    until_told("RELOADING=1");
+    until_told("READY=1");
+    assert!(gateway.run("reload").status.success());
+    until_told("RELOADING=1");
+    until_told("READY=1");
+    gateway.process().signal("TERM");
+    until_told("STOPPING=1");
+}
+
+#[test]
+fn ports_that_systemd_holds_are_taken_over() {
+    let gateway = Gateway::prepare();
+    gateway.configure("", "localhost {\n    respond 200 here\n}");
+    let listen = |port: u16| format!("--listen=127.0.0.1:{port}");
+    let mut command = process::command("systemd-socket-activate");
+    command.args([listen(gateway.http), listen(gateway.https)]).arg(env!("CARGO_BIN_EXE_doorward"));
+    command.arg("run").arg("--config").arg(gateway.config_file());
+    let mut held = Process::start("systemd-socket-activate", &mut command);
+    // The first who knocks has the gateway started, and is answered by it.
+    wait::until_listening("systemd", ([127, 0, 0, 1], gateway.http).into(), LIMIT);
+    assert_eq!(curl_status(&format!("http://localhost:{}/", gateway.http)), "308");
+    assert_eq!(gateway.until_served("localhost", &gateway.local_root(), LIMIT).text(), "here");
+    assert!(held.exit_status().is_none());
 }
 
 fn unit(name: &str) -> String {

@@ -21,6 +21,7 @@ pub struct Gateway {
     /// Where it serves https and wss.
     pub https: u16,
     state: PathBuf,
+    environment: Vec<(&'static str, String)>,
     process: Option<Process>,
 }
 
@@ -32,12 +33,17 @@ impl Gateway {
     pub fn prepare() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
-        Self { folder, http: ports::free(), https: ports::free(), state, process: None }
+        Self { folder, http: ports::free(), https: ports::free(), state, environment: Vec::new(), process: None }
     }
 
     /// Keeps its state at `path` from the next start on.
     pub fn keep_state_at(&mut self, path: &Path) {
         path.clone_into(&mut self.state);
+    }
+
+    /// Has this in its environment from the next start on.
+    pub fn set_environment(&mut self, name: &'static str, value: impl Into<String>) {
+        self.environment.push((name, value.into()));
     }
 
     /// Its state folder.
@@ -81,6 +87,7 @@ impl Gateway {
         assert!(self.process.is_none(), "it runs already");
         let mut command = process::command(env!("CARGO_BIN_EXE_doorward"));
         command.arg("run").arg("--config").arg(self.config_file()).current_dir(self.folder.path());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         self.process = Some(Process::start("doorward", &mut command));
     }
 
