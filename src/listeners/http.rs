@@ -148,7 +148,7 @@ async fn answer(caller: Rc<Caller>, request: Request<Incoming>, open: OpenReques
     {
         return Ok(response.map(|body| Open { body, _open: open }));
     }
-    let response = serve(Rc::clone(&caller.worker), Rc::clone(&caller.connection), request).await?;
+    let response = serve(Rc::clone(&caller.worker), Rc::clone(&caller.connection), request.map(Body::client)).await?;
     Ok(response.map(|body| Open { body, _open: open }))
 }
 

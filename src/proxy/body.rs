@@ -31,11 +31,12 @@ pub struct Body {
     watcher: Option<Rc<dyn Watcher>>,
 }
 
-/// Where the bytes come from. Another protocol's streams become another case.
+/// Where the bytes come from.
 enum Source {
     Empty,
     Whole(Bytes),
     Client(Incoming),
+    Stream(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError>>>),
     Backend(BackendBody<Body>),
     Made(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError>>>),
     /// A backend broke off. Told one wake-up later, so that what it sent before is on its way first.
@@ -131,6 +132,11 @@ impl Body {
         Self::of(if empty { Source::Empty } else { Source::Client(incoming) }, Way::In)
     }
 
+    /// A client's request body, of a protocol that is not hyper's.
+    pub fn stream(body: impl HttpBody<Data = Bytes, Error = BodyError> + 'static) -> Self {
+        Self::of(Source::Stream(Box::pin(body)), Way::In)
+    }
+
     /// The body of a backend's answer. A source at its end keeps nothing.
     pub fn backend(body: BackendBody<Self>) -> Self {
         let empty = HttpBody::is_end_stream(&body);
@@ -185,6 +191,7 @@ impl Body {
             Source::Client(incoming) => {
                 Pin::new(incoming).poll_frame(cx).map(|frame| frame.map(|result| result.map_err(client_error)))
             }
+            Source::Stream(body) => body.as_mut().poll_frame(cx),
             Source::Backend(body) => match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Err(error)) => {
                     self.source = Source::BrokeOff(Some(backend_error(error)));
@@ -275,6 +282,7 @@ impl HttpBody for Body {
             Source::Empty => true,
             Source::Whole(_) | Source::BrokeOff(_) => false,
             Source::Client(incoming) => HttpBody::is_end_stream(incoming),
+            Source::Stream(body) => body.is_end_stream(),
             Source::Backend(body) => HttpBody::is_end_stream(body),
             Source::Made(body) => body.is_end_stream(),
         }
@@ -285,6 +293,7 @@ impl HttpBody for Body {
             Source::Empty => SizeHint::with_exact(0),
             Source::Whole(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
             Source::Client(incoming) => incoming.size_hint(),
+            Source::Stream(body) => body.size_hint(),
             Source::Backend(body) => HttpBody::size_hint(body),
             Source::Made(body) => body.size_hint(),
             Source::BrokeOff(_) => SizeHint::default(),

@@ -7,7 +7,6 @@ use std::time::Duration;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response};
-use hyper::body::Incoming;
 
 use super::answer::{self, Asked};
 use super::attempt::{self, Arrival};
@@ -31,14 +30,13 @@ pub struct Broken;
 /// Answers one request.
 ///
 /// # Errors
-/// [`Broken`] when the client left in the middle of its request; hyper then closes the connection or resets the stream.
-pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
+/// [`Broken`] when the client left in the middle of its request; its connection is then closed, or its stream reset.
+pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Body>) -> Result<Response<Body>, Broken> {
     let in_force = worker.snapshot();
     let snapshot = &*in_force.0;
     let exchange = Exchange::begin(&worker, &connection, &snapshot.trusted, &request);
     let page = Page::of(&request);
-    let (parts, incoming) = request.into_parts();
-    let body = Body::client(incoming);
+    let (parts, body) = request.into_parts();
     let outcome = match arrive(&connection, &snapshot.limits, &parts, &body) {
         Ok(arrival) => pass(&exchange, snapshot, arrival, Request::from_parts(parts, body), &page).await,
         Err(refusal) => Err(refusal),

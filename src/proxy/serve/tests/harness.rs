@@ -18,6 +18,7 @@ use crate::base::dice::Dice;
 use crate::base::task;
 use crate::config::resolve::from_text;
 use crate::config::surroundings::Surroundings;
+use crate::proxy::body::Body;
 use crate::proxy::client_io::{Activity, ClientIo, Ticks};
 use crate::proxy::cluster::trust::Trust;
 use crate::proxy::exchange::{Connection, TlsFacts};
@@ -263,7 +264,7 @@ async fn accept(listener: TcpListener, worker: Rc<Worker>, speaks: Speaks, port:
         let connection = Rc::new(Connection::new(peer, SocketAddr::new(peer.ip(), port), tls));
         let worker = Rc::clone(&worker);
         let io = TokioIo::new(ClientIo::plain(stream, Activity::new(Arc::clone(&ticks))));
-        let service = service_fn(move |request| serve(Rc::clone(&worker), Rc::clone(&connection), request));
+        let service = service_fn(move |request| serve(Rc::clone(&worker), Rc::clone(&connection), request.map(Body::client)));
         drop(task::spawn_local("connection", async move {
             match speaks {
                 Speaks::H1 => {
