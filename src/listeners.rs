@@ -10,5 +10,6 @@ pub mod conns;
 pub mod front;
 pub mod gather;
 pub mod http;
+pub mod http3;
 pub mod plain;
 pub mod tls;

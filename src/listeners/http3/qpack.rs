@@ -1,0 +1,8 @@
+//! Header compression (RFC 9204) without a dynamic table: nothing is remembered from one header to the next, so nothing
+//! can be filled up, and no request waits for another one's header.
+
+pub mod decode;
+pub mod encode;
+mod huffman;
+mod integer;
+mod table;
