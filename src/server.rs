@@ -1,6 +1,7 @@
 //! Assembles the parts, reloads, supervises and drains them.
 
 pub mod gateway;
+pub mod in_service;
 pub mod logs;
 pub mod process;
 pub mod reload;

@@ -45,12 +45,10 @@ impl Catalog {
     /// From the names of every need and how they stand. The first need for a name wins, unless only a later one is ready.
     pub fn build(entries: impl IntoIterator<Item = (Vec<Identifier>, Standing)>) -> Self {
         let mut catalog = Self::default();
-        let mut ready: Vec<Arc<CertifiedKey>> = Vec::new();
+        let (mut first, mut several) = (None, false);
         for (names, standing) in entries {
-            if let Standing::Ready(key) = &standing
-                && !ready.iter().any(|held| Arc::ptr_eq(held, key))
-            {
-                ready.push(Arc::clone(key));
+            if let Standing::Ready(key) = &standing {
+                several |= !Arc::ptr_eq(first.get_or_insert_with(|| Arc::clone(key)), key);
             }
             for name in names {
                 match name {
@@ -60,9 +58,7 @@ impl Catalog {
                 }
             }
         }
-        if let [only] = &ready[..] {
-            catalog.only = Some(Arc::clone(only));
-        }
+        catalog.only = first.filter(|_| !several);
         catalog
     }
 
@@ -83,6 +79,14 @@ impl Catalog {
         let all = || self.exact.values().chain(self.wildcard.values()).chain(self.ips.values());
         let ready = all().filter(|standing| matches!(standing, Standing::Ready(_))).count();
         (ready, all().count() - ready)
+    }
+
+    /// Every DNS name that has a certificate of its own name, with it; neither wildcards nor addresses.
+    pub fn ready(&self) -> impl Iterator<Item = (&str, &Arc<CertifiedKey>)> {
+        self.exact.iter().filter_map(|(name, standing)| match standing {
+            Standing::Ready(key) => Some((&**name, key)),
+            Standing::Coming(_) => None,
+        })
     }
 
     fn named(&self, name: &str) -> Lookup {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::crypto::CryptoProvider;
 use sd_notify::NotifyState;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
@@ -61,6 +62,11 @@ impl Gateway {
     /// The certificates' keeper.
     pub fn certs(&self) -> &KeeperHandle {
         &self.certs
+    }
+
+    /// The cryptography all of it shares.
+    pub fn provider(&self) -> &Arc<CryptoProvider> {
+        &self.roots.provider
     }
 
     /// The counters.

@@ -29,6 +29,7 @@ use crate::proxy::cluster::trust::Trust;
 use crate::proxy::snapshot::{BuildError, Live, Snapshot};
 use crate::proxy::worker::Shared;
 use crate::server::gateway::Gateway;
+use crate::server::in_service;
 use crate::server::logs::Logs;
 use crate::server::signals::{self, Asked, Signals};
 use crate::server::sockets::Sockets;
@@ -90,8 +91,10 @@ pub fn run(options: Options, attend: impl AsyncFnOnce(Rc<Gateway>)) -> Result<()
         attend(Rc::clone(&gateway)).await;
         gateway.certs.go();
         let watchdog = task::spawn_local("watchdog", signals::keep_watchdog());
+        let eyes = task::spawn_local("in service", in_service::watch(Rc::downgrade(&gateway)));
         serve(&gateway, &mut signals).await;
         drain(&gateway, &mut signals).await;
+        eyes.abort();
         watchdog.abort();
         // Whoever still holds the gateway (an operator's question) ends with the runtime.
         if let Some(gateway) = Rc::into_inner(gateway) {

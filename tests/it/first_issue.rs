@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::fault::{FaultProxy, Kind};
 use crate::support::gateway::Gateway;
 use crate::support::pebble::{Options, Pebble};
-use crate::support::{echo, ports};
+use crate::support::{echo, ports, wait};
 
 const SITE: &str = "door.example.test";
 
@@ -22,6 +22,8 @@ fn issue(options: &Options, lines: &str) {
     gateway.start();
     let seen = gateway.until_served(SITE, &pebble.issued_root(), ISSUE);
     assert_eq!(seen.text(), "hello from echo: GET /\n");
+    // It counts as served once the gateway was shown it in a handshake of its own.
+    wait::until_true("the gateway sees its new certificate", ISSUE, || gateway.output().contains("certificate_in_service"));
 }
 
 fn site(port: u16) -> String {
