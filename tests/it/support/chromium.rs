@@ -37,6 +37,10 @@ impl Chromium {
 
     /// What an expression is in the page, promises awaited. An exception fails the test.
     pub fn evaluate(&mut self, expression: &str) -> Value {
+        self.try_evaluate(expression).unwrap_or_else(|complaint| panic!("{expression}: {complaint}"))
+    }
+
+    fn try_evaluate(&mut self, expression: &str) -> Result<Value, String> {
         let address = self.page_address();
         server::runtime().block_on(async {
             tokio::time::timeout(ANSWER, evaluate(&address, expression))
@@ -45,11 +49,14 @@ impl Chromium {
         })
     }
 
-    /// Waits until an expression is true in the page.
+    /// Waits until an expression is true in the page, which may be loading still.
     pub fn until_true(&mut self, expression: &str, limit: Duration) {
         wait::until(&format!("the page has {expression}"), limit, || {
-            let value = self.evaluate(&format!("({expression}) ? true : document.documentElement.innerText"));
-            if value == Value::Bool(true) { Ok(()) } else { Err(value) }
+            match self.try_evaluate(&format!("({expression}) ? true : document.documentElement.innerText")) {
+                Ok(Value::Bool(true)) => Ok(()),
+                Ok(page) => Err(page.to_string()),
+                Err(complaint) => Err(complaint),
+            }
         });
     }
 
@@ -97,7 +104,7 @@ fn trust(home: &Path, root: &Path) {
     certutil(&["-A", "-n", "yard", "-t", "C,,", "-i", &root.to_string_lossy()]);
 }
 
-async fn evaluate(address: &str, expression: &str) -> Value {
+async fn evaluate(address: &str, expression: &str) -> Result<Value, String> {
     let host = address.trim_start_matches("ws://").split('/').next().unwrap_or_default();
     let stream = TcpStream::connect(host).await.unwrap();
     let (mut socket, _) = tokio_tungstenite::client_async(address, stream).await.unwrap();
@@ -105,11 +112,11 @@ async fn evaluate(address: &str, expression: &str) -> Value {
     let request = json!({ "id": 1, "method": "Runtime.evaluate", "params": parameters });
     socket.send(Message::text(request.to_string())).await.unwrap();
     while let Some(message) = socket.next().await {
-        let reply: Value = serde_json::from_str(message.unwrap().to_text().unwrap()).unwrap();
+        let mut reply: Value = serde_json::from_str(message.unwrap().to_text().unwrap()).unwrap();
         if reply["id"] == 1 {
-            assert!(reply["result"]["exceptionDetails"].is_null(), "{expression}: {reply}");
-            return reply["result"]["result"]["value"].clone();
+            let went_well = reply["error"].is_null() && reply["result"]["exceptionDetails"].is_null();
+            return if went_well { Ok(reply["result"]["result"]["value"].take()) } else { Err(reply.to_string()) };
         }
     }
-    panic!("chromium hung up on {expression}");
+    Err("chromium hung up".to_owned())
 }
