@@ -1,10 +1,11 @@
-//! Words everyone shares. Knows nothing of gateways, awaits nothing, and only `time` may look at a clock.
+//! Words everyone shares. Knows nothing of gateways, awaits nothing but programs, and only `time` may look at a clock.
 
 pub mod addr;
 pub mod backoff;
 pub mod chain;
 pub mod dice;
 pub mod name;
+pub mod program;
 pub mod secret;
 pub mod size;
 pub mod span;

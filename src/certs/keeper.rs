@@ -25,6 +25,7 @@ use crate::telemetry::metrics::Metrics;
 
 mod authorities;
 mod desk;
+mod hooks;
 mod local;
 pub(in crate::certs) mod tell;
 

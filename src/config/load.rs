@@ -11,6 +11,7 @@ use super::resolve;
 use super::settings::{Settings, SiteTls};
 use super::supported::NOT_YET;
 use super::surroundings::Surroundings;
+use crate::base::program;
 
 mod glob;
 mod import;
@@ -76,6 +77,7 @@ pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, 
     read.append(&mut secrets.borrow_mut());
     let resolve::Resolved { settings, mut warnings } = resolved;
     unreadable_files(&settings).for_each(|problem| warnings.add(problem));
+    unrunnable_programs(&settings).for_each(|problem| warnings.add(problem));
     Ok(Loaded { settings, files_read: read, folders_listed: listed, warnings, text })
 }
 
@@ -121,6 +123,24 @@ fn unreadable_files(settings: &Settings) -> impl Iterator<Item = Problem> {
     };
     let mut seen = BTreeSet::new();
     sites.chain(upstreams).filter(move |(_, path)| seen.insert(*path)).filter_map(unread)
+}
+
+/// Programs that settings name and that could not be started now. Only warned of: certificates do not depend on them.
+fn unrunnable_programs(settings: &Settings) -> impl Iterator<Item = Problem> {
+    let of_sites = settings.sites.iter().filter_map(|site| match &site.tls {
+        SiteTls::Acme(acme) => Some(acme),
+        SiteTls::Internal | SiteTls::Files { .. } | SiteTls::Off => None,
+    });
+    let all = std::iter::once(&settings.acme).chain(of_sites).flat_map(|acme| std::iter::once(acme).chain(&acme.fallback));
+    let mut seen = BTreeSet::new();
+    all.filter_map(|acme| acme.hook.as_ref()).filter(move |path| seen.insert(*path)).filter_map(|path| {
+        let why = program::obstacle(path)?;
+        let what = format!("`hook` names the program {}, which cannot be run: {why}", path.display());
+        Some(
+            Problem::general(what)
+                .hint("put it there and make it executable: chmod +x; relative paths start from the file's folder"),
+        )
+    })
 }
 
 fn search(surroundings: &Surroundings) -> Option<PathBuf> {
@@ -251,6 +271,15 @@ mod tests {
         std::fs::write(nothing.path().join("doorward.conf"), b"a\nb \xff\n").unwrap();
         let LoadError::Unreadable { source, .. } = load_in(nothing.path()).unwrap_err() else { panic!("it was read") };
         assert_eq!(source.to_string(), "line 2 is not UTF-8");
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_run_is_warned_of_once() {
+        let text = "acme {\n hook deploy\n}\na.example {\n tls acme {\n  key p384\n }\n proxy 1\n}\n";
+        let folder = folder(&[("doorward.conf", text), ("deploy", "#!/bin/sh\n")]);
+        let warned = load_in(folder.path()).unwrap().warnings;
+        assert_eq!(warned.list().len(), 1, "{warned}");
+        assert!(warned.to_string().contains("which cannot be run: this file is not executable"), "{warned}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::authorities::Authorities;
+use super::hooks::Hooks;
 use super::local::{self, LocalDesk};
 use super::{KeeperHandle, Word};
 use crate::base::dice::Dice;
@@ -40,6 +41,7 @@ pub(super) struct Desk {
     watches: BTreeMap<Slot, Watch>,
     local: LocalDesk,
     authorities: Authorities,
+    hooks: Hooks,
     email: Option<String>,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
@@ -82,6 +84,7 @@ impl Desk {
             watches: BTreeMap::new(),
             local: LocalDesk::default(),
             authorities: Authorities::default(),
+            hooks: Hooks::default(),
             email: None,
             store,
             metrics,

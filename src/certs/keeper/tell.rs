@@ -1,5 +1,8 @@
 //! What the keeper says in the log: one event for each fact.
 
+use std::path::Path;
+
+use crate::base::program::Ran;
 use crate::base::time::Timestamp;
 use crate::certs::need::Need;
 use crate::certs::record::{Blame, Failure, Held, Record};
@@ -80,6 +83,23 @@ pub(in crate::certs) fn files_taken(need: &Need, held: &Held, warning: Option<&s
     tracing::info!(event = "certificate_files_taken", name, not_after = %held.validity.not_after, "certificate files are in service");
     if let Some(warning) = warning {
         tracing::warn!(event = "certificate_warning", name, "{warning}");
+    }
+}
+
+/// The operator's program after an issuance: the certificate itself is in service whatever came of it.
+pub(in crate::certs) fn hook(name: &str, program: &Path, ran: &Ran) {
+    let (program, said) = (program.display(), ran.said.as_str());
+    if ran.end.is_success() {
+        tracing::info!(event = "hook_done", name, %program, said, "the program for new certificates has run");
+    } else {
+        tracing::error!(
+            event = "hook_failed",
+            name,
+            %program,
+            said,
+            "the certificate is in service, but the program for new certificates failed: {}; it runs again at the next issuance",
+            ran.end
+        );
     }
 }
 

@@ -130,7 +130,12 @@ impl Desk {
         let (need, record) = (self.needs.iter().find(|need| need.id == id), self.book.records.get(&id));
         let (Some(need), Some(record)) = (need, record) else { return };
         match &outcome {
-            Outcome::Issued(held) => tell::issued(need, held, record, warning.as_deref()),
+            Outcome::Issued(held) => {
+                tell::issued(need, held, record, warning.as_deref());
+                if let Some(shelved) = self.shelf.get(&id) {
+                    self.hooks.issued(self.store.vault(), need, shelved);
+                }
+            }
             Outcome::Failed(failure) => tell::failed(need, failure, record),
             Outcome::Window(..) | Outcome::WindowUnknown => (),
         }

@@ -38,9 +38,11 @@ impl Desk {
             self.local.keep();
         }
         for (id, generation) in saved {
-            if let Some(shelved) = self.shelf.get_mut(&id) {
-                tracing::info!(event = "certificate_saved", name = %id.name, "it was in memory only, and is in the state folder now");
-                shelved.generation = Some(generation);
+            let Some(shelved) = self.shelf.get_mut(&id) else { continue };
+            tracing::info!(event = "certificate_saved", name = %id.name, "it was in memory only, and is in the state folder now");
+            let first_time = shelved.generation.replace(generation).is_none();
+            if let Some(need) = self.needs.iter().find(|need| need.id == id && first_time) {
+                self.hooks.issued(self.store.vault(), need, shelved);
             }
         }
     }
