@@ -34,6 +34,10 @@ fn visit(flags: &[&str], protocol: &str, version: &str) {
     let mut chromium = Chromium::open(&url, &root, flags);
     chromium.until_true("document.getElementById('state')?.textContent === 'open'", SOON);
     assert_eq!(chromium.evaluate("document.getElementById('protocol').textContent"), protocol);
+    // The page invites to this: a reload that its tunnel does not notice.
+    let mut reload = process::command(env!("CARGO_BIN_EXE_doorward"));
+    let reloaded = process::run("doorward reload", reload.arg("reload").arg("--socket").arg(state.join("admin.sock")), SOON);
+    assert!(reloaded.status.success(), "{reloaded:?}");
     // Something said comes back from the server, and a second socket hears it as well.
     let said = chromium.evaluate(
         "new Promise((heard, never) => {
