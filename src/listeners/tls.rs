@@ -21,6 +21,7 @@ use crate::certs::challenge::ChallengeBoard;
 use crate::certs::challenge::tls_alpn01::{self, ProofResolver};
 use crate::certs::resolver::{CatalogResolver, PinnedResolver};
 use crate::config::settings::Protocols;
+use crate::proxy::client_io::Socket;
 
 /// What a handshake needs; rebuilt at a reload, but for the tickets' keys.
 pub struct TlsFront {
@@ -97,14 +98,9 @@ impl TlsFront {
 
     /// Brings a connection from its first byte to the end of its handshake, by `deadline`. `None` when it was an
     /// authority's validation, which ends with the handshake.
-    pub async fn accept(
-        &self,
-        tcp: TcpStream,
-        local: IpAddr,
-        deadline: Instant,
-    ) -> Result<Option<TlsStream<TcpStream>>, Refused> {
+    pub async fn accept(&self, tcp: TcpStream, local: IpAddr, deadline: Instant) -> Result<Option<TlsStream<Socket>>, Refused> {
         let unnamed = |why| Refused { server_name: None, why };
-        let started = LazyConfigAcceptor::new(Acceptor::default(), tcp);
+        let started = LazyConfigAcceptor::new(Acceptor::default(), Socket(tcp));
         let start = match tokio::time::timeout_at(deadline, started).await {
             Ok(Ok(start)) => start,
             Ok(Err(error)) => return Err(unnamed(HandshakeError::Tls(error))),
@@ -164,7 +160,7 @@ enum Choice {
 }
 
 /// Says `unrecognized_name` (RFC 6066 section 3) in the clear, as nothing is encrypted before our own hello.
-async fn refuse(start: StartHandshake<TcpStream>, deadline: Instant) {
+async fn refuse(start: StartHandshake<Socket>, deadline: Instant) {
     const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
     let mut tcp = start.io;
     // A client that does not take seven bytes is not owed them.

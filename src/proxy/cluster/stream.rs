@@ -42,6 +42,10 @@ impl AsyncWrite for BackendStream {
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        // A header alone is one piece, and the system sends one piece for less than a list of one.
+        if let [only] = bufs {
+            return self.poll_write(cx, only);
+        }
         on_stream!(self, s => Pin::new(s).poll_write_vectored(cx, bufs))
     }
 
