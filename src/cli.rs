@@ -18,4 +18,5 @@ pub mod certs;
 pub mod check;
 pub mod reload;
 
+pub mod password;
 pub mod trust;

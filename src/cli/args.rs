@@ -88,6 +88,10 @@ pub enum Command {
     Renew(RenewArgs),
     /// Tell what the running gateway serves and how busy it is
     Status(CertsArgs),
+    /// Turn a password into the hash that `auth basic` takes
+    ///
+    /// Asks for it without showing it, or reads the first line of standard input.
+    HashPassword,
     /// Have this machine trust the certificates for localhost and private names
     ///
     /// Puts the root of the gateway's local authority into the system's store (and into those of Chromium and Firefox,

@@ -15,7 +15,9 @@ mod site;
 mod upstream;
 
 pub use acme::{Acme, Alert, ChallengeKind, Credential, DnsProvider, Eab, KeyKind, REDACTED, SecretSource};
-pub use policy::{Auth, HeaderEdit, LimitKey, MessageLimit, Origins, Policy, RequestLimit};
+pub use policy::{
+    Auth, ForwardAuth, HeaderEdit, Jwt, JwtKeys, LimitKey, MessageLimit, Origins, Policy, RequestLimit, TokenPlace,
+};
 pub use site::{Block, End, PathPattern, Place, Site, SiteHost, SiteTls};
 pub use upstream::{
     Balance, Health, ProxyProtocol, Target, TargetAddress, TargetScheme, Upstream, UpstreamId, UpstreamTimeouts, UpstreamTls,

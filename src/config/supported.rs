@@ -35,7 +35,6 @@ pub const NOT_YET: &[NotYet] = &[
     word(Context::Acme, "alert"),
     word(Context::Acme, "resolvers"),
     word(Context::Path, "files"),
-    word(Context::Path, "auth"),
     word(Context::Path, "errors"),
     value(Context::Path, "proxy", "h2c://*"),
     value(Context::Upstream, "to", "h2c://*"),

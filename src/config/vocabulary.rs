@@ -19,6 +19,8 @@ pub enum Context {
     UpstreamTimeouts,
     UpstreamTls,
     Auth,
+    ForwardAuth,
+    Jwt,
     /// Names of the user's own choice, each with its values.
     Free,
 }
@@ -219,13 +221,24 @@ const UPSTREAM_TLS: &[Spec] = &[
 
 const AUTH: &[Spec] = &[
     block("basic", 0, 0, Context::Free, false, "basic { NAME HASH }"),
-    one("forward", "forward URL"),
-    block("jwt", 0, 0, Context::Free, false, "jwt { ... }"),
+    block("forward", 1, 1, Context::ForwardAuth, true, "forward URL, or forward URL { ... }"),
+    block("jwt", 0, 0, Context::Jwt, false, "jwt { ... }"),
+];
+
+const FORWARD_AUTH: &[Spec] = &[values("copy", 1, MANY, "copy HEADER...")];
+
+const JWT: &[Spec] = &[
+    values("keys", 1, 2, "keys file PATH, or keys URL"),
+    values("algorithms", 1, MANY, "algorithms RS256 ES256"),
+    values("issuer", 1, MANY, "issuer NAME..."),
+    values("audience", 1, MANY, "audience NAME..."),
+    values("token", 1, 2, "token bearer, token header NAME, token cookie NAME, or token query NAME").repeated(),
+    flag("strip"),
 ];
 
 /// Whether a word stands alone wherever it stands, so that its value in JSON is `true` or `false`.
 pub fn is_flag(name: &str) -> bool {
-    const ALL: [&[Spec]; 4] = [ACME, BLOCK, UPSTREAM_TLS, SITE];
+    const ALL: [&[Spec]; 5] = [ACME, BLOCK, UPSTREAM_TLS, SITE, JWT];
     ALL.iter().any(|specs| specs.iter().any(|spec| spec.name == name && spec.form == Form::Values(0, 0)))
 }
 
@@ -247,6 +260,8 @@ impl Context {
             Self::UpstreamTimeouts => (UPSTREAM_TIMEOUTS, &[]),
             Self::UpstreamTls => (UPSTREAM_TLS, &[]),
             Self::Auth => (AUTH, &[]),
+            Self::ForwardAuth => (FORWARD_AUTH, &[]),
+            Self::Jwt => (JWT, &[]),
             Self::Free => (&[], &[]),
         };
         own.iter().chain(shared)
@@ -291,6 +306,8 @@ mod tests {
             Context::UpstreamTimeouts,
             Context::UpstreamTls,
             Context::Auth,
+            Context::ForwardAuth,
+            Context::Jwt,
         ];
         // An import is a file's matter, and staging excludes a directory of one's own.
         let missing: Vec<&str> = contexts

@@ -6,7 +6,7 @@ use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::body::Body;
-use super::refusal::{Failed, Refusal, Rule};
+use super::refusal::{Failed, Proof, Refusal, Rule, Unproved};
 
 /// What own answers say of who sends them.
 pub const SERVER: HeaderValue = HeaderValue::from_static("doorward");
@@ -49,6 +49,10 @@ const fn page(refusal: &Refusal) -> Page {
         Refusal::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "Too many requests. Please wait a moment."),
         Refusal::TooManyConnections { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "Too many connections at the same time. Please close one.")
+        }
+        Refusal::Unauthorized(..) => (StatusCode::UNAUTHORIZED, "This site asks who you are."),
+        Refusal::Busy | Refusal::NoDecision => {
+            (StatusCode::SERVICE_UNAVAILABLE, "Whether you may pass cannot be decided right now. Please try again soon.")
         }
         Refusal::TooManyHeaders { .. } => {
             (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has more header fields than this server accepts.")
@@ -138,7 +142,10 @@ pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
         Refusal::TooMany { after } => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(*after));
         }
-        Refusal::NoBackend | Refusal::TooManyConnections { .. } => {
+        Refusal::Unauthorized(proof, unproved) => {
+            headers.insert(header::WWW_AUTHENTICATE, challenge(*proof, *unproved));
+        }
+        Refusal::NoBackend | Refusal::TooManyConnections { .. } | Refusal::Busy | Refusal::NoDecision => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         Refusal::Method => {
@@ -162,6 +169,18 @@ pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
         | Refusal::Backend(_) => (),
     }
     response
+}
+
+/// What to send next time (RFC 7617 section 2, RFC 6750 section 3).
+const fn challenge(proof: Proof, unproved: Unproved) -> HeaderValue {
+    HeaderValue::from_static(match (proof, unproved) {
+        (Proof::Password, _) => "Basic realm=\"restricted\", charset=\"UTF-8\"",
+        (Proof::Token, Unproved::Missing) => "Bearer realm=\"restricted\"",
+        (Proof::Token, Unproved::Wrong) => "Bearer realm=\"restricted\", error=\"invalid_token\"",
+        (Proof::Token, Unproved::Expired) => {
+            "Bearer realm=\"restricted\", error=\"invalid_token\", error_description=\"the token has expired\""
+        }
+    })
 }
 
 /// An answer of the gateway's own. For HEAD the length is told and the bytes are kept.
@@ -238,6 +257,8 @@ mod tests {
         check(Refusal::UnknownHost, 421);
         check(Refusal::UpgradeToTls("wss://a.test/".into()), 426);
         check(Refusal::Forbidden(Rule::Origin), 403);
+        check(Refusal::Unauthorized(Proof::Token, Unproved::Expired), 401);
+        check(Refusal::Busy, 503);
         check(Refusal::TooMany { after: 3 }, 429);
         check(Refusal::TooManyConnections { limit: 3 }, 429);
         check(Refusal::TooManyHeaders { seen: 9, limit: 8 }, 431);

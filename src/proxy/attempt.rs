@@ -126,7 +126,7 @@ async fn attempts(exchange: &Rc<Exchange>, cluster: &Arc<Cluster>, request: Requ
 }
 
 /// A copy for a second try, where one is allowed: nothing but a header, of a request that may be made twice.
-fn spare(request: &Request<Body>) -> Option<Request<Body>> {
+pub(super) fn spare(request: &Request<Body>) -> Option<Request<Body>> {
     if !request.body().is_empty() || !retry::is_idempotent(request.method()) {
         return None;
     }

@@ -1,13 +1,18 @@
 //! Security events: what is refused because of who asks or how much, by names that stay, with the client's address, for
 //! who watches the log and for counters. Strangers cause them, so each worker writes a few a second and counts the rest.
 
+use http::StatusCode;
+
 use super::exchange::Exchange;
-use super::refusal::{Refusal, Rule};
+use super::refusal::{Refusal, Rule, Unproved};
 use super::tunnel::TunnelReason;
 use super::tunnel::policed::relay::{Closed, End};
 use crate::telemetry::log::events;
 use crate::telemetry::metrics::Counter;
 use crate::telemetry::metrics::proxy::ProxyMetrics;
+
+/// Reason code of what an auth service does not let pass.
+const AUTH_SERVICE_REFUSED: &str = "auth-service-refused";
 
 /// Lines that one worker writes in a second.
 pub(super) const LINES: u32 = 20;
@@ -19,6 +24,7 @@ enum Event {
     Rate,
     Connections,
     Message,
+    Auth,
 }
 
 impl Event {
@@ -27,6 +33,9 @@ impl Event {
             Refusal::Forbidden(Rule::Origin | Rule::NoOrigin) => Some(Self::Origin),
             Refusal::TooMany { .. } => Some(Self::Rate),
             Refusal::TooManyConnections { .. } => Some(Self::Connections),
+            Refusal::Unauthorized(_, Unproved::Wrong | Unproved::Expired) | Refusal::Busy => Some(Self::Auth),
+            // A browser asks without a password first, to be told that there is one.
+            Refusal::Unauthorized(_, Unproved::Missing) => None,
             Refusal::Malformed(_)
             | Refusal::Forbidden(Rule::Allow | Rule::Deny)
             | Refusal::NothingHere
@@ -40,6 +49,7 @@ impl Event {
             | Refusal::TooManyHeaders { .. }
             | Refusal::ClientLeft
             | Refusal::UnknownProtocol
+            | Refusal::NoDecision
             | Refusal::NoBackend
             | Refusal::Backend(_) => None,
         }
@@ -51,6 +61,7 @@ impl Event {
             Self::Rate => events::RATE_LIMITED,
             Self::Connections => events::TOO_MANY_CONNECTIONS,
             Self::Message => events::MESSAGE_LIMIT,
+            Self::Auth => events::AUTH_FAILED,
         }
     }
 
@@ -60,6 +71,7 @@ impl Event {
             Self::Rate => &metrics.rate_limited,
             Self::Connections => &metrics.connections_limited,
             Self::Message => &metrics.messages_limited,
+            Self::Auth => &metrics.auth_failed,
         }
     }
 }
@@ -85,6 +97,15 @@ pub(super) fn refused(exchange: &Exchange, refusal: &Refusal, upgrade: bool) {
             }
         }
         None => tracing::debug!(event = "refused", id, %client, reason, "{refusal}"),
+    }
+}
+
+/// The service that decides did not let a request pass; its answer is the client's. A redirect leads to its login page and
+/// is no failure.
+pub(super) fn not_let_pass(exchange: &Exchange, status: StatusCode) {
+    exchange.blame(AUTH_SERVICE_REFUSED);
+    if status.is_client_error() {
+        tell(exchange, Event::Auth, AUTH_SERVICE_REFUSED, &format!("the auth service answered {status}"));
     }
 }
 

@@ -5,3 +5,4 @@ pub mod bucket;
 pub mod crowd;
 pub mod kept;
 pub mod rates;
+pub mod turns;

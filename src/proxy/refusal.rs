@@ -43,6 +43,12 @@ pub enum Refusal {
         /// Most it may have.
         limit: u32,
     },
+    /// Who asks could not prove that it may.
+    Unauthorized(Proof, Unproved),
+    /// Too many wait to have their password checked.
+    Busy,
+    /// The service that decides who may pass gave no answer.
+    NoDecision,
     /// More header fields than allowed.
     TooManyHeaders {
         /// Fields of this one.
@@ -77,6 +83,26 @@ pub enum Malformed {
     Framing,
     /// A broken chunk inside the body.
     Body,
+}
+
+/// What would prove that somebody may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A name and a password (RFC 7617).
+    Password,
+    /// A bearer's token (RFC 6750).
+    Token,
+}
+
+/// Why it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unproved {
+    /// There is none.
+    Missing,
+    /// It is not right.
+    Wrong,
+    /// It was right once.
+    Expired,
 }
 
 /// Which rule said no.
@@ -137,6 +163,13 @@ impl Refusal {
             Self::UpgradeToTls(_) => "upgrade-without-tls",
             Self::TooMany { .. } => "too-many-requests",
             Self::TooManyConnections { .. } => "too-many-connections",
+            Self::Unauthorized(Proof::Password, Unproved::Missing) => "password-missing",
+            Self::Unauthorized(Proof::Password, Unproved::Wrong | Unproved::Expired) => "password-wrong",
+            Self::Unauthorized(Proof::Token, Unproved::Missing) => "token-missing",
+            Self::Unauthorized(Proof::Token, Unproved::Wrong) => "token-wrong",
+            Self::Unauthorized(Proof::Token, Unproved::Expired) => "token-expired",
+            Self::Busy => "auth-busy",
+            Self::NoDecision => "auth-service-failed",
             Self::TooManyHeaders { .. } => "too-many-headers",
             Self::ClientLeft => "client-left",
             Self::UnknownProtocol => "unknown-protocol",
@@ -193,6 +226,9 @@ impl fmt::Display for Refusal {
             | Self::Expectation
             | Self::UnknownHost
             | Self::UpgradeToTls(_)
+            | Self::Unauthorized(..)
+            | Self::Busy
+            | Self::NoDecision
             | Self::ClientLeft
             | Self::UnknownProtocol
             | Self::NoBackend

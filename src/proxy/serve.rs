@@ -136,6 +136,11 @@ async fn through(
                     exchange.answered_by_us(response.status().as_u16());
                     break 'way Ok(*response);
                 }
+                Ok(Flow::Later(decision)) => match decision.await {
+                    Ok(None) => (),
+                    Ok(Some(response)) => break 'way Ok(response),
+                    Err(refusal) => break 'way Err(refusal),
+                },
                 Err(refusal) => break 'way Err(refusal),
             }
         }

@@ -12,10 +12,10 @@ use super::cluster::{BuildClusterError, Cluster};
 use super::limit::kept::Kept;
 use super::redirect::Redirect;
 use super::route::{Found, RouteTable};
-use super::step::{Building, Edits, Step};
+use super::step::{BuildAuthError, Building, Edits, Step};
 use super::tunnel::policed::relay::Rules;
 use crate::base::addr::IpNet;
-use crate::config::settings::{Block, End, GatewayLimits, Place, Policy, Settings, Timeouts};
+use crate::config::settings::{Block, End, GatewayLimits, Place, Policy, Settings, Timeouts, Upstream};
 
 /// The snapshot in force. Written by the reload only, loaded once for each request.
 pub type Live = ArcSwap<Snapshot>;
@@ -34,6 +34,8 @@ pub struct Snapshot {
     /// By site and block, as [`Found`] counts them.
     lanes: Vec<Box<[Lane]>>,
     clusters: Vec<Arc<Cluster>>,
+    /// Services that are asked who may pass.
+    services: Vec<Arc<Cluster>>,
     /// What clients have used of their limits.
     kept: Kept,
 }
@@ -77,6 +79,15 @@ pub enum BuildError {
     /// A backend group could not be made.
     #[error(transparent)]
     Cluster(#[from] BuildClusterError),
+    /// Who may pass could not be decided.
+    #[error("{at}: `auth` cannot be set up")]
+    Auth {
+        /// Where the block stood.
+        at: Place,
+        /// What is wrong.
+        #[source]
+        source: Box<BuildAuthError>,
+    },
     /// Settings this version knows but cannot carry out.
     #[error("{at}: `{word}` is not yet supported; remove it")]
     Unsupported {
@@ -97,10 +108,21 @@ impl Snapshot {
             clusters.push(Cluster::build(upstream, known(&upstream.name), trust)?);
         }
         let mut lanes = Vec::with_capacity(settings.sites.len());
-        let mut kept = Kept::default();
+        let mut kept = Kept::after(before.map(|before| &before.kept));
+        let mut services: Vec<Arc<Cluster>> = Vec::new();
+        let mut service = |upstream: &Upstream| {
+            let known = |list: &[Arc<Cluster>]| list.iter().find(|cluster| cluster.settings() == upstream).map(Arc::clone);
+            if let Some(known) = known(&services) {
+                return Ok(known);
+            }
+            let cluster = Cluster::build(upstream, before.and_then(|before| known(&before.services)).as_ref(), trust)?;
+            services.push(Arc::clone(&cluster));
+            Ok(cluster)
+        };
         for site in &settings.sites {
             let name = site.hosts.first().map(|host| format!("{}:{}", host.pattern, host.port)).unwrap_or_default();
-            let mut build = Building { site: &name, kept: &mut kept, before: before.map(|before| &before.kept) };
+            let mut build =
+                Building { site: &name, kept: &mut kept, before: before.map(|before| &before.kept), service: &mut service };
             lanes.push(site.blocks.iter().map(|block| Lane::of(block, &clusters, &mut build)).collect::<Result<_, _>>()?);
         }
         Ok(Self {
@@ -110,6 +132,7 @@ impl Snapshot {
             trusted: settings.trusted_proxies.clone(),
             lanes,
             clusters,
+            services,
             kept,
         })
     }
@@ -143,7 +166,8 @@ impl Lane {
             End::Files(_) => return Err(unsupported("files")),
         };
         Ok(Self {
-            steps: Step::of(&block.policy, build),
+            steps: Step::of(&block.policy, build)
+                .map_err(|source| BuildError::Auth { at: block.at.clone(), source: Box::new(source) })?,
             request_headers: Edits::of(&block.policy.request_headers),
             ending,
             logged: block.policy.access_log != Some(false),
@@ -156,6 +180,6 @@ impl Lane {
 /// What of a policy has no step yet. The configuration refuses these words before they get here; settings made by other
 /// means are told as well, because a limit that is silently not kept is worse than none.
 fn unsupported_word(policy: &Policy) -> Option<&'static str> {
-    let words = [(policy.auth.is_some(), "auth"), (policy.errors.is_some(), "errors")];
+    let words = [(policy.errors.is_some(), "errors")];
     words.into_iter().find_map(|(used, word)| used.then_some(word))
 }

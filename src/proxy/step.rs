@@ -2,23 +2,29 @@
 //! whatever the order of the text. Dispatch only; each step is a file below.
 //!
 //! On the way in the order is: address, cross-origin preflight, rate, number of connections, page that asks for a WebSocket,
-//! body limit, prefix, rewrite. On the way out: cross-origin words, security headers, then `headers`, so that a site's own
+//! who may pass, body limit, prefix, rewrite. On the way out: cross-origin words, security headers, then `headers`, so that a site's own
 //! words win, and compression last, which reads what they say. A refusal passes the way out too, so its page carries the site's headers.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::header;
 use http::{Request, Response};
 use tokio::time::Instant;
 
 use super::body::Body;
+use super::cluster::{BuildClusterError, Cluster};
 use super::exchange::Exchange;
 use super::limit::kept::Kept;
 use super::refusal::Refusal;
 use super::upgrade;
-use crate::config::settings::Policy;
+use crate::config::settings::{Policy, Upstream};
 
 use admit::Admit;
+use auth::Auth;
+pub use auth::BuildAuthError;
 use cors::Cors;
 use crowd::LimitConnections;
 pub use edit::Edits;
@@ -28,6 +34,7 @@ use path::{Rewrite, StripPrefix};
 use rate::Rate;
 
 mod admit;
+pub mod auth;
 pub mod compress;
 mod cors;
 mod crowd;
@@ -60,6 +67,8 @@ pub enum Step {
     LimitConnections(LimitConnections),
     /// `origin`.
     Origins(Origins),
+    /// `auth`.
+    Auth(Auth),
     /// `limit body`.
     LimitBody(LimitBody),
     /// `strip-prefix`.
@@ -68,17 +77,20 @@ pub enum Step {
     Rewrite(Rewrite),
 }
 
+/// What somebody else decides: `None` lets pass, an answer is the client's.
+pub type Decision<'a> = Pin<Box<dyn Future<Output = Result<Option<Response<Body>>, Refusal>> + 'a>>;
+
 /// How the way in goes on.
-#[derive(Debug)]
-pub enum Flow {
+pub enum Flow<'a> {
     /// To the next step, or to the end.
     Onward,
     /// Back, with this answer.
     Answer(Box<Response<Body>>),
+    /// Somebody else has to be asked first.
+    Later(Decision<'a>),
 }
 
 /// What steps are made with besides their policy.
-#[derive(Debug)]
 pub struct Building<'a> {
     /// Name of the site, the same over reloads.
     pub site: &'a str,
@@ -86,12 +98,17 @@ pub struct Building<'a> {
     pub kept: &'a mut Kept,
     /// Those of the one before.
     pub before: Option<&'a Kept>,
+    /// Makes the cluster of a service that is asked on the way, or finds it again.
+    pub service: &'a mut dyn FnMut(&Upstream) -> Result<Arc<Cluster>, BuildClusterError>,
 }
 
 impl Step {
     /// The steps of a policy. `request-headers` is not among them: it has the last word on what a backend gets, so it is
     /// applied behind the gateway's own rules ([`super::attempt`]).
-    pub fn of(policy: &Policy, build: &mut Building<'_>) -> Box<[Self]> {
+    ///
+    /// # Errors
+    /// When `auth` cannot be built.
+    pub fn of(policy: &Policy, build: &mut Building<'_>) -> Result<Box<[Self]>, BuildAuthError> {
         let mut steps = Vec::new();
         steps.extend(policy.compress.then_some(Self::Compress));
         steps.extend(Edits::of(&policy.headers).map(Self::Headers));
@@ -108,14 +125,17 @@ impl Step {
             Self::LimitConnections(LimitConnections { crowd, most })
         }));
         steps.extend(policy.origins.as_ref().map(|origins| Self::Origins(Origins::of(origins))));
+        if let Some(auth) = &policy.auth {
+            steps.push(Self::Auth(Auth::of(auth, build)?));
+        }
         steps.extend(policy.limit_body.map(|size| Self::LimitBody(LimitBody(size.0))));
         steps.extend(policy.strip_prefix.as_deref().map(|prefix| Self::StripPrefix(StripPrefix::new(prefix))));
         steps.extend(policy.rewrite.as_deref().map(|path| Self::Rewrite(Rewrite::new(path))));
-        steps.into()
+        Ok(steps.into())
     }
 
     /// The way in.
-    pub(super) fn enter(&self, exchange: &Rc<Exchange>, request: &mut Request<Body>) -> Result<Flow, Refusal> {
+    pub(super) fn enter<'a>(&'a self, exchange: &'a Rc<Exchange>, request: &'a mut Request<Body>) -> Result<Flow<'a>, Refusal> {
         match self {
             Self::Compress => exchange.course.coding.set(compress::wanted(request.headers())),
             Self::Headers(_) | Self::Security | Self::Hsts => (),
@@ -134,6 +154,7 @@ impl Step {
                     origins.check(request.headers())?;
                 }
             }
+            Self::Auth(auth) => return auth.enter(exchange, request),
             Self::LimitBody(limit) => limit.enter(request)?,
             Self::StripPrefix(strip) => strip.enter(request.uri_mut()),
             Self::Rewrite(rewrite) => rewrite.enter(request.uri_mut()),
@@ -154,6 +175,7 @@ impl Step {
             | Self::Rate(_)
             | Self::LimitConnections(_)
             | Self::Origins(_)
+            | Self::Auth(_)
             | Self::LimitBody(_)
             | Self::StripPrefix(_)
             | Self::Rewrite(_) => (),

@@ -41,6 +41,10 @@ pub mod events {
     pub const MESSAGE_LIMIT: &str = "message_limit";
     /// A client could not prove who it is.
     pub const AUTH_FAILED: &str = "auth_failed";
+    /// A service that is asked who may pass gave no answer.
+    pub const AUTH_SERVICE_FAILED: &str = "auth_service_failed";
+    /// Keys of token issuers could not be fetched.
+    pub const KEYS_NOT_FETCHED: &str = "keys_not_fetched";
     /// Something in us broke a promise of its own.
     pub const PANICKED: &str = "panicked";
 }

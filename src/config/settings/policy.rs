@@ -109,7 +109,55 @@ pub enum Auth {
     /// Name and password hash of each user.
     Basic(Vec<(String, Credential)>),
     /// Another service decides.
-    Forward(String),
+    Forward(ForwardAuth),
     /// A signed token.
-    Jwt(Vec<(String, Vec<String>)>),
+    Jwt(Box<Jwt>),
+}
+
+/// A service that decides who may pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardAuth {
+    /// Asked by GET; 2xx lets pass, everything else is the client's answer.
+    pub url: String,
+    /// Headers of its answer that the backend gets, and nobody else may set.
+    pub copy: Vec<String>,
+}
+
+/// Signed tokens (RFC 7519) that let pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Jwt {
+    /// Whose signatures are believed.
+    pub keys: JwtKeys,
+    /// How they may be made; never empty. What a token says of itself does not count.
+    pub algorithms: Vec<&'static str>,
+    /// Who must have issued it; empty means anybody with a key.
+    pub issuers: Vec<String>,
+    /// For whom it must be; empty means anybody.
+    pub audiences: Vec<String>,
+    /// Where it is looked for, in turn; never empty.
+    pub places: Vec<TokenPlace>,
+    /// Whether it is taken out of the request before a backend sees it.
+    pub strip: bool,
+}
+
+/// Keys of token issuers, as a JSON Web Key Set (RFC 7517 section 5).
+#[derive(Clone, Debug, PartialEq)]
+pub enum JwtKeys {
+    /// The set itself, from a file.
+    Set(Credential),
+    /// Where it is fetched, and again from time to time.
+    Url(String),
+}
+
+/// Where a token stands in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenPlace {
+    /// `Authorization: Bearer ...` (RFC 6750 section 2.1).
+    Bearer,
+    /// A header of this name, alone.
+    Header(String),
+    /// A cookie of this name.
+    Cookie(String),
+    /// A parameter of this name in the URL, which is what a browser can send with a WebSocket.
+    Query(String),
 }

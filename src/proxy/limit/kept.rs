@@ -10,18 +10,41 @@ use tokio::time::Instant;
 use super::bucket::Rate;
 use super::crowd::Crowd;
 use super::rates::Rates;
+use super::turns::Turns;
 use crate::config::settings::RequestLimit;
 
 /// The counts of one configuration.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Kept {
     /// By site; a site has few limits.
     rates: HashMap<String, Vec<(RequestLimit, Arc<Rates>)>>,
     /// By site and limit.
     crowds: HashMap<(String, u32), Arc<Crowd>>,
+    /// Of password checks, in the whole process.
+    checks: Arc<Turns>,
+}
+
+/// Password checks at a time: more would take the cores from the traffic. And requests that may wait for theirs.
+const CHECKS: (usize, usize) = (2, 64);
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { rates: HashMap::new(), crowds: HashMap::new(), checks: Arc::new(Turns::new(CHECKS.0, CHECKS.1)) }
+    }
 }
 
 impl Kept {
+    /// Nothing counted here yet; what belongs to the whole process comes from `before`.
+    pub fn after(before: Option<&Self>) -> Self {
+        let new = Self::default();
+        Self { checks: before.map_or_else(|| Arc::clone(&new.checks), Self::checks), ..new }
+    }
+
+    /// The turns of password checks.
+    pub fn checks(&self) -> Arc<Turns> {
+        Arc::clone(&self.checks)
+    }
+
     /// The count of a site's limit: the one that has it here, else that of `before`, else a new one.
     pub fn rates(&mut self, before: Option<&Self>, site: &str, limit: &RequestLimit, now: Instant) -> Arc<Rates> {
         if let Some(rates) = self.find(site, limit) {

@@ -1,5 +1,6 @@
 //! The spine over real sockets: hyper on both sides, backends that do as they are told.
 
+mod auth;
 mod bodies;
 mod compress;
 mod failures;

@@ -10,6 +10,12 @@ pub(super) fn value<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
     })
 }
 
+/// The query without the parameters of this name; `None` when nothing is left of it.
+pub(super) fn without(query: &str, name: &str) -> Option<String> {
+    let kept: Vec<&str> = query.split('&').filter(|pair| pair.split_once('=').map_or(*pair, |(key, _)| key) != name).collect();
+    (!kept.is_empty()).then(|| kept.join("&"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -24,5 +30,15 @@ mod tests {
         check("/?token", Some(""));
         check("/?a=1&token=x=y&token=z", Some("x=y"));
         check("/?mytoken=1&tokens=2", None);
+    }
+
+    #[test]
+    fn a_parameter_is_taken_out_and_the_others_stay_as_they_are() {
+        let check = |query: &str, expected: Option<&str>| {
+            assert_eq!(without(query, "token").as_deref(), expected, "for {query}");
+        };
+        check("token=x", None);
+        check("a=%20&token=x&b&token=y", Some("a=%20&b"));
+        check("a=1", Some("a=1"));
     }
 }

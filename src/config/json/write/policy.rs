@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Json, Members, duration, list, path, secret, switch};
 use crate::base::span;
-use crate::config::settings::{Auth, HeaderEdit, LimitKey, MessageLimit, Policy, RequestLimit};
+use crate::config::settings::{Auth, HeaderEdit, Jwt, JwtKeys, LimitKey, MessageLimit, Policy, RequestLimit, TokenPlace};
 
 pub(super) fn policy(policy: &Policy, members: &mut Members) {
     members.filled("allow", policy.allow.iter().map(ToString::to_string));
@@ -80,14 +80,35 @@ fn auth(auth: &Auth) -> Json {
             }
             members.add("basic", inside.object());
         }
-        Auth::Forward(url) => members.add("forward", url.as_str()),
-        Auth::Jwt(parameters) => {
+        Auth::Forward(forward) => {
             let mut inside = Members::default();
-            for (name, values) in parameters {
-                inside.add(name, list(values.iter().map(String::as_str)));
-            }
-            members.add("jwt", inside.object());
+            inside.filled("copy", forward.copy.iter().map(String::as_str));
+            members.add("forward", Json::List(vec![forward.url.as_str().into(), inside.object()]));
         }
+        Auth::Jwt(rules) => members.add("jwt", jwt(rules)),
     }
     members.object()
+}
+
+fn jwt(rules: &Jwt) -> Json {
+    let mut members = Members::default();
+    match &rules.keys {
+        JwtKeys::Set(credential) => members.add("keys", Json::List(secret(&credential.from))),
+        JwtKeys::Url(url) => members.add("keys", url.as_str()),
+    }
+    members.add("algorithms", list(rules.algorithms.iter().copied()));
+    members.filled("issuer", rules.issuers.iter().map(String::as_str));
+    members.filled("audience", rules.audiences.iter().map(String::as_str));
+    members.add("token", Json::List(rules.places.iter().map(place).collect()));
+    members.flag("strip", rules.strip);
+    members.object()
+}
+
+fn place(place: &TokenPlace) -> Json {
+    match place {
+        TokenPlace::Bearer => list(["bearer"]),
+        TokenPlace::Header(name) => list(["header", name]),
+        TokenPlace::Cookie(name) => list(["cookie", name]),
+        TokenPlace::Query(name) => list(["query", name]),
+    }
 }

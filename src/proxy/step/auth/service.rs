@@ -1,0 +1,158 @@
+//! A service of the operator's that is asked on the way of a request: who may pass, or which keys are in force.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderValue};
+use http::{Request, Uri};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+use crate::base::chain::Chain;
+use crate::base::name::{self, HostName};
+use crate::config::defaults;
+use crate::config::settings::{Target, TargetAddress, TargetScheme, Upstream};
+use crate::proxy::attempt;
+use crate::proxy::body::Body;
+use crate::proxy::cluster::lease::Lease;
+use crate::proxy::cluster::pool::{Answered, SendError};
+use crate::proxy::cluster::{Cluster, Wish};
+use crate::proxy::worker::Worker;
+use crate::telemetry::log::events;
+
+/// A request waits no longer for somebody else's word.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often one question may find that a resting connection was closed under it.
+const STALE: u32 = 8;
+
+/// A service by its URL.
+#[derive(Clone, Debug)]
+pub(super) struct Service {
+    cluster: Arc<Cluster>,
+    /// Its own name, for `Host`.
+    pub(super) host: HeaderValue,
+    /// Path and query.
+    pub(super) target: Uri,
+}
+
+/// The URL is none that can be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("`{url}` is no URL that can be asked; write http://host:port/path or https://host/path")]
+pub struct UrlError {
+    url: String,
+}
+
+impl UrlError {
+    pub(super) fn of(url: &str) -> Self {
+        Self { url: url.to_owned() }
+    }
+}
+
+/// The backend group of a service, named for its URL.
+pub(super) fn upstream(url: &str) -> Result<Upstream, UrlError> {
+    let read = || {
+        let uri: Uri = url.parse().ok()?;
+        let (scheme, usual) = match uri.scheme_str()? {
+            "http" => (TargetScheme::Http, 80),
+            "https" => (TargetScheme::Https, 443),
+            _ => return None,
+        };
+        let (host, port) = (uri.host()?, uri.port_u16().unwrap_or(usual));
+        let address = match name::parse_ip(host) {
+            Some(ip) => TargetAddress::Socket((ip, port).into()),
+            None => TargetAddress::Name(HostName::parse(host).ok()?, port),
+        };
+        Some(Target { address, scheme, weight: 1 })
+    };
+    let target = read().ok_or_else(|| UrlError::of(url))?;
+    Ok(Upstream { targets: vec![target], ..defaults::upstream(format!("auth {url}")) })
+}
+
+impl Service {
+    pub(super) fn new(url: &str, cluster: Arc<Cluster>) -> Result<Self, UrlError> {
+        let read = || {
+            let uri: Uri = url.parse().ok()?;
+            let host = HeaderValue::from_str(uri.authority()?.as_str()).ok()?;
+            Some((host, Uri::from(uri.path_and_query()?.clone())))
+        };
+        let (host, target) = read().ok_or_else(|| UrlError::of(url))?;
+        Ok(Self { cluster, host, target })
+    }
+
+    /// As it is written in logs.
+    pub(super) fn name(&self) -> &str {
+        &self.cluster.settings().name
+    }
+
+    /// Asks. The header's `Host` and the target are the service's own. `None` when there is no answer, which is said here.
+    pub(super) async fn ask(&self, worker: &Rc<Worker>, mut request: Request<Body>) -> Option<(Answered<Body>, Lease)> {
+        request.headers_mut().insert(header::HOST, self.host.clone());
+        *request.uri_mut() = self.target.clone();
+        let error = match timeout(PATIENCE, self.attempts(worker, request)).await {
+            Ok(Ok(answer)) => return Some(answer),
+            Ok(Err(error)) => Chain(&error).to_string(),
+            Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
+        };
+        if let Some(withheld) = worker.may_tell() {
+            tracing::warn!(event = events::AUTH_SERVICE_FAILED, service = self.name(), error, withheld);
+        }
+        None
+    }
+
+    /// A resting connection may turn out to be closed; a question can be put again.
+    async fn attempts(&self, worker: &Rc<Worker>, mut request: Request<Body>) -> Result<(Answered<Body>, Lease), SendError> {
+        let mut left = STALE;
+        loop {
+            let wish = Wish { roll: worker.roll(), key: None, tried: &[] };
+            let lease = self.cluster.pick(wish).expect("a service has one target, which was not tried");
+            let failure = match worker.pool.send(&lease, request, attempt::spare).await {
+                Ok(answered) => return Ok((answered, lease)),
+                Err(failure) => *failure,
+            };
+            match failure.request {
+                Some(whole) if failure.reused && left > 0 => request = whole,
+                _ => return Err(failure.error),
+            }
+            left -= 1;
+        }
+    }
+}
+
+/// The whole body of an answer; `None` when it is longer than `most`, breaks off, or takes too long.
+pub(super) async fn whole(answered: Answered<Body>, most: usize) -> Option<Bytes> {
+    let mut body = Body::backend(answered.response.into_body());
+    let read = async {
+        let mut all = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame.ok()?.into_data() {
+                all.extend_from_slice(&data);
+            }
+            if all.len() > most {
+                return None;
+            }
+        }
+        Some(all.freeze())
+    };
+    timeout(PATIENCE, read).await.ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_a_target() {
+        let check = |url: &str, expected: &str| {
+            let shown = upstream(url)
+                .map_or_else(|_| "none".to_owned(), |u| format!("{:?} {}", u.targets[0].scheme, u.targets[0].address));
+            assert_eq!(shown, expected, "for {url}");
+        };
+        check("http://127.0.0.1:9000/check?x=1", "Http 127.0.0.1:9000");
+        check("https://id.example/jwks.json", "Https id.example:443");
+        check("http://[::1]/", "Http [::1]:80");
+        check("ftp://a/", "none");
+        check("/path", "none");
+    }
+}
