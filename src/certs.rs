@@ -6,6 +6,7 @@ pub mod plan;
 pub mod preflight;
 pub mod record;
 
+pub mod alarm;
 pub mod bundle;
 pub mod catalog;
 pub mod challenge;

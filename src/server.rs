@@ -9,5 +9,6 @@ pub mod signals;
 pub mod sockets;
 pub mod source;
 pub mod supervise;
+pub mod vigil;
 pub mod watch;
 pub mod workers;

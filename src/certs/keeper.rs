@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, oneshot};
 
 use super::catalog::Catalog;
@@ -18,11 +18,12 @@ use super::status::NameStatus;
 use crate::base::dice::Dice;
 use crate::base::task;
 use crate::base::time::Clock;
-use crate::config::settings::Settings;
+use crate::config::settings::{Alert, Settings};
 use crate::state::lock::LockError;
 use crate::state::store::{self, Store};
 use crate::telemetry::metrics::Metrics;
 
+mod alarms;
 mod authorities;
 mod desk;
 mod hooks;
@@ -58,6 +59,8 @@ pub struct KeeperHandle {
     pub catalog: Arc<ArcSwap<Catalog>>,
     /// Which proofs are visible to authorities.
     pub board: Arc<ChallengeBoard>,
+    /// Who is told of what concerns the gateway as a whole.
+    pub alert: Arc<ArcSwapOption<Alert>>,
     status: Arc<ArcSwap<Vec<NameStatus>>>,
     words: mpsc::UnboundedSender<Word>,
     root_file: PathBuf,
@@ -117,6 +120,7 @@ pub fn start(keeping: Keeping) -> Result<KeeperHandle, StartError> {
     let handle = KeeperHandle {
         catalog: Arc::default(),
         board: ChallengeBoard::new(),
+        alert: Arc::default(),
         status: Arc::default(),
         words,
         root_file: local_ca::root_file(store.vault()),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::problem::{Findings, Problem, Report};
 use super::resolve;
-use super::settings::{Settings, SiteTls};
+use super::settings::{Alert, Settings, SiteTls};
 use super::supported::NOT_YET;
 use super::surroundings::Surroundings;
 use crate::base::program;
@@ -133,9 +133,16 @@ fn unrunnable_programs(settings: &Settings) -> impl Iterator<Item = Problem> {
     });
     let all = std::iter::once(&settings.acme).chain(of_sites).flat_map(|acme| std::iter::once(acme).chain(&acme.fallback));
     let mut seen = BTreeSet::new();
-    all.filter_map(|acme| acme.hook.as_ref()).filter(move |path| seen.insert(*path)).filter_map(|path| {
+    let programs = all.flat_map(|acme| {
+        let alert = match &acme.alert {
+            Some(Alert::Program(path)) => Some(("alert", path)),
+            Some(Alert::Url(_)) | None => None,
+        };
+        acme.hook.iter().map(|path| ("hook", path)).chain(alert)
+    });
+    programs.filter(move |(_, path)| seen.insert(*path)).filter_map(|(word, path)| {
         let why = program::obstacle(path)?;
-        let what = format!("`hook` names the program {}, which cannot be run: {why}", path.display());
+        let what = format!("`{word}` names the program {}, which cannot be run: {why}", path.display());
         Some(
             Problem::general(what)
                 .hint("put it there and make it executable: chmod +x; relative paths start from the file's folder"),

@@ -32,7 +32,6 @@ pub const NOT_YET: &[NotYet] = &[
     value(Context::Acme, "challenges", "dns-persist-01"),
     word(Context::Acme, "fallback"),
     word(Context::Acme, "on-demand"),
-    word(Context::Acme, "alert"),
     word(Context::Acme, "resolvers"),
     word(Context::Path, "files"),
     word(Context::Path, "errors"),

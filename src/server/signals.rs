@@ -4,6 +4,8 @@
 //! of status, and that the control loop is alive.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -60,12 +62,14 @@ pub fn tell_reloading() {
     }
 }
 
-/// Keeps systemd's watchdog (`WatchdogSec=`) from barking, for as long as the control thread turns.
-pub async fn keep_watchdog() {
+/// Keeps systemd's watchdog (`WatchdogSec=`) from barking, for as long as the control thread turns and all is `well`.
+pub async fn keep_watchdog(well: Arc<AtomicBool>) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     let pace = (limit / 2).max(Duration::from_millis(100));
     loop {
-        tell(&[NotifyState::Watchdog]);
+        if well.load(Ordering::Relaxed) {
+            tell(&[NotifyState::Watchdog]);
+        }
         tokio::time::sleep(pace).await;
     }
 }

@@ -34,6 +34,7 @@ use crate::server::logs::Logs;
 use crate::server::signals::{self, Asked, Signals};
 use crate::server::sockets::Sockets;
 use crate::server::source::Source;
+use crate::server::vigil::Vigil;
 use crate::server::watch::Watch;
 use crate::server::workers::{Common, Workers};
 use crate::telemetry::access::AccessLog;
@@ -90,9 +91,12 @@ pub fn run(options: Options, attend: impl AsyncFnOnce(Rc<Gateway>)) -> Result<()
         gateway.tell_ready();
         attend(Rc::clone(&gateway)).await;
         gateway.certs.go();
-        let watchdog = task::spawn_local("watchdog", signals::keep_watchdog());
+        let vigil = Vigil::begin(gateway.metrics(), &gateway.certs.alert).map_err(StartError::System)?;
+        let watchdog = task::spawn_local("watchdog", signals::keep_watchdog(vigil.well()));
         let eyes = task::spawn_local("in service", in_service::watch(Rc::downgrade(&gateway)));
         serve(&gateway, &mut signals).await;
+        // The keeper is about to stand still on purpose.
+        vigil.end();
         drain(&gateway, &mut signals).await;
         eyes.abort();
         watchdog.abort();

@@ -23,6 +23,8 @@ pub enum Key {
     Order(Slot),
     /// [`IssuerMemory`].
     Issuer(Slug),
+    /// [`Timestamp`] of the last alarm about a certificate whose life runs out.
+    Alarm(Slot),
 }
 
 impl Key {
@@ -32,6 +34,7 @@ impl Key {
             Self::Need(slot) => format!("need/{}/{}", slot.issuer, slot.name),
             Self::Order(slot) => format!("order/{}/{}", slot.issuer, slot.name),
             Self::Issuer(issuer) => format!("issuer/{issuer}"),
+            Self::Alarm(slot) => format!("alarm/{}/{}", slot.issuer, slot.name),
         }
     }
 
@@ -44,6 +47,7 @@ impl Key {
             "need" => Self::Need(slot(parts.next())?),
             "order" => Self::Order(slot(parts.next())?),
             "issuer" => Self::Issuer(issuer),
+            "alarm" => Self::Alarm(slot(parts.next())?),
             _ => return None,
         };
         parts.next().is_none().then_some(key)
@@ -269,7 +273,8 @@ mod tests {
     #[test]
     fn keys_read_back() {
         let issuer = Key::Issuer(Slug::parse("x").unwrap());
-        for key in [key(), issuer] {
+        let Key::Need(slot) = key() else { unreachable!() };
+        for key in [key(), issuer, Key::Alarm(slot)] {
             assert_eq!(Key::parse(&key.to_text()), Some(key));
         }
         for bad in ["", "need/a", "need/a/b/c", "issuer/", "other/a", "need/../b"] {

@@ -21,6 +21,7 @@ mod conversation;
 mod directory;
 mod failure;
 mod pauses;
+pub mod post;
 pub(super) mod problem;
 mod roots;
 
@@ -155,7 +156,7 @@ impl AcmeHttp {
         if let Some(until) = self.0.pauses.until(kind, self.0.clock.now()) {
             return Err(HttpFailure::Paused { kind, until });
         }
-        let request = dressed(request, &host, port)?;
+        let request = dressed(request, &host, port, true)?;
         let response = self.exchange(&host, port, request).await?;
         Ok(Answer::new(kind, response, self.0.clock.now()))
     }
@@ -226,12 +227,12 @@ impl AcmeHttp {
 }
 
 /// Origin form, our own name, and a length.
-fn dressed(request: Request<Bytes>, host: &str, port: u16) -> Result<Request<Full<Bytes>>, HttpFailure> {
+fn dressed(request: Request<Bytes>, host: &str, port: u16, tls: bool) -> Result<Request<Full<Bytes>>, HttpFailure> {
     let (mut parts, body) = request.into_parts();
     let url = parts.uri.to_string();
     let bad = || HttpFailure::Url { url: url.clone() };
     let name = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let name = if port == 443 { name } else { format!("{name}:{port}") };
+    let name = if port == (if tls { 443 } else { 80 }) { name } else { format!("{name}:{port}") };
     parts.headers.insert(HOST, HeaderValue::try_from(name).map_err(|_| bad())?);
     parts.headers.insert(USER_AGENT, PRODUCT);
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());

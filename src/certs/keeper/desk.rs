@@ -9,6 +9,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::alarms::Alarms;
 use super::authorities::Authorities;
 use super::hooks::Hooks;
 use super::local::{self, LocalDesk};
@@ -61,8 +62,9 @@ pub(super) struct Desk {
     clock_told: bool,
     /// The state folder refused the last write.
     unwritable: bool,
-    /// When a certificate was last reported to be in danger.
-    alarmed: BTreeMap<Slot, Timestamp>,
+    /// When the folder was last asked to take a file, though nothing was to be written.
+    probed: Instant,
+    alarms: Alarms,
 }
 
 /// Nothing is worth a shorter sleep.
@@ -77,6 +79,7 @@ impl Desk {
         handle: &KeeperHandle,
     ) -> Self {
         let (report_to, reports) = mpsc::unbounded_channel();
+        let alarms = Alarms::new(&metrics, &handle.alert);
         Self {
             needs: Vec::new(),
             book: Book::default(),
@@ -100,7 +103,8 @@ impl Desk {
             tended: Instant::now(),
             clock_told: false,
             unwritable: false,
-            alarmed: BTreeMap::new(),
+            probed: Instant::now(),
+            alarms,
         }
     }
 

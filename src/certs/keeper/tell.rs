@@ -70,6 +70,14 @@ pub(in crate::certs) fn in_danger(status: &NameStatus, not_after: Timestamp) {
     );
 }
 
+pub(in crate::certs) fn recalled(need: &Need) {
+    tracing::error!(
+        event = "certificate_recalled",
+        name = need.title(),
+        "its authority wants it replaced at once, because it was revoked or soon will be; a new one with a new key is ordered"
+    );
+}
+
 pub(in crate::certs) fn files_refused(need: &Need, words: &str) {
     tracing::error!(
         event = "certificate_files_refused",

@@ -175,7 +175,13 @@ impl Resolver<'_> {
 
     fn alert(&mut self, word: &Word) -> Option<Alert> {
         if word.text.contains("://") {
-            self.url(word, &["https://", "http://"]).map(Alert::Url)
+            let url = self.url(word, &["https://", "http://"])?;
+            if url.starts_with("http://") && !is_here(&url) {
+                let hint = "write https://, or the address of a service on this machine";
+                self.complain(word.span, "an alarm may not travel in the clear", hint);
+                return None;
+            }
+            Some(Alert::Url(url))
         } else {
             self.file(word).map(Alert::Program)
         }
@@ -235,6 +241,13 @@ fn at_directory(base: &Acme, directory: Option<String>) -> Acme {
         }
         _ => base.clone(),
     }
+}
+
+/// Whether a URL names a service on this machine.
+fn is_here(url: &str) -> bool {
+    let uri = url.parse::<http::Uri>().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    host == "localhost" || name::parse_ip(host.trim_matches(['[', ']'])).is_some_and(|ip| ip.is_loopback())
 }
 
 fn source_of(word: &Word) -> SecretSource {

@@ -21,6 +21,8 @@ pub struct CertMetrics {
     pub files_taken: Counter,
     /// Certificate files refused.
     pub files_refused: Counter,
+    /// Alarms raised, whether or not anybody is told by `alert`.
+    pub alarms: Counter,
     /// Turns of the keeper's loop.
     pub ticks: Counter,
     /// When the loop turned last, in seconds since 1970; 0 before its first turn.

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
@@ -53,6 +54,18 @@ pub(super) async fn dial(tls: &TlsConnector, host: &str, port: u16) -> Result<Id
     let name = ServerName::try_from(host.to_owned()).map_err(|_| HttpFailure::Url { url: host.to_owned() })?;
     let socket = connect(host, port).await?;
     let stream = tls.connect(name, socket).await.map_err(|cause| broken_or_untrusted(host, cause))?;
+    begin(stream, host, port).await
+}
+
+/// As [`dial`], without TLS: for services on this machine.
+pub(super) async fn dial_plain(host: &str, port: u16) -> Result<Idle, HttpFailure> {
+    begin(connect(host, port).await?, host, port).await
+}
+
+async fn begin<S>(stream: S, host: &str, port: u16) -> Result<Idle, HttpFailure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|cause| HttpFailure::Lost {
         host: host.to_owned(),
         sent: false,

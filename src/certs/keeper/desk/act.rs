@@ -8,6 +8,8 @@ use super::super::tell;
 use super::Desk;
 use crate::base::chain::Chain;
 use crate::base::task;
+use crate::base::time::Timestamp;
+use crate::certs::alarm;
 use crate::certs::issuer::files;
 use crate::certs::need::{Authority, Need};
 use crate::certs::pace;
@@ -117,6 +119,7 @@ impl Desk {
             let memory = &mut self.book.records.entry(id.clone()).or_default().memory;
             (memory.history, memory.worked) = (tried.history, tried.worked);
         }
+        let recalled = self.is_recalled(&id, &outcome, now);
         self.book.settle(&id, outcome.clone(), now, &mut dice);
         // Before the journal: a disk that is slow or full must not keep a good certificate from being served.
         self.publish();
@@ -137,8 +140,18 @@ impl Desk {
                 }
             }
             Outcome::Failed(failure) => tell::failed(need, failure, record),
+            Outcome::Window(..) if recalled => {
+                tell::recalled(need);
+                self.alarms.recalled(need, now);
+            }
             Outcome::Window(..) | Outcome::WindowUnknown => (),
         }
+    }
+
+    /// Whether the authority calls the certificate held back.
+    fn is_recalled(&self, id: &Slot, outcome: &Outcome, now: Timestamp) -> bool {
+        let renewal = self.book.records.get(id).and_then(|record| record.memory.renewal.as_ref());
+        matches!((renewal, outcome), (Some(before), Outcome::Window(Some(window), _)) if alarm::is_recall(before, *window, now))
     }
 
     /// Puts what is known into the journal. A journal that refuses keeps it in memory and is told by the next tending.

@@ -24,6 +24,7 @@ impl Desk {
                 self.book.issuers.insert(issuer.clone(), memory);
             }
         }
+        self.alarms.restore(&self.store);
         let needs = need::needs(settings);
         let mut dice = self.dice();
         let loaded = needs.iter().map(|need| shelf::load(&self.store, need, now, &mut dice)).collect();
@@ -53,6 +54,7 @@ impl Desk {
 
     fn have(&mut self, settings: &Settings, needs: Vec<Need>, loaded: Vec<Loaded>) {
         self.email.clone_from(&settings.email);
+        self.alarms.tell(settings.acme.alert.clone());
         if self.workers.iter().all(|worker| worker.is_finished()) {
             // Two clients of one authority at a time could make two accounts.
             self.authorities.refresh();

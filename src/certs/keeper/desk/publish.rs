@@ -1,16 +1,15 @@
 //! Showing what is held: the catalog for handshakes, the status for people, the levels for metrics, and the alarm.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::super::alarms::Endangered;
 use super::super::tell;
 use super::Desk;
 use crate::base::time::Timestamp;
+use crate::certs::alarm;
 use crate::certs::shelf;
 use crate::certs::status;
 use crate::certs::status::NameStatus;
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 impl Desk {
     /// Publishes a new catalog and status. Whoever looks sees the old ones or the new ones.
@@ -26,22 +25,15 @@ impl Desk {
     }
 
     fn measure(&mut self, statuses: &[NameStatus], now: Timestamp) {
+        self.look_for_danger(statuses, now);
         let metrics = &self.metrics.certs;
         let (mut next_expiry, mut held, mut in_danger) = (None::<Timestamp>, 0, 0);
-        for (need, status) in self.needs.iter().zip(statuses) {
+        for need in &self.needs {
             let Some(shelved) = self.shelf.get(&need.id) else { continue };
             let validity = shelved.bundle.validity();
             held += 1;
             next_expiry = Some(next_expiry.map_or(validity.not_after, |first| first.min(validity.not_after)));
-            if validity.not_after.since(now) >= validity.lifetime() / 6 {
-                self.alarmed.remove(&need.id);
-                continue;
-            }
-            in_danger += 1;
-            if self.alarmed.get(&need.id).is_none_or(|last| now.since(*last) >= DAY) {
-                tell::in_danger(status, validity.not_after);
-                self.alarmed.insert(need.id.clone(), now);
-            }
+            in_danger += i64::from(alarm::is_in_danger(validity, now));
         }
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         metrics.held.set(held);
@@ -49,5 +41,20 @@ impl Desk {
         metrics.in_danger.set(in_danger);
         metrics.next_expiry.set(next_expiry.map_or(0, Timestamp::unix));
         metrics.state_unwritable.set(i64::from(self.unwritable));
+    }
+
+    /// Raises the alarm for certificates whose life runs out: one event for each, one alarm for all that are due now.
+    fn look_for_danger(&mut self, statuses: &[NameStatus], now: Timestamp) {
+        let mut due = Vec::new();
+        for (need, status) in self.needs.iter().zip(statuses) {
+            let Some(shelved) = self.shelf.get(&need.id) else { continue };
+            let validity = shelved.bundle.validity();
+            if self.alarms.is_due(&need.id, alarm::is_in_danger(validity, now), now, &self.store) {
+                tell::in_danger(status, validity.not_after);
+                let why = status.last_error.clone().unwrap_or_else(|| "no try has failed yet".to_owned());
+                due.push(Endangered { need, not_after: validity.not_after, why });
+            }
+        }
+        self.alarms.in_danger(&due, now);
     }
 }

@@ -1,17 +1,23 @@
 //! Looking after the state folder: what could not be written is written, what vanished is written again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::super::tell;
 use super::Desk;
+use crate::base::chain::Chain;
 use crate::base::task;
 use crate::certs::shelf::Shelved;
+use crate::state::finding::Finding;
 use crate::state::schema::Key;
 use crate::state::store::Store;
 use crate::state::vault::Slot;
 use crate::telemetry::metrics::certs::CertMetrics;
+
+/// Between two trials of a state folder that seems to be well.
+const PROBE: Duration = Duration::from_secs(600);
 
 impl Desk {
     /// Now and then: repairs the journal, stores certificates that are not in the vault. Serving waits for none of it.
@@ -22,19 +28,32 @@ impl Desk {
         self.tended = Instant::now();
         let (store, now) = (Arc::clone(&self.store), self.clock.now());
         let shelved: Vec<(Slot, Shelved)> = self.shelf.iter().map(|(id, shelved)| (id.clone(), shelved.clone())).collect();
+        let probing = self.unwritable || self.probed.elapsed() >= PROBE;
+        if probing {
+            self.probed = Instant::now();
+        }
         let work = move || {
             let findings = store.tend(now);
-            let saved: Vec<(Slot, u64)> = if store.trouble().is_some() {
+            // A folder that is written to every other month would fail unnoticed until it matters.
+            let probed = if probing { store.probe().err().map(|error| Chain(&error).to_string()) } else { None };
+            let trouble = store.trouble().or(probed);
+            let saved: Vec<(Slot, u64)> = if trouble.is_some() {
                 Vec::new()
             } else {
                 shelved.iter().filter_map(|(id, shelved)| Some((id.clone(), save_if_missing(&store, shelved)?))).collect()
             };
-            (findings, saved, store.trouble().is_some())
+            (findings, saved, trouble)
         };
-        let Some((findings, saved, unwritable)) = task::blocking("state-tend", work).await else { return };
+        let Some((mut findings, saved, trouble)) = task::blocking("state-tend", work).await else { return };
+        match &trouble {
+            Some(why) if !self.unwritable && findings.is_empty() => findings.push(Finding::NotWritable(why.clone())),
+            None if self.unwritable && findings.is_empty() => findings.push(Finding::Healed),
+            Some(_) | None => (),
+        }
         tell::findings(&findings);
-        self.unwritable = unwritable;
-        if !unwritable {
+        self.unwritable = trouble.is_some();
+        self.alarms.state(trouble.as_deref(), now);
+        if trouble.is_none() {
             self.local.keep();
         }
         for (id, generation) in saved {

@@ -1,0 +1,50 @@
+//! One POST to a service of the operator's, over the same verified connections as orders: JSON there, a status back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, StatusCode, Uri};
+
+use super::{HttpFailure, Stage, connection, dressed, roots};
+
+/// Until the connection stands, name resolution included.
+const CONNECT: Duration = Duration::from_secs(10);
+/// From the request to the end of its answer.
+const ANSWER: Duration = Duration::from_secs(20);
+/// Longest answer; nobody reads it.
+const BODY: usize = 64 * 1024;
+
+/// Posts `json`. An https service is verified by the machine's roots before a byte of it leaves; plain http is meant for
+/// services on this machine.
+pub async fn json(url: &str, json: String) -> Result<StatusCode, HttpFailure> {
+    let (host, port, tls) = place(url)?;
+    let request = Request::post(url).header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(Bytes::from(json));
+    let request = dressed(request.map_err(|_| HttpFailure::Url { url: host.clone() })?, &host, port, tls)?;
+    let dial = async {
+        match tls {
+            true => connection::dial(&roots::connector(None).await?, &host, port).await,
+            false => connection::dial_plain(&host, port).await,
+        }
+    };
+    let late = |stage, after| HttpFailure::Slow { host: host.clone(), stage, after };
+    let mut connection = tokio::time::timeout(CONNECT, dial).await.map_err(|_| late(Stage::Connect, CONNECT))??;
+    let exchanged = tokio::time::timeout(ANSWER, connection.exchange(request, BODY)).await;
+    match exchanged.map_err(|_| late(Stage::Answer, ANSWER))?? {
+        Ok(response) => Ok(response.status()),
+        Err(_) => Err(HttpFailure::Lost { host: host.clone(), sent: false, cause: None }),
+    }
+}
+
+/// Host without brackets, port, and whether TLS is spoken. The URL itself may hold a secret and is not repeated.
+fn place(url: &str) -> Result<(String, u16, bool), HttpFailure> {
+    let bad = || HttpFailure::Url { url: "this address".to_owned() };
+    let uri: Uri = url.parse().map_err(|_| bad())?;
+    let tls = match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => false,
+        _ => return Err(bad()),
+    };
+    let host = uri.host().ok_or_else(bad)?.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Ok((host, uri.port_u16().unwrap_or(if tls { 443 } else { 80 }), tls))
+}
