@@ -6,14 +6,21 @@ use super::exit::Exit;
 use super::say;
 use crate::config::json;
 use crate::config::load::Loaded;
+use crate::server::reload::certificate_files;
 
 /// Tells every problem, or that there is none.
 pub fn check(args: &ConfigArgs) -> Exit {
     match configuration::load_or_tell(args) {
-        Ok(loaded) => {
-            say::line(&praise(&loaded));
-            Exit::Done
-        }
+        Ok(loaded) => match certificate_files(&loaded.settings) {
+            Ok(()) => {
+                say::line(&praise(&loaded));
+                Exit::Done
+            }
+            Err(error) => {
+                say::failure(&error);
+                Exit::BadConfig
+            }
+        },
         Err(exit) => exit,
     }
 }

@@ -9,6 +9,7 @@ use crate::base::time::{Clock, SystemClock};
 use crate::certs::preflight::{self, BadFiles};
 use crate::config::diff;
 use crate::config::load::{LoadError, Loaded};
+use crate::config::settings::Settings;
 use crate::listeners::bind::{self, BindError};
 use crate::listeners::front::Front;
 use crate::proxy::snapshot::{BuildError, Snapshot};
@@ -51,6 +52,12 @@ impl fmt::Display for Report {
     }
 }
 
+/// Refuses settings whose certificate files are missing or do not fit together, with every one of them.
+pub fn certificate_files(settings: &Settings) -> Result<(), ReloadError> {
+    let bad = preflight::bad_files(settings, SystemClock.now());
+    if bad.is_empty() { Ok(()) } else { Err(ReloadError::Files(bad)) }
+}
+
 fn lines(bad: &[BadFiles]) -> String {
     bad.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
@@ -81,10 +88,7 @@ impl Gateway {
         // What only a new process can change stays as it is, and is told.
         settings.state.clone_from(&old.state);
         settings.admin.clone_from(&old.admin);
-        let bad = preflight::bad_files(&settings, SystemClock.now());
-        if !bad.is_empty() {
-            return Err(ReloadError::Files(bad));
-        }
+        certificate_files(&settings)?;
         let settings = Arc::new(settings);
         let snapshot =
             Snapshot::build(&settings, Some(&self.common.shared.live.load()), &self.trust).map_err(ReloadError::Build)?;

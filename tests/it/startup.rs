@@ -94,6 +94,9 @@ fn certificates_given_as_files_are_taken_when_they_fit_and_the_last_good_pair_is
     let said = gateway.process().until_said("site.key", ISSUE);
     assert!(said.contains("WARN") || said.contains("ERROR"), "{said}");
     assert_eq!(gateway.get("localhost", "/", &root).unwrap().serial(), before);
+    let check = gateway.run("check");
+    let said = String::from_utf8_lossy(&check.stderr);
+    assert!(check.status.code() == Some(3) && said.contains("site.key"), "{said}");
     // Both halves of a new pair.
     authority.sign_files("site");
     assert_ne!(fs::read(&chain).unwrap(), first);
