@@ -25,6 +25,7 @@ pub(crate) fn acme(directory: &str) -> Arc<Acme> {
         preferred_root: None,
         resolvers: Vec::new(),
         key: KeyKind::P256,
+        rehearsal: None,
         fallback: Vec::new(),
         on_demand_ask: None,
         hook: None,

@@ -52,6 +52,22 @@ impl Authority {
     pub fn new(acme: Arc<Acme>) -> Self {
         Self { issuer: Slug::of_url(&acme.directory), acme }
     }
+
+    /// The authority where failed orders are rehearsed, with an account of its own. Nobody trusts its certificates: they are
+    /// neither served nor stored.
+    pub fn rehearsal(&self) -> Option<Self> {
+        let directory = self.acme.rehearsal.clone()?;
+        let first = (*self.acme).clone();
+        Some(Self::new(Arc::new(Acme {
+            directory,
+            staging: true,
+            eab: None,
+            preferred_root: None,
+            rehearsal: None,
+            fallback: Vec::new(),
+            ..first
+        })))
+    }
 }
 
 impl Need {

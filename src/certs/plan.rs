@@ -35,6 +35,17 @@ pub enum Action<'a> {
         /// What made it due.
         why: Why,
     },
+    /// Try the order at the staging directory of an authority where it failed.
+    Rehearse {
+        /// For which need.
+        need: &'a Need,
+        /// The authority it is for.
+        of: &'a Authority,
+        /// Whom to ask.
+        at: Authority,
+        /// What made it due.
+        why: Why,
+    },
     /// Let the local authority make one.
     Make {
         /// For which need.
@@ -125,10 +136,23 @@ pub fn next<'a>(need: &'a Need, book: &Book, now: Timestamp) -> Next<'a> {
         (Source::Acme(_), _) if now < EARLIEST => Next::Wait(EARLIEST, Waiting::Clock),
         (Source::Acme(authorities), Some(why)) => match obstacle(authorities, record, book, why, now) {
             Some((until, waiting)) => Next::Wait(until, waiting),
-            None => Next::Act(Action::Issue { need, from: choose(authorities, record, now), why }),
+            None => Next::Act(order(need, choose(authorities, record, book, now), record, why)),
         },
         (Source::Local | Source::Acme(_), None) => quiet(need, record, book, now),
     }
+}
+
+fn order<'a>(need: &'a Need, from: &'a Authority, record: &Record, why: Why) -> Action<'a> {
+    match rehearsal(from, record) {
+        Some(at) => Action::Rehearse { need, of: from, at, why },
+        None => Action::Issue { need, from, why },
+    }
+}
+
+/// Where the next order at this authority is tried first, after one that failed. A person who asks gets the real one.
+fn rehearsal(from: &Authority, record: &Record) -> Option<Authority> {
+    let wanted = record.memory.rehearse.contains(&from.issuer) && !record.asked;
+    if wanted { from.rehearsal() } else { None }
 }
 
 fn due(record: &Record, now: Timestamp) -> Option<Why> {
@@ -160,12 +184,16 @@ fn quiet<'a>(need: &'a Need, record: &Record, book: &Book, now: Timestamp) -> Ne
 
 /// What stands in the way of an order now, and until when.
 fn obstacle(authorities: &[Authority], record: &Record, book: &Book, why: Why, now: Timestamp) -> Option<(Timestamp, Waiting)> {
-    let from = choose(authorities, record, now);
+    let from = choose(authorities, record, book, now);
     let memory = &record.memory;
-    let backoff = memory.pause.and_then(|pause| pause.holds(now)).filter(|_| !record.asked);
+    // A failure elsewhere is no reason to wait here, until each has had its turn.
+    let fresh = place(authorities, record).is_some_and(|failed| position(authorities, &from.issuer) > Some(failed));
+    let backoff = memory.pause.and_then(|pause| pause.holds(now)).filter(|_| !record.asked && !fresh);
+    let backoff = backoff.map(|until| fallback_at(authorities, record, now).map_or(until, |other| until.min(other)));
     let life = record.held.as_ref().filter(|held| held.validity.holds_at(now)).map(|held| held.validity.lifetime());
     let budget = pace::held_back(&memory.history, life, now);
-    let down = paused(&from.issuer, book, now);
+    let staging = rehearsal(from, record);
+    let down = paused(staging.as_ref().map_or(&from.issuer, |at| &at.issuer), book, now);
     let bucket = empty_bucket(&from.acme.directory, book.issuers.get(&from.issuer), why, now);
     [
         backoff.map(|until| (until, Waiting::Backoff)),
@@ -189,16 +217,42 @@ fn empty_bucket(directory: &str, memory: Option<&IssuerMemory>, why: Why, now: T
 }
 
 /// The first authority, until it has failed for a day or half of the time that was left at the renewal has gone; from
-/// then on each in turn.
-fn choose<'a>(authorities: &'a [Authority], record: &Record, now: Timestamp) -> &'a Authority {
-    let long = |since: Timestamp| now.since(since) >= Duration::from_secs(86_400);
-    let late = match (&record.held, &record.memory.renewal) {
-        (Some(held), Some(renewal)) => renewal.renew_at + held.validity.not_after.since(renewal.renew_at) / 2 <= now,
-        _ => false,
+/// then on the one behind that which failed last, and again the first. One that is down, or asked to be left alone, is
+/// passed over for one that is not.
+fn choose<'a>(authorities: &'a [Authority], record: &Record, book: &Book, now: Timestamp) -> &'a Authority {
+    let Some(failed) = place(authorities, record).filter(|_| has_failed_long(record, now)) else { return &authorities[0] };
+    let in_turn = || (1..=authorities.len()).map(|step| &authorities[(failed + step) % authorities.len()]);
+    let free = in_turn().find(|authority| paused(&authority.issuer, book, now).is_none());
+    free.or_else(|| in_turn().min_by_key(|authority| paused(&authority.issuer, book, now))).unwrap_or(&authorities[0])
+}
+
+/// Where the last try failed.
+fn place(authorities: &[Authority], record: &Record) -> Option<usize> {
+    position(authorities, record.memory.failed_at.as_ref()?)
+}
+
+fn position(authorities: &[Authority], issuer: &Slug) -> Option<usize> {
+    authorities.iter().position(|authority| authority.issuer == *issuer)
+}
+
+fn has_failed_long(record: &Record, now: Timestamp) -> bool {
+    others_from(record).is_some_and(|from| from <= now)
+}
+
+/// When the other authorities are asked, if there are any and that is ahead.
+fn fallback_at(authorities: &[Authority], record: &Record, now: Timestamp) -> Option<Timestamp> {
+    others_from(record).filter(|from| authorities.len() > 1 && now < *from)
+}
+
+/// From when on others are asked, while one fails: a day later, or at half of the time that was left at the renewal.
+fn others_from(record: &Record) -> Option<Timestamp> {
+    let since = record.memory.failing_since?;
+    let a_day = since + Duration::from_secs(86_400);
+    let half = match (&record.held, &record.memory.renewal) {
+        (Some(held), Some(renewal)) => Some(renewal.renew_at + held.validity.not_after.since(renewal.renew_at) / 2),
+        _ => None,
     };
-    let failing = record.memory.failing_since.is_some_and(|since| long(since) || late);
-    let turn = if failing { record.memory.fails.wrapping_add(record.memory.unreachable) } else { 0 };
-    &authorities[turn as usize % authorities.len()]
+    Some(half.map_or(a_day, |half| half.max(since).min(a_day)))
 }
 
 impl Action<'_> {
@@ -206,7 +260,7 @@ impl Action<'_> {
     fn urgency(&self) -> u8 {
         match self {
             Self::Make { .. } => 0,
-            Self::Issue { why, .. } => 1 + *why as u8,
+            Self::Issue { why, .. } | Self::Rehearse { why, .. } => 1 + *why as u8,
             Self::AskWindow { .. } => 9,
         }
     }
@@ -227,6 +281,7 @@ impl Permits {
     fn take(&mut self, action: &Action<'_>) -> bool {
         let issuer = match action {
             Action::Make { .. } => return true,
+            Action::Rehearse { at, .. } => &at.issuer,
             Action::Issue { from, .. } | Action::AskWindow { from, .. } => &from.issuer,
         };
         let taken = self.0.entry(issuer.clone()).or_default();
@@ -239,7 +294,9 @@ impl<'a> Action<'a> {
     /// For which need.
     pub const fn need(&self) -> &'a Need {
         match self {
-            Self::Issue { need, .. } | Self::Make { need, .. } | Self::AskWindow { need, .. } => need,
+            Self::Issue { need, .. } | Self::Rehearse { need, .. } | Self::Make { need, .. } | Self::AskWindow { need, .. } => {
+                need
+            }
         }
     }
 
@@ -247,6 +304,7 @@ impl<'a> Action<'a> {
     pub fn doing(&self) -> Doing {
         match self {
             Self::Issue { from, .. } => Doing::Issuing(from.issuer.clone()),
+            Self::Rehearse { of, at, .. } => Doing::Rehearsing { at: at.issuer.clone(), of: of.issuer.clone() },
             Self::Make { need, .. } => Doing::Issuing(need.id.issuer.clone()),
             Self::AskWindow { from, .. } => Doing::Asking(from.issuer.clone()),
         }

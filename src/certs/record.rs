@@ -1,7 +1,7 @@
 //! What is known of each certificate, and what becomes of it when something was tried. Pure: `now` and chance are
 //! arguments, nothing is logged, nothing is stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::base::backoff::Backoff;
@@ -53,6 +53,13 @@ pub struct Held {
 pub enum Doing {
     /// A certificate is being obtained from this authority.
     Issuing(Slug),
+    /// The order is tried at a staging directory before this authority is asked again.
+    Rehearsing {
+        /// The staging directory's.
+        at: Slug,
+        /// The authority.
+        of: Slug,
+    },
     /// This authority is being asked for its renewal window.
     Asking(Slug),
 }
@@ -61,7 +68,7 @@ impl Doing {
     /// The authority at work.
     pub const fn issuer(&self) -> &Slug {
         match self {
-            Self::Issuing(issuer) | Self::Asking(issuer) => issuer,
+            Self::Issuing(issuer) | Self::Asking(issuer) | Self::Rehearsing { at: issuer, .. } => issuer,
         }
     }
 }
@@ -71,6 +78,8 @@ impl Doing {
 pub enum Outcome {
     /// A certificate, proved to fit.
     Issued(Held),
+    /// One that nobody trusts, from a staging directory: the names can be proved.
+    Rehearsed,
     /// None.
     Failed(Failure),
     /// The authority's renewal window, and in how long it wants to be asked again.
@@ -133,7 +142,10 @@ impl Book {
     /// Takes the outcome of what was tried for a need into the book.
     pub fn settle(&mut self, id: &Slot, outcome: Outcome, now: Timestamp, dice: &mut Dice) {
         let record = self.records.entry(id.clone()).or_default();
-        record.doing = None;
+        let rehearsed = match record.doing.take() {
+            Some(Doing::Rehearsing { of, .. }) => Some(of),
+            Some(Doing::Issuing(_) | Doing::Asking(_)) | None => None,
+        };
         match outcome {
             Outcome::Issued(held) => {
                 let issuer = self.issuers.entry(held.issuer.clone()).or_default();
@@ -146,8 +158,10 @@ impl Book {
                 } else if failure.ended.is_order() {
                     self.issuers.entry(failure.issuer.clone()).or_default().recover();
                 }
+                record.note_place(rehearsed, &failure);
                 record.failed(failure, now, dice);
             }
+            Outcome::Rehearsed => record.rehearsed(rehearsed.as_ref()),
             Outcome::Window(window, again_in) => record.hear_window(window, again_in, now, dice),
             Outcome::WindowUnknown => record.miss_window(now, dice),
         }
@@ -181,9 +195,30 @@ impl Record {
         let memory = &mut self.memory;
         memory.history.end(Ended::Issued);
         (memory.fails, memory.unreachable, memory.failing_since, memory.pause, memory.last_error) = (0, 0, None, None, None);
+        (memory.failed_at, memory.rehearse) = (None, BTreeSet::new());
         memory.renewal = Some(schedule(&held, now, dice));
         self.held = Some(held);
         self.asked = false;
+    }
+
+    /// The order works: the authority itself is asked at once. What failed there before still counts as failed.
+    fn rehearsed(&mut self, of: Option<&Slug>) {
+        self.memory.history.end(Ended::NoOrder);
+        self.memory.pause = None;
+        self.memory.rehearse.retain(|issuer| Some(issuer) != of);
+    }
+
+    /// Remembers where it failed, and whether the next try there is to be rehearsed: when an order was used up by what a
+    /// staging directory would refuse as well. One that is down itself is passed by.
+    fn note_place(&mut self, rehearsed: Option<Slug>, failure: &Failure) {
+        let used_up = matches!(failure.ended, Ended::Unproved | Ended::Failed);
+        let of_the_name = matches!(failure.blame, Blame::Name(_) | Blame::Person);
+        match &rehearsed {
+            Some(of) if !of_the_name => _ = self.memory.rehearse.remove(of),
+            None if of_the_name && used_up => _ = self.memory.rehearse.insert(failure.issuer.clone()),
+            Some(_) | None => (),
+        }
+        self.memory.failed_at = Some(rehearsed.unwrap_or_else(|| failure.issuer.clone()));
     }
 
     fn failed(&mut self, failure: Failure, now: Timestamp, dice: &mut Dice) {

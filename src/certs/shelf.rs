@@ -73,9 +73,9 @@ pub(crate) fn load(store: &Store, need: &Need, now: Timestamp, dice: &mut Dice) 
     let memory = store.get(&Key::Need(need.id.clone())).unwrap_or_default();
     let mut findings = Vec::new();
     let stored = need.slots().iter().filter_map(|slot| newest(store, slot, &need.names, now, &mut findings)).collect::<Vec<_>>();
-    // The first authority's is preferred, unless it has expired and another's has not.
-    let valid = stored.iter().position(|shelved| now <= shelved.bundle.validity().not_after);
-    let shelved = stored.into_iter().nth(valid.unwrap_or(0));
+    // The latest one that is valid: another authority's took the place of the first one's. Of equals, the first one's.
+    let worth = |shelved: &Shelved| (now <= shelved.bundle.validity().not_after, shelved.bundle.validity().not_before);
+    let shelved = stored.into_iter().rev().max_by_key(worth);
     let held = shelved.as_ref().map(|shelved| shelved.held(shelved.slot.as_ref().map_or(&need.id.issuer, |slot| &slot.issuer)));
     Loaded { id: need.id.clone(), record: Record::restore(held, memory, now, dice), shelved, findings }
 }

@@ -99,7 +99,7 @@ fn status(need: &Need, book: &Book, shelved: Option<&Shelved>, now: Timestamp) -
 }
 
 fn state(need: &Need, record: &Record, shelved: Option<&Shelved>, next: &Next<'_>, now: Timestamp) -> CertState {
-    let issuing = matches!(record.doing, Some(Doing::Issuing(_)));
+    let issuing = matches!(record.doing, Some(Doing::Issuing(_) | Doing::Rehearsing { .. }));
     match shelved.map(|shelved| shelved.bundle.validity().not_after) {
         Some(not_after) if not_after < now => CertState::Expired,
         Some(_) if issuing => CertState::Renewing,
@@ -116,6 +116,7 @@ fn describe(need: &Need, next: &Next<'_>, record: &Record, book: &Book, now: Tim
         (Next::Act(_), _) => (Some(now), "it waits for its turn: 10 at a time".to_owned()),
         (Next::Nothing, _) => match &record.doing {
             Some(Doing::Issuing(issuer)) => (Some(now), format!("{issuer} is being asked for it")),
+            Some(Doing::Rehearsing { at, .. }) => (Some(now), format!("after a failure, the order is tried at {at} first")),
             Some(Doing::Asking(issuer)) => (Some(now), format!("{issuer} is being asked when to renew")),
             None => (None, "nothing is planned".to_owned()),
         },

@@ -42,6 +42,8 @@ const LONGEST_QUESTION: Duration = Duration::from_secs(120);
 pub(crate) struct OrderTask {
     pub(crate) need: Need,
     pub(crate) from: Authority,
+    /// Whether it is only tried: what comes is neither served nor stored.
+    pub(crate) rehearsal: bool,
     pub(crate) memory: Remembered,
     /// The renewal id of the certificate that is to be replaced, if the same authority issued it (RFC 9773 section 5).
     pub(crate) replaces: Option<String>,
@@ -133,6 +135,10 @@ async fn obtain_one(task: &OrderTask) -> Done {
     let as_ledger: Arc<dyn OrderLedger> = Arc::clone(&ledger) as Arc<dyn OrderLedger>;
     let ordered = tokio::time::timeout(LONGEST_ORDER, acme::order(&job, &task.account, &as_ledger, &task.board)).await;
     let (outcome, shelved, warning) = match ordered {
+        Ok(Ok(_)) if task.rehearsal => {
+            discard(&ledger).await;
+            (Outcome::Rehearsed, None, None)
+        }
         Ok(Ok(issued)) => {
             let warning = (!issued.preferred_root).then(|| {
                 let wanted = task.from.acme.preferred_root.as_deref().unwrap_or_default();
@@ -189,6 +195,14 @@ async fn shelve(task: &OrderTask, ledger: &Arc<VaultOrder>, slot: &Slot, issued:
             shelved
         }
         None => shelved,
+    }
+}
+
+/// Forgets an order whose certificate nobody wants, and its key.
+async fn discard(ledger: &Arc<VaultOrder>) {
+    let ledger = Arc::clone(ledger);
+    if let Some(Err(error)) = task::blocking("rehearsal-forget", move || ledger.forget_order()).await {
+        tracing::warn!(event = "order_not_forgotten", error = %Chain(&error), "an order that is done is asked for once more");
     }
 }
 

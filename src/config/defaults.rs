@@ -125,6 +125,7 @@ pub fn acme() -> Acme {
         resolvers: Vec::new(),
         // A signature costs a tenth of RSA's, and every client since 2012 knows the curve.
         key: KeyKind::P256,
+        rehearsal: Some(STAGING_DIRECTORY.into()),
         fallback: Vec::new(),
         on_demand_ask: None,
         hook: None,

@@ -1,6 +1,7 @@
 //! Keys and records of the journal as bytes: a version, a checksum over key and content, then JSON. A field that
 //! an older version did not know takes its default; one that a newer version added is passed over.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -74,6 +75,12 @@ pub struct Remembered {
     pub renewal: Option<Renewal>,
     /// The latest failure, until something succeeds.
     pub last_error: Option<LastError>,
+    /// The authority that failed last, so that the next one can be found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<Slug>,
+    /// Authorities whose latest order came to nothing; where they have a staging directory, the next one goes there.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub rehearse: BTreeSet<Slug>,
 }
 
 /// A wait, with the moment it was decided, so that a clock set back does not stretch it.
@@ -232,6 +239,8 @@ mod tests {
                 window: Window::new(at(1_803_900_000), at(1_804_100_000)),
             }),
             last_error: Some(LastError { at: at(1_800_000_000), words: "no".to_owned() }),
+            failed_at: None,
+            rehearse: BTreeSet::new(),
         }
     }
 

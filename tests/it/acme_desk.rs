@@ -239,6 +239,7 @@ pub fn acme(directory: &str, ca_file: PathBuf) -> Acme {
         preferred_root: None,
         resolvers: Vec::new(),
         key: KeyKind::P256,
+        rehearsal: None,
         fallback: Vec::new(),
         on_demand_ask: None,
         hook: None,

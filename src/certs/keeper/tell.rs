@@ -58,6 +58,14 @@ pub(in crate::certs) fn failed(need: &Need, failure: &Failure, record: &Record) 
     );
 }
 
+pub(in crate::certs) fn rehearsed(need: &Need) {
+    tracing::info!(
+        event = "certificate_rehearsed",
+        name = need.title(),
+        "the staging directory issued it, so what was in the way is gone; the authority itself is asked next"
+    );
+}
+
 pub(in crate::certs) fn in_danger(status: &NameStatus, not_after: Timestamp) {
     tracing::error!(
         event = "certificate_in_danger",

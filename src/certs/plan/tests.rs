@@ -5,14 +5,18 @@
 //! need NAME...             the settings ask for these, one certificate each      need 1000 names
 //! life SPAN                what the CA issues from now on lives this long
 //! ca up | down | refuses NAME | busy SPAN | windows SPAN   (ask again after SPAN; `windows off`)
+//! staging up | down        the CA's staging directory, which refuses the same names and issues to the others
+//! second | second down     another CA, behind the first one
 //! ca revokes NAME          its next renewal window lies in the past
 //! run SPAN                 time goes by, looked at as often as the keeper would
 //! jump SPAN | back SPAN    the wall clock jumps
 //! restart | reload | renew NAME
+//! expect rehearsals NAME N..M | second NAME N..M
 //! expect orders NAME N..M | unproved NAME N..M | asks N..M | held NAME | not held NAME | busiest-hour NAME N..M | unproved-hour NAME N..M
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::*;
 use crate::base::dice::Dice;
@@ -22,11 +26,13 @@ use crate::base::time::{Validity, Window};
 use crate::certs::fixtures::acme;
 use crate::certs::need::Authority;
 use crate::certs::record::{Blame, Failure, Held, Outcome};
-use crate::config::settings::Place;
+use crate::config::settings::{Acme, Place};
 use crate::state::history::Ended;
 use crate::state::vault::Slot;
 
 const CA: &str = "https://ca.example/dir";
+const STAGING: &str = "https://staging.ca.example/dir";
+const SECOND: &str = "https://second.example/dir";
 
 struct World {
     now: Timestamp,
@@ -40,6 +46,11 @@ struct World {
     busy_until: i64,
     refused: BTreeSet<String>,
     revoked: BTreeSet<String>,
+    /// Whether each of the other directories is up, if there is one.
+    staging: Option<bool>,
+    second: Option<bool>,
+    rehearsals: BTreeMap<String, Vec<i64>>,
+    of_second: BTreeMap<String, Vec<i64>>,
     windows: Option<Duration>,
     orders: BTreeMap<String, Vec<i64>>,
     unproved: BTreeMap<String, Vec<i64>>,
@@ -61,6 +72,10 @@ impl World {
             busy_until: 0,
             refused: BTreeSet::new(),
             revoked: BTreeSet::new(),
+            staging: None,
+            second: None,
+            rehearsals: BTreeMap::new(),
+            of_second: BTreeMap::new(),
             windows: None,
             orders: BTreeMap::new(),
             unproved: BTreeMap::new(),
@@ -73,7 +88,10 @@ impl World {
     fn need(&mut self, name: &str) {
         let names = vec![Identifier::parse(name).unwrap()];
         let id = Slot { issuer: Slug::of_url(CA), name: Slug::of_names(&names) };
-        self.needs.push(Need { id, names, source: Source::Acme(vec![Authority::new(acme(CA))]), at: Place::default() });
+        let rehearsal = self.staging.map(|_| STAGING.to_owned());
+        let mut authorities = vec![Authority::new(Arc::new(Acme { rehearsal, ..(*acme(CA)).clone() }))];
+        authorities.extend(self.second.map(|_| Authority::new(acme(SECOND))));
+        self.needs.push(Need { id, names, source: Source::Acme(authorities), at: Place::default() });
     }
 
     fn id(&self, name: &str) -> Slot {
@@ -111,6 +129,8 @@ impl World {
         self.asked_while_busy += u64::from(self.real < self.busy_until);
         let outcome = match action {
             Action::AskWindow { .. } => self.answer_window(&name),
+            Action::Rehearse { .. } => self.answer_rehearsal(&name),
+            Action::Issue { from, .. } if from.acme.directory == SECOND => self.answer_second(&name),
             Action::Issue { .. } | Action::Make { .. } => {
                 self.book.records.get_mut(&need.id).expect("begun").memory.history.begin(self.now);
                 self.answer_order(&need.id, &name)
@@ -128,6 +148,33 @@ impl World {
             }
             _ => Outcome::WindowUnknown,
         }
+    }
+
+    fn answer_rehearsal(&mut self, name: &str) -> Outcome {
+        let fail =
+            |blame, ended| Outcome::Failed(Failure { issuer: Slug::of_url(STAGING), blame, ended, words: "no".to_owned() });
+        match self.staging {
+            Some(true) => self.rehearsals.entry(name.to_owned()).or_default().push(self.real),
+            Some(false) | None => return fail(Blame::Issuer(None), Ended::NoOrder),
+        }
+        if self.refused.contains(name) { fail(Blame::Name(None), Ended::Unproved) } else { Outcome::Rehearsed }
+    }
+
+    fn answer_second(&mut self, name: &str) -> Outcome {
+        if self.second != Some(true) {
+            let words = "no".to_owned();
+            let (issuer, blame) = (Slug::of_url(SECOND), Blame::Issuer(None));
+            return Outcome::Failed(Failure { issuer, blame, ended: Ended::NoOrder, words });
+        }
+        self.of_second.entry(name.to_owned()).or_default().push(self.real);
+        Outcome::Issued(self.issue(SECOND))
+    }
+
+    fn issue(&mut self, directory: &str) -> Held {
+        self.serial += 1;
+        let validity = Validity { not_before: self.now, not_after: self.now + self.life };
+        let has_window = self.windows.is_some() && directory == CA;
+        Held { issuer: Slug::of_url(directory), validity, serial: self.serial.to_string(), has_window }
     }
 
     fn answer_order(&mut self, id: &Slot, name: &str) -> Outcome {
@@ -153,11 +200,8 @@ impl World {
             self.unproved.entry(name.to_owned()).or_default().extend(vec![self.real; orders]);
             return fail(Blame::Name(None), Ended::Unproved);
         }
-        self.serial += 1;
         self.revoked.remove(name);
-        let validity = Validity { not_before: self.now, not_after: self.now + self.life };
-        let serial = self.serial.to_string();
-        Outcome::Issued(Held { issuer: Slug::of_url(CA), validity, serial, has_window: self.windows.is_some() })
+        Outcome::Issued(self.issue(CA))
     }
 
     fn restart(&mut self) {
@@ -181,6 +225,9 @@ impl World {
             ["need", ref names @ ..] => names.iter().for_each(|name| self.need(name)),
             ["drop", name] => self.needs.retain(|need| need.names[0].to_string() != name),
             ["life", life] => self.life = span(life)?,
+            ["staging", how] => self.staging = Some(how == "up"),
+            ["second"] => self.second = Some(true),
+            ["second", how] => self.second = Some(how == "up"),
             ["ca", "up"] => (self.up, self.refused) = (true, BTreeSet::new()),
             ["ca", "down"] => self.up = false,
             ["ca", "refuses", name] => _ = self.refused.insert(name.to_owned()),
@@ -215,6 +262,8 @@ impl World {
             if fits { Ok(()) } else { Err(format!("found {found}")) }
         };
         match words {
+            ["rehearsals", name, range] => within(of(&self.rehearsals, name).len(), range),
+            ["second", name, range] => within(of(&self.of_second, name).len(), range),
             ["orders", "all", range] => within(total(&self.orders), range),
             ["orders", name, range] => within(of(&self.orders, name).len(), range),
             ["unproved", name, range] => within(of(&self.unproved, name).len(), range),
@@ -276,25 +325,4 @@ fn renewals_go_before_first_time_names_and_ten_at_a_time() {
     let planned = plan(&world.needs, &world.book, EARLIEST + Duration::from_secs(70 * 86_400));
     assert_eq!(planned.actions.len(), pace::AT_A_TIME);
     assert_eq!(planned.actions[0].need().id, id);
-}
-
-#[test]
-fn a_second_authority_is_tried_when_the_first_has_failed_for_a_day() {
-    let mut world = World::new();
-    world.step("need a.example").unwrap();
-    world.needs[0].source = Source::Acme(vec![Authority::new(acme(CA)), Authority::new(acme("https://second.example/dir"))]);
-    let asked = |world: &World| match next(&world.needs[0], &world.book, world.now) {
-        Next::Act(Action::Issue { from, .. }) => from.acme.directory.clone(),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(asked(&world), CA);
-    let mut directories = BTreeSet::new();
-    for _ in 0..2 {
-        let failure =
-            Failure { issuer: Slug::of_url(CA), blame: Blame::Issuer(None), ended: Ended::NoOrder, words: String::new() };
-        world.book.settle(&world.needs[0].id, Outcome::Failed(failure), world.now, &mut world.dice);
-        world.now = world.now + Duration::from_secs(2 * 86_400);
-        directories.insert(asked(&world));
-    }
-    assert_eq!(directories.len(), 2);
 }

@@ -236,8 +236,10 @@ fn at_directory(base: &Acme, directory: Option<String>) -> Acme {
     match directory {
         Some(directory) if directory != base.directory => {
             let staging = directory == STAGING_DIRECTORY;
-            let fallback = Vec::new();
-            Acme { directory, staging, ca_file: None, profile: None, eab: None, preferred_root: None, fallback, ..base.clone() }
+            let rehearsal = (directory == DIRECTORY).then(|| STAGING_DIRECTORY.to_owned());
+            let base =
+                Acme { ca_file: None, profile: None, eab: None, preferred_root: None, fallback: Vec::new(), ..base.clone() };
+            Acme { directory, staging, rehearsal, ..base }
         }
         _ => base.clone(),
     }

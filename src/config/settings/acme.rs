@@ -30,6 +30,8 @@ pub struct Acme {
     pub resolvers: Vec<SocketAddr>,
     /// Kind of the certificates' keys.
     pub key: KeyKind,
+    /// The directory where an order that failed is tried first until it succeeds, so that tries cost nothing here.
+    pub rehearsal: Option<String>,
     /// The authorities to try next, in order.
     pub fallback: Vec<Arc<Self>>,
     /// Guard of on-demand issuance; `None` means off.

@@ -24,6 +24,8 @@ use crate::state::vault::Slot;
 /// A step of the plan, free of what it was planned from.
 enum Step {
     Issue(Need, Authority),
+    /// At the second, for the first.
+    Rehearse(Need, Authority, Authority),
     Make(Need),
     Ask(Need, Authority),
 }
@@ -43,15 +45,17 @@ impl Desk {
         for step in steps {
             match step {
                 Step::Make(need) => self.make(&need),
-                Step::Issue(need, from) if self.gone => self.issue(need, from),
+                Step::Issue(need, from) if self.gone => self.issue(need, from, None),
+                Step::Rehearse(need, of, at) if self.gone => self.issue(need, at, Some(of.issuer)),
                 Step::Ask(need, from) if self.gone => self.ask(need, &from),
-                Step::Issue(..) | Step::Ask(..) => (),
+                Step::Issue(..) | Step::Rehearse(..) | Step::Ask(..) => (),
             }
         }
         self.sleep(wake)
     }
 
-    fn issue(&mut self, need: Need, from: Authority) {
+    /// Orders, or rehearses an order for the authority `of`.
+    fn issue(&mut self, need: Need, from: Authority, of: Option<Slug>) {
         let (id, issuer) = (need.id.clone(), from.issuer.clone());
         let record = self.book.records.entry(id.clone()).or_default();
         let same = record.held.as_ref().is_some_and(|held| held.issuer == issuer);
@@ -64,9 +68,14 @@ impl Desk {
             clock: Arc::clone(&self.clock),
             need,
             from,
+            rehearsal: of.is_some(),
         };
         let limit = pace::order_limit(&task.from.acme.directory);
-        self.book.begin(&id, Doing::Issuing(issuer.clone()), limit, self.clock.now());
+        let doing = match of {
+            Some(of) => Doing::Rehearsing { at: issuer.clone(), of },
+            None => Doing::Issuing(issuer.clone()),
+        };
+        self.book.begin(&id, doing, limit, self.clock.now());
         let report = Reporter::new(self.report_to.clone(), id, issuer, false);
         self.workers.push(task::spawn_local("certificate-order", worker::obtain(task, report)));
     }
@@ -127,7 +136,7 @@ impl Desk {
         let issuer = match &outcome {
             Outcome::Issued(held) => Some(held.issuer.clone()),
             Outcome::Failed(failure) => Some(failure.issuer.clone()),
-            Outcome::Window(..) | Outcome::WindowUnknown => None,
+            Outcome::Rehearsed | Outcome::Window(..) | Outcome::WindowUnknown => None,
         };
         self.remember(&id, issuer.as_ref()).await;
         let (need, record) = (self.needs.iter().find(|need| need.id == id), self.book.records.get(&id));
@@ -140,6 +149,7 @@ impl Desk {
                 }
             }
             Outcome::Failed(failure) => tell::failed(need, failure, record),
+            Outcome::Rehearsed => tell::rehearsed(need),
             Outcome::Window(..) if recalled => {
                 tell::recalled(need);
                 self.alarms.recalled(need, now);
@@ -176,7 +186,7 @@ impl Desk {
                 metrics.renewed.add(u64::from(renewal));
             }
             Outcome::Failed(_) => metrics.failed.add_one(),
-            Outcome::Window(..) | Outcome::WindowUnknown => (),
+            Outcome::Rehearsed | Outcome::Window(..) | Outcome::WindowUnknown => (),
         }
     }
 
@@ -232,6 +242,7 @@ impl Step {
     fn of(action: &Action<'_>) -> Self {
         match action {
             Action::Issue { need, from, .. } => Self::Issue((*need).clone(), (*from).clone()),
+            Action::Rehearse { need, of, at, .. } => Self::Rehearse((*need).clone(), (*of).clone(), at.clone()),
             Action::Make { need, .. } => Self::Make((*need).clone()),
             Action::AskWindow { need, from } => Self::Ask((*need).clone(), (*from).clone()),
         }
