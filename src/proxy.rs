@@ -17,8 +17,10 @@ pub mod step;
 pub mod attempt;
 pub mod body;
 pub mod cluster;
+pub mod files;
 pub mod forward;
 pub mod limit;
+pub mod pages;
 pub mod retry;
 
 mod join;

@@ -171,7 +171,7 @@ fn end_of(settings: &Settings, block: &Block) -> String {
         }
         End::Redirect { target, code } => format!("redirect {code} to {target}"),
         End::Respond { code, .. } => format!("answers {code}"),
-        End::Files(folder) => format!("files of {}", folder.display()),
+        End::Files(files) => format!("files of {}", files.folder.display()),
     }
 }
 

@@ -156,5 +156,8 @@ pub fn upstream(name: String) -> Upstream {
     }
 }
 
+/// `maintenance` without a time: soon enough for who waits, seldom enough for a site that is down.
+pub const MAINTENANCE: Duration = Duration::from_secs(300);
+
 /// A redirect without a code: permanent, and the method stays (RFC 9110 section 15.4.9).
 pub const REDIRECT_CODE: u16 = 308;

@@ -18,7 +18,7 @@ pub use acme::{Acme, Alert, ChallengeKind, Credential, DnsProvider, Eab, KeyKind
 pub use policy::{
     Auth, ForwardAuth, HeaderEdit, Jwt, JwtKeys, LimitKey, MessageLimit, Origins, Policy, RequestLimit, TokenPlace,
 };
-pub use site::{Block, End, PathPattern, Place, Site, SiteHost, SiteTls};
+pub use site::{Block, Cache, End, Files, PathPattern, Place, Site, SiteHost, SiteTls};
 pub use upstream::{
     Balance, Health, ProxyProtocol, Target, TargetAddress, TargetScheme, Upstream, UpstreamId, UpstreamTimeouts, UpstreamTls,
 };

@@ -32,8 +32,6 @@ pub const NOT_YET: &[NotYet] = &[
     value(Context::Acme, "challenges", "dns-persist-01"),
     word(Context::Acme, "on-demand"),
     word(Context::Acme, "resolvers"),
-    word(Context::Path, "files"),
-    word(Context::Path, "errors"),
     value(Context::Path, "proxy", "h2c://*"),
     value(Context::Upstream, "to", "h2c://*"),
     value(Context::Upstream, "balance", "random"),

@@ -18,6 +18,7 @@ pub enum Context {
     Headers,
     UpstreamTimeouts,
     UpstreamTls,
+    Files,
     Auth,
     ForwardAuth,
     Jwt,
@@ -134,7 +135,7 @@ const SITE: &[Spec] = &[
 const BLOCK: &[Spec] = &[
     values("proxy", 1, MANY, "proxy TARGET..."),
     values("redirect", 1, 2, "redirect TARGET [CODE]"),
-    one("files", "files FOLDER"),
+    block("files", 1, 1, Context::Files, true, "files FOLDER, or files FOLDER { ... }"),
     values("respond", 1, 2, "respond CODE [TEXT]"),
     parts("headers", Context::Headers, "headers { ... }, or headers set NAME VALUE"),
     parts("request-headers", Context::Headers, "request-headers { ... }, or request-headers set NAME VALUE"),
@@ -152,6 +153,7 @@ const BLOCK: &[Spec] = &[
     one("ping", "ping 30s"),
     one("idle", "idle 24h, or idle off"),
     parts("log", Context::SiteLog, "log access off"),
+    values("maintenance", 0, 1, "maintenance [5min]"),
     one("errors", "errors FOLDER"),
 ];
 
@@ -225,6 +227,12 @@ const AUTH: &[Spec] = &[
     block("jwt", 0, 0, Context::Jwt, false, "jwt { ... }"),
 ];
 
+const FILES: &[Spec] = &[
+    values("cache", 1, 2, "cache 30d [immutable]"),
+    one("fallback", "fallback /index.html"),
+    one("links", "links inside, or links follow"),
+];
+
 const FORWARD_AUTH: &[Spec] = &[values("copy", 1, MANY, "copy HEADER...")];
 
 const JWT: &[Spec] = &[
@@ -259,6 +267,7 @@ impl Context {
             Self::Headers => (HEADERS, &[]),
             Self::UpstreamTimeouts => (UPSTREAM_TIMEOUTS, &[]),
             Self::UpstreamTls => (UPSTREAM_TLS, &[]),
+            Self::Files => (FILES, &[]),
             Self::Auth => (AUTH, &[]),
             Self::ForwardAuth => (FORWARD_AUTH, &[]),
             Self::Jwt => (JWT, &[]),
@@ -305,6 +314,7 @@ mod tests {
             Context::Headers,
             Context::UpstreamTimeouts,
             Context::UpstreamTls,
+            Context::Files,
             Context::Auth,
             Context::ForwardAuth,
             Context::Jwt,

@@ -54,6 +54,10 @@ const fn page(refusal: &Refusal) -> Page {
         Refusal::Busy | Refusal::NoDecision => {
             (StatusCode::SERVICE_UNAVAILABLE, "Whether you may pass cannot be decided right now. Please try again soon.")
         }
+        Refusal::Unreadable => (StatusCode::INTERNAL_SERVER_ERROR, "What is here cannot be shown right now."),
+        Refusal::Maintenance { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "This site is being worked on. Please come back in a while.")
+        }
         Refusal::TooManyHeaders { .. } => {
             (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has more header fields than this server accepts.")
         }
@@ -139,7 +143,7 @@ pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     match refusal {
-        Refusal::TooMany { after } => {
+        Refusal::TooMany { after } | Refusal::Maintenance { after } => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(*after));
         }
         Refusal::Unauthorized(proof, unproved) => {
@@ -166,6 +170,7 @@ pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
         | Refusal::TooManyHeaders { .. }
         | Refusal::ClientLeft
         | Refusal::UnknownProtocol
+        | Refusal::Unreadable
         | Refusal::Backend(_) => (),
     }
     response

@@ -67,6 +67,8 @@ pub enum Fault {
     BackendBroke,
     /// The backend sent nothing for too long.
     BackendStalled,
+    /// A file could not be read to its end.
+    FileBroke,
 }
 
 /// Why a body ended before its end.
@@ -90,6 +92,7 @@ impl Fault {
             Self::TooLarge(_) => "body-too-large",
             Self::BackendBroke => "backend-broke-off",
             Self::BackendStalled => "backend-stalled",
+            Self::FileBroke => "file-broke-off",
         }
     }
 }
@@ -102,6 +105,7 @@ const fn words(fault: Fault) -> &'static str {
         Fault::TooLarge(_) => "the client's body is larger than allowed",
         Fault::BackendBroke => "the backend broke off in the middle of its answer",
         Fault::BackendStalled => "the backend stopped sending its answer",
+        Fault::FileBroke => "the file could not be read to its end",
     }
 }
 

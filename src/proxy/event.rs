@@ -50,6 +50,8 @@ impl Event {
             | Refusal::ClientLeft
             | Refusal::UnknownProtocol
             | Refusal::NoDecision
+            | Refusal::Unreadable
+            | Refusal::Maintenance { .. }
             | Refusal::NoBackend
             | Refusal::Backend(_) => None,
         }

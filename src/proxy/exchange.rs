@@ -232,7 +232,9 @@ impl Exchange {
             Some(Fault::TooLarge(limit)) => Refusal::BodyTooLarge { limit },
             Some(Fault::ClientStalled) => Refusal::BodyStalled,
             Some(Fault::ClientMalformed) => Refusal::Malformed(Malformed::Body),
-            Some(Fault::ClientLeft | Fault::BackendBroke | Fault::BackendStalled) | None => Refusal::ClientLeft,
+            Some(Fault::ClientLeft | Fault::BackendBroke | Fault::BackendStalled | Fault::FileBroke) | None => {
+                Refusal::ClientLeft
+            }
         }
     }
 }

@@ -60,6 +60,13 @@ pub enum Refusal {
     ClientLeft,
     /// A protocol other than `websocket` in an extended CONNECT (RFC 8441).
     UnknownProtocol,
+    /// A file is there and cannot be read.
+    Unreadable,
+    /// The site is being worked on; try again after so many seconds.
+    Maintenance {
+        /// Seconds to wait.
+        after: u64,
+    },
     /// No backend can take the request now.
     NoBackend,
     /// The backend failed.
@@ -173,6 +180,8 @@ impl Refusal {
             Self::TooManyHeaders { .. } => "too-many-headers",
             Self::ClientLeft => "client-left",
             Self::UnknownProtocol => "unknown-protocol",
+            Self::Unreadable => "file-unreadable",
+            Self::Maintenance { .. } => "maintenance",
             Self::NoBackend => "no-backend",
             Self::Backend(failed) => failed.reason(),
         }
@@ -229,6 +238,8 @@ impl fmt::Display for Refusal {
             | Self::Unauthorized(..)
             | Self::Busy
             | Self::NoDecision
+            | Self::Unreadable
+            | Self::Maintenance { .. }
             | Self::ClientLeft
             | Self::UnknownProtocol
             | Self::NoBackend

@@ -8,7 +8,7 @@ use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response};
 
-use super::answer::{self, Asked};
+use super::answer::{self, Asked, Form};
 use super::attempt::{self, Arrival};
 use super::body::Body;
 use super::event;
@@ -146,6 +146,9 @@ async fn through(
         }
         match &lane.ending {
             Ending::Proxy(cluster) => attempt::ask(exchange, (lane, cluster), patience, arrival, request).await,
+            Ending::Files(files) => {
+                files.answer(&request).await.inspect(|response| exchange.answered_by_us(response.status().as_u16()))
+            }
             Ending::Redirect(redirect) => redirected(exchange, redirect, &request, page),
             Ending::Respond { code, text } => {
                 exchange.answered_by_us(code.as_u16());
@@ -157,7 +160,13 @@ async fn through(
     let mut response = match outcome {
         Ok(response) => response,
         Err(Refusal::ClientLeft) => return Err(Refusal::ClientLeft),
-        Err(refusal) => page.answer(exchange, &refusal),
+        Err(refusal) => {
+            let mut response = page.answer(exchange, &refusal);
+            if let Some(pages) = &lane.pages {
+                pages.dress(&mut response, Form::of(page.accept.as_ref()), page.head);
+            }
+            response
+        }
     };
     for step in lane.steps[..entered].iter().rev() {
         step.leave(exchange, &mut response);

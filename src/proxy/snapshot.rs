@@ -1,6 +1,8 @@
 //! What the request path acts on: routes, blocks, clusters and limits, built whole from the settings and never changed.
 //! A reload builds another one and swaps it in; requests that began with this one end with it.
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -9,13 +11,15 @@ use http::StatusCode;
 
 use super::cluster::trust::Trust;
 use super::cluster::{BuildClusterError, Cluster};
+use super::files::Files;
 use super::limit::kept::Kept;
+use super::pages::{Pages, PagesError};
 use super::redirect::Redirect;
 use super::route::{Found, RouteTable};
 use super::step::{BuildAuthError, Building, Edits, Step};
 use super::tunnel::policed::relay::Rules;
 use crate::base::addr::IpNet;
-use crate::config::settings::{Block, End, GatewayLimits, Place, Policy, Settings, Timeouts, Upstream};
+use crate::config::settings::{Block, End, GatewayLimits, Place, Settings, Timeouts, Upstream};
 
 /// The snapshot in force. Written by the reload only, loaded once for each request.
 pub type Live = ArcSwap<Snapshot>;
@@ -51,6 +55,8 @@ pub struct Lane {
     pub ending: Ending,
     /// Whether its exchanges may be logged.
     pub logged: bool,
+    /// The site's own pages for refusals.
+    pub pages: Option<Arc<Pages>>,
     /// Rules of its tunnels.
     pub tunnel: Rules,
     /// Where it stood.
@@ -62,6 +68,8 @@ pub struct Lane {
 pub enum Ending {
     /// Backends.
     Proxy(Arc<Cluster>),
+    /// Files below a folder.
+    Files(Files),
     /// Another URL.
     Redirect(Redirect),
     /// A fixed text.
@@ -88,6 +96,15 @@ pub enum BuildError {
         #[source]
         source: Box<BuildAuthError>,
     },
+    /// The pages for refusals could not be read.
+    #[error("{at}: the pages of `errors` cannot be used")]
+    Pages {
+        /// Where the block stood.
+        at: Place,
+        /// What is wrong.
+        #[source]
+        source: PagesError,
+    },
     /// Settings this version knows but cannot carry out.
     #[error("{at}: `{word}` is not yet supported; remove it")]
     Unsupported {
@@ -109,6 +126,7 @@ impl Snapshot {
         }
         let mut lanes = Vec::with_capacity(settings.sites.len());
         let mut kept = Kept::after(before.map(|before| &before.kept));
+        let mut folders = HashMap::new();
         let mut services: Vec<Arc<Cluster>> = Vec::new();
         let mut service = |upstream: &Upstream| {
             let known = |list: &[Arc<Cluster>]| list.iter().find(|cluster| cluster.settings() == upstream).map(Arc::clone);
@@ -121,8 +139,13 @@ impl Snapshot {
         };
         for site in &settings.sites {
             let name = site.hosts.first().map(|host| format!("{}:{}", host.pattern, host.port)).unwrap_or_default();
-            let mut build =
-                Building { site: &name, kept: &mut kept, before: before.map(|before| &before.kept), service: &mut service };
+            let mut build = Building {
+                site: &name,
+                kept: &mut kept,
+                before: before.map(|before| &before.kept),
+                service: &mut service,
+                pages: &mut folders,
+            };
             lanes.push(site.blocks.iter().map(|block| Lane::of(block, &clusters, &mut build)).collect::<Result<_, _>>()?);
         }
         Ok(Self {
@@ -151,9 +174,6 @@ impl Snapshot {
 impl Lane {
     fn of(block: &Block, clusters: &[Arc<Cluster>], build: &mut Building<'_>) -> Result<Self, BuildError> {
         let unsupported = |word| BuildError::Unsupported { at: block.at.clone(), word };
-        if let Some(word) = unsupported_word(&block.policy) {
-            return Err(unsupported(word));
-        }
         let ending = match &block.end {
             End::Proxy(id) => Ending::Proxy(Arc::clone(&clusters[id.0])),
             End::Redirect { target, code } => {
@@ -163,13 +183,14 @@ impl Lane {
                 code: StatusCode::from_u16(*code).map_err(|_| unsupported("respond with this code"))?,
                 text: Bytes::copy_from_slice(text.as_bytes()),
             },
-            End::Files(_) => return Err(unsupported("files")),
+            End::Files(files) => Ending::Files(Files::new(files)),
         };
         Ok(Self {
             steps: Step::of(&block.policy, build)
                 .map_err(|source| BuildError::Auth { at: block.at.clone(), source: Box::new(source) })?,
             request_headers: Edits::of(&block.policy.request_headers),
             ending,
+            pages: block.policy.errors.as_deref().map(|folder| pages(folder, block, build)).transpose()?,
             logged: block.policy.access_log != Some(false),
             tunnel: Rules { message: block.policy.limit_message, ping: block.policy.ping, idle: block.policy.idle },
             at: block.at.clone(),
@@ -177,9 +198,13 @@ impl Lane {
     }
 }
 
-/// What of a policy has no step yet. The configuration refuses these words before they get here; settings made by other
-/// means are told as well, because a limit that is silently not kept is worse than none.
-fn unsupported_word(policy: &Policy) -> Option<&'static str> {
-    let words = [(policy.errors.is_some(), "errors")];
-    words.into_iter().find_map(|(used, word)| used.then_some(word))
+/// The pages of a folder, read once however many blocks have it.
+fn pages(folder: &Path, block: &Block, build: &mut Building<'_>) -> Result<Arc<Pages>, BuildError> {
+    if let Some(known) = build.pages.get(folder) {
+        return Ok(Arc::clone(known));
+    }
+    let pages = Pages::read(folder).map_err(|source| BuildError::Pages { at: block.at.clone(), source })?;
+    let pages = Arc::new(pages);
+    build.pages.insert(folder.to_owned(), Arc::clone(&pages));
+    Ok(pages)
 }

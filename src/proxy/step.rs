@@ -1,11 +1,13 @@
 //! What is done to an exchange on its way in and out: a closed set, made of a block's policy in one documented order,
 //! whatever the order of the text. Dispatch only; each step is a file below.
 //!
-//! On the way in the order is: address, cross-origin preflight, rate, number of connections, page that asks for a WebSocket,
+//! On the way in the order is: address, cross-origin preflight, maintenance, rate, number of connections, page that asks for a WebSocket,
 //! who may pass, body limit, prefix, rewrite. On the way out: cross-origin words, security headers, then `headers`, so that a site's own
 //! words win, and compression last, which reads what they say. A refusal passes the way out too, so its page carries the site's headers.
 
+use std::collections::HashMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use super::body::Body;
 use super::cluster::{BuildClusterError, Cluster};
 use super::exchange::Exchange;
 use super::limit::kept::Kept;
+use super::pages::Pages;
 use super::refusal::Refusal;
 use super::upgrade;
 use crate::config::settings::{Policy, Upstream};
@@ -61,6 +64,8 @@ pub enum Step {
     Admit(Admit),
     /// `cors`.
     Cors(Cors),
+    /// `maintenance`, with the seconds to wait.
+    Maintenance(u64),
     /// `limit requests`.
     Rate(Rate),
     /// `limit connections`.
@@ -98,6 +103,8 @@ pub struct Building<'a> {
     pub kept: &'a mut Kept,
     /// Those of the one before.
     pub before: Option<&'a Kept>,
+    /// Error pages by their folder.
+    pub pages: &'a mut HashMap<PathBuf, Arc<Pages>>,
     /// Makes the cluster of a service that is asked on the way, or finds it again.
     pub service: &'a mut dyn FnMut(&Upstream) -> Result<Arc<Cluster>, BuildClusterError>,
 }
@@ -116,6 +123,7 @@ impl Step {
         steps.extend(policy.hsts.then_some(Self::Hsts));
         steps.extend(Admit::of(&policy.allow, &policy.deny).map(Self::Admit));
         steps.extend((!policy.cors.is_empty()).then(|| Self::Cors(Cors::of(&policy.cors))));
+        steps.extend(policy.maintenance.map(|wait| Self::Maintenance(wait.as_secs().max(1))));
         steps.extend(policy.limit_requests.as_ref().and_then(|limit| {
             let rates = build.kept.rates(build.before, build.site, limit, Instant::now());
             Rate::of(limit, rates).map(Self::Rate)
@@ -144,6 +152,7 @@ impl Step {
                 note_origin(exchange, request);
                 return Ok(cors.enter(request)?.map_or(Flow::Onward, |answer| Flow::Answer(Box::new(answer))));
             }
+            Self::Maintenance(after) => return Err(Refusal::Maintenance { after: *after }),
             Self::Rate(rate) => rate.enter(exchange.client, request, Instant::now())?,
             Self::LimitConnections(limit) => {
                 exchange.course.place.replace(Some(limit.enter(exchange.client)?));
@@ -172,6 +181,7 @@ impl Step {
             Self::Hsts => security::add_hsts(headers, exchange.connection.is_secure()),
             Self::Cors(cors) => cors.leave(headers, exchange.course.origin.borrow().as_ref()),
             Self::Admit(_)
+            | Self::Maintenance(_)
             | Self::Rate(_)
             | Self::LimitConnections(_)
             | Self::Origins(_)

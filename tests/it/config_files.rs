@@ -106,7 +106,7 @@ fn the_documented_examples_resolve() {
     let without = |line: &&str| !line.contains("redirect https://example.org") && !line.contains("respond 200 \"hello\"");
     let example: Vec<&str> = example.lines().filter(without).collect();
     let resolved = from_text("example", &example.join("\n"), &surroundings()).unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(resolved.settings.sites[0].blocks.len(), 3);
+    assert_eq!(resolved.settings.sites[0].blocks.len(), 4);
     let group = &resolved.settings.upstreams[0];
     let default = defaults::upstream("app".into());
     assert_eq!((group.retry, group.timeouts, &group.balance), (default.retry, default.timeouts, &default.balance));

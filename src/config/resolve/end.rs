@@ -5,7 +5,7 @@ use super::upstream::Groups;
 use crate::config::defaults;
 use crate::config::problem::{Problem, quote};
 use crate::config::raw::{Directive, Directives};
-use crate::config::settings::End;
+use crate::config::settings::{Cache, End, Files};
 use crate::config::tree::Word;
 
 /// Every word that answers.
@@ -31,8 +31,26 @@ impl Resolver<'_> {
             "proxy" => self.proxy(first, groups).map(End::Proxy),
             "redirect" => self.redirect(first),
             "respond" => self.respond(first),
-            _ => self.file(first.value()).map(End::Files),
+            _ => self.files(first).map(End::Files),
         }
+    }
+
+    fn files(&mut self, directive: &Directive) -> Option<Files> {
+        let parts = &directive.parts;
+        let mut files = Files { folder: self.file(directive.value())?, cache: None, fallback: None, follow: false };
+        files.cache = parts.one("cache").and_then(|line| self.cache(line));
+        self.put_some(parts, "fallback", &mut files.fallback, Self::plain_path);
+        self.put(parts, "links", &mut files.follow, |this, word| this.choice(word, &[("inside", false), ("follow", true)]));
+        Some(files)
+    }
+
+    fn cache(&mut self, line: &Directive) -> Option<Cache> {
+        let age = self.duration(line.value())?;
+        let immutable = match line.values.get(1) {
+            Some(word) => self.choice(word, &[("immutable", true)])?,
+            None => false,
+        };
+        Some(Cache { age, immutable })
     }
 
     fn redirect(&mut self, directive: &Directive) -> Option<End> {

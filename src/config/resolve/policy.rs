@@ -4,6 +4,7 @@
 use http::{HeaderName, HeaderValue};
 
 use super::Resolver;
+use crate::config::defaults;
 use crate::config::problem::quote;
 use crate::config::raw::{Directive, Directives};
 use crate::config::settings::{HeaderEdit, Origins, PathPattern, Policy};
@@ -43,6 +44,12 @@ impl Resolver<'_> {
         self.put_some(words, "ping", &mut policy.ping, Self::duration);
         self.put(words, "idle", &mut policy.idle, Self::duration_or_off);
         self.parts(words, "log", |this, parts| this.put_some(parts, "access", &mut policy.access_log, Self::switch));
+        if let Some(line) = words.one("maintenance") {
+            policy.maintenance = match line.values.first() {
+                Some(word) => self.duration(word),
+                None => Some(defaults::MAINTENANCE),
+            };
+        }
         self.put_some(words, "errors", &mut policy.errors, Self::file);
         policy
     }

@@ -48,6 +48,8 @@ pub struct Policy {
     pub idle: Option<Duration>,
     /// Whether this block's requests are logged.
     pub access_log: Option<bool>,
+    /// Nothing is answered but that the site is being worked on, and when to come again.
+    pub maintenance: Option<Duration>,
     /// Folder of error pages.
     pub errors: Option<PathBuf>,
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Acme, Policy, UpstreamId};
 use crate::base::name::HostPattern;
@@ -119,5 +120,27 @@ pub enum End {
         text: String,
     },
     /// Files below a folder.
-    Files(PathBuf),
+    Files(Files),
+}
+
+/// Files below a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// The folder.
+    pub folder: PathBuf,
+    /// How long they may be kept; pages (HTML) are asked about each time then.
+    pub cache: Option<Cache>,
+    /// Path of the page that answers where there is no file: for applications that live in the browser.
+    pub fallback: Option<String>,
+    /// Whether links may lead out of the folder.
+    pub follow: bool,
+}
+
+/// How long an answer may be kept (RFC 9111 section 5.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// `max-age`.
+    pub age: Duration,
+    /// Whether it never changes in that time (RFC 8246).
+    pub immutable: bool,
 }

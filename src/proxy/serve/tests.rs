@@ -4,6 +4,7 @@ mod auth;
 mod bodies;
 mod compress;
 mod failures;
+mod files;
 mod framing;
 mod harness;
 mod http2;

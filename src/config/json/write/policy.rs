@@ -29,6 +29,7 @@ pub(super) fn policy(policy: &Policy, members: &mut Members) {
         log.add("access", switch(on));
         members.parts("log", log);
     }
+    members.some("maintenance", policy.maintenance.map(duration));
     members.some("errors", policy.errors.as_deref().map(path));
 }
 

@@ -1,7 +1,8 @@
 //! Sites as JSON: every block with its whole policy, so that nothing is inherited.
 
 use super::{Json, Members, acme, list, path, policy, upstream};
-use crate::config::settings::{Block, End, Place, Settings, Site, SiteHost, SiteTls};
+use crate::base::span;
+use crate::config::settings::{Block, End, Files, Place, Settings, Site, SiteHost, SiteTls};
 
 pub(super) fn site(site: &Site, settings: &Settings) -> Json {
     let mut members = Members::default();
@@ -41,7 +42,18 @@ fn block(block: &Block, settings: &Settings) -> Json {
         End::Proxy(id) => members.add("proxy", upstream::reference(&settings.upstreams[id.0])),
         End::Redirect { target, code } => members.add("redirect", Json::List(vec![target.as_str().into(), (*code).into()])),
         End::Respond { code, text } => members.add("respond", Json::List(vec![(*code).into(), text.as_str().into()])),
-        End::Files(folder) => members.add("files", path(folder)),
+        End::Files(own) => members.add("files", files(own)),
     }
     members.object()
+}
+
+fn files(files: &Files) -> Json {
+    let mut inside = Members::default();
+    if let Some(cache) = files.cache {
+        let age = std::iter::once(span::print(cache.age));
+        inside.add("cache", list(age.chain(cache.immutable.then(|| "immutable".to_owned()))));
+    }
+    inside.some("fallback", files.fallback.as_deref());
+    inside.add("links", if files.follow { "follow" } else { "inside" });
+    Json::List(vec![path(&files.folder), inside.object()])
 }

@@ -1,0 +1,178 @@
+//! `files`: what lies below a folder. Conditional requests, ranges and compressed siblings are tower-http's work; here is
+//! decided what may be seen at all, how long it may be kept, and what answers for pages that exist only in a browser.
+//!
+//! Nothing below a name that begins with a dot is served, `.well-known` apart, and no link leads out of the folder unless
+//! the site says so. Links are followed by the system after they were looked at: who may write into the folder may change
+//! one in between, and could as well change the file.
+
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tower_http::services::ServeDir;
+use tower_http::services::fs::ServeFileSystemResponseBody;
+
+use super::answer::SERVER;
+use super::arrive;
+use super::body::{Body, BodyError, Fault};
+use super::refusal::{Malformed, Refusal};
+use crate::base::task;
+use crate::config::settings::Files as Settings;
+
+mod place;
+
+/// What a piece of a file is read and sent in.
+const PIECE: usize = 128 * 1024;
+
+/// One block's folder.
+#[derive(Debug)]
+pub struct Files {
+    serve: ServeDir,
+    folder: PathBuf,
+    follow: bool,
+    cache: Option<HeaderValue>,
+    fallback: Option<String>,
+}
+
+impl Files {
+    /// The folder need not be there yet.
+    pub fn new(settings: &Settings) -> Self {
+        let serve = ServeDir::new(&settings.folder)
+            .precompressed_br()
+            .precompressed_zstd()
+            .precompressed_gzip()
+            .ignore_multi_range_requests(true)
+            .with_buf_chunk_size(PIECE);
+        Self {
+            serve,
+            folder: settings.folder.clone(),
+            follow: settings.follow,
+            cache: settings.cache.map(|cache| cache_control(cache.age.as_secs(), cache.immutable)),
+            fallback: settings.fallback.clone(),
+        }
+    }
+
+    /// Answers with a file, or says that there is none.
+    pub async fn answer(&self, request: &Request<Body>) -> Result<Response<Body>, Refusal> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Ok(not_by_this_method());
+        }
+        // Steps may have changed the path since it was looked at first.
+        let path = arrive::path(request.uri().path()).map_err(|_| Refusal::Malformed(Malformed::Path))?;
+        let found = if self.may_see(&path).await { self.find(request, request.uri().path()).await? } else { None };
+        match (found, &self.fallback) {
+            (Some(response), _) => Ok(response),
+            (None, Some(fallback)) if place::is_page(&path) && self.may_see(fallback).await => {
+                let page = self.find(request, fallback).await?.ok_or(Refusal::NothingHere)?;
+                Ok(page)
+            }
+            (None, _) => Err(Refusal::NothingHere),
+        }
+    }
+
+    /// Whether what is asked for is not hidden, and lies in the folder.
+    async fn may_see(&self, path: &str) -> bool {
+        if place::is_hidden(path) {
+            return false;
+        }
+        if self.follow {
+            return true;
+        }
+        let (folder, path) = (self.folder.clone(), path.to_owned());
+        task::blocking("files", move || place::lies_in(&folder, &path)).await == Some(true)
+    }
+
+    /// `None` when there is no such file.
+    async fn find(&self, request: &Request<Body>, path: &str) -> Result<Option<Response<Body>>, Refusal> {
+        let mut asked = Request::new(http_body_util::Empty::<Bytes>::new());
+        *asked.method_mut() = request.method().clone();
+        *asked.uri_mut() = match path.parse() {
+            Ok(uri) => uri,
+            Err(_) => return Ok(None),
+        };
+        *asked.headers_mut() = request.headers().clone();
+        let answered = self.serve.clone().try_call(asked).await;
+        let mut response = match answered {
+            Ok(response) if response.status() == StatusCode::NOT_FOUND => return Ok(None),
+            Ok(response) => response.map(|body| Body::made(FileBody(body))),
+            Err(error) if is_absence(&error) => return Ok(None),
+            Err(error) => {
+                tracing::warn!(event = "file_unreadable", folder = %self.folder.display(), path, %error);
+                return Err(Refusal::Unreadable);
+            }
+        };
+        self.finish(&mut response, request);
+        Ok(Some(response))
+    }
+
+    fn finish(&self, response: &mut Response<Body>, request: &Request<Body>) {
+        let kept = matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED);
+        let headers = response.headers_mut();
+        headers.insert(header::SERVER, SERVER);
+        if headers.contains_key(header::LOCATION)
+            && let Some(location) = place::with_slash(request.uri())
+        {
+            headers.insert(header::LOCATION, location);
+        }
+        // A page names the files it is made of, so an old page is worse than an old file.
+        let page = match headers.get(header::CONTENT_TYPE) {
+            Some(kind) => kind.as_bytes().starts_with(b"text/html"),
+            None => place::is_page(request.uri().path()),
+        };
+        match &self.cache {
+            Some(cache) if kept && !page => headers.insert(header::CACHE_CONTROL, cache.clone()),
+            Some(_) if kept => headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            Some(_) | None => None,
+        };
+    }
+}
+
+/// A name that is too long, or goes on behind a file, leads nowhere.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename)
+}
+
+fn cache_control(seconds: u64, immutable: bool) -> HeaderValue {
+    let text = format!("public, max-age={seconds}{}", if immutable { ", immutable" } else { "" });
+    HeaderValue::try_from(text).expect("digits and words are a header value")
+}
+
+fn not_by_this_method() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response.headers_mut().insert(header::SERVER, SERVER);
+    response
+}
+
+/// A file as it is read.
+struct FileBody(ServeFileSystemResponseBody);
+
+impl HttpBody for FileBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.0).poll_frame(cx).map(|frame| frame.map(|result| result.map_err(unreadable)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+fn unreadable(error: io::Error) -> BodyError {
+    BodyError { fault: Fault::FileBroke, cause: Some(Box::new(error)) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+
+use super::*;
+use crate::config::settings::Cache;
+
+/// A folder as sites have them, and a secret beside it.
+fn world() -> tempfile::TempDir {
+    let world = tempfile::tempdir().unwrap();
+    let root = world.path().join("www");
+    for folder in ["docs", ".git", ".well-known", "assets"] {
+        fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    let write = |name: &str, text: &str| fs::write(root.join(name), text).unwrap();
+    write("index.html", "<p>home");
+    write("docs/index.html", "<p>docs");
+    write("docs/a b.txt", "blank");
+    write(".git/config", "secret");
+    write(".env", "secret");
+    write(".well-known/security.txt", "contact");
+    write("assets/app.js", "let plain;");
+    write("assets/app.js.gz", "gzipped");
+    write("assets/app.js.zst", "zstandard");
+    fs::write(world.path().join("secret.txt"), "secret").unwrap();
+    symlink("../secret.txt", root.join("out.txt")).unwrap();
+    symlink("..", root.join("up")).unwrap();
+    symlink("docs", root.join("manual")).unwrap();
+    symlink("index.html", root.join("start.html")).unwrap();
+    world
+}
+
+fn settings(world: &Path) -> Settings {
+    Settings { folder: world.join("www"), cache: None, fallback: None, follow: false }
+}
+
+async fn ask(files: &Files, method: &str, path: &str, fields: &[(&'static str, &str)]) -> Result<Response<Body>, Refusal> {
+    let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+    for (name, value) in fields {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    files.answer(&request).await
+}
+
+async fn text(response: Response<Body>) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+async fn check(files: &Files, path: &str, expected: Result<&str, Refusal>) {
+    let seen = match ask(files, "GET", path, &[]).await {
+        Ok(response) => Ok(text(response).await),
+        Err(refusal) => Err(refusal),
+    };
+    assert_eq!(seen.as_deref().map_err(Clone::clone), expected, "for {path}");
+}
+
+#[tokio::test]
+async fn files_are_served_and_nothing_that_is_hidden_or_elsewhere() {
+    let world = world();
+    let files = Files::new(&settings(world.path()));
+    check(&files, "/", Ok("<p>home")).await;
+    check(&files, "/docs/", Ok("<p>docs")).await;
+    check(&files, "/docs/a%20b.txt", Ok("blank")).await;
+    check(&files, "/.well-known/security.txt", Ok("contact")).await;
+    check(&files, "/manual/", Ok("<p>docs")).await;
+    check(&files, "/start.html", Ok("<p>home")).await;
+    for path in ["/.git/config", "/.env", "/%2eenv", "/%2Egit/config", "/out.txt", "/up/secret.txt", "/nothing", "/index.html/x"]
+    {
+        check(&files, path, Err(Refusal::NothingHere)).await;
+    }
+    for path in ["/../secret.txt", "/docs/..%2f..%2fsecret.txt", "/%2e%2e/secret.txt", "/a%00b", "/..%5csecret.txt"] {
+        check(&files, path, Err(Refusal::Malformed(Malformed::Path))).await;
+    }
+}
+
+#[tokio::test]
+async fn links_that_lead_out_are_followed_where_the_site_says_so() {
+    let world = world();
+    let files = Files::new(&Settings { follow: true, ..settings(world.path()) });
+    check(&files, "/out.txt", Ok("secret")).await;
+    check(&files, "/.env", Err(Refusal::NothingHere)).await;
+}
+
+#[tokio::test]
+async fn a_link_beside_a_file_does_not_lead_out_either() {
+    let world = world();
+    symlink("../../secret.txt", world.path().join("www/docs/index.html.gz")).unwrap();
+    let files = Files::new(&settings(world.path()));
+    let seen = ask(&files, "GET", "/docs/", &[("accept-encoding", "gzip")]).await;
+    assert_eq!(seen.map(|response| response.status()), Err(Refusal::NothingHere));
+}
+
+#[tokio::test]
+async fn conditions_ranges_and_compressed_siblings_work() {
+    let world = world();
+    let files = Files::new(&settings(world.path()));
+    let first = ask(&files, "GET", "/assets/app.js", &[]).await.unwrap();
+    assert_eq!(first.headers()["content-type"], "text/javascript");
+    let tag = first.headers()[header::ETAG].to_str().unwrap().to_owned();
+    let again = ask(&files, "GET", "/assets/app.js", &[("if-none-match", &tag)]).await.unwrap();
+    assert_eq!(again.status(), 304);
+    let part = ask(&files, "GET", "/assets/app.js", &[("range", "bytes=4-8")]).await.unwrap();
+    assert_eq!((part.status().as_u16(), text(part).await.as_str()), (206, "plain"));
+    let packed = ask(&files, "GET", "/assets/app.js", &[("accept-encoding", "gzip, zstd")]).await.unwrap();
+    assert_eq!(packed.headers()[header::CONTENT_ENCODING], "zstd");
+    assert_eq!(text(packed).await, "zstandard");
+    let head = ask(&files, "HEAD", "/assets/app.js", &[]).await.unwrap();
+    assert_eq!(head.headers()[header::CONTENT_LENGTH], "10");
+    assert_eq!(text(head).await, "");
+    let posted = ask(&files, "POST", "/assets/app.js", &[]).await.unwrap();
+    assert_eq!((posted.status().as_u16(), posted.headers()[header::ALLOW].to_str().unwrap()), (405, "GET, HEAD"));
+}
+
+#[tokio::test]
+async fn a_folder_without_its_slash_is_sent_on_relative_to_the_client() {
+    let world = world();
+    let files = Files::new(&settings(world.path()));
+    let seen = ask(&files, "GET", "/docs?x=1", &[]).await.unwrap();
+    assert_eq!((seen.status().as_u16(), seen.headers()[header::LOCATION].to_str().unwrap()), (307, "./docs/?x=1"));
+}
+
+#[tokio::test]
+async fn pages_of_an_application_fall_back_and_missing_files_do_not() {
+    let world = world();
+    let files = Files::new(&Settings { fallback: Some("/index.html".into()), ..settings(world.path()) });
+    check(&files, "/users/7", Ok("<p>home")).await;
+    check(&files, "/docs/", Ok("<p>docs")).await;
+    check(&files, "/assets/missing.js", Err(Refusal::NothingHere)).await;
+    check(&files, "/.git/config", Err(Refusal::NothingHere)).await;
+}
+
+#[tokio::test]
+async fn files_are_kept_for_as_long_as_the_site_says_and_pages_are_asked_about() {
+    let world = world();
+    let cache = Some(Cache { age: Duration::from_secs(30 * 24 * 3600), immutable: true });
+    let files = Files::new(&Settings { cache, fallback: Some("/index.html".into()), ..settings(world.path()) });
+    let kept = |response: Response<Body>| response.headers()[header::CACHE_CONTROL].to_str().unwrap().to_owned();
+    assert_eq!(kept(ask(&files, "GET", "/assets/app.js", &[]).await.unwrap()), "public, max-age=2592000, immutable");
+    assert_eq!(kept(ask(&files, "GET", "/", &[]).await.unwrap()), "no-cache");
+    assert_eq!(kept(ask(&files, "GET", "/users/7", &[]).await.unwrap()), "no-cache");
+}
