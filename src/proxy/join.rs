@@ -2,12 +2,14 @@
 //! with the reason in the log.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 
 use super::attempt;
 use super::body::Body;
@@ -76,6 +78,10 @@ fn granted(exchange: &Rc<Exchange>, lane: &Lane, wanted: Wanted, upgrade: Upgrad
     Response::from_parts(head, Body::empty())
 }
 
+/// How long a goodbye may take at the end of a drain, when the process is about to end: long enough for a close frame and
+/// its answer to go round the world.
+const FAREWELL: Duration = Duration::from_millis(500);
+
 /// How a tunnel is run: its frames are walked only where the site asks for what needs it.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -137,9 +143,21 @@ where
             let mut tunnel = Box::new(Policed::new(client, backend, &worker.scratch, rules, worker.roll() as u32));
             tokio::select! {
                 end = &mut *tunnel => end,
-                () = cut => tunnel.cut(),
+                () = cut => farewell(tunnel).await,
             }
         }
+    }
+}
+
+/// Says goodbye to both ends with a close frame, where the frames are known.
+async fn farewell<C>(mut tunnel: Box<Policed<C, BackendStream>>) -> TunnelEnd
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    tunnel.leave();
+    match timeout(FAREWELL, &mut *tunnel).await {
+        Ok(end) => end,
+        Err(_) => tunnel.cut(),
     }
 }
 

@@ -186,3 +186,18 @@ fn a_silent_client_is_pinged_and_a_dead_one_found() {
         assert_eq!(gateway.records().await[0]["reason"], "client-silent");
     });
 }
+
+#[test]
+fn the_end_of_a_drain_is_a_close_frame_where_frames_are_walked() {
+    run(async {
+        let backend = echo().await;
+        let gateway = gateway("limit message 1KiB", &backend).await;
+        let mut socket = open(&gateway, None).await.unwrap();
+        until(|| gateway.metrics.proxy.tunnels.read() == 1).await;
+        gateway.worker.cut_tunnels();
+        assert_eq!(close_code(&mut socket).await, Some(1001));
+        drop(socket);
+        let records = gateway.records().await;
+        assert_eq!((&records[0]["reason"], &records[0]["close_code"]), (&"tunnel-drained".into(), &1001.into()));
+    });
+}
