@@ -6,12 +6,12 @@ use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
 use tracing::Level;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{Layer, Registry};
 
 use super::access::Form;
 use super::stamp::Stamp;
@@ -49,13 +49,13 @@ pub mod events {
     pub const PANICKED: &str = "panicked";
 }
 
-/// Overrides the level of the configuration, in `EnvFilter`'s language: `debug`, or `doorward::certs=trace,info`.
+/// Overrides the level of the configuration, in the language of `tracing_subscriber::filter::Targets`: `debug`, or `doorward::certs=trace,info`.
 pub const OVERRIDE: &str = "DOORWARD_LOG";
 
 /// Changes the level while the process runs.
 #[derive(Clone)]
 pub struct LogLevel {
-    filter: reload::Handle<EnvFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
     overridden: bool,
 }
 
@@ -84,7 +84,7 @@ pub fn form_for(stream: &impl IsTerminal) -> Form {
 /// Sets up the subscriber and the panic hook of this process; `overriding` is the value of [`OVERRIDE`].
 pub fn start(form: Form, level: Level, overriding: Option<&str>) -> Result<LogLevel, StartLogError> {
     let first = match overriding {
-        Some(text) => EnvFilter::try_new(text).map_err(|source| StartLogError::Override { text: text.to_owned(), source })?,
+        Some(text) => text.parse::<Targets>().map_err(|source| StartLogError::Override { text: text.to_owned(), source })?,
         None => filter(level),
     };
     let (first, handle) = reload::Layer::new(first);
@@ -115,11 +115,8 @@ impl fmt::Debug for LogLevel {
 }
 
 /// Our own events at `level`, those of the libraries only from `warn` on: they tell what strangers do, at length.
-fn filter(level: Level) -> EnvFilter {
-    let others = LevelFilter::from_level(level.min(Level::WARN));
-    EnvFilter::default().add_directive(others.into()).add_directive(
-        format!("doorward={}", LevelFilter::from_level(level)).parse().expect("a crate's name and a level are a directive"),
-    )
+fn filter(level: Level) -> Targets {
+    Targets::new().with_default(level.min(Level::WARN)).with_target("doorward", level)
 }
 
 /// The stamp of access records, so that both logs sort together.
