@@ -15,10 +15,11 @@ use super::cluster::pool::{Answered, SendError, SendFailure};
 use super::cluster::{Cluster, Wish};
 use super::exchange::{Authority, Exchange};
 use super::forward::{self, Framing, Hop};
+use super::join;
 use super::refusal::{Failed, Refusal};
 use super::retry::{self, Attempt, Reached, Verdict};
 use super::snapshot::Lane;
-use super::{join, upgrade};
+use super::upgrade::{self, Wanted};
 use crate::base::chain::Chain;
 
 /// How often one request may find that a resting connection was closed under it.
@@ -31,21 +32,41 @@ pub(super) struct Arrival {
     pub(super) chunked: bool,
 }
 
-/// Sends the request and gives the answer, or the way in which every attempt failed. `patience` is how long the client
-/// may be silent in the middle of its body.
+/// Sends the request in `slot` and gives the answer, or the way in which every attempt failed. `patience` is how long the
+/// client may be silent in the middle of its body.
+///
+/// The request lies in one slot of the spine and is lent from there: a future that takes it by value holds it twice, and
+/// seven such futures within each other made 8 KiB for each open connection.
 pub(super) async fn ask(
     exchange: &Rc<Exchange>,
     (lane, cluster): (&Lane, &Arc<Cluster>),
     patience: Duration,
-    arrival: Arrival,
-    request: Request<Body>,
+    arrival: &Arrival,
+    slot: &mut Option<Request<Body>>,
 ) -> Result<Response<Body>, Refusal> {
-    let (mut parts, body) = request.into_parts();
+    let wanted = towards_backend(exchange, lane, patience, arrival, slot)?;
+    let answered = attempts(exchange, cluster, slot).await?;
+    exchange.course.connect.set(answered.connect);
+    match wanted {
+        Some(wanted) => join::join(exchange, lane, wanted, answered),
+        None => passed_on(exchange, answered),
+    }
+}
+
+/// Makes the client's request the one that the backend gets, and says what upgrade it asks for.
+fn towards_backend(
+    exchange: &Rc<Exchange>,
+    lane: &Lane,
+    patience: Duration,
+    arrival: &Arrival,
+    slot: &mut Option<Request<Body>>,
+) -> Result<Option<Wanted>, Refusal> {
+    let (mut parts, body) = slot.take().expect("the spine lends the request").into_parts();
     let wanted = upgrade::take(&mut parts)?;
     let hop = if wanted.is_some() { Hop::Upgrades } else { Hop::Ends };
     let has_length = parts.headers.contains_key(header::CONTENT_LENGTH);
     let framing = if arrival.chunked { Framing::Chunked } else { forward::framing(&parts.method, body.is_empty(), has_length) };
-    forward::towards_backend(&mut parts.headers, exchange.lines(arrival.authority), parts.version, framing, hop);
+    forward::towards_backend(&mut parts.headers, exchange.lines(&arrival.authority), parts.version, framing, hop);
     if let Some(edits) = &lane.request_headers {
         edits.apply(&mut parts.headers);
     }
@@ -54,16 +75,11 @@ pub(super) async fn ask(
         parts.uri = Uri::from(target.clone());
     }
     let body = if body.is_empty() { body } else { body.idle_after(patience).watched(Rc::<Exchange>::clone(exchange)) };
-    let mut request = Request::from_parts(parts, body);
+    let request = slot.insert(Request::from_parts(parts, body));
     if !request.body().is_empty() && request.headers().contains_key(header::EXPECT) {
-        Body::wait_for_continue(&mut request);
+        Body::wait_for_continue(request);
     }
-    let answered = attempts(exchange, cluster, request).await?;
-    exchange.course.connect.set(answered.connect);
-    match wanted {
-        Some(wanted) => join::join(exchange, lane, wanted, answered),
-        None => passed_on(exchange, answered),
-    }
+    Ok(wanted)
 }
 
 /// An answer that ends the exchange over HTTP.
@@ -84,37 +100,36 @@ pub(super) fn passed_on(exchange: &Exchange, answered: Answered<Body>) -> Result
     Ok(Response::from_parts(parts, body))
 }
 
-async fn attempts(exchange: &Rc<Exchange>, cluster: &Arc<Cluster>, request: Request<Body>) -> Result<Answered<Body>, Refusal> {
-    let idempotent = retry::is_idempotent(request.method());
-    let mut request = request;
+async fn attempts(
+    exchange: &Rc<Exchange>,
+    cluster: &Arc<Cluster>,
+    slot: &mut Option<Request<Body>>,
+) -> Result<Answered<Body>, Refusal> {
+    let idempotent = slot.as_ref().is_some_and(|request| retry::is_idempotent(request.method()));
     let mut tried = Vec::new();
     let mut further = cluster.settings().retry;
     let mut stale = STALE;
     loop {
         let wish = Wish { roll: exchange.worker.roll(), key: None, tried: &tried };
         let lease = cluster.pick(wish).ok_or(Refusal::NoBackend)?;
-        let failure = match exchange.worker.pool.send(&lease, request, spare).await {
+        let failure = match exchange.worker.pool.send(&lease, slot, again).await {
             Ok(answered) => {
                 exchange.course.lease.replace(Some(lease));
                 return Ok(answered);
             }
-            Err(failure) => *failure,
+            Err(failure) => failure,
         };
-        let attempt = Attempt { reached: reached(&failure), whole: failure.request.is_some(), idempotent, further };
-        let verdict = retry::decide(attempt);
+        let whole = slot.is_some();
+        let verdict = retry::decide(Attempt { reached: reached(&failure, whole), whole, idempotent, further });
         let refusal = refusal_of(exchange, &failure.error);
-        match (verdict, failure.request) {
-            (Verdict::Afresh, Some(whole)) if stale > 0 => {
-                stale -= 1;
-                request = whole;
-            }
-            (Verdict::Elsewhere, Some(whole)) if tried.len() + 1 < cluster.members().len() => {
+        match verdict {
+            Verdict::Afresh if stale > 0 => stale -= 1,
+            Verdict::Elsewhere if tried.len() + 1 < cluster.members().len() => {
                 further -= 1;
                 report(exchange, &lease, &failure.error, true);
                 tried.push(lease.index());
-                request = whole;
             }
-            (Verdict::Afresh | Verdict::Elsewhere | Verdict::GiveUp, _) => {
+            Verdict::Afresh | Verdict::Elsewhere | Verdict::GiveUp => {
                 if refusal != Refusal::ClientLeft {
                     report(exchange, &lease, &failure.error, false);
                 }
@@ -125,23 +140,16 @@ async fn attempts(exchange: &Rc<Exchange>, cluster: &Arc<Cluster>, request: Requ
     }
 }
 
-/// A copy for a second try, where one is allowed: nothing but a header, of a request that may be made twice.
-pub(super) fn spare(request: &Request<Body>) -> Option<Request<Body>> {
-    if !request.body().is_empty() || !retry::is_idempotent(request.method()) {
-        return None;
-    }
-    let mut copy = Request::new(Body::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+/// Whether a request may be sent twice: nothing but a header, and one that may be acted on twice.
+pub(super) fn again(request: &Request<Body>) -> bool {
+    request.body().is_empty() && retry::is_idempotent(request.method())
 }
 
-const fn reached<B>(failure: &SendFailure<B>) -> Reached {
+const fn reached(failure: &SendFailure, whole: bool) -> Reached {
     match &failure.error {
         SendError::Connect(_) => Reached::Nowhere,
         SendError::ClosedBeforeAnswer(_) if failure.reused => Reached::UsedConnection { wrote: true },
-        SendError::ClosedBeforeAnswer(_) if failure.request.is_some() => Reached::Nowhere,
+        SendError::ClosedBeforeAnswer(_) if whole => Reached::Nowhere,
         SendError::ClosedBeforeAnswer(_)
         | SendError::CutOff(_)
         | SendError::BadAnswer(_)

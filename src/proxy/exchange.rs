@@ -182,7 +182,7 @@ impl Exchange {
     }
 
     /// What the backend is told of the client.
-    pub(super) fn lines(&self, authority: Authority) -> Lines {
+    pub(super) fn lines(&self, authority: &Authority) -> Lines {
         let connection = &self.connection;
         let client = if self.trusted { HeaderValue::try_from(self.client.to_string()).ok() } else { None };
         Lines {
@@ -190,8 +190,8 @@ impl Exchange {
             client: client.unwrap_or_else(|| connection.peer_line.clone()),
             proto: HeaderValue::from_static(connection.scheme()),
             port: connection.port_line.clone(),
-            host: authority.line,
-            forwarded: authority.forwarded,
+            host: authority.line.clone(),
+            forwarded: authority.forwarded.clone(),
             id: self.id.clone(),
             trusted: self.trusted,
         }

@@ -1,7 +1,10 @@
 //! The answer to a request that asked to leave HTTP: a tunnel when the backend grants it, else the backend's own answer
 //! with the reason in the log.
 
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +12,7 @@ use http::{Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::futures::Notified;
 use tokio::time::timeout;
 
 use super::attempt;
@@ -25,6 +29,7 @@ use super::tunnel::policed::Policed;
 use super::tunnel::policed::relay::Rules;
 use super::tunnel::{Manners, Side, Tunnel, TunnelEnd};
 use super::upgrade::Wanted;
+use super::worker::Worker;
 use crate::base::task;
 use crate::telemetry::log::events;
 
@@ -105,9 +110,18 @@ async fn hold(holder: Holder, on: OnUpgrade, backend: Side<BackendStream>, kind:
     let metrics = holder.0.worker.metrics();
     metrics.tunnels_opened.add_one();
     let _open = metrics.tunnels.hold();
+    let worker = &holder.0.worker;
+    let cut = pin!(worker.cut.notified());
+    // Each future is a local of this one and the two share their place: as arguments they would lie in memory twice.
     let end = match upgraded.downcast::<TokioIo<ClientIo>>() {
-        Ok(parts) => run(&holder, side_of_connection(parts), backend, kind).await,
-        Err(stream) => run(&holder, side_of_stream(stream), backend, kind).await,
+        Ok(parts) => {
+            let mut running = Running::new(side_of_connection(parts), backend, kind, worker);
+            until_cut(&mut running, cut).await
+        }
+        Err(stream) => {
+            let mut running = Running::new(side_of_stream(stream), backend, kind, worker);
+            until_cut(&mut running, cut).await
+        }
     };
     holder.over(end);
 }
@@ -124,33 +138,51 @@ fn side_of_stream(upgraded: Upgraded) -> Side<TokioIo<Upgraded>> {
     Side { stream: TokioIo::new(upgraded), leftover: Bytes::new() }
 }
 
-async fn run<C>(holder: &Holder, client: Side<C>, backend: Side<BackendStream>, kind: Kind) -> TunnelEnd
-where
-    C: AsyncRead + AsyncWrite + Unpin,
-{
-    let worker = &holder.0.worker;
-    let cut = worker.cut.notified();
-    match kind {
-        Kind::Raw(manners) => {
-            let mut tunnel = Tunnel::new(client, backend, &worker.scratch, manners);
-            tokio::select! {
-                end = &mut tunnel => end,
-                () = cut => tunnel.cut(),
+/// A tunnel under way.
+#[expect(clippy::large_enum_variant, reason = "nearly every tunnel is raw, and lies on the heap with its task")]
+enum Running<C> {
+    Raw(Tunnel<C, BackendStream>),
+    /// Boxed, so that a raw tunnel's task is not as large.
+    Policed(Box<Policed<C, BackendStream>>),
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> Running<C> {
+    fn new(client: Side<C>, backend: Side<BackendStream>, kind: Kind, worker: &Worker) -> Self {
+        match kind {
+            Kind::Raw(manners) => Self::Raw(Tunnel::new(client, backend, &worker.scratch, manners)),
+            Kind::Policed(rules) => {
+                let seed = worker.roll() as u32;
+                Self::Policed(Box::new(Policed::new(client, backend, &worker.scratch, rules, seed)))
             }
         }
-        Kind::Policed(rules) => {
-            // Boxed, so that a raw tunnel's task is not as large.
-            let mut tunnel = Box::new(Policed::new(client, backend, &worker.scratch, rules, worker.roll() as u32));
-            tokio::select! {
-                end = &mut *tunnel => end,
-                () = cut => farewell(tunnel).await,
-            }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<TunnelEnd> {
+        match self {
+            Self::Raw(tunnel) => Pin::new(tunnel).poll(cx),
+            Self::Policed(tunnel) => Pin::new(&mut **tunnel).poll(cx),
         }
     }
 }
 
+async fn until_cut<C>(running: &mut Running<C>, mut cut: Pin<&mut Notified<'_>>) -> TunnelEnd
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    let ended = poll_fn(|cx| match running.poll(cx) {
+        Poll::Ready(end) => Poll::Ready(Some(end)),
+        Poll::Pending => cut.as_mut().poll(cx).map(|()| None),
+    });
+    match (ended.await, running) {
+        (Some(end), _) => end,
+        (None, Running::Raw(tunnel)) => tunnel.cut(),
+        // Boxed for the same reason.
+        (None, Running::Policed(tunnel)) => Box::pin(farewell(tunnel)).await,
+    }
+}
+
 /// Says goodbye to both ends with a close frame, where the frames are known.
-async fn farewell<C>(mut tunnel: Box<Policed<C, BackendStream>>) -> TunnelEnd
+async fn farewell<C>(tunnel: &mut Policed<C, BackendStream>) -> TunnelEnd
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {

@@ -1,11 +1,11 @@
 //! The spine: one request forward, one answer back. Arrive → route → steps in → the end → steps out; what refuses on the
 //! way is a value, and becomes an answer in one place.
 
+use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
 use http::header::{self, HeaderValue};
-use http::request::Parts;
 use http::{Method, Request, Response};
 
 use super::answer::{self, Asked, Form};
@@ -31,23 +31,30 @@ pub struct Broken;
 ///
 /// # Errors
 /// [`Broken`] when the client left in the middle of its request; its connection is then closed, or its stream reset.
-pub async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, request: Request<Body>) -> Result<Response<Body>, Broken> {
-    let in_force = worker.snapshot();
-    let snapshot = &*in_force.0;
-    let exchange = Exchange::begin(&worker, &connection, &snapshot.trusted, &request);
-    let page = Page::of(&request);
-    let (parts, body) = request.into_parts();
-    let outcome = match arrive(&connection, &snapshot.limits, &parts, &body) {
-        Ok(arrival) => pass(&exchange, snapshot, arrival, Request::from_parts(parts, body), &page).await,
-        Err(refusal) => Err(refusal),
-    };
-    match outcome {
-        Ok(response) => Ok(response.map(|body| body.watched(exchange))),
-        Err(Refusal::ClientLeft) => {
-            exchange.refused(&Refusal::ClientLeft);
-            Err(Broken)
+pub fn serve(
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    request: Request<Body>,
+) -> impl Future<Output = Result<Response<Body>, Broken>> {
+    // An async fn would keep the room of its argument beside that of the slot.
+    let mut slot = Some(request);
+    async move {
+        let in_force = worker.snapshot();
+        let request = slot.as_ref().expect("the request has just been put here");
+        let exchange = Exchange::begin(&worker, &connection, &in_force.0.trusted, request);
+        let page = Page::of(request);
+        let outcome = match arrive(&connection, &in_force.0.limits, request) {
+            Ok(arrival) => pass(&exchange, &in_force.0, &arrival, &mut slot, &page).await,
+            Err(refusal) => Err(refusal),
+        };
+        match outcome {
+            Ok(response) => Ok(response.map(|body| body.watched(exchange))),
+            Err(Refusal::ClientLeft) => {
+                exchange.refused(&Refusal::ClientLeft);
+                Err(Broken)
+            }
+            Err(refusal) => Ok(page.answer(&exchange, &refusal).map(|body| body.watched(exchange))),
         }
-        Err(refusal) => Ok(page.answer(&exchange, &refusal).map(|body| body.watched(exchange))),
     }
 }
 
@@ -75,21 +82,22 @@ impl Page {
     }
 }
 
-fn arrive(connection: &Connection, limits: &GatewayLimits, parts: &Parts, body: &Body) -> Result<Arrival, Refusal> {
-    let size = arrive::size(&parts.uri);
+fn arrive(connection: &Connection, limits: &GatewayLimits, request: &Request<Body>) -> Result<Arrival, Refusal> {
+    let (uri, headers) = (request.uri(), request.headers());
+    let size = arrive::size(uri);
     let limit = limits.url_size.bytes();
     if size > limit {
         return Err(Refusal::UrlTooLong { seen: size, limit });
     }
     let limit = usize::try_from(limits.header_count).unwrap_or(usize::MAX);
-    if parts.headers.len() > limit {
-        return Err(Refusal::TooManyHeaders { seen: parts.headers.len(), limit });
+    if headers.len() > limit {
+        return Err(Refusal::TooManyHeaders { seen: headers.len(), limit });
     }
-    arrive::target(&parts.method, &parts.uri, upgrade::is_extended_connect(parts))?;
-    let raw = arrive::authority(parts.version, &parts.uri, &parts.headers).map_err(Refusal::Malformed)?;
+    arrive::target(request.method(), uri, upgrade::is_extended_connect(request.method(), request.extensions()))?;
+    let raw = arrive::authority(request.version(), uri, headers).map_err(Refusal::Malformed)?;
     let authority = connection.authority(raw).map_err(Refusal::Malformed)?;
-    let chunked = arrive::framing(&parts.headers, body.is_empty()).map_err(Refusal::Malformed)?;
-    if parts.headers.get(header::EXPECT).is_some_and(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+    let chunked = arrive::framing(headers, request.body().is_empty()).map_err(Refusal::Malformed)?;
+    if headers.get(header::EXPECT).is_some_and(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Refusal::Expectation);
     }
     Ok(Arrival { authority, chunked })
@@ -99,15 +107,16 @@ fn arrive(connection: &Connection, limits: &GatewayLimits, parts: &Parts, body: 
 async fn pass(
     exchange: &Rc<Exchange>,
     snapshot: &Snapshot,
-    arrival: Arrival,
-    request: Request<Body>,
+    arrival: &Arrival,
+    slot: &mut Option<Request<Body>>,
     page: &Page,
 ) -> Result<Response<Body>, Refusal> {
+    let request = lent(slot);
     let connection = &exchange.connection;
     let routes = &snapshot.routes;
     let host = &arrival.authority.host;
     if !connection.is_secure() && routes.site(connection.port(), host).is_none() {
-        return plain::send_on(routes, host, &request, page.head).inspect(|_| exchange.answered_by_us(plain::STATUS.as_u16()));
+        return plain::send_on(routes, host, request, page.head).inspect(|_| exchange.answered_by_us(plain::STATUS.as_u16()));
     }
     let found = {
         let path = arrive::path(request.uri().path()).map_err(Refusal::Malformed)?;
@@ -115,22 +124,27 @@ async fn pass(
     };
     let lane = snapshot.lane(found);
     exchange.course.silent.set(!lane.logged);
-    through(exchange, (lane, snapshot.timeouts.body), arrival, request, page).await
+    through(exchange, (lane, snapshot.timeouts.body), arrival, slot, page).await
+}
+
+/// The request, which lies in one slot until it is sent; [`attempt::ask`] says why.
+fn lent(slot: &mut Option<Request<Body>>) -> &mut Request<Body> {
+    slot.as_mut().expect("a request is taken from its slot only to be sent")
 }
 
 /// The way in, the end, and the way out over the steps that were entered.
 async fn through(
     exchange: &Rc<Exchange>,
     (lane, patience): (&Lane, Duration),
-    arrival: Arrival,
-    mut request: Request<Body>,
+    arrival: &Arrival,
+    slot: &mut Option<Request<Body>>,
     page: &Page,
 ) -> Result<Response<Body>, Refusal> {
     let mut entered = 0;
     let outcome = 'way: {
         for step in &lane.steps {
             entered += 1;
-            match step.enter(exchange, &mut request) {
+            match step.enter(exchange, lent(slot)) {
                 Ok(Flow::Onward) => (),
                 Ok(Flow::Answer(response)) => {
                     exchange.answered_by_us(response.status().as_u16());
@@ -145,11 +159,12 @@ async fn through(
             }
         }
         match &lane.ending {
-            Ending::Proxy(cluster) => attempt::ask(exchange, (lane, cluster), patience, arrival, request).await,
+            Ending::Proxy(cluster) => attempt::ask(exchange, (lane, cluster), patience, arrival, slot).await,
             Ending::Files(files) => {
-                files.answer(&request).await.inspect(|response| exchange.answered_by_us(response.status().as_u16()))
+                let answer = files.answer(lent(slot)).await;
+                answer.inspect(|response| exchange.answered_by_us(response.status().as_u16()))
             }
-            Ending::Redirect(redirect) => redirected(exchange, redirect, &request, page),
+            Ending::Redirect(redirect) => redirected(exchange, redirect, lent(slot), page),
             Ending::Respond { code, text } => {
                 exchange.answered_by_us(code.as_u16());
                 let text_plain = HeaderValue::from_static("text/plain; charset=utf-8");

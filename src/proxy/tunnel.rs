@@ -119,7 +119,8 @@ pub struct Tunnel<C, B> {
     manners: Manners,
     first_end: Option<TunnelReason>,
     close_code: Option<u16>,
-    quiet: Quiet,
+    /// Made when silence has a limit: most tunnels never need it.
+    quiet: Option<Box<Quiet>>,
 }
 
 impl<C, B> Tunnel<C, B>
@@ -138,7 +139,7 @@ where
             manners,
             first_end: None,
             close_code: None,
-            quiet: Quiet::default(),
+            quiet: None,
         }
     }
 
@@ -204,7 +205,7 @@ where
         }
         let Some((limit, reason)) = this.patience() else { return Poll::Pending };
         let seen = this.inward.bytes.wrapping_add(this.outward.bytes);
-        this.quiet.poll_over(limit, seen, cx).map(|()| this.end(reason))
+        this.quiet.get_or_insert_default().poll_over(limit, seen, cx).map(|()| this.end(reason))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, StatusCode};
+use http::{Extensions, Method, Request, StatusCode};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
@@ -40,8 +40,8 @@ pub enum By {
 }
 
 /// Whether a request is an extended CONNECT (RFC 8441 section 4).
-pub fn is_extended_connect(parts: &Parts) -> bool {
-    parts.method == Method::CONNECT && parts.extensions.get::<Protocol>().is_some()
+pub fn is_extended_connect(method: &Method, extensions: &Extensions) -> bool {
+    method == Method::CONNECT && extensions.get::<Protocol>().is_some()
 }
 
 /// Whether an HTTP/1.1 header asks to leave HTTP (RFC 9110 section 7.8).
@@ -63,7 +63,7 @@ pub fn is_websocket<B>(request: &Request<B>) -> bool {
 /// Finds what the client asks for, and makes the request one that asks an HTTP/1.1 backend for it. HTTP/2 in the clear is
 /// not passed on: it would carry requests past every rule here.
 pub fn take(parts: &mut Parts) -> Result<Option<Wanted>, Refusal> {
-    if is_extended_connect(parts) {
+    if is_extended_connect(&parts.method, &parts.extensions) {
         return connect_to_get(parts).map(Some);
     }
     if !parts.headers.contains_key(header::UPGRADE) || !is_asked(&parts.headers) {

@@ -31,6 +31,7 @@ mod failure;
 mod relay;
 mod watched;
 mod wire;
+mod written;
 
 /// Resting connections kept for one target. More would be a burst's leavings, each with a buffer and a descriptor.
 const MOST_RESTING: usize = 1024;
@@ -66,57 +67,52 @@ impl<B: RequestBody> Pool<B> {
         Rc::new(Self { slots: RefCell::default(), sweeping: Cell::new(false), sweeper: RefCell::default() })
     }
 
-    /// Sends `request` to the lease's target, over a resting connection if there is one, and waits for the answer's
-    /// header. `spare` is asked for a copy of the request when a resting connection is about to be used, and the copy
-    /// comes back in the failure if that connection turns out to have been closed before anything was answered.
+    /// Sends the request in `slot` to the lease's target, over a resting connection if there is one, and waits for the
+    /// answer's header.
+    ///
+    /// The slot is empty afterwards, unless sending failed and the request may be sent again: when it certainly never
+    /// left; or when a resting connection turned out to have been closed before anything was answered and `again` allows
+    /// a second time, which it may for a request without a body. What then lies in the slot has no extensions.
     ///
     /// Dropping the future closes the connection, which is how HTTP/1.1 cancels a request.
     ///
     /// # Errors
-    /// [`SendFailure`] says what failed and whether the target may have acted on the request. A resting connection that
-    /// was closed before anything was written to it is no failure: the next one is tried.
+    /// [`SendFailure`] says what failed. A resting connection that was closed before anything was written to it is no
+    /// failure: the next one is tried.
     pub async fn send(
         self: &Rc<Self>,
         lease: &Lease,
-        request: Request<B>,
-        spare: fn(&Request<B>) -> Option<Request<B>>,
-    ) -> Result<Answered<B>, Box<SendFailure<B>>> {
-        let mut slot = Some(request);
+        slot: &mut Option<Request<B>>,
+        again: fn(&Request<B>) -> bool,
+    ) -> Result<Answered<B>, SendFailure> {
         while let Some(wire) = self.checkout(lease) {
-            let copy = slot.as_ref().and_then(spare);
-            match self.exchange(lease, wire, &mut slot).await {
+            let keep = slot.as_ref().is_some_and(again);
+            match self.exchange(lease, wire, slot, keep).await {
                 Ok(mut answered) => {
                     answered.reused = true;
                     return Ok(answered);
                 }
                 Err(Lost::Unsent) => {}
-                Err(Lost::Failed(error)) => {
-                    let request = copy.filter(|_| error.nothing_was_answered());
-                    return Err(Box::new(SendFailure { error, reused: true, request }));
-                }
+                Err(Lost::Failed(error)) => return Err(SendFailure { error, reused: true }),
             }
         }
-        self.send_afresh(lease, slot).await.map_err(Box::new)
+        // Rare enough to live elsewhere: every open request would hold the room for it.
+        Box::pin(self.send_afresh(lease, slot)).await.map_err(|error| SendFailure { error, reused: false })
     }
 
-    async fn send_afresh(self: &Rc<Self>, lease: &Lease, mut slot: Option<Request<B>>) -> Result<Answered<B>, SendFailure<B>> {
+    async fn send_afresh(self: &Rc<Self>, lease: &Lease, slot: &mut Option<Request<B>>) -> Result<Answered<B>, SendError> {
         let started = Instant::now();
-        let error = match self.dial(lease).await {
-            Ok(wire) => {
-                let connect = started.elapsed();
-                match self.exchange(lease, wire, &mut slot).await {
-                    Ok(mut answered) => {
-                        answered.connect = Some(connect);
-                        return Ok(answered);
-                    }
-                    // Closed as soon as it was made: a fault of the target, not of reuse.
-                    Err(Lost::Unsent) => SendError::ClosedBeforeAnswer(None),
-                    Err(Lost::Failed(error)) => error,
-                }
+        let wire = self.dial(lease).await?;
+        let connect = started.elapsed();
+        match self.exchange(lease, wire, slot, false).await {
+            Ok(mut answered) => {
+                answered.connect = Some(connect);
+                Ok(answered)
             }
-            Err(error) => error.into(),
-        };
-        Err(SendFailure { error, reused: false, request: slot })
+            // Closed as soon as it was made: a fault of the target, not of reuse.
+            Err(Lost::Unsent) => Err(SendError::ClosedBeforeAnswer(None)),
+            Err(Lost::Failed(error)) => Err(error),
+        }
     }
 
     async fn dial(&self, lease: &Lease) -> Result<Box<Wire<B>>, ConnectError> {
@@ -129,9 +125,10 @@ impl<B: RequestBody> Pool<B> {
         lease: &Lease,
         mut wire: Box<Wire<B>>,
         slot: &mut Option<Request<B>>,
+        keep: bool,
     ) -> Result<Answered<B>, Lost> {
         let timeouts = &lease.cluster().settings().timeouts;
-        let response = wire.ask(slot, timeouts.first_byte).await?;
+        let response = wire.ask(slot, keep, timeouts.first_byte).await?;
         let keep_alive = timeouts.keep_alive;
         wire.home = Some(Home { pool: Rc::clone(self), target: Arc::clone(lease.state()), keep_alive });
         // With 101 the connection is over for HTTP in the same step in which the header was read.

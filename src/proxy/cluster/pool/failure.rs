@@ -1,29 +1,17 @@
 //! How sending a request to a backend fails, and what that means for trying again.
 
-use std::fmt;
 use std::time::Duration;
-
-use http::Request;
 
 use crate::base::span;
 use crate::proxy::cluster::connect::ConnectError;
 
 /// A request that got no answer.
-pub struct SendFailure<B> {
+#[derive(Debug)]
+pub struct SendFailure {
     /// What went wrong.
     pub error: SendError,
     /// Whether it was sent over a connection that had rested: then a close before the answer is nobody's fault.
     pub reused: bool,
-    /// The request, if it certainly never left or if the caller's copy of it may be sent again.
-    pub request: Option<Request<B>>,
-}
-
-/// Without the request: its header may hold a client's secrets.
-impl<B> fmt::Debug for SendFailure<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { error, reused, request: _ } = self;
-        f.debug_struct("SendFailure").field("error", error).field("reused", reused).finish_non_exhaustive()
-    }
 }
 
 /// What went wrong between a request and its answer.

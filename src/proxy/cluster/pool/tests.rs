@@ -7,12 +7,20 @@ mod failures;
 mod reuse;
 mod streaming;
 
-const fn no_copy(_request: &Request<TestBody>) -> Option<Request<TestBody>> {
-    None
+const fn once(_request: &Request<TestBody>) -> bool {
+    false
 }
 
-async fn send(pool: &Rc<Pool<TestBody>>, lease: &Lease, path: &str) -> Result<Answered<TestBody>, Box<SendFailure<TestBody>>> {
-    pool.send(lease, get(path), no_copy).await
+async fn send(pool: &Rc<Pool<TestBody>>, lease: &Lease, path: &str) -> Result<Answered<TestBody>, SendFailure> {
+    send_whole(pool, lease, get(path)).await
+}
+
+async fn send_whole(
+    pool: &Rc<Pool<TestBody>>,
+    lease: &Lease,
+    request: Request<TestBody>,
+) -> Result<Answered<TestBody>, SendFailure> {
+    pool.send(lease, &mut Some(request), once).await
 }
 
 async fn text_of(answered: Answered<TestBody>) -> String {

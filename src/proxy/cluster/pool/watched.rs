@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::RequestBody;
+use super::written::Written;
 use crate::proxy::cluster::stream::BackendStream;
 
 /// How far the present exchange of a connection has come.
@@ -22,6 +23,7 @@ pub(super) struct Facts {
     /// Whether the backend stopped reading.
     pub(super) deaf: Cell<bool>,
     pub(super) sending: Cell<Sending>,
+    pub(super) written: Written,
 }
 
 /// Where the request's body is.
@@ -93,6 +95,9 @@ impl AsyncWrite for Watched {
             return Poll::Ready(Ok(bytes.len()));
         }
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(taken)) = result {
+            self.facts.written.note(&bytes[..taken]);
+        }
         self.written(result, bytes.len())
     }
 
@@ -105,6 +110,7 @@ impl AsyncWrite for Watched {
         if self.facts.deaf.get() {
             return Poll::Ready(Ok(all()));
         }
+        self.facts.written.forget();
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.written(result, all())
     }

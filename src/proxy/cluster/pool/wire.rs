@@ -106,13 +106,16 @@ impl<B: RequestBody> Wire<B> {
         self.relay.mute()
     }
 
-    /// Sends the request in `slot` and drives the connection until the answer's header is here. With [`Lost::Unsent`] the
-    /// request is in the slot again.
+    /// Sends the request in `slot` and drives the connection until the answer's header is here. The request is in the slot
+    /// again with [`Lost::Unsent`], and where `keep` is set and the connection ended before anything was answered; `keep`
+    /// is for requests that are nothing but a header.
     pub(super) async fn ask(
         &mut self,
         slot: &mut Option<Request<B>>,
+        keep: bool,
         first_byte: Option<Duration>,
     ) -> Result<Response<Incoming>, Lost> {
+        self.facts.written.begin(keep);
         let (parts, body) = slot.take().expect("there is a request to send").into_parts();
         let (tracked, bare) = Tracked::new(body, &self.facts);
         let answer = {
@@ -133,19 +136,23 @@ impl<B: RequestBody> Wire<B> {
             }
         })
         .await;
-        match outcome {
-            Outcome::OfHyper(Ok(response)) => Ok(response),
-            Outcome::OfOurs(error) => Err(Lost::Failed(error)),
+        let error = match outcome {
+            Outcome::OfHyper(Ok(response)) => return Ok(response),
+            Outcome::OfOurs(error) => error,
             Outcome::OfHyper(Err(mut error)) => match error.take_message() {
                 Some(request) => {
                     let (parts, tracked) = request.into_parts();
                     let body = tracked.into_body().or(bare).expect("a body is either tracked or bare");
                     *slot = Some(Request::from_parts(parts, body));
-                    Err(Lost::Unsent)
+                    return Err(Lost::Unsent);
                 }
-                None => Err(Lost::Failed(self.error_of(error))),
+                None => self.error_of(error),
             },
+        };
+        if error.nothing_was_answered() {
+            *slot = bare.and_then(|body| self.facts.written.read_back(body));
         }
+        Err(Lost::Failed(error))
     }
 
     fn error_of(&self, error: TrySendError<Request<Tracked<B>>>) -> SendError {

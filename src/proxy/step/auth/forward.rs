@@ -78,7 +78,7 @@ fn question(exchange: &Rc<Exchange>, request: &Request<Body>) -> Result<Request<
     let mut question = Request::new(Body::empty());
     let headers = question.headers_mut();
     *headers = request.headers().clone();
-    forward::towards_backend(headers, exchange.lines(authority), request.version(), Framing::AsSent, Hop::Ends);
+    forward::towards_backend(headers, exchange.lines(&authority), request.version(), Framing::AsSent, Hop::Ends);
     for name in &NOT_ASKED {
         headers.remove(name);
     }

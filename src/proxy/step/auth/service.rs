@@ -102,18 +102,18 @@ impl Service {
     }
 
     /// A resting connection may turn out to be closed; a question can be put again.
-    async fn attempts(&self, worker: &Rc<Worker>, mut request: Request<Body>) -> Result<(Answered<Body>, Lease), SendError> {
+    async fn attempts(&self, worker: &Rc<Worker>, request: Request<Body>) -> Result<(Answered<Body>, Lease), SendError> {
+        let mut slot = Some(request);
         let mut left = STALE;
         loop {
             let wish = Wish { roll: worker.roll(), key: None, tried: &[] };
             let lease = self.cluster.pick(wish).expect("a service has one target, which was not tried");
-            let failure = match worker.pool.send(&lease, request, attempt::spare).await {
+            let failure = match worker.pool.send(&lease, &mut slot, attempt::again).await {
                 Ok(answered) => return Ok((answered, lease)),
-                Err(failure) => *failure,
+                Err(failure) => failure,
             };
-            match failure.request {
-                Some(whole) if failure.reused && left > 0 => request = whole,
-                _ => return Err(failure.error),
+            if slot.is_none() || !failure.reused || left == 0 {
+                return Err(failure.error);
             }
             left -= 1;
         }

@@ -32,7 +32,7 @@ fn the_answer_to_a_head_request_has_no_body_to_wait_for() {
         let backend = Backend::answering("HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n").await;
         let (pool, lease) = (Pool::new(), lease_on(backend.addr, |_| ()));
         let request = Request::head("/").body(TestBody::empty()).unwrap();
-        let answered = pool.send(&lease, request, no_copy).await.unwrap();
+        let answered = send_whole(&pool, &lease, request).await.unwrap();
         assert_eq!(answered.response.headers()["content-length"], "5000");
         assert_eq!(pool.resting(), 1);
     });

@@ -38,7 +38,7 @@ fn bodies_pass_untouched_both_ways_at_once_in_pieces_of_any_size() {
                 drop(pieces);
             };
             let exchange = async {
-                let answered = pool.send(&lease, request, no_copy).await.unwrap();
+                let answered = send_whole(&pool, &lease, request).await.unwrap();
                 answered.response.into_body().collect().await.unwrap().to_bytes()
             };
             let (got, ()) = tokio::join!(exchange, client);
@@ -71,7 +71,7 @@ fn an_answer_that_comes_before_the_request_is_read_is_passed_on() {
             let request = Request::post(path).header("content-length", 1_u64 << 40).body(body).unwrap();
             let endless_client = async { while pieces.send(Ok(Bytes::from(vec![7; 100_000]))).await.is_ok() {} };
             let exchange = async {
-                let answered = pool.send(&lease, request, no_copy).await.unwrap();
+                let answered = send_whole(&pool, &lease, request).await.unwrap();
                 assert_eq!(answered.response.status(), 413);
                 text_of(answered).await
             };
@@ -151,7 +151,7 @@ fn informational_answers_reach_who_asks_for_them() {
         let mut request = get("/");
         let note = Arc::clone(&seen);
         hyper::ext::on_informational(&mut request, move |answer| note.lock().unwrap().push(answer.status().as_u16()));
-        let answered = Pool::new().send(&lease_on(backend.addr, |_| ()), request, no_copy).await.unwrap();
+        let answered = send_whole(&Pool::new(), &lease_on(backend.addr, |_| ()), request).await.unwrap();
         assert_eq!(answered.response.status(), 200);
         assert_eq!(*seen.lock().unwrap(), [100, 103]);
     });
@@ -172,7 +172,7 @@ fn an_upgraded_connection_is_handed_over_with_what_came_behind_the_answer() {
         request.headers_mut().insert("connection", "upgrade".parse().unwrap());
         request.headers_mut().insert("upgrade", "echo".parse().unwrap());
         let pool = Pool::new();
-        let answered = pool.send(&lease_on(backend.addr, |_| ()), request, no_copy).await.unwrap();
+        let answered = send_whole(&pool, &lease_on(backend.addr, |_| ()), request).await.unwrap();
         let mut upgrade = answered.into_upgrade().unwrap();
         assert_eq!(upgrade.head.headers["upgrade"], "echo");
         let mut welcome = upgrade.leftover.to_vec();
