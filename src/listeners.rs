@@ -12,4 +12,5 @@ pub mod gather;
 pub mod http;
 pub mod http3;
 pub mod plain;
+pub mod quic;
 pub mod tls;

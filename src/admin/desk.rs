@@ -97,6 +97,7 @@ fn listen(spot: &Spot) -> String {
     let spoken = match spot.role {
         Role::Tls => "https, wss",
         Role::Plain => "http",
+        Role::Quic => "https, QUIC",
     };
     format!("{} ({spoken})", ListenAddr(spot.addr))
 }

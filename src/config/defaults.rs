@@ -86,8 +86,8 @@ pub fn settings(surroundings: &Surroundings) -> Settings {
         bind: vec![IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
         http_port: HTTP_PORT,
         https_port: HTTPS_PORT,
-        // HTTP/3 waits for its listener.
-        protocols: Protocols { h1: true, h2: true, h3: false },
+        // All of them: a client that cannot speak the newest loses nothing, and where UDP is blocked browsers stay with TCP.
+        protocols: Protocols { h1: true, h2: true, h3: true },
         // Nobody: an address in a header is believed only from whom the operator names.
         trusted_proxies: Vec::new(),
         drain: DRAIN,

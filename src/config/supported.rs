@@ -25,7 +25,6 @@ const fn value(within: Context, word: &'static str, value: &'static str) -> NotY
 
 /// What the present version refuses.
 pub const NOT_YET: &[NotYet] = &[
-    value(Context::Top, "protocols", "h3"),
     word(Context::Acme, "dns"),
     word(Context::Acme, "dns-hook"),
     value(Context::Acme, "challenges", "dns-01"),

@@ -3,27 +3,31 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::bind::{Role, Spot};
-use super::conns::Conns;
+use super::bind::{Listening, Role, Spot};
+use super::conns::{Conns, Order};
 use super::front::Front;
-use super::http::{Caller, Version};
+use super::http::{Caller, Unreadable, Version};
+use super::http3::date::Dates;
+use super::quic::listener::Listener;
 use super::tls::Refused;
 use crate::base::addr::unmapped_socket;
 use crate::base::task;
+use crate::base::time::{Clock, SystemClock};
 use crate::proxy::client_io::ClientIo;
 use crate::proxy::exchange::{Connection, TlsFacts};
 use crate::proxy::worker::Worker;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Held, Metrics};
 use crate::telemetry::throttle::Throttle;
 
 /// Lines a second about refused handshakes and full tables, for each worker.
@@ -39,7 +43,11 @@ pub struct Door {
     conns: Rc<Conns>,
     throttle: Throttle,
     started: Instant,
+    dates: Dates,
     listening: RefCell<HashMap<Spot, JoinHandle<Option<()>>>>,
+    quic: RefCell<HashMap<Spot, Listener>>,
+    /// QUIC sockets that take nothing new and still carry connections.
+    left: RefCell<Vec<Listener>>,
 }
 
 impl Door {
@@ -52,37 +60,50 @@ impl Door {
             conns: Rc::default(),
             throttle: Throttle::new(LINES),
             started: Instant::now(),
+            dates: Dates::default(),
             listening: RefCell::default(),
+            quic: RefCell::default(),
+            left: RefCell::default(),
         })
     }
 
-    /// Starts accepting on `listener`.
-    pub fn listen(self: &Rc<Self>, spot: Spot, listener: StdListener) -> io::Result<()> {
-        let listener = TcpListener::from_std(listener)?;
-        let accepting = task::spawn_local("accept", Rc::clone(self).accept(spot.role, listener));
-        if let Some(old) = self.listening.borrow_mut().insert(spot, accepting) {
-            old.abort();
+    /// Starts accepting on `socket`.
+    pub fn listen(self: &Rc<Self>, spot: Spot, socket: Listening) -> io::Result<()> {
+        self.leave(&spot);
+        match socket {
+            Listening::Tcp(listener) => {
+                let listener = TcpListener::from_std(listener)?;
+                let accepting = task::spawn_local("accept", Rc::clone(self).accept(spot.role, listener));
+                self.listening.borrow_mut().insert(spot, accepting);
+            }
+            Listening::Udp(socket, place) => {
+                let listener = Listener::open(self, socket, place)?;
+                self.quic.borrow_mut().insert(spot, listener);
+            }
         }
         Ok(())
     }
 
-    /// Stops accepting on `spot`; its connections live on.
+    /// Stops accepting on `spot`. Its connections live on; those of QUIC, which need its socket, are asked to finish.
     pub fn leave(&self, spot: &Spot) {
         if let Some(accepting) = self.listening.borrow_mut().remove(spot) {
             accepting.abort();
         }
-    }
-
-    /// Stops accepting everywhere.
-    pub fn close(&self) {
-        for (_, accepting) in self.listening.borrow_mut().drain() {
-            accepting.abort();
+        if let Some(listener) = self.quic.borrow_mut().remove(spot) {
+            listener.leave();
+            listener.conns().order_all(Order::Finish);
+            self.left.borrow_mut().push(listener);
         }
     }
 
-    /// The worker's connections.
-    pub fn conns(&self) -> &Rc<Conns> {
-        &self.conns
+    /// Stops accepting everywhere, and asks every connection to finish.
+    pub fn drain(&self) {
+        for (_, accepting) in self.listening.borrow_mut().drain() {
+            accepting.abort();
+        }
+        let spots: Vec<Spot> = self.quic.borrow().keys().copied().collect();
+        spots.iter().for_each(|spot| self.leave(spot));
+        self.conns.order_all(Order::Finish);
     }
 
     /// Sweeps the connections once a second, for as long as the worker runs.
@@ -93,8 +114,28 @@ impl Door {
             // Whole seconds only; the rest counts for the next round.
             let seconds = last.elapsed().as_secs();
             last += Duration::from_secs(seconds);
-            self.conns.sweep(u32::try_from(seconds).unwrap_or(u32::MAX), &self.front.load().timeouts);
+            let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+            let timeouts = self.front.load().timeouts;
+            self.conns.sweep(seconds, &timeouts);
+            let (quic, mut left) = (self.quic.borrow(), self.left.borrow_mut());
+            left.retain(|listener| !listener.conns().is_empty());
+            quic.values().chain(left.iter()).for_each(|listener| listener.conns().sweep(seconds, &timeouts));
         }
+    }
+
+    /// What connections are received with now.
+    pub(super) fn front(&self) -> Arc<Front> {
+        self.front.load_full()
+    }
+
+    /// The thread's share of the request path.
+    pub(super) const fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
+
+    /// The `Date` of an answer that has none.
+    pub(super) fn date(&self) -> HeaderValue {
+        self.dates.line(SystemClock.now())
     }
 
     async fn accept(self: Rc<Self>, role: Role, listener: TcpListener) {
@@ -118,18 +159,25 @@ impl Door {
         }
     }
 
-    fn admit(self: &Rc<Self>, role: Role, stream: TcpStream, peer: SocketAddr) {
-        let front = self.front.load_full();
+    /// Counts one more connection; `None` when there are enough.
+    pub(super) fn room(&self, peer: SocketAddr) -> Option<Held> {
+        let limit = self.front.load().connections;
         let held = self.metrics.proxy.connections.hold();
         let proxy = &self.metrics.proxy;
         // A tunnel is a connection whose first part is over.
-        if proxy.connections.read() + proxy.tunnels.read() > front.connections {
-            self.metrics.proxy.refused.add_one();
+        if proxy.connections.read() + proxy.tunnels.read() > limit {
+            proxy.refused.add_one();
             if self.may_say() {
-                tracing::warn!(event = "too_many_connections", limit = front.connections, peer = %peer.ip(), "`limit connections` reached");
+                tracing::warn!(event = "too_many_connections", limit, peer = %peer.ip(), "`limit connections` reached");
             }
-            return;
+            return None;
         }
+        Some(held)
+    }
+
+    fn admit(self: &Rc<Self>, role: Role, stream: TcpStream, peer: SocketAddr) {
+        let Some(held) = self.room(peer) else { return };
+        let front = self.front();
         let door = Rc::clone(self);
         drop(task::spawn_local("connection", async move {
             door.receive(front, role, stream, unmapped_socket(peer)).await;
@@ -145,7 +193,8 @@ impl Door {
         let member = self.conns.enter();
         let activity = Arc::clone(member.activity());
         let (io, version, tls) = match role {
-            Role::Plain => (ClientIo::plain(stream, activity), Version::H1, None),
+            // QUIC's sockets are [`Listener`]'s.
+            Role::Plain | Role::Quic => (ClientIo::plain(stream, activity), Version::H1, None),
             Role::Tls => {
                 let deadline = Instant::now() + front.timeouts.handshake;
                 match front.tls.accept(stream, local.ip(), deadline).await {
@@ -161,18 +210,24 @@ impl Door {
             }
         };
         let challenges = tls.is_none().then(|| Arc::clone(&front.board));
+        let alternative = tls.as_ref().and_then(|_| front.alternative(local.port()));
         let connection = Rc::new(Connection::new(peer, local, tls));
-        let caller = Caller { worker: Rc::clone(&self.worker), connection, challenges };
-        if let Some(unreadable) = front.http.serve(io, version, caller, member).await {
-            self.metrics.proxy.refused.add_one();
-            if self.may_say() {
-                tracing::info!(event = "request_unreadable", peer = %peer.ip(), reason = unreadable.words());
-            }
+        let caller = Caller { worker: Rc::clone(&self.worker), connection, challenges, alternative };
+        if let Some(what) = front.http.serve(io, version, caller, member).await {
+            self.unreadable(what, peer);
+        }
+    }
+
+    /// What came was no request; where it comes from and why is told, at a bounded rate.
+    pub(super) fn unreadable(&self, what: Unreadable, peer: SocketAddr) {
+        self.metrics.proxy.refused.add_one();
+        if self.may_say() {
+            tracing::info!(event = "request_unreadable", peer = %peer.ip(), reason = what.words());
         }
     }
 
     /// A refused handshake is the commonest sign of a missing name or certificate, so it is named, at a bounded rate.
-    fn note(&self, refused: &Refused, peer: SocketAddr) {
+    pub(super) fn note(&self, refused: &Refused, peer: SocketAddr) {
         self.metrics.proxy.handshakes_failed.add_one();
         if self.may_say() {
             let name = refused.server_name.as_deref().unwrap_or("");

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::holder::{self, Holder};
+use super::quic::steer::{self, Place};
 use crate::base::addr::ListenAddr;
 use crate::config::settings::Settings;
 
 /// The kernel's queue of connections not yet accepted, for each socket; it caps this at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
+/// What a UDP socket may hold while its thread does something else; the kernel caps this at `net.core.rmem_max` and
+/// `wmem_max`.
+const UDP_BUFFER: usize = 4 << 20;
 
 /// What is spoken on a listening socket from its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +24,8 @@ pub enum Role {
     Plain,
     /// TLS.
     Tls,
+    /// QUIC, over UDP.
+    Quic,
 }
 
 /// A place to listen.
@@ -31,6 +37,15 @@ pub struct Spot {
     pub role: Role,
     /// Whether an IPv6 socket leaves IPv4 to another one.
     pub only_v6: bool,
+}
+
+/// An open socket.
+#[derive(Debug)]
+pub enum Listening {
+    /// A listening one.
+    Tcp(TcpListener),
+    /// One whose packets are a thread's own, as far as [`steer`] could have it so.
+    Udp(UdpSocket, Place),
 }
 
 /// Why a place cannot be listened on.
@@ -75,7 +90,7 @@ pub enum BindError {
 }
 
 /// Every place the settings ask for, each once: the http port when any name wants https or plain http there, the https
-/// port when any name has a certificate, and the ports that sites name themselves.
+/// port when any name has a certificate, and the ports that sites name themselves. Where TLS is spoken, QUIC is as well.
 pub fn wanted(settings: &Settings) -> BTreeSet<Spot> {
     let mut ports: BTreeSet<(u16, Role)> = BTreeSet::new();
     for host in settings.sites.iter().flat_map(|site| &site.hosts) {
@@ -84,6 +99,10 @@ pub fn wanted(settings: &Settings) -> BTreeSet<Spot> {
             // Challenges and redirects.
             ports.insert((settings.http_port, Role::Plain));
         }
+    }
+    if settings.protocols.h3 {
+        let tls = ports.iter().filter(|(_, role)| *role == Role::Tls).map(|(port, _)| (*port, Role::Quic));
+        ports = ports.iter().copied().chain(tls).collect();
     }
     let only_v6 = settings.bind.iter().any(IpAddr::is_ipv4);
     let spots = |(port, role): &(u16, Role)| {
@@ -95,44 +114,72 @@ pub fn wanted(settings: &Settings) -> BTreeSet<Spot> {
 
 /// Sockets that systemd opened for us (`sd_listen_fds(3)`), to be used instead of opening the same place again.
 #[derive(Debug, Default)]
-pub struct Handed(Vec<TcpListener>);
+pub struct Handed {
+    tcp: Vec<TcpListener>,
+    udp: Vec<UdpSocket>,
+}
 
 impl Handed {
     /// Takes all of them from the environment; there are none when we were started otherwise.
     pub fn from_environment() -> Self {
         let mut fds = listenfd::ListenFd::from_env();
-        Self((0..fds.len()).filter_map(|at| fds.take_tcp_listener(at).ok().flatten()).collect())
+        let tcp = (0..fds.len()).filter_map(|at| fds.take_tcp_listener(at).ok().flatten()).collect();
+        let udp = (0..fds.len()).filter_map(|at| fds.take_udp_socket(at).ok().flatten()).collect();
+        Self { tcp, udp }
     }
 
     /// The one for `port`, if it was handed. A handed socket is taken whatever address it was opened on.
-    fn take(&mut self, port: u16) -> Option<TcpListener> {
-        let at = self.0.iter().position(|l| l.local_addr().is_ok_and(|a| a.port() == port))?;
-        Some(self.0.swap_remove(at))
+    fn take_tcp(&mut self, port: u16) -> Option<TcpListener> {
+        let at = self.tcp.iter().position(|l| l.local_addr().is_ok_and(|a| a.port() == port))?;
+        Some(self.tcp.swap_remove(at))
+    }
+
+    fn take_udp(&mut self, port: u16) -> Option<UdpSocket> {
+        let at = self.udp.iter().position(|l| l.local_addr().is_ok_and(|a| a.port() == port))?;
+        Some(self.udp.swap_remove(at))
     }
 }
 
-/// Opens `spot` once for each of `workers`, all or nothing.
-pub fn open(spot: Spot, workers: usize, handed: &mut Handed) -> Result<Vec<TcpListener>, BindError> {
-    let fail = |error: io::Error| explain(spot, error);
-    if let Some(listener) = handed.take(spot.addr.port()) {
+/// Opens `spot` once for each of `workers`, all or nothing. A UDP socket that systemd opened is one worker's alone: it
+/// cannot be shared, because the packets of a connection would come to whoever reads first.
+pub fn open(spot: Spot, workers: usize, handed: &mut Handed) -> Result<Vec<Listening>, BindError> {
+    let opened = match spot.role {
+        Role::Plain | Role::Tls => open_tcp(spot, workers, handed.take_tcp(spot.addr.port())),
+        Role::Quic => open_udp(spot, workers, handed.take_udp(spot.addr.port())),
+    };
+    opened.map_err(|error| explain(spot, error))
+}
+
+fn open_tcp(spot: Spot, workers: usize, handed: Option<TcpListener>) -> io::Result<Vec<Listening>> {
+    if let Some(listener) = handed {
         // One socket shared by all: systemd opened it without port sharing.
-        listener.set_nonblocking(true).map_err(fail)?;
-        let mut all: Vec<TcpListener> = (1..workers).map(|_| listener.try_clone().map_err(fail)).collect::<Result<_, _>>()?;
-        all.push(listener);
+        listener.set_nonblocking(true)?;
+        let all: io::Result<Vec<_>> = (1..workers).map(|_| listener.try_clone().map(Listening::Tcp)).collect();
+        let mut all = all?;
+        all.push(Listening::Tcp(listener));
         return Ok(all);
     }
     // Port sharing would quietly share with an older doorward of the same user as well; a first socket without it
     // finds out whether anybody is there.
-    drop(fresh(spot, false).map_err(fail)?);
-    (0..workers).map(|_| fresh(spot, true).map_err(fail)).collect()
+    drop(fresh(spot, |addr| listen(addr, spot.only_v6, false))?);
+    (0..workers).map(|_| fresh(spot, |addr| listen(addr, spot.only_v6, true)).map(Listening::Tcp)).collect()
 }
 
-/// Listens on `spot`, whose first socket passed [`open`]'s check. An IPv6 wildcard on a machine without IPv6 becomes
-/// the IPv4 one.
-fn fresh(spot: Spot, share: bool) -> io::Result<TcpListener> {
-    match listen(spot.addr, spot.only_v6, share) {
+fn open_udp(spot: Spot, workers: usize, handed: Option<UdpSocket>) -> io::Result<Vec<Listening>> {
+    if let Some(socket) = handed {
+        socket.set_nonblocking(true)?;
+        return Ok(vec![Listening::Udp(socket, Place::alone())]);
+    }
+    drop(fresh(spot, |addr| receive(addr, spot.only_v6, false))?);
+    let sockets: io::Result<Vec<_>> = (0..workers).map(|_| fresh(spot, |addr| receive(addr, spot.only_v6, true))).collect();
+    Ok(steer::share(sockets?).map(|(socket, place)| Listening::Udp(socket, place)).collect())
+}
+
+/// Opens `spot`. An IPv6 wildcard on a machine without IPv6 becomes the IPv4 one.
+fn fresh<T>(spot: Spot, open: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    match open(spot.addr) {
         Err(error) if spot.addr.ip() == IpAddr::from([0; 16]) && without_ipv6(&error) => {
-            listen(SocketAddr::new(IpAddr::from([0; 4]), spot.addr.port()), false, share)
+            open(SocketAddr::new(IpAddr::from([0; 4]), spot.addr.port()))
         }
         result => result,
     }
@@ -156,6 +203,19 @@ fn listen(addr: SocketAddr, only_v6: bool, share: bool) -> io::Result<TcpListene
     Ok(socket.into())
 }
 
+fn receive(addr: SocketAddr, only_v6: bool, share: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(only_v6)?;
+    }
+    // Less than asked for is what most machines allow; it costs repeats under load, and nothing else.
+    let _ = socket.set_recv_buffer_size(UDP_BUFFER);
+    let _ = socket.set_send_buffer_size(UDP_BUFFER);
+    socket.set_reuse_port(share)?;
+    socket.bind(&addr.into())?;
+    Ok(socket.into())
+}
+
 /// EAFNOSUPPORT: the kernel has no IPv6; EADDRNOTAVAIL on the wildcard: IPv6 is switched off.
 fn without_ipv6(error: &io::Error) -> bool {
     const EAFNOSUPPORT: i32 = 97;
@@ -165,11 +225,17 @@ fn without_ipv6(error: &io::Error) -> bool {
 fn explain(spot: Spot, error: io::Error) -> BindError {
     let word = match spot.role {
         Role::Plain => "http-port",
-        Role::Tls => "https-port",
+        Role::Tls | Role::Quic => "https-port",
     };
     let at = ListenAddr(spot.addr);
     match error.kind() {
-        io::ErrorKind::AddrInUse => BindError::InUse { spot: at, holder: holder::of_port(spot.addr.port()), word },
+        io::ErrorKind::AddrInUse => {
+            let holder = match spot.role {
+                Role::Plain | Role::Tls => holder::of_port(spot.addr.port()),
+                Role::Quic => holder::of_udp_port(spot.addr.port()),
+            };
+            BindError::InUse { spot: at, holder, word }
+        }
         io::ErrorKind::PermissionDenied => BindError::NotPermitted { spot: at, word },
         io::ErrorKind::AddrNotAvailable => BindError::NotOurs { spot: at },
         _ => BindError::Other { spot: at, source: error },
@@ -199,6 +265,16 @@ mod tests {
         let first = open(local(free), 2, &mut Handed::default()).unwrap();
         assert_eq!(first.len(), 2);
         assert!(matches!(open(local(free), 2, &mut Handed::default()), Err(BindError::InUse { .. })));
+    }
+
+    #[test]
+    fn a_udp_port_in_use_is_refused_with_its_holder() {
+        let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let spot = Spot { role: Role::Quic, ..local(holder.local_addr().unwrap().port()) };
+        let error = open(spot, 2, &mut Handed::default()).unwrap_err().to_string();
+        assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+        drop(holder);
+        assert_eq!(open(spot, 2, &mut Handed::default()).unwrap().len(), 2);
     }
 
     #[test]

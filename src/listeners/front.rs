@@ -1,11 +1,14 @@
 //! What a connection is received with: limits, TLS and protocols. Written by a reload only; a connection keeps the one
 //! it was accepted with.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 
 use super::http::Http;
+use super::quic::front::QuicFront;
 use super::tls::{TlsFront, TlsRoots};
 use crate::certs::catalog::Catalog;
 use crate::certs::challenge::ChallengeBoard;
@@ -19,16 +22,24 @@ pub struct Front {
     pub connections: u64,
     /// The TLS side.
     pub tls: TlsFront,
-    /// The protocols.
+    /// The protocols over TCP.
     pub http: Http,
+    /// QUIC, where it is on.
+    pub quic: Option<QuicFront>,
+    /// Longest header section, in bytes.
+    pub header_size: usize,
+    /// Ports where QUIC is spoken, each with what is told of it to those who came otherwise.
+    alternatives: Box<[(u16, HeaderValue)]>,
     /// Challenges in progress.
     pub board: Arc<ChallengeBoard>,
 }
 
 impl Front {
-    /// Puts a front together; fails only if the crypto library lacks what every handshake needs.
+    /// Puts a front together for a process that has the UDP ports `quic`; fails only if the crypto library lacks what
+    /// every handshake needs.
     pub fn new(
         settings: &Settings,
+        quic: &BTreeSet<u16>,
         roots: &TlsRoots,
         catalog: &Arc<ArcSwap<Catalog>>,
         board: &Arc<ChallengeBoard>,
@@ -38,7 +49,21 @@ impl Front {
             connections: u64::from(settings.limits.connections),
             tls: TlsFront::new(settings.protocols, roots, catalog, board)?,
             http: Http::new(&settings.limits),
+            quic: settings.protocols.h3.then(|| QuicFront::new(settings, roots, catalog)).transpose()?,
+            header_size: settings.limits.header_size.bytes(),
+            alternatives: quic.iter().map(|port| (*port, alternative(*port))).collect(),
             board: Arc::clone(board),
         })
     }
+
+    /// What a client that came to `port` over TCP is told of HTTP/3 there.
+    pub fn alternative(&self, port: u16) -> Option<HeaderValue> {
+        self.alternatives.iter().find(|(at, _)| *at == port).map(|(_, line)| line.clone())
+    }
+}
+
+/// The same host over QUIC at `port`, for a day (RFC 7838 section 3): the longest time in which a client may knock in vain
+/// after HTTP/3 was switched off, and it does not wait for an answer.
+fn alternative(port: u16) -> HeaderValue {
+    HeaderValue::try_from(format!("h3=\":{port}\"; ma=86400")).expect("digits are a header value")
 }

@@ -22,16 +22,27 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Process { pid, name } => write!(f, "process {pid} ({name})"),
-            Self::Hidden => f.write_str("another user's process (`sudo ss -ltnp` names it)"),
+            Self::Hidden => f.write_str("another user's process (`sudo ss -ltunp` names it)"),
         }
     }
 }
 
 /// Finds the process that listens on TCP `port`.
 pub fn of_port(port: u16) -> Holder {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
+    const LISTEN: &str = "0A";
+    find(["/proc/net/tcp", "/proc/net/tcp6"], LISTEN, port)
+}
+
+/// Finds the process that receives on UDP `port`.
+pub fn of_udp_port(port: u16) -> Holder {
+    const UNCONNECTED: &str = "07";
+    find(["/proc/net/udp", "/proc/net/udp6"], UNCONNECTED, port)
+}
+
+fn find(tables: [&str; 2], state: &str, port: u16) -> Holder {
+    let tables = tables.map(|path| fs::read_to_string(path).unwrap_or_default());
     let inodes: Vec<String> =
-        tables.iter().flat_map(|table| listening_inodes(table, port)).map(|i| format!("socket:[{i}]")).collect();
+        tables.iter().flat_map(|table| inodes_of(table, state, port)).map(|i| format!("socket:[{i}]")).collect();
     if inodes.is_empty() {
         return Holder::Hidden;
     }
@@ -47,15 +58,14 @@ pub fn of_port(port: u16) -> Holder {
     Holder::Hidden
 }
 
-/// Inodes of listening sockets on `port` in the text of /proc/net/tcp or tcp6 (`proc(5)`).
-fn listening_inodes(table: &str, port: u16) -> Vec<&str> {
-    const LISTEN: &str = "0A";
+/// Inodes of the sockets in `state` on `port` in the text of /proc/net/tcp and its like (`proc(5)`).
+fn inodes_of<'a>(table: &'a str, state: &str, port: u16) -> Vec<&'a str> {
     let ends = format!(":{port:04X}");
     let inode = |line| {
         let mut words = str::split_ascii_whitespace(line);
         let local = words.nth(1)?;
-        let state = words.nth(1)?;
-        (local.ends_with(&ends) && state == LISTEN).then(|| words.nth(5))?
+        let seen = words.nth(1)?;
+        (local.ends_with(&ends) && seen == state).then(|| words.nth(5))?
     };
     table.lines().skip(1).filter_map(inode).collect()
 }
@@ -74,7 +84,7 @@ mod tests {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
              0: 0100007F:01BB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4242 1 0 100 0 0 10 0\n   \
              1: 0100007F:01BB 0100007F:D2F0 01 00000000:00000000 00:00000000 00000000     0        0 4243 1 0 20 4 30 10 -1\n";
-        assert_eq!(listening_inodes(table, 443), ["4242"]);
-        assert_eq!(listening_inodes(table, 80), Vec::<&str>::new());
+        assert_eq!(inodes_of(table, "0A", 443), ["4242"]);
+        assert_eq!(inodes_of(table, "0A", 80), Vec::<&str>::new());
     }
 }

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::header::{self, HeaderValue};
+use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -108,6 +109,8 @@ pub enum Unreadable {
     Malformed,
     /// A breach of HTTP/2's rules.
     Http2,
+    /// A breach of HTTP/3's rules, or a header that can be read in two ways.
+    Http3,
 }
 
 impl Unreadable {
@@ -128,6 +131,7 @@ impl Unreadable {
             Self::TooLarge => "the header section is over a limit; `limit header-size`, `header-count` and `url-size` raise them",
             Self::Malformed => "the request is not HTTP/1.1 that can be read in one way only",
             Self::Http2 => "the client broke a rule of HTTP/2",
+            Self::Http3 => "the client broke a rule of HTTP/3, or its header can be read in two ways",
         }
     }
 }
@@ -140,6 +144,8 @@ pub struct Caller {
     pub connection: Rc<Connection>,
     /// Challenges, on connections in the clear.
     pub challenges: Option<std::sync::Arc<ChallengeBoard>>,
+    /// Where else the same is served (RFC 7838 section 3).
+    pub alternative: Option<HeaderValue>,
 }
 
 async fn answer(caller: Rc<Caller>, request: Request<Incoming>, open: OpenRequest) -> Result<Response<Open<Body>>, Broken> {
@@ -148,7 +154,12 @@ async fn answer(caller: Rc<Caller>, request: Request<Incoming>, open: OpenReques
     {
         return Ok(response.map(|body| Open { body, _open: open }));
     }
-    let response = serve(Rc::clone(&caller.worker), Rc::clone(&caller.connection), request.map(Body::client)).await?;
+    let mut response = serve(Rc::clone(&caller.worker), Rc::clone(&caller.connection), request.map(Body::client)).await?;
+    if let Some(alternative) = &caller.alternative
+        && response.status() != StatusCode::SWITCHING_PROTOCOLS
+    {
+        response.headers_mut().insert(header::ALT_SVC, alternative.clone());
+    }
     Ok(response.map(|body| Open { body, _open: open }))
 }
 

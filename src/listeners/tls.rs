@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::{StartHandshake, TlsStream};
 
+use super::quic::keys::Keys;
 use crate::certs::catalog::{Catalog, Lookup};
 use crate::certs::challenge::ChallengeBoard;
 use crate::certs::challenge::tls_alpn01::{self, ProofResolver};
@@ -37,6 +38,8 @@ pub struct TlsRoots {
     pub provider: Arc<CryptoProvider>,
     /// Session tickets; rotates its keys by itself.
     pub ticketer: Arc<dyn ProducesTickets>,
+    /// Keys of QUIC's own.
+    pub quic: Keys,
 }
 
 /// Why a handshake came to nothing. All of it is the client's doing or the configuration's, none of it ours.
@@ -69,7 +72,7 @@ impl TlsRoots {
     /// One for the life of the process.
     pub fn new() -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        Ok(Self { provider, ticketer: rustls::crypto::aws_lc_rs::Ticketer::new()? })
+        Ok(Self { provider, ticketer: rustls::crypto::aws_lc_rs::Ticketer::new()?, quic: Keys::new()? })
     }
 }
 

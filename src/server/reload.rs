@@ -92,9 +92,11 @@ impl Gateway {
         let settings = Arc::new(settings);
         let snapshot =
             Snapshot::build(&settings, Some(&self.common.shared.live.load()), &self.trust).map_err(ReloadError::Build)?;
-        let front = Front::new(&settings, &self.roots, &self.certs.catalog, &self.certs.board).map_err(ReloadError::Tls)?;
         let change =
             self.sockets.borrow_mut().prepare(bind::wanted(&settings), self.workers.count()).map_err(ReloadError::Bind)?;
+        let front = Front::new(&settings, &change.quic(), &self.roots, &self.certs.catalog, &self.certs.board)
+            .map_err(ReloadError::Tls)?;
+        let without: Vec<String> = change.warnings().collect();
         self.watch.replace(watch);
         // Certificates before routes: a name is answered only once its certificate, if one can be had at once, is there.
         self.certs.settings(Arc::clone(&settings)).await;
@@ -103,7 +105,7 @@ impl Gateway {
         self.sockets.borrow_mut().commit(change, &self.workers);
         self.settings.replace(Arc::clone(&settings));
         self.logs.adopt(&settings.log);
-        let warnings = std::iter::once(warnings.to_string()).chain(restart.iter().map(ToString::to_string));
+        let warnings = std::iter::once(warnings.to_string()).chain(restart.iter().map(ToString::to_string)).chain(without);
         let warnings: Vec<String> = warnings.filter(|text| !text.is_empty()).collect();
         Ok(Report { sites: settings.sites.len(), warnings: warnings.join("\n") })
     }

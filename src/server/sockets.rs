@@ -2,9 +2,9 @@
 //! given up, so that a refused change leaves everything as it was.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 
-use crate::listeners::bind::{self, BindError, Handed, Spot};
+use crate::base::chain::Chain;
+use crate::listeners::bind::{self, BindError, Handed, Listening, Role, Spot};
 use crate::server::workers::Workers;
 
 /// The open sockets, and those systemd handed over that nobody asked for yet.
@@ -15,8 +15,28 @@ pub struct Sockets {
 
 /// A change that is ready: its sockets are open, but nobody accepts on them yet.
 pub struct Change {
-    opened: Vec<(Spot, Vec<TcpListener>)>,
+    opened: Vec<(Spot, Vec<Listening>)>,
     wanted: BTreeSet<Spot>,
+    missing: Vec<(Spot, BindError)>,
+}
+
+impl Change {
+    /// The ports where QUIC will be spoken on every address that asks for it.
+    pub fn quic(&self) -> BTreeSet<u16> {
+        let ports = |spots: &mut dyn Iterator<Item = &Spot>| -> BTreeSet<u16> {
+            spots.filter(|spot| spot.role == Role::Quic).map(|spot| spot.addr.port()).collect()
+        };
+        let missing = ports(&mut self.missing.iter().map(|(spot, _)| spot));
+        ports(&mut self.wanted.iter()).difference(&missing).copied().collect()
+    }
+
+    /// What could not be opened and is done without, for the operator.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.missing.iter().map(|(spot, error)| {
+            let addr = spot.addr;
+            format!("HTTP/3 is off at UDP {addr}, all else is served: {}; `protocols h1 h2` does without it", Chain(error))
+        })
+    }
 }
 
 impl Sockets {
@@ -30,19 +50,28 @@ impl Sockets {
         &self.open
     }
 
-    /// Opens what `wanted` needs beyond what is open, for each of `workers`.
-    pub fn prepare(&mut self, wanted: BTreeSet<Spot>, workers: usize) -> Result<Change, BindError> {
-        let mut opened = Vec::new();
+    /// Opens what `wanted` needs beyond what is open, for each of `workers`. A client that does not reach QUIC uses TCP,
+    /// so a UDP port that cannot be had is done without, until the next change.
+    pub fn prepare(&mut self, mut wanted: BTreeSet<Spot>, workers: usize) -> Result<Change, BindError> {
+        let (mut opened, mut missing) = (Vec::new(), Vec::new());
         for spot in wanted.difference(&self.open) {
-            opened.push((*spot, bind::open(*spot, workers, &mut self.handed)?));
+            match bind::open(*spot, workers, &mut self.handed) {
+                Ok(sockets) => opened.push((*spot, sockets)),
+                Err(error) if spot.role == Role::Quic => missing.push((*spot, error)),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(Change { opened, wanted })
+        wanted.retain(|spot| missing.iter().all(|(gone, _)| gone != spot));
+        Ok(Change { opened, wanted, missing })
     }
 
     /// Hands the new sockets to `workers` and gives up those no longer wanted.
     pub fn commit(&mut self, change: Change, workers: &Workers) {
-        for (spot, listeners) in change.opened {
-            workers.listen(spot, listeners);
+        for warning in change.warnings() {
+            tracing::warn!(event = "quic_off", "{warning}");
+        }
+        for (spot, sockets) in change.opened {
+            workers.listen(spot, sockets);
         }
         for spot in self.open.difference(&change.wanted) {
             workers.leave(*spot);

@@ -4,6 +4,7 @@
 //! order at an authority only once everything listens.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -127,7 +128,7 @@ fn start(options: Options) -> Result<Gateway, StartError> {
     .map_err(StartError::Keeper)?;
     let roots = TlsRoots::new().map_err(StartError::Tls)?;
     let trust = Trust::new(Arc::clone(&roots.provider));
-    let common = common(&settings, &roots, &trust, &certs, access, metrics)?;
+    let common = common(&settings, &change.quic(), &roots, &trust, &certs, access, metrics)?;
     let workers = Workers::start(count, &common).map_err(StartError::System)?;
     sockets.commit(change, &workers);
     Ok(Gateway {
@@ -150,13 +151,14 @@ fn start(options: Options) -> Result<Gateway, StartError> {
 
 fn common(
     settings: &Settings,
+    quic: &BTreeSet<u16>,
     roots: &TlsRoots,
     trust: &Trust,
     certs: &keeper::KeeperHandle,
     access: AccessLog,
     metrics: Arc<Metrics>,
 ) -> Result<Common, StartError> {
-    let front = Front::new(settings, roots, &certs.catalog, &certs.board).map_err(StartError::Tls)?;
+    let front = Front::new(settings, quic, roots, &certs.catalog, &certs.board).map_err(StartError::Tls)?;
     let snapshot = Snapshot::build(settings, None, trust).map_err(StartError::Build)?;
     let live = Arc::new(Live::from_pointee(snapshot));
     Ok(Common {

@@ -2,7 +2,6 @@
 //! are told what to do by messages and share nothing but snapshots and counters.
 
 use std::io;
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -13,8 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::base::task;
 use crate::listeners::accept::Door;
-use crate::listeners::bind::Spot;
-use crate::listeners::conns;
+use crate::listeners::bind::{Listening, Spot};
 use crate::listeners::front::Front;
 use crate::proxy::worker::{Shared, Worker};
 use crate::telemetry::metrics::Metrics;
@@ -22,7 +20,7 @@ use crate::telemetry::metrics::Metrics;
 /// What a worker is told.
 enum Order {
     /// Accept here, too.
-    Listen(Spot, TcpListener),
+    Listen(Spot, Listening),
     /// Accept here no longer.
     Leave(Spot),
     /// Accept nowhere, and let connections finish.
@@ -69,8 +67,8 @@ impl Workers {
         self.orders.len()
     }
 
-    /// Gives each worker its socket of `spot`.
-    pub fn listen(&self, spot: Spot, sockets: Vec<TcpListener>) {
+    /// Gives each worker its socket of `spot`; there may be fewer than workers.
+    pub fn listen(&self, spot: Spot, sockets: Vec<Listening>) {
         for (worker, socket) in self.orders.iter().zip(sockets) {
             tell(worker, Order::Listen(spot, socket));
         }
@@ -126,10 +124,7 @@ async fn obey(common: &Common, mut orders: UnboundedReceiver<Order>) {
                 }
             }
             Order::Leave(spot) => door.leave(&spot),
-            Order::Drain => {
-                door.close();
-                door.conns().order_all(conns::Order::Finish);
-            }
+            Order::Drain => door.drain(),
             Order::Cut => worker.cut_tunnels(),
             Order::Stop => break,
         }

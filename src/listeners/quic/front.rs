@@ -1,0 +1,145 @@
+//! What a QUIC connection is received with: TLS and transport. Rebuilt at a reload, but for the keys.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{IdleTimeout, ServerConfig, TransportConfig, VarInt};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::version;
+
+use super::keys::Keys;
+use crate::certs::catalog::{Catalog, Lookup};
+use crate::certs::resolver::CatalogResolver;
+use crate::config::settings::Settings;
+use crate::listeners::tls::{HandshakeError, Refused, TlsRoots};
+
+/// The protocol's name in the handshake (RFC 9114 section 3.1).
+const ALPN: &[u8] = b"h3";
+/// Flow control of one stream, as HTTP/2 has it: an upload may be this far ahead of its backend.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// Flow control of one connection.
+const CONNECTION_WINDOW: u32 = 1 << 20;
+/// What is sent and not yet acknowledged, for each connection: 80 Mbit/s to a client 100 ms away. TCP keeps as much, in the
+/// kernel.
+const SEND_WINDOW: u64 = 1 << 20;
+/// The client's control stream and QPACK's two, and some it may want to try us with.
+const UNIDIRECTIONAL: u32 = 8;
+/// Handshakes that wait to be looked at, for each socket. They never wait for more than a turn of their worker.
+const WAITING: usize = 1024;
+/// Bytes kept of one that waits, beyond its first packet, and of all of them.
+const WAITING_BYTES: (u64, u64) = (16 << 10, 4 << 20);
+
+/// See the module.
+pub struct QuicFront {
+    tls: rustls::ServerConfig,
+    transport: Arc<TransportConfig>,
+    keys: Keys,
+    catalog: Arc<ArcSwap<Catalog>>,
+}
+
+impl QuicFront {
+    /// Puts a front together; fails only if the crypto library lacks what every handshake needs.
+    pub fn new(settings: &Settings, roots: &TlsRoots, catalog: &Arc<ArcSwap<Catalog>>) -> Result<Self, rustls::Error> {
+        let mut tls = rustls::ServerConfig::builder_with_provider(Arc::clone(&roots.provider))
+            .with_protocol_versions(&[&version::TLS13])?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(CatalogResolver::new(Arc::clone(catalog))));
+        tls.alpn_protocols = vec![ALPN.to_vec()];
+        tls.ticketer = Arc::clone(&roots.ticketer);
+        tls.session_storage = Arc::new(NoServerSessionStorage {});
+        let transport = Arc::new(transport(settings));
+        Ok(Self { tls, transport, keys: roots.quic.clone(), catalog: Arc::clone(catalog) })
+    }
+
+    /// For an endpoint; each connection gets what is in force when it comes.
+    pub(super) fn for_endpoint(&self) -> Result<ServerConfig, rustls::Error> {
+        self.config(self.tls.clone())
+    }
+
+    /// For a connection that came to `local`, with what its handshake will ask for.
+    pub(super) fn for_connection(&self, local: IpAddr) -> Result<(Arc<ServerConfig>, Arc<Asked>), rustls::Error> {
+        let asked = Arc::new(Asked { catalog: Arc::clone(&self.catalog), local, seen: OnceLock::new() });
+        let mut tls = self.tls.clone();
+        tls.cert_resolver = Arc::<Asked>::clone(&asked);
+        Ok((Arc::new(self.config(tls)?), asked))
+    }
+
+    fn config(&self, tls: rustls::ServerConfig) -> Result<ServerConfig, rustls::Error> {
+        let crypto = QuicServerConfig::try_from(tls).map_err(|error| rustls::Error::General(error.to_string()))?;
+        let mut config = ServerConfig::new(Arc::new(crypto), Arc::clone(&self.keys.token));
+        config.transport_config(Arc::clone(&self.transport)).max_incoming(WAITING);
+        config.incoming_buffer_size(WAITING_BYTES.0).incoming_buffer_size_total(WAITING_BYTES.1);
+        Ok(config)
+    }
+}
+
+fn transport(settings: &Settings) -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(settings.limits.streams))
+        .max_concurrent_uni_streams(VarInt::from_u32(UNIDIRECTIONAL))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
+        .send_window(SEND_WINDOW)
+        // HTTP has no datagrams here.
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(Some(idle(settings.timeouts.idle)));
+    transport
+}
+
+/// A client that is silent for longer is gone. Our own limit comes first, and says farewell.
+fn idle(limit: Duration) -> IdleTimeout {
+    const LATER: Duration = Duration::from_secs(5);
+    IdleTimeout::try_from(limit.saturating_add(LATER)).unwrap_or_else(|_| VarInt::MAX.into())
+}
+
+/// What one client asks for, and whether there is a certificate for it. The resolver of one handshake, because rustls tells
+/// a common one neither of the address nor of the connection.
+#[derive(Debug)]
+pub(super) struct Asked {
+    catalog: Arc<ArcSwap<Catalog>>,
+    local: IpAddr,
+    seen: OnceLock<Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    server_name: Option<String>,
+    missing: Option<Missing>,
+}
+
+#[derive(Clone, Debug)]
+enum Missing {
+    Coming(String),
+    Unknown,
+}
+
+impl Asked {
+    /// Why there was no certificate for it, or else what `error` says.
+    pub(super) fn refused(&self, error: HandshakeError) -> Refused {
+        let seen = self.seen.get();
+        let why = match seen.and_then(|seen| seen.missing.clone()) {
+            Some(Missing::Coming(why)) => HandshakeError::Coming(why),
+            Some(Missing::Unknown) => HandshakeError::UnknownName,
+            None => error,
+        };
+        Refused { server_name: seen.and_then(|seen| seen.server_name.clone()), why }
+    }
+}
+
+impl ResolvesServerCert for Asked {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let server_name = hello.server_name();
+        let (key, missing) = match self.catalog.load().lookup(server_name, Some(self.local)) {
+            Lookup::Found(key) => (Some(key), None),
+            Lookup::Coming(why) => (None, Some(Missing::Coming(why))),
+            Lookup::Unknown => (None, Some(Missing::Unknown)),
+        };
+        let _ = self.seen.set(Seen { server_name: server_name.map(str::to_owned), missing });
+        key
+    }
+}
