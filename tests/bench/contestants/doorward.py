@@ -3,7 +3,7 @@ import os
 import pathlib
 
 NAME = "doorward"
-CAPS = {"http", "https", "h2", "ws", "sites"}
+CAPS = {"http", "https", "h2", "h3", "ws", "sites"}
 
 BIN = os.environ.get("DOORWARD_BIN") or str(pathlib.Path(__file__).resolve().parents[3] / "target/release/doorward")
 
