@@ -26,6 +26,11 @@ pub struct Chromium {
 impl Chromium {
     /// Opens `url`; every name is 127.0.0.1 to it. `flags` are added to its command line.
     pub fn open(url: &str, root: &Path, flags: &[&str]) -> Self {
+        Self::open_over_quic(url, root, &[&["--disable-quic"], flags].concat())
+    }
+
+    /// As [`open`](Self::open), with QUIC where it is offered.
+    pub fn open_over_quic(url: &str, root: &Path, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         trust(folder.path(), root);
         let mut command = process::command(yard::tool("chromium"));
@@ -83,7 +88,6 @@ const QUIET: &[&str] = &[
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
-    "--disable-quic",
     "--disable-dev-shm-usage",
     "--no-first-run",
     "--disable-background-networking",

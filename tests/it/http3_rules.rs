@@ -1,0 +1,192 @@
+//! What no client of HTTP/3 says, said by a bare QUIC client: it is answered as the standard wants, and never passed on.
+
+use std::sync::atomic::Ordering;
+
+use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt};
+
+use crate::support::h3::connect;
+use crate::support::scene::{SOON, Scene};
+use crate::support::wait;
+
+/// A frame of less than 64 bytes, or of 16,383 at most.
+fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(payload.len()).unwrap() | 0x4000;
+    [&[kind][..], &length.to_be_bytes(), payload].concat()
+}
+
+/// A header section of literals.
+fn section(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = vec![0, 0];
+    for (name, value) in fields {
+        let (name_length, length) = (u8::try_from(name.len()).unwrap(), u8::try_from(value.len()).unwrap());
+        assert!(length < 127);
+        match name_length {
+            0..7 => block.push(0x20 | name_length),
+            _ => block.extend([0x27, name_length - 7]),
+        }
+        block.extend_from_slice(name.as_bytes());
+        block.push(length);
+        block.extend_from_slice(value.as_bytes());
+    }
+    block
+}
+
+const DATA: u8 = 0x0;
+const HEADERS: u8 = 0x1;
+const SETTINGS: u8 = 0x4;
+
+fn head(method: &str, more: &[(&str, &str)]) -> Vec<u8> {
+    let fields = [(":method", method), (":scheme", "https"), (":authority", "localhost"), (":path", "/echo")];
+    frame(HEADERS, &section(&[&fields[..], more].concat()))
+}
+
+/// What became of a request.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// An answer that ended cleanly, of more than no bytes.
+    Answered,
+    /// The stream was reset with this code.
+    Reset(u64),
+    /// The connection was closed with this code.
+    Closed(u64),
+}
+
+async fn say(connection: &Connection, bytes: &[u8], whole: bool) -> (SendStream, RecvStream) {
+    let (mut send, receive) = connection.open_bi().await.unwrap();
+    // The server may have heard enough before the end.
+    let _ = send.write_all(bytes).await;
+    if whole {
+        let _ = send.finish();
+    }
+    (send, receive)
+}
+
+async fn end(receive: &mut RecvStream) -> End {
+    let closed = |error: &ConnectionError| match error {
+        ConnectionError::ApplicationClosed(close) => End::Closed(close.error_code.into_inner()),
+        other => panic!("{other}"),
+    };
+    match receive.read_to_end(100_000).await {
+        Ok(bytes) if bytes.is_empty() => panic!("an answer without a byte"),
+        Ok(_) => End::Answered,
+        Err(quinn::ReadToEndError::Read(ReadError::Reset(code))) => End::Reset(code.into_inner()),
+        Err(quinn::ReadToEndError::Read(ReadError::ConnectionLost(error))) => closed(&error),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn malformed_requests_are_reset_and_broken_frames_end_the_connection() {
+    let scene = Scene::new("");
+    let check = |what: &str, bytes: &[u8], expected: End| {
+        scene.run(async {
+            let (_endpoint, connection) = connect("localhost", scene.gateway.https, &scene.root).await;
+            let (_send, mut receive) = say(&connection, bytes, true).await;
+            assert_eq!(end(&mut receive).await, expected, "{what}");
+            if !matches!(expected, End::Closed(_)) {
+                let (_send, mut receive) = say(&connection, &head("GET", &[]), true).await;
+                assert_eq!(end(&mut receive).await, End::Answered, "behind {what}");
+            }
+        });
+    };
+    let post = |more: &[(&str, &str)], rest: &[Vec<u8>]| [head("POST", more), rest.concat()].concat();
+    let grease = frame(0x21, b"grease");
+    check("a plain request", &head("GET", &[]), End::Answered);
+    check("unknown frames", &[grease.clone(), head("GET", &[]), grease].concat(), End::Answered);
+    check("a body in pieces", &post(&[], &[frame(DATA, b"a"), frame(DATA, b""), frame(DATA, b"b")]), End::Answered);
+    check("a capital", &head("GET", &[("Bad", "x")]), End::Reset(0x10e));
+    check("a second path", &head("GET", &[(":path", "/other")]), End::Reset(0x10e));
+    check("a late pseudo-header", &head("GET", &[("a", "b"), (":protocol", "websocket")]), End::Reset(0x10e));
+    check("a field of a connection", &head("GET", &[("transfer-encoding", "chunked")]), End::Reset(0x10e));
+    check("an extended CONNECT", &head("CONNECT", &[(":protocol", "websocket")]), End::Reset(0x10e));
+    check("a line break", &head("GET", &[("a", "b\r\nsmuggled: 1")]), End::Reset(0x10e));
+    check("no header", &[], End::Reset(0x10d));
+    check("data before the header", &frame(DATA, b"x"), End::Closed(0x105));
+    check("settings on a request stream", &frame(SETTINGS, &[]), End::Closed(0x105));
+    check("a header of another table", &frame(HEADERS, &[0, 0, 0x80]), End::Closed(0x200));
+    check("half a header", &head("GET", &[])[..20], End::Closed(0x106));
+    check("a body that ends inside a frame", &post(&[], &[frame(DATA, b"half")[..5].to_vec()]), End::Closed(0x106));
+    assert!(!scene.gateway.output().contains("panicked"), "{}", scene.gateway.output());
+    assert!(scene.gateway.output().contains("request_unreadable"), "{}", scene.gateway.output());
+}
+
+#[test]
+fn a_length_that_is_not_the_bodys_is_refused() {
+    let scene = Scene::new("");
+    let check = |more: &[(&str, &str)], rest: &[Vec<u8>]| {
+        scene.run(async {
+            let (_endpoint, connection) = connect("localhost", scene.gateway.https, &scene.root).await;
+            let bytes = [head("POST", more), rest.concat()].concat();
+            let (_send, mut receive) = say(&connection, &bytes, true).await;
+            // The backend may have begun its answer; it is cut off then.
+            match end(&mut receive).await {
+                End::Reset(_) => (),
+                End::Answered => {
+                    wait::until("the refusal is logged", SOON, || {
+                        let log = scene.gateway.output();
+                        let refused = log.lines().any(|line| line.contains("\"status\":400") && line.contains("/echo"));
+                        refused.then_some(()).ok_or(log)
+                    });
+                }
+                End::Closed(code) => panic!("the connection was closed with {code:#x}"),
+            }
+        });
+    };
+    check(&[("content-length", "5")], &[frame(DATA, b"four")]);
+    check(&[("content-length", "5")], &[frame(DATA, b"seven b")]);
+    check(&[("content-length", "5")], &[]);
+    check(&[("content-length", "5"), ("content-length", "4")], &[frame(DATA, b"four")]);
+}
+
+#[test]
+fn the_streams_of_a_connection_keep_to_their_rules() {
+    let scene = Scene::new("");
+    let check = |what: &str, streams: &[(&[u8], bool)], expected: Option<u64>| {
+        scene.run(async {
+            let (_endpoint, connection) = connect("localhost", scene.gateway.https, &scene.root).await;
+            let mut kept = Vec::new();
+            for (bytes, ends) in streams {
+                let mut stream = connection.open_uni().await.unwrap();
+                stream.write_all(bytes).await.unwrap();
+                if *ends {
+                    stream.finish().unwrap();
+                }
+                kept.push(stream);
+            }
+            if let Some(code) = expected {
+                let ConnectionError::ApplicationClosed(close) = connection.closed().await else { panic!("{what}") };
+                assert_eq!(close.error_code, VarInt::from_u64(code).unwrap(), "{what}");
+            } else {
+                let (_send, mut receive) = say(&connection, &head("GET", &[]), true).await;
+                assert_eq!(end(&mut receive).await, End::Answered, "{what}");
+            }
+        });
+    };
+    let control = [&[0][..], &frame(SETTINGS, &[])].concat();
+    check("all three", &[(&control, false), (&[2], false), (&[3], false)], None);
+    check("an unknown one that ends", &[(&control, false), (&[0x21, 1, 2], true)], None);
+    check("one that ends before its type", &[(&control, false), (&[], true)], None);
+    check("two of them", &[(&control, false), (&control, false)], Some(0x103));
+    check("a push", &[(&[1], false)], Some(0x103));
+    check("the end of the control stream", &[(&control, true)], Some(0x104));
+    check("no settings", &[(&[&[0][..], &frame(0x7, &[0])].concat(), false)], Some(0x10a));
+    check("an entry for our table", &[(&[2, 0xc1, 1, b'x'], false)], Some(0x201));
+}
+
+#[test]
+fn a_header_that_never_ends_is_given_up_and_one_without_bounds_is_not_kept() {
+    let scene = Scene::new("timeouts {\n    header 1s\n}");
+    scene.run(async {
+        let (_endpoint, connection) = connect("localhost", scene.gateway.https, &scene.root).await;
+        let (_send, mut receive) = say(&connection, &head("GET", &[])[..10], false).await;
+        assert_eq!(end(&mut receive).await, End::Reset(0x10b));
+        // 2^40 bytes announced: answered at once, with 431.
+        let endless = [&[HEADERS, 0xc0, 0, 1][..], &[0; 5]].concat();
+        let (mut send, mut receive) = say(&connection, &endless, false).await;
+        let answer = receive.read_to_end(10_000).await.unwrap();
+        assert!(answer.windows(3).any(|window| window == b"431"), "{answer:?}");
+        assert_eq!(send.stopped().await.unwrap(), Some(VarInt::from_u32(0x100)));
+        assert!(send.write_all(&[0; 100]).await.is_err());
+    });
+    assert_eq!(scene.seen.uploaded.load(Ordering::Relaxed), 0);
+}

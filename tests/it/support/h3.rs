@@ -1,0 +1,95 @@
+//! A client of HTTP/3 that is not ours: the crate `h3` over quinn. And a bare QUIC client, to say what no client says.
+
+use std::future::poll_fn;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use h3::client::{RequestStream, SendRequest};
+use h3_quinn::OpenStreams;
+use http::{HeaderMap, Request, Response};
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ClientConfig, Connection, Endpoint};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::task::JoinHandle;
+
+use doorward::base::task;
+
+/// A stream to ask on and be answered.
+pub type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
+
+/// A connection that speaks HTTP/3.
+pub struct Visitor {
+    sender: SendRequest<OpenStreams, Bytes>,
+    /// What is below it.
+    pub quic: Connection,
+    /// Its socket.
+    pub endpoint: Endpoint,
+    driver: JoinHandle<Option<String>>,
+}
+
+impl Visitor {
+    /// Connects to `name` at 127.0.0.1.
+    pub async fn connect(name: &str, port: u16, roots: &Path) -> Self {
+        let (endpoint, quic) = connect(name, port, roots).await;
+        let (mut connection, sender) = h3::client::new(h3_quinn::Connection::new(quic.clone())).await.unwrap();
+        let driver = task::spawn("h3 client", async move { poll_fn(|cx| connection.poll_close(cx)).await.to_string() });
+        Self { sender, quic, endpoint, driver }
+    }
+
+    /// Sends a request's header.
+    pub async fn send(&mut self, request: Request<()>) -> Stream {
+        self.sender.send_request(request).await.unwrap()
+    }
+
+    /// Asks without a body; the whole answer.
+    pub async fn ask(&mut self, request: Request<()>) -> Response<Bytes> {
+        let mut stream = self.send(request).await;
+        stream.finish().await.unwrap();
+        whole(&mut stream).await.0
+    }
+
+    /// Waits until the server has closed the connection; how.
+    pub async fn until_closed(self) -> String {
+        let reason = self.quic.closed().await.to_string();
+        drop(self.sender);
+        let _ = self.driver.await;
+        reason
+    }
+}
+
+/// The whole answer, with its trailers.
+pub async fn whole(stream: &mut Stream) -> (Response<Bytes>, Option<HeaderMap>) {
+    let (parts, ()) = stream.recv_response().await.unwrap().into_parts();
+    let mut body = BytesMut::new();
+    while let Some(mut piece) = stream.recv_data().await.unwrap() {
+        body.extend_from_slice(&piece.copy_to_bytes(piece.remaining()));
+    }
+    let trailers = stream.recv_trailers().await.unwrap();
+    (Response::from_parts(parts, body.freeze()), trailers)
+}
+
+/// A QUIC connection that offers `h3`.
+pub async fn connect(name: &str, port: u16, roots: &Path) -> (Endpoint, Connection) {
+    let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    endpoint.set_default_client_config(trusting(roots));
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let connection = endpoint.connect(address, name).unwrap().await.unwrap();
+    (endpoint, connection)
+}
+
+/// What a client needs that trusts the roots in a PEM file.
+pub fn trusting(roots: &Path) -> ClientConfig {
+    let mut store = RootCertStore::empty();
+    for root in CertificateDer::pem_file_iter(roots).unwrap() {
+        store.add(root.unwrap()).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13]);
+    let mut tls = builder.unwrap().with_root_certificates(store).with_no_client_auth();
+    tls.alpn_protocols = vec![b"h3".to_vec()];
+    ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
+}
