@@ -41,7 +41,7 @@
 //! # What must stay true
 //!
 //! 1. What is marked pure never awaits, reads a clock, rolls its own dice or logs.
-//! 2. sled, instant-acme, quinn and h3 are each named in the files `tests/it/layers.rs` lists and nowhere else.
+//! 2. sled, instant-acme and quinn are each named in the files `tests/it/layers.rs` lists and nowhere else.
 //! 3. A request sees one snapshot from its first byte to its last.
 //! 4. A handshake waits for its peer only.
 //! 5. Private keys never leave `certs` and `state`. The state folder is 0700 and its files 0600, whatever the umask.
