@@ -17,6 +17,7 @@ pub mod step;
 pub mod attempt;
 pub mod body;
 pub mod cluster;
+mod cookie;
 pub mod files;
 pub mod forward;
 pub mod limit;

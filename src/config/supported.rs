@@ -33,8 +33,6 @@ pub const NOT_YET: &[NotYet] = &[
     word(Context::Acme, "resolvers"),
     value(Context::Path, "proxy", "h2c://*"),
     value(Context::Upstream, "to", "h2c://*"),
-    value(Context::Upstream, "balance", "random"),
-    value(Context::Upstream, "balance", "hash"),
     word(Context::Upstream, "sticky"),
     word(Context::Upstream, "health"),
     word(Context::Upstream, "hold"),

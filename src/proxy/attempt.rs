@@ -12,7 +12,7 @@ use super::body::Body;
 use super::cluster::connect::ConnectError;
 use super::cluster::lease::Lease;
 use super::cluster::pool::{Answered, SendError, SendFailure};
-use super::cluster::{Cluster, Wish};
+use super::cluster::{Cluster, Wish, key};
 use super::exchange::{Authority, Exchange};
 use super::forward::{self, Framing, Hop};
 use super::join;
@@ -106,11 +106,12 @@ async fn attempts(
     slot: &mut Option<Request<Body>>,
 ) -> Result<Answered<Body>, Refusal> {
     let idempotent = slot.as_ref().is_some_and(|request| retry::is_idempotent(request.method()));
+    let key = slot.as_ref().and_then(|request| key::of(cluster.balance(), exchange.client, request));
     let mut tried = Vec::new();
     let mut further = cluster.settings().retry;
     let mut stale = STALE;
     loop {
-        let wish = Wish { roll: exchange.worker.roll(), key: None, tried: &tried };
+        let wish = Wish { roll: exchange.worker.roll(), key, tried: &tried };
         let lease = cluster.pick(wish).ok_or(Refusal::NoBackend)?;
         let failure = match exchange.worker.pool.send(&lease, slot, again).await {
             Ok(answered) => {

@@ -11,10 +11,11 @@ use crate::config::settings::{Balance, Target, Upstream};
 
 use connect::Dialer;
 use lease::Lease;
-use pick::Candidate;
+use pick::{Candidate, Candidates};
 use trust::{Trust, TrustError};
 
 pub mod connect;
+pub mod key;
 pub mod lease;
 pub mod pick;
 pub mod pool;
@@ -39,6 +40,8 @@ pub struct Cluster {
 pub struct Member {
     target: Target,
     label: Arc<str>,
+    /// Of its address, for [`Candidate::id`].
+    id: u64,
     state: Arc<TargetState>,
 }
 
@@ -53,7 +56,7 @@ pub struct TargetState {
 pub struct Wish<'a> {
     /// One roll of the dice.
     pub roll: u64,
-    /// The client's address, header or cookie, hashed, where [`Cluster::balance`] asks for one.
+    /// What [`key::of`] makes of the request.
     pub key: Option<u64>,
     /// Members that were tried for this request and are not wanted again.
     pub tried: &'a [usize],
@@ -127,16 +130,36 @@ impl Cluster {
     }
 
     fn choose(&self, wish: Wish<'_>) -> Option<usize> {
-        let candidates: Vec<Candidate> =
-            self.members.iter().enumerate().map(|(i, member)| member.candidate(!wish.tried.contains(&i))).collect();
+        let choice = Choice { members: &self.members, tried: wish.tried };
         match (&self.settings.balance, wish.key) {
-            (Balance::LeastConnections, _) => pick::least_busy(&candidates, wish.roll),
-            (Balance::Random, _) => pick::two_choices(&candidates, wish.roll),
-            (Balance::HashIp | Balance::HashHeader(_) | Balance::HashCookie(_), Some(key)) => pick::by_key(&candidates, key),
-            (Balance::RoundRobin | Balance::HashIp | Balance::HashHeader(_) | Balance::HashCookie(_), _) => {
-                pick::in_turn(&candidates, &self.order, self.turn.fetch_add(1, Ordering::Relaxed))
+            (Balance::LeastConnections, _) => pick::least_busy(&choice, wish.roll),
+            (Balance::Random, _) => pick::two_choices(&choice, wish.roll),
+            (Balance::Hash(_), Some(key)) => pick::by_key(&choice, key),
+            (Balance::RoundRobin | Balance::Hash(_), _) => {
+                pick::in_turn(&choice, &self.order, self.turn.fetch_add(1, Ordering::Relaxed))
             }
         }
+    }
+}
+
+/// The members as one request may have them.
+struct Choice<'a> {
+    members: &'a [Member],
+    tried: &'a [usize],
+}
+
+impl Candidates for Choice<'_> {
+    fn count(&self) -> usize {
+        self.members.len()
+    }
+
+    fn at(&self, i: usize) -> Candidate {
+        let member = &self.members[i];
+        Candidate { weight: member.target.weight, in_flight: member.in_flight(), open: self.is_open(i), id: member.id }
+    }
+
+    fn is_open(&self, i: usize) -> bool {
+        !self.tried.contains(&i)
     }
 }
 
@@ -144,11 +167,8 @@ impl Member {
     fn new(target: &Target, before: Option<&Arc<Cluster>>) -> Self {
         let same_place = |m: &&Self| m.target.address == target.address && m.target.scheme == target.scheme;
         let state = before.and_then(|b| b.members.iter().find(same_place)).map(|m| Arc::clone(&m.state)).unwrap_or_default();
-        Self { target: target.clone(), label: target.address.to_string().into(), state }
-    }
-
-    fn candidate(&self, open: bool) -> Candidate {
-        Candidate { weight: self.target.weight, in_flight: self.in_flight(), open }
+        let label = target.address.to_string();
+        Self { target: target.clone(), id: pick::hash(label.as_bytes()), label: label.into(), state }
     }
 
     /// What it was made of.

@@ -9,7 +9,7 @@ use crate::config::defaults;
 use crate::config::problem::{Problem, any_of, nearest, quote};
 use crate::config::raw::{Directive, Directives};
 use crate::config::settings::{
-    Balance, Health, ProxyProtocol, Target, TargetScheme, Upstream, UpstreamId, UpstreamTimeouts, UpstreamTls,
+    Balance, HashOf, Health, ProxyProtocol, Target, TargetScheme, Upstream, UpstreamId, UpstreamTimeouts, UpstreamTls,
 };
 use crate::config::source::Span;
 use crate::config::tree::Word;
@@ -189,13 +189,13 @@ impl Resolver<'_> {
         let simple =
             [("round-robin", Balance::RoundRobin), ("least-connections", Balance::LeastConnections), ("random", Balance::Random)];
         match directive.values.as_slice() {
-            [hash, ip] if hash.text == "hash" && ip.text == "ip" => Some(Balance::HashIp),
-            [hash, header, name] if hash.text == "hash" && header.text == "header" => self.token(name).map(Balance::HashHeader),
-            [hash, cookie, name] if hash.text == "hash" && cookie.text == "cookie" => self.token(name).map(Balance::HashCookie),
-            [hash, ..] if hash.text == "hash" => {
-                let hint = "write `balance hash ip`, `balance hash header NAME` or `balance hash cookie NAME`";
-                self.complain(directive.span(), "it is not clear what is hashed", hint);
-                None
+            [hash, what @ ..] if hash.text == "hash" => {
+                let of = self.hash_of(what);
+                if of.is_none() {
+                    let hint = "write `balance hash ip`, `hash uri`, `hash header NAME` or `hash cookie NAME`";
+                    self.complain(directive.span(), "it is not clear what is hashed", hint);
+                }
+                of?.map(Balance::Hash)
             }
             [word] => self.choice(word, &simple),
             [_, extra, ..] => {
@@ -204,6 +204,17 @@ impl Resolver<'_> {
                 None
             }
             [] => None,
+        }
+    }
+
+    /// The outer option is whether it is clear what is meant, the inner one whether that can be had.
+    fn hash_of(&mut self, words: &[Word]) -> Option<Option<HashOf>> {
+        match words {
+            [ip] if ip.text == "ip" => Some(Some(HashOf::Ip)),
+            [uri] if uri.text == "uri" => Some(Some(HashOf::Uri)),
+            [header, name] if header.text == "header" => Some(self.token(name).map(HashOf::Header)),
+            [cookie, name] if cookie.text == "cookie" => Some(self.token(name).map(HashOf::Cookie)),
+            _ => None,
         }
     }
 

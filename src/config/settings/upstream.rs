@@ -100,12 +100,21 @@ pub enum Balance {
     LeastConnections,
     /// The less busy of two at random.
     Random,
-    /// The same client goes to the same target.
-    HashIp,
-    /// The same value of a header goes to the same target.
-    HashHeader(String),
-    /// The same value of a cookie goes to the same target.
-    HashCookie(String),
+    /// Requests that are alike in something go to the same target.
+    Hash(HashOf),
+}
+
+/// In what requests are alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashOf {
+    /// The client.
+    Ip,
+    /// The value of a header.
+    Header(String),
+    /// The value of a cookie.
+    Cookie(String),
+    /// Path and query.
+    Uri,
 }
 
 /// Active health check.

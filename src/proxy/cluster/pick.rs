@@ -1,4 +1,5 @@
-//! Which of several targets is next (pure). Every function gives `None` only when no candidate is open.
+//! Which of several targets is next (pure). Every function gives `None` only when no candidate is open. Nothing is
+//! allocated: candidates are read one by one, and may change while they are read, since other workers use them too.
 
 use std::cmp::Ordering;
 
@@ -11,41 +12,70 @@ pub struct Candidate {
     pub in_flight: u32,
     /// Whether it may be chosen.
     pub open: bool,
+    /// Who it is, whatever its place among the others: [`hash`] of its address.
+    pub id: u64,
+}
+
+/// Targets to choose from.
+pub trait Candidates {
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// One of them, as it is now.
+    fn at(&self, i: usize) -> Candidate;
+
+    /// Whether one of them may be chosen.
+    fn is_open(&self, i: usize) -> bool {
+        self.at(i).open
+    }
 }
 
 /// The longest round [`smooth_order`] lays down; heavier weights are scaled to fit.
 const LONGEST_ROUND: usize = 4096;
 
 /// The next of a round laid down by [`smooth_order`]; who may not be chosen is passed over.
-pub fn in_turn(candidates: &[Candidate], order: &[u16], turn: usize) -> Option<usize> {
+pub fn in_turn(candidates: &(impl Candidates + ?Sized), order: &[u16], turn: usize) -> Option<usize> {
     let start = turn.checked_rem(order.len())?;
     let (before, after) = order.split_at(start);
-    after.iter().chain(before).map(|i| usize::from(*i)).find(|i| candidates.get(*i).is_some_and(|c| c.open))
+    after.iter().chain(before).map(|i| usize::from(*i)).find(|i| candidates.is_open(*i))
 }
 
 /// The one with the fewest exchanges for its weight; among equals the first from a place that `roll` names.
-pub fn least_busy(candidates: &[Candidate], roll: u64) -> Option<usize> {
-    let start = below(roll, candidates.len());
-    let all = (start..candidates.len()).chain(0..start);
-    all.filter(|i| candidates[*i].open).min_by(|a, b| busier(&candidates[*a], &candidates[*b]))
+pub fn least_busy(candidates: &(impl Candidates + ?Sized), roll: u64) -> Option<usize> {
+    let start = below(roll, candidates.count());
+    let all = (start..candidates.count()).chain(0..start).map(|i| (i, candidates.at(i)));
+    all.filter(|(_, c)| c.open).min_by(|(_, a), (_, b)| busier(a, b)).map(|(i, _)| i)
 }
 
 /// Two different ones by `roll`, and of these the less busy. As even as asking all of them, at the price of two.
-pub fn two_choices(candidates: &[Candidate], roll: u64) -> Option<usize> {
-    let open: Vec<usize> = (0..candidates.len()).filter(|i| candidates[*i].open).collect();
-    let (high, low) = (roll >> 32, roll << 32);
-    let first = *open.get(below(high << 32, open.len()))?;
-    let others: Vec<usize> = open.into_iter().filter(|i| *i != first).collect();
-    let Some(second) = others.get(below(low, others.len())) else { return Some(first) };
-    Some(if busier(&candidates[*second], &candidates[first]).is_lt() { *second } else { first })
+pub fn two_choices(candidates: &(impl Candidates + ?Sized), roll: u64) -> Option<usize> {
+    let open = || (0..candidates.count()).filter(|i| candidates.is_open(*i));
+    let (high, low) = (roll, roll << 32);
+    let count = open().count();
+    let first = open().nth(below(high, count)).or_else(|| open().next())?;
+    let others = || open().filter(|i| *i != first);
+    let Some(second) = others().nth(below(low, count.saturating_sub(1))) else { return Some(first) };
+    Some(if busier(&candidates.at(second), &candidates.at(first)).is_lt() { second } else { first })
 }
 
-/// Always the same one for the same key, as long as it is open; when it is not, only its keys move (rendezvous hashing,
-/// weighted by giving each target as many tickets as its weight).
-pub fn by_key(candidates: &[Candidate], key: u64) -> Option<usize> {
-    let ticket = |i: usize, n: u32| mix(key ^ mix(u64::try_from(i).unwrap_or(0) << 32 | u64::from(n)));
-    let best = |i: usize| (0..candidates[i].weight.clamp(1, 256)).map(|n| ticket(i, n)).max();
-    (0..candidates.len()).filter(|i| candidates[*i].open).max_by_key(|i| best(*i))
+/// Always the same one for the same key, as long as it is open; when it is not, or is gone, only its keys move, and they
+/// are spread over the others (rendezvous hashing, weighted as by Schindelhauer and Schomaker).
+pub fn by_key(candidates: &(impl Candidates + ?Sized), key: u64) -> Option<usize> {
+    let all = (0..candidates.count()).map(|i| (i, candidates.at(i)));
+    let scored = all.filter(|(_, c)| c.open).map(|(i, c)| (i, score(&c, key)));
+    scored.max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(i, _)| i)
+}
+
+/// The higher, the more a key belongs to a candidate.
+fn score(candidate: &Candidate, key: u64) -> f64 {
+    // 53 bits, and never zero: a number strictly between 0 and 1.
+    #[expect(clippy::cast_precision_loss, reason = "53 bits are what a fraction can hold")]
+    let ticket = ((mix(key ^ mix(candidate.id)) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+    f64::from(candidate.weight.max(1)) / -ticket.ln()
+}
+
+/// A number for a text that is the same in every process (FNV-1a, its bits spread).
+pub fn hash(text: &[u8]) -> u64 {
+    mix(text.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)))
 }
 
 /// One round in which each target comes as often as its weight says and is spread as evenly as can be: in each step all
@@ -108,14 +138,24 @@ mod tests {
     use super::*;
     use crate::base::dice::Dice;
 
+    impl Candidates for Vec<Candidate> {
+        fn count(&self) -> usize {
+            self.len()
+        }
+
+        fn at(&self, i: usize) -> Candidate {
+            self[i]
+        }
+    }
+
     /// `weight:in_flight`, an `x` behind it when closed.
     fn candidates(text: &str) -> Vec<Candidate> {
-        let parse = |word: &str| {
+        let parse = |(i, word): (u8, &str)| {
             let open = !word.ends_with('x');
             let (weight, in_flight) = word.trim_end_matches('x').split_once(':').unwrap();
-            Candidate { weight: weight.parse().unwrap(), in_flight: in_flight.parse().unwrap(), open }
+            Candidate { weight: weight.parse().unwrap(), in_flight: in_flight.parse().unwrap(), open, id: hash(&[i]) }
         };
-        text.split_whitespace().map(parse).collect()
+        (0..).zip(text.split_whitespace()).map(parse).collect()
     }
 
     #[test]
@@ -176,18 +216,26 @@ mod tests {
     #[test]
     fn a_key_keeps_its_target_and_moves_only_with_it() {
         let all = candidates("1:0 1:0 1:0");
-        let without_1 = candidates("1:0 1:0x 1:0");
+        let closed = candidates("1:0 1:0x 1:0");
+        // Gone altogether, and the others in another order.
+        let gone = vec![all[2], all[0]];
         let mut counts = [0; 3];
-        for key in 0..300 {
+        let mut heirs = [0; 3];
+        for key in 0..3000 {
             let chosen = by_key(&all, key).unwrap();
             counts[chosen] += 1;
-            if chosen != 1 {
-                assert_eq!(by_key(&without_1, key), Some(chosen));
+            let next = by_key(&closed, key).unwrap();
+            assert_eq!(gone[by_key(&gone, key).unwrap()].id, all[next].id);
+            if chosen == 1 {
+                heirs[next] += 1;
+            } else {
+                assert_eq!(next, chosen);
             }
         }
-        assert!(counts.iter().all(|n| *n > 60), "{counts:?}");
+        assert!(counts.iter().all(|n| (900..1100).contains(n)), "{counts:?}");
+        assert!(heirs[0] > 400 && heirs[1] == 0 && heirs[2] > 400, "{heirs:?}");
         assert_eq!(by_key(&candidates("1:0x"), 1), None);
-        let heavy = (0..300).filter(|key| by_key(&candidates("9:0 1:0"), *key) == Some(0)).count();
-        assert!((240..300).contains(&heavy), "{heavy}");
+        let heavy = (0..3000).filter(|key| by_key(&candidates("9:0 1:0"), *key) == Some(0)).count();
+        assert!((2600..2800).contains(&heavy), "{heavy}");
     }
 }

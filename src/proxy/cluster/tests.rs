@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::testing::{build, run, target, trust, upstream};
 use super::*;
-use crate::config::settings::{TargetAddress, TargetScheme};
+use crate::config::settings::{HashOf, TargetAddress, TargetScheme};
 
 mod dial;
 mod tls;
@@ -31,7 +31,7 @@ fn a_lease_counts_until_it_is_dropped() {
 
 #[test]
 fn what_was_tried_is_not_chosen_again() {
-    for balance in [Balance::RoundRobin, Balance::LeastConnections, Balance::Random, Balance::HashIp] {
+    for balance in [Balance::RoundRobin, Balance::LeastConnections, Balance::Random, Balance::Hash(HashOf::Ip)] {
         let cluster = build(&Upstream { balance, ..settings(&[1, 2]) });
         for roll in [0, u64::MAX] {
             let wish = Wish { roll, key: Some(roll), tried: &[1] };

@@ -1,6 +1,7 @@
 //! The spine over real sockets: hyper on both sides, backends that do as they are told.
 
 mod auth;
+mod balance;
 mod bodies;
 mod compress;
 mod failures;

@@ -1,7 +1,7 @@
 //! `upstream NAME { }` as JSON.
 
 use super::{Json, Members, duration, list, path};
-use crate::config::settings::{Balance, ProxyProtocol, Target, Upstream, UpstreamTimeouts, UpstreamTls};
+use crate::config::settings::{Balance, HashOf, ProxyProtocol, Target, Upstream, UpstreamTimeouts, UpstreamTls};
 
 /// The named groups; those written in place stand with their `proxy`.
 pub(super) fn upstreams(all: &[Upstream]) -> Json {
@@ -50,9 +50,10 @@ fn balance(balance: &Balance) -> Json {
         Balance::RoundRobin => "round-robin".into(),
         Balance::LeastConnections => "least-connections".into(),
         Balance::Random => "random".into(),
-        Balance::HashIp => list(["hash", "ip"]),
-        Balance::HashHeader(name) => list(["hash", "header", name]),
-        Balance::HashCookie(name) => list(["hash", "cookie", name]),
+        Balance::Hash(HashOf::Ip) => list(["hash", "ip"]),
+        Balance::Hash(HashOf::Header(name)) => list(["hash", "header", name]),
+        Balance::Hash(HashOf::Cookie(name)) => list(["hash", "cookie", name]),
+        Balance::Hash(HashOf::Uri) => list(["hash", "uri"]),
     }
 }
 

@@ -6,6 +6,7 @@ use http::uri::PathAndQuery;
 use http::{Request, Uri};
 
 use crate::config::settings::TokenPlace;
+use crate::proxy::cookie;
 use crate::proxy::step::query;
 
 /// The token in this place; an empty one is none.
@@ -14,9 +15,7 @@ pub(super) fn find<'a, B>(place: &TokenPlace, request: &'a Request<B>) -> Option
     let token = match place {
         TokenPlace::Bearer => bearer(headers.get(header::AUTHORIZATION)?)?,
         TokenPlace::Header(name) => headers.get(name)?.to_str().ok()?.trim(),
-        TokenPlace::Cookie(name) => {
-            headers.get_all(header::COOKIE).iter().find_map(|value| cookie(value.to_str().ok()?, name))?
-        }
+        TokenPlace::Cookie(name) => cookie::find(headers, name)?,
         TokenPlace::Query(name) => query::value(request.uri(), name)?,
     };
     Some(token).filter(|token| !token.is_empty())
@@ -43,12 +42,6 @@ pub(super) fn take_out<B>(place: &TokenPlace, request: &mut Request<B>) {
 fn bearer(value: &HeaderValue) -> Option<&str> {
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-fn cookie<'a>(list: &'a str, name: &str) -> Option<&'a str> {
-    list.split(';')
-        .find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name))
-        .map(|(_, value)| value.trim_matches('"'))
 }
 
 fn without_cookie(headers: &mut HeaderMap, name: &str) {
