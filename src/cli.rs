@@ -16,6 +16,7 @@ pub mod run;
 pub mod ask;
 pub mod certs;
 pub mod check;
+pub mod explain;
 pub mod reload;
 
 pub mod password;

@@ -30,6 +30,8 @@ pub mod upgrade;
 
 mod event;
 
+pub mod explain;
+
 pub mod answer;
 pub mod redirect;
 pub mod refusal;

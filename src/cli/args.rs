@@ -80,6 +80,10 @@ pub enum Command {
     Check(ConfigArgs),
     /// Print the configuration as JSON, which `run` takes as well
     Adapt(ConfigArgs),
+    /// Tell which site, block and steps would answer a request, and why, without sending it
+    ///
+    /// Reads the configuration only; works with and without a running gateway. wss:// and ws:// ask for a WebSocket.
+    Explain(ExplainArgs),
     /// Have the running gateway read its configuration again, and tell whether that worked
     Reload(AskArgs),
     /// List the running gateway's certificates: state, issuer, expiry, next attempt
@@ -111,6 +115,28 @@ pub struct ConfigArgs {
     /// Use Let's Encrypt's staging authority this once, whatever the configuration says
     #[arg(long)]
     pub staging: bool,
+}
+
+/// What `explain` takes.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ExplainArgs {
+    /// What is asked for: https://example.com/path, or http, ws, wss
+    pub url: String,
+    /// A header field of the request; may stand several times
+    #[arg(long, value_name = "NAME: VALUE")]
+    pub header: Vec<String>,
+    /// The request's method
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    pub method: String,
+    /// Address of the client, for rules that look at it
+    #[arg(long, value_name = "ADDR")]
+    pub from: Option<std::net::IpAddr>,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 /// The top of a configuration, for commands without a file.
@@ -220,7 +246,7 @@ mod tests {
     #[test]
     fn help_tells_every_command_and_every_exit_code() {
         let help = words().render_long_help().to_string();
-        for word in ["run", "proxy", "demo", "check", "adapt", "reload", "certs", "trust", "untrust", "DOORWARD_LOG"] {
+        for word in ["run", "proxy", "demo", "check", "adapt", "explain", "reload", "certs", "trust", "untrust", "DOORWARD_LOG"] {
             assert!(help.contains(word), "{word} is missing in:\n{help}");
         }
         assert!(help.contains(exit::HELP));

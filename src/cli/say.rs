@@ -11,6 +11,11 @@ pub fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
+/// A report for programs.
+pub fn json(report: &impl serde::Serialize) {
+    line(&serde_json::to_string_pretty(report).expect("reports have text keys only"));
+}
+
 /// A part of a line.
 pub fn part(text: &str) {
     let _ = write!(io::stdout(), "{text}");

@@ -48,6 +48,7 @@ mod path;
 mod query;
 mod rate;
 mod security;
+pub mod told;
 
 /// One step.
 #[derive(Clone, Debug)]

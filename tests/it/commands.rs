@@ -35,6 +35,8 @@ fn every_ending_has_its_own_exit_code() {
     check(&["run"], 3, "there is no configuration");
     check(&["check", "--config", "missing.conf"], 3, "missing.conf");
     check(&["proxy", "not a name", "3000"], 3, "not a name");
+    check(&["explain", "example.com"], 2, "write it as https://example.com/path");
+    check(&["explain", "https://example.com"], 3, "there is no configuration");
     check(&["certs", "--socket", "nowhere.sock"], 4, "no gateway answers at nowhere.sock");
     check(&["reload", "--socket", "nowhere.sock"], 4, "`doorward run`");
     check(&["trust", "--state", "nowhere"], 1, "`doorward demo` once");
@@ -91,4 +93,22 @@ fn the_machine_form_runs_as_well() {
     std::fs::write(gateway.config_file(), &document).unwrap();
     let (code, said) = told(&gateway.run("check"));
     assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn the_way_of_a_request_is_explained_without_a_gateway() {
+    let gateway = Gateway::prepare();
+    gateway.configure("", "localhost {\n    /ws/* {\n        origin https://localhost\n        proxy 3000\n    }\n}");
+    let explained = |words: &[&str]| {
+        let mut command = process::command(env!("CARGO_BIN_EXE_doorward"));
+        command.arg("explain").args(words).arg("--config").arg(gateway.config_file());
+        told(&process::run("doorward", &mut command, SOON))
+    };
+    let (code, page) = explained(&["wss://localhost/ws/x?token=s3cret", "--header", "Origin: https://evil.test"]);
+    assert_eq!(code, Some(0), "{page}");
+    assert!(page.contains("403 bad-origin") && !page.contains("s3cret"), "{page}");
+    let (code, document) = explained(&["ws://localhost/ws/x", "--json"]);
+    assert_eq!(code, Some(0), "{document}");
+    let document: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!((&document["verdict"]["is"], &document["verdict"]["status"]), (&"refused".into(), &426.into()));
 }

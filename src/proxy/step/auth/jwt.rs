@@ -53,6 +53,11 @@ pub(super) enum Seen {
     Unknown,
 }
 
+/// Whether a request has a token in one of these places, right or wrong.
+pub(in crate::proxy::step) fn token_is_given<B>(places: &[TokenPlace], request: &Request<B>) -> bool {
+    places.iter().any(|place| place::find(place, request).is_some())
+}
+
 impl JwtAuth {
     /// `service` is where the keys are fetched, when they are.
     pub(super) fn new(settings: &Jwt, service: Option<Service>) -> Result<Self, JwtError> {

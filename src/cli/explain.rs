@@ -1,0 +1,154 @@
+//! `doorward explain`: the way a request would go, on one page.
+
+use super::args::ExplainArgs;
+use super::configuration;
+use super::exit::Exit;
+use super::say;
+use crate::admin::local::explain::{self, Explanation, Question, Verdict};
+use crate::admin::local::told::{Outcome, Station};
+
+/// Explains one request.
+pub fn run(args: &ExplainArgs) -> Exit {
+    let question = match Question::new(&args.url, &args.method, &args.header, args.from) {
+        Ok(question) => question,
+        Err(error) => {
+            say::failure(&error);
+            return Exit::Usage;
+        }
+    };
+    let loaded = match configuration::load_or_tell(&args.config) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    let explanation = explain::explain(&loaded.settings, &question);
+    if args.json {
+        say::json(&explanation);
+    } else {
+        say::part(&page(&explanation));
+    }
+    Exit::Done
+}
+
+/// One fact a line, each under its head.
+fn page(told: &Explanation) -> String {
+    let kind = if told.upgrade { ", asks for an upgrade" } else { "" };
+    let mut page = Page::default();
+    page.line("request", &format!("{}{kind}", told.url));
+    if let Some(site) = &told.site {
+        page.line("site", &format!("{} ({}), {}", site.host, site.at, site.tls));
+    }
+    if let Some(block) = &told.block {
+        page.line("block", &format!("{} ({}): {}", block.path, block.at, block.why));
+    }
+    for (number, station) in told.steps.iter().enumerate() {
+        page.line(if number == 0 { "steps" } else { "" }, &step(number + 1, station));
+    }
+    page.list("end", &told.end);
+    page.list("answer", &told.out);
+    page.line("result", &verdict(told));
+    page.0
+}
+
+fn step(number: usize, station: &Station) -> String {
+    let outcome = match &station.outcome {
+        Outcome::Passes => "passes".to_owned(),
+        Outcome::Depends { on } => format!("depends on {on}"),
+        Outcome::Refuses { status, reason } => format!("refuses with {status} ({reason})"),
+        Outcome::Answers { status } => format!("answers with {status}"),
+        Outcome::NotReached => "is not reached".to_owned(),
+    };
+    format!("{number}. {}: {} -> {outcome}", station.word, station.says)
+}
+
+fn verdict(told: &Explanation) -> String {
+    match &told.verdict {
+        Verdict::NotServed { words } => format!("no answer: {words}"),
+        Verdict::Refused { status, reason, words } => format!("{status} {reason}: {words}"),
+        Verdict::Answered { status, words } => format!("{status}: {words}{}", unless(&told.steps)),
+        Verdict::Reaches { words } => format!("{words}{}", unless(&told.steps)),
+    }
+}
+
+/// What may still come between.
+fn unless(steps: &[Station]) -> String {
+    let open: Vec<&str> =
+        steps.iter().filter(|step| matches!(step.outcome, Outcome::Depends { .. })).map(|step| step.word).collect();
+    if open.is_empty() { String::new() } else { format!(", unless {} refuses", open.join(" or ")) }
+}
+
+/// Lines with a head each.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn line(&mut self, head: &str, text: &str) {
+        self.0.push_str(&format!("{head:8} {text}\n"));
+    }
+
+    fn list(&mut self, head: &str, lines: &[String]) {
+        for (number, text) in lines.iter().enumerate() {
+            self.line(if number == 0 { head } else { "" }, text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::resolve::from_text;
+    use crate::config::surroundings::Surroundings;
+
+    const CONFIG: &str = "example.com {
+    security-headers
+    /ws/* {
+        limit requests 10/min burst 5
+        origin https://example.com
+        auth jwt {
+            keys https://id.example.com/jwks
+            algorithms RS256
+            token query access_token
+        }
+        proxy 127.0.0.1:8000
+    }
+    /* {
+        respond 404 nothing
+    }
+}
+";
+
+    fn page_of(url: &str, fields: &[&str]) -> String {
+        let settings = from_text("a.conf", CONFIG, &Surroundings::default()).unwrap().settings;
+        let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
+        page(&explain::explain(&settings, &Question::new(url, "GET", &fields, None).unwrap()))
+    }
+
+    #[test]
+    fn a_page_tells_the_whole_way() {
+        assert_eq!(
+            page_of("wss://example.com/ws/room?access_token=s3cret", &["Origin: https://example.com"]),
+            "\
+request  wss://example.com/ws/room?access_token=***, asks for an upgrade
+site     example.com (a.conf:1), certificate by ACME from https://acme-v02.api.letsencrypt.org/directory
+block    /ws/* (a.conf:3): the longest path that matches, before /*
+steps    1. limit requests: 10 in 1min for each client address (IPv6 by /64), and 5 more at once -> depends on how much of it the client has used; beyond it 429
+         2. origin: pages that may open a WebSocket: https://example.com -> passes
+         3. auth: a signed token (jwt, RS256) in the query parameter access_token; keys of https://id.example.com/jwks -> depends on whether the token is right; it is not checked here
+end      proxy to 127.0.0.1:8000
+         the backend is asked for GET /ws/room
+         the upgrade is passed on; when the backend grants it (101), bytes pass both ways: for as long as both want
+answer   security-headers: the four headers of the guides, where the answer has none of its own
+result   127.0.0.1:8000 answers, unless limit requests or auth refuses
+"
+        );
+    }
+
+    #[test]
+    fn a_refusal_ends_the_page() {
+        let told = page_of("wss://example.com/ws/room", &["Origin: https://evil.test"]);
+        assert!(told.contains("3. auth: ") && told.contains("-> is not reached\n"), "{told}");
+        assert!(
+            told.ends_with("result   403 bad-origin: by `origin`: pages that may open a WebSocket: https://example.com\n"),
+            "{told}"
+        );
+    }
+}

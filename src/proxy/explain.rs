@@ -1,0 +1,263 @@
+//! Which block answers a request, by which steps and why, without sending it: for `doorward explain`. Pure over the
+//! settings; the decisions are those of the request path, asked one by one.
+
+use http::{Method, Version};
+use serde::Serialize;
+
+use super::arrive::{self, Host};
+use super::refusal::Refusal;
+use super::route::{Found, RouteTable, matches};
+use super::step::told::{self, Outcome, Station};
+use super::{plain, upgrade};
+use crate::config::settings::{Block, GatewayLimits, PathPattern, Settings, Site, SiteTls};
+use crate::telemetry::access::hide::Hide;
+use crate::telemetry::access::text::{Bounded, Escape};
+
+mod end;
+mod question;
+
+pub use question::{Question, QuestionError};
+
+/// What is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The URL, its secrets hidden.
+    pub url: String,
+    /// Whether a WebSocket or another upgrade is asked for.
+    pub upgrade: bool,
+    /// The site that answers.
+    pub site: Option<SiteFound>,
+    /// Its block.
+    pub block: Option<BlockFound>,
+    /// The steps in the order in which they run.
+    pub steps: Vec<Station>,
+    /// What answers when every step has let pass, and what then becomes of an upgrade; a fact a line.
+    pub end: Vec<String>,
+    /// What is done to the answer, in order.
+    pub out: Vec<String>,
+    /// How it ends.
+    pub verdict: Verdict,
+}
+
+/// The site that answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SiteFound {
+    /// The head that matched.
+    pub host: String,
+    /// Where it stands.
+    pub at: String,
+    /// Where its certificate comes from.
+    pub tls: String,
+}
+
+/// The block that answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BlockFound {
+    /// Its path.
+    pub path: String,
+    /// Where it stands.
+    pub at: String,
+    /// Why this one.
+    pub why: String,
+}
+
+/// How it ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// No request arrives: nothing listens, or no handshake succeeds.
+    NotServed {
+        /// Why, and what to do.
+        words: String,
+    },
+    /// The gateway refuses it.
+    Refused {
+        /// With this status.
+        status: u16,
+        /// The stable code in the log.
+        reason: String,
+        /// Why, and what to do.
+        words: String,
+    },
+    /// The gateway answers it.
+    Answered {
+        /// With this status.
+        status: u16,
+        /// With what.
+        words: String,
+    },
+    /// What ends the way answers, unless a step that depends on something refuses.
+    Reaches {
+        /// Who answers.
+        words: String,
+    },
+}
+
+/// Explains.
+pub fn explain(settings: &Settings, question: &Question) -> Explanation {
+    let mut told = Explanation {
+        url: shown(settings, question),
+        upgrade: upgrade::is_asked(&question.headers),
+        site: None,
+        block: None,
+        steps: Vec::new(),
+        end: Vec::new(),
+        out: Vec::new(),
+        verdict: Verdict::NotServed { words: String::new() },
+    };
+    told.verdict = follow(settings, question, &mut told).unwrap_or_else(|verdict| verdict);
+    told
+}
+
+fn shown(settings: &Settings, question: &Question) -> String {
+    const LONGEST: usize = 2_000;
+    let mut out = Vec::new();
+    let mut bounded = Bounded::new(&mut out, Escape::Human, LONGEST);
+    Hide::new(settings.log.hide.iter().map(String::as_str)).push_url(&question.url, &mut bounded);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Goes the way of the request as far as it leads; what ends it early is the `Err`.
+fn follow(settings: &Settings, question: &Question, told: &mut Explanation) -> Result<Verdict, Verdict> {
+    let (secure, port) = (question.secure, question.port(settings));
+    let routes = RouteTable::new(&settings.sites);
+    listens(settings, secure, port)?;
+    let host = arrives(&settings.limits, question).map_err(|refusal| refused(&refusal))?;
+    if secure && routes.site(port, &question.host).is_none() {
+        return Err(unknown_name(&routes, &question.host, port));
+    }
+    if !secure && routes.site(port, &host).is_none() {
+        return Err(sent_on(&routes, &host, question));
+    }
+    let path = arrive::path(question.target.path()).map_err(|malformed| refused(&Refusal::Malformed(malformed)))?;
+    let site = routes.site(port, &host).ok_or_else(|| refused(&Refusal::UnknownHost))?;
+    told.site = Some(site_found(&settings.sites[site], &host, port));
+    let Found { site, block } = routes.find(port, &host, &path).map_err(|refusal| refused(&refusal))?;
+    let (site, block) = (&settings.sites[site], &settings.sites[site].blocks[block]);
+    told.block = Some(block_found(site, block, &path));
+    let mut request = question.request();
+    told.steps = told::way_in(&block.policy, &mut request, question.client);
+    told.out = told::way_out(&block.policy, secure);
+    if let Some(last) = told.steps.iter().find(|station| station.outcome.ends_it()) {
+        return Err(ended(last));
+    }
+    let (facts, verdict) = end::told(settings, block, &request, told.upgrade);
+    told.end = facts;
+    Ok(verdict)
+}
+
+/// Whether anything takes a connection of this kind on this port.
+fn listens(settings: &Settings, secure: bool, port: u16) -> Result<(), Verdict> {
+    let of = |plain: bool| {
+        let usual = if plain { settings.http_port } else { settings.https_port };
+        let own = settings.sites.iter().flat_map(|site| &site.hosts).filter(move |host| host.plain == plain);
+        std::iter::once(usual).chain(own.map(|host| host.port))
+    };
+    if of(!secure).any(|open| open == port) {
+        return Ok(());
+    }
+    let words = if of(secure).any(|open| open == port) {
+        let (speaks, scheme) = if secure { ("plain http", "http or ws") } else { ("TLS", "https or wss") };
+        format!("port {port} speaks {speaks}: ask by {scheme}")
+    } else {
+        let mut ports: Vec<u16> = of(!secure).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        let ports = ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        format!("nothing listens on port {port}: this scheme is served on {ports}")
+    };
+    Err(Verdict::NotServed { words })
+}
+
+/// As the request path reads a request before it looks for a site.
+fn arrives(limits: &GatewayLimits, question: &Question) -> Result<Host, Refusal> {
+    let (seen, limit) = (arrive::size(&question.target), limits.url_size.bytes());
+    if seen > limit {
+        return Err(Refusal::UrlTooLong { seen, limit });
+    }
+    let (seen, limit) = (question.headers.len(), usize::try_from(limits.header_count).unwrap_or(usize::MAX));
+    if seen > limit {
+        return Err(Refusal::TooManyHeaders { seen, limit });
+    }
+    arrive::target(&question.method, &question.target, false)?;
+    let raw = arrive::authority(Version::HTTP_11, &question.target, &question.headers).map_err(Refusal::Malformed)?;
+    arrive::host(raw.unwrap_or_default()).map(|(host, _)| host).map_err(Refusal::Malformed)
+}
+
+fn unknown_name(routes: &RouteTable, host: &Host, port: u16) -> Verdict {
+    let words = match routes.tls_port(host) {
+        Some(other) => {
+            format!("no site has {host} on port {port}, so the TLS handshake is refused: it is served on port {other}")
+        }
+        None => format!("no site has {host} on port {port}, so the TLS handshake is refused: add a site `{host} {{ ... }}`"),
+    };
+    Verdict::NotServed { words }
+}
+
+/// What a port in the clear does with a host that has no site there.
+fn sent_on(routes: &RouteTable, host: &Host, question: &Question) -> Verdict {
+    match plain::send_on(routes, host, &question.request(), question.method == Method::HEAD) {
+        Ok(response) => Verdict::Answered {
+            status: response.status().as_u16(),
+            words: format!("sent on to {}", end::location(&response, question)),
+        },
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+fn site_found(site: &Site, host: &Host, port: u16) -> SiteFound {
+    let shown = host.to_string();
+    let bare = shown.trim_matches(['[', ']']);
+    let covers = |pattern: &str| pattern == bare || pattern.strip_prefix('*').is_some_and(|parent| bare.ends_with(parent));
+    let heads: Vec<String> = site.hosts.iter().filter(|head| head.port == port).map(|head| head.pattern.to_string()).collect();
+    let head = heads.iter().find(|head| *head == bare).or_else(|| heads.iter().find(|head| covers(head))).cloned();
+    let tls = match &site.tls {
+        SiteTls::Acme(acme) => format!("certificate by ACME from {}", acme.directory),
+        SiteTls::Internal => "certificate of the local authority".to_owned(),
+        SiteTls::Files { chain, .. } => format!("certificate from {}", chain.display()),
+        SiteTls::Off => "plain http".to_owned(),
+    };
+    SiteFound { host: head.unwrap_or(shown), at: site.at.to_string(), tls }
+}
+
+fn block_found(site: &Site, block: &Block, path: &str) -> BlockFound {
+    let others: Vec<String> = site
+        .blocks
+        .iter()
+        .filter(|other| other.path != block.path && matches(&other.path, path))
+        .map(|other| other.path.to_string())
+        .collect();
+    let why = match (others.is_empty(), &block.path) {
+        (true, PathPattern::Prefix(prefix)) if prefix == "/" => "it is for every path that has no block of its own".to_owned(),
+        (true, _) => "no other path matches".to_owned(),
+        (false, _) => format!("the longest path that matches, before {}", others.join(", ")),
+    };
+    BlockFound { path: block.path.to_string(), at: block.at.to_string(), why }
+}
+
+fn ended(station: &Station) -> Verdict {
+    match &station.outcome {
+        Outcome::Refuses { status, reason } => {
+            let words = format!("by `{}`: {}", station.word, station.says);
+            Verdict::Refused { status: *status, reason: reason.clone(), words }
+        }
+        Outcome::Answers { status } => Verdict::Answered { status: *status, words: format!("by `{}`", station.word) },
+        Outcome::Passes | Outcome::Depends { .. } | Outcome::NotReached => {
+            Verdict::Reaches { words: format!("`{}` does not end it", station.word) }
+        }
+    }
+}
+
+fn refused(refusal: &Refusal) -> Verdict {
+    let words = match refusal {
+        Refusal::UpgradeToTls(url) => format!("a WebSocket cannot follow a redirect to TLS: open {}", end::without_query(url)),
+        Refusal::UnknownHost => "no site has this host on this port: add one, or ask for a host that has".to_owned(),
+        Refusal::NothingHere => "the site has no block for this path: add one, or `/*` for all others".to_owned(),
+        Refusal::Malformed(_) => "two servers could read this request differently: write it in one way".to_owned(),
+        other => other.to_string(),
+    };
+    Verdict::Refused { status: super::answer::status(refusal), reason: refusal.reason().to_owned(), words }
+}
+
+#[cfg(test)]
+mod tests;

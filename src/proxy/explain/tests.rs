@@ -1,0 +1,113 @@
+use super::*;
+use crate::config::resolve::from_text;
+use crate::config::surroundings::Surroundings;
+
+const CONFIG: &str = "
+upstream app {
+    to 10.0.0.1:8000 10.0.0.2:8000
+}
+example.com www.example.com {
+    security-headers
+    /ws/* {
+        origin https://example.com
+        idle 24h
+        proxy app
+    }
+    /api/* {
+        strip-prefix /api
+        proxy 127.0.0.1:9000
+    }
+    /* {
+        redirect https://example.org
+    }
+}
+*.apps.example.com {
+    tls internal
+    /only/* {
+        respond 200 here
+    }
+}
+http://plain.example.com {
+    files /srv/www
+}
+admin.example.com:8443 {
+    allow 10.0.0.0/8
+    respond 200 here
+}
+";
+
+fn explained(url: &str, fields: &[&str]) -> Explanation {
+    let settings = from_text("a.conf", CONFIG, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}")).settings;
+    let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
+    explain(&settings, &Question::new(url, "GET", &fields, None).unwrap())
+}
+
+fn check(url: &str, fields: &[&str], block: Option<&str>, verdict: &str) -> Explanation {
+    let told = explained(url, fields);
+    let seen = match &told.verdict {
+        Verdict::NotServed { words } => words.clone(),
+        Verdict::Refused { status, reason, words } => format!("{status} {reason} {words}"),
+        Verdict::Answered { status, words } => format!("{status} {words}"),
+        Verdict::Reaches { words } => words.clone(),
+    };
+    assert_eq!(told.block.as_ref().map(|block| block.path.as_str()), block, "for {url}");
+    assert!(seen.starts_with(verdict), "for {url}: {seen}");
+    told
+}
+
+#[test]
+fn the_longest_path_is_named_with_those_it_beats() {
+    let told = check("wss://example.com/ws/room", &["Origin: https://example.com"], Some("/ws/*"), "a backend of app answers");
+    assert_eq!(told.block.unwrap().why, "the longest path that matches, before /*");
+    assert_eq!(told.site.unwrap().at, "a.conf:5");
+    assert!(told.end.iter().any(|fact| fact.contains("ended when silent for 1d")), "{:?}", told.end);
+    let told = check("https://www.example.com/api/v1?x=1", &[], Some("/api/*"), "127.0.0.1:9000 answers");
+    assert!(told.end.iter().any(|fact| fact == "the backend is asked for GET /v1"), "{:?}", told.end);
+    assert_eq!(told.site.unwrap().host, "www.example.com");
+}
+
+#[test]
+fn a_refusal_names_the_word_that_refuses() {
+    check("wss://example.com/ws/", &["Origin: https://evil.test"], Some("/ws/*"), "403 bad-origin by `origin`");
+    check("https://x.apps.example.com/", &[], None, "404 no-such-path the site has no block for this path");
+    check("https://example.com/a/../b", &[], None, "400 bad-path");
+}
+
+#[test]
+fn port_80_sends_on_and_tells_a_websocket_where_to_go() {
+    check("http://example.com/x?token=abc", &[], None, "308 sent on to https://example.com/x?...");
+    check("ws://example.com/ws/a", &[], None, "426 upgrade-without-tls a WebSocket cannot follow a redirect to TLS: open wss://");
+    check("http://plain.example.com/a.css", &[], Some("/*"), "the file, or 404");
+    check("http://stranger.test/", &[], None, "421 unknown-host");
+}
+
+#[test]
+fn what_does_not_arrive_is_told_with_the_port_that_would_do() {
+    check("https://stranger.test/", &[], None, "no site has stranger.test on port 443, so the TLS handshake is refused: add");
+    check(
+        "https://admin.example.com/",
+        &[],
+        None,
+        "no site has admin.example.com on port 443, so the TLS handshake is refused: it",
+    );
+    check("https://admin.example.com:8443/", &[], Some("/*"), "200 a text");
+    check("https://example.com:9999/", &[], None, "nothing listens on port 9999: this scheme is served on 443, 8443");
+    check("https://example.com:80/", &[], None, "port 80 speaks plain http: ask by http or ws");
+}
+
+#[test]
+fn a_websocket_where_no_backend_is_gets_no_101() {
+    let told = check("wss://example.com/elsewhere", &[], Some("/*"), "308 redirected to https://example.org/elsewhere");
+    assert!(told.upgrade && told.end[1].starts_with("no WebSocket is opened here"), "{:?}", told.end);
+}
+
+#[test]
+fn a_secret_in_the_url_is_not_repeated() {
+    for url in ["https://example.com/ws/a?token=s3cret", "http://example.com/?token=s3cret", "https://example.com/?token=s3cret"]
+    {
+        let told = serde_json::to_string(&explained(url, &[])).unwrap();
+        assert!(!told.contains("s3cret"), "{told}");
+    }
+    let told = serde_json::to_string(&explained("ws://example.com/?token=s3cret", &[])).unwrap();
+    assert!(!told.contains("s3cret"), "{told}");
+}
