@@ -6,6 +6,7 @@ pub mod chain;
 pub mod dice;
 pub mod name;
 pub mod program;
+pub mod proxy_header;
 pub mod secret;
 pub mod size;
 pub mod span;

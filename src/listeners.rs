@@ -12,5 +12,6 @@ pub mod gather;
 pub mod http;
 pub mod http3;
 pub mod plain;
+pub mod proxy_protocol;
 pub mod quic;
 pub mod tls;

@@ -57,6 +57,7 @@ pub(crate) fn settings(sites: Vec<Site>) -> Settings {
         https_port: 443,
         protocols: Protocols { h1: true, h2: true, h3: false },
         trusted_proxies: Vec::new(),
+        proxy_protocol_from: Vec::new(),
         drain: second,
         timeouts: Timeouts { handshake: second, header: second, body: second, send: second, idle: second },
         limits: GatewayLimits { connections: 1, header_size: ByteSize(1), header_count: 1, url_size: ByteSize(1), streams: 1 },

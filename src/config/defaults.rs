@@ -90,6 +90,8 @@ pub fn settings(surroundings: &Surroundings) -> Settings {
         protocols: Protocols { h1: true, h2: true, h3: true },
         // Nobody: an address in a header is believed only from whom the operator names.
         trusted_proxies: Vec::new(),
+        // Nobody, as above.
+        proxy_protocol_from: Vec::new(),
         drain: DRAIN,
         timeouts: TIMEOUTS,
         limits: LIMITS,

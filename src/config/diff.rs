@@ -127,7 +127,8 @@ fn certificates(settings: &Settings) -> BTreeMap<String, (&SiteTls, Vec<String>)
 
 /// What concerns no host in particular, neither ports nor places.
 fn gateway(settings: &Settings) -> impl PartialEq + '_ {
-    (&settings.protocols, &settings.trusted_proxies, settings.drain, settings.timeouts, settings.limits, &settings.log)
+    let whom = (&settings.trusted_proxies, &settings.proxy_protocol_from);
+    (&settings.protocols, whom, settings.drain, settings.timeouts, settings.limits, &settings.log)
 }
 
 #[cfg(test)]
@@ -188,6 +189,7 @@ mod tests {
         check("upstream", "admin off\nupstream", "Admin");
         check("upstream", "bind 127.0.0.1\nupstream", "rebind");
         check("upstream", "drain 5s\nupstream", "gateway");
+        check("upstream", "proxy-protocol from private\nupstream", "gateway");
         check("upstream", "email a@b.example\nupstream", "certificates");
         check("upstream", "acme staging\nupstream", "certificates changed https://a.example:443 https://b.example:443");
     }

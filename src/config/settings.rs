@@ -43,6 +43,8 @@ pub struct Settings {
     pub protocols: Protocols,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Who must say by the PROXY protocol whose connection it is.
+    pub proxy_protocol_from: Vec<IpNet>,
     /// How long open requests and tunnels may last once the gateway is told to stop.
     pub drain: Duration,
     /// Limits on a client's slowness.

@@ -100,6 +100,7 @@ const TOP: &[Spec] = &[
     one("admin", "admin unix/PATH, or admin off"),
     values("protocols", 1, 3, "protocols h1 h2 h3"),
     values("trusted-proxies", 1, MANY, "trusted-proxies CIDR... or names such as cloudflare"),
+    values("proxy-protocol", 2, MANY, "proxy-protocol from CIDR..."),
     one("drain", "drain 30s"),
     parts("acme", Context::Acme, "acme { ... }, or acme staging"),
     block("upstream", 1, 1, Context::Upstream, false, "upstream NAME { ... }").repeated(),

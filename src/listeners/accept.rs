@@ -19,14 +19,17 @@ use super::conns::{Conns, Order};
 use super::front::Front;
 use super::http::{Caller, Unreadable, Version};
 use super::http3::date::Dates;
+use super::proxy_protocol::{self, HeaderError};
 use super::quic::listener::Listener;
 use super::tls::Refused;
 use crate::base::addr::unmapped_socket;
+use crate::base::proxy_header::Ends;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
 use crate::proxy::client_io::ClientIo;
 use crate::proxy::exchange::{Connection, TlsFacts};
 use crate::proxy::worker::Worker;
+use crate::telemetry::log::events;
 use crate::telemetry::metrics::{Held, Metrics};
 use crate::telemetry::throttle::Throttle;
 
@@ -185,29 +188,36 @@ impl Door {
         }));
     }
 
-    async fn receive(&self, front: Arc<Front>, role: Role, stream: TcpStream, peer: SocketAddr) {
+    async fn receive(&self, front: Arc<Front>, role: Role, mut stream: TcpStream, peer: SocketAddr) {
         // Without a local address the client is gone already. Failing to switch Nagle off only costs latency.
         let Ok(local) = stream.local_addr().map(unmapped_socket) else { return };
         let _ = stream.set_nodelay(true);
         let _ = keep_alive(&stream);
+        let deadline = Instant::now() + front.timeouts.handshake;
+        let mut ends = Ends { client: peer, server: local };
+        if front.is_balancer(peer.ip()) {
+            // Boxed, for most connections never need the room.
+            match Box::pin(proxy_protocol::receive(&mut stream, deadline)).await {
+                Ok(told) => ends = told.unwrap_or(ends),
+                Err(error) => return self.unintroduced(&error, peer),
+            }
+        }
+        let peer = ends.client;
         let member = self.conns.enter();
         let activity = Arc::clone(member.activity());
         let (io, version, tls) = match role {
             // QUIC's sockets are [`Listener`]'s.
             Role::Plain | Role::Quic => (ClientIo::plain(stream, activity), Version::H1, None),
-            Role::Tls => {
-                let deadline = Instant::now() + front.timeouts.handshake;
-                match front.tls.accept(stream, local.ip(), deadline).await {
-                    Ok(Some(stream)) => {
-                        let session = stream.get_ref().1;
-                        let version = if session.alpn_protocol() == Some(b"h2") { Version::H2 } else { Version::H1 };
-                        let facts = TlsFacts::of(session);
-                        (ClientIo::tls(stream, activity), version, Some(facts))
-                    }
-                    Ok(None) => return,
-                    Err(refused) => return self.note(&refused, peer),
+            Role::Tls => match front.tls.accept(stream, ends.server.ip(), deadline).await {
+                Ok(Some(stream)) => {
+                    let session = stream.get_ref().1;
+                    let version = if session.alpn_protocol() == Some(b"h2") { Version::H2 } else { Version::H1 };
+                    let facts = TlsFacts::of(session);
+                    (ClientIo::tls(stream, activity), version, Some(facts))
                 }
-            }
+                Ok(None) => return,
+                Err(refused) => return self.note(&refused, peer),
+            },
         };
         let challenges = tls.is_none().then(|| Arc::clone(&front.board));
         let alternative = tls.as_ref().and_then(|_| front.alternative(local.port()));
@@ -215,6 +225,15 @@ impl Door {
         let caller = Caller { worker: Rc::clone(&self.worker), connection, challenges, alternative };
         if let Some(what) = front.http.serve(io, version, caller, member).await {
             self.unreadable(what, peer);
+        }
+    }
+
+    /// A balancer did not say whose connection it is; nothing is served to somebody unknown.
+    fn unintroduced(&self, error: &HeaderError, peer: SocketAddr) {
+        self.metrics.proxy.proxy_headers_refused.add_one();
+        if self.may_say() {
+            let (reason, remedy) = (error, error.remedy());
+            tracing::warn!(event = events::PROXY_HEADER_REFUSED, peer = %peer.ip(), %reason, remedy);
         }
     }
 

@@ -2,6 +2,7 @@
 //! it was accepted with.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -10,6 +11,7 @@ use http::HeaderValue;
 use super::http::Http;
 use super::quic::front::QuicFront;
 use super::tls::{TlsFront, TlsRoots};
+use crate::base::addr::IpNet;
 use crate::certs::catalog::Catalog;
 use crate::certs::challenge::ChallengeBoard;
 use crate::config::settings::{Settings, Timeouts};
@@ -30,6 +32,8 @@ pub struct Front {
     pub header_size: usize,
     /// Ports where QUIC is spoken, each with what is told of it to those who came otherwise.
     alternatives: Box<[(u16, HeaderValue)]>,
+    /// Who must say by the PROXY protocol whose connection it is.
+    balancers: Box<[IpNet]>,
     /// Challenges in progress.
     pub board: Arc<ChallengeBoard>,
 }
@@ -52,8 +56,14 @@ impl Front {
             quic: settings.protocols.h3.then(|| QuicFront::new(settings, roots, catalog)).transpose()?,
             header_size: settings.limits.header_size.bytes(),
             alternatives: quic.iter().map(|port| (*port, alternative(*port))).collect(),
+            balancers: settings.proxy_protocol_from.clone().into(),
             board: Arc::clone(board),
         })
+    }
+
+    /// Whether `peer` is a balancer that speaks of its clients by the PROXY protocol.
+    pub fn is_balancer(&self, peer: IpAddr) -> bool {
+        self.balancers.iter().any(|net| net.contains(&peer))
     }
 
     /// What a client that came to `port` over TCP is told of HTTP/3 there.

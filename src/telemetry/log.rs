@@ -45,6 +45,8 @@ pub mod events {
     pub const AUTH_SERVICE_FAILED: &str = "auth_service_failed";
     /// Keys of token issuers could not be fetched.
     pub const KEYS_NOT_FETCHED: &str = "keys_not_fetched";
+    /// A balancer did not say by the PROXY protocol whose connection it is.
+    pub const PROXY_HEADER_REFUSED: &str = "proxy_header_refused";
     /// Something in us broke a promise of its own.
     pub const PANICKED: &str = "panicked";
 }

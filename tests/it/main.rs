@@ -24,6 +24,7 @@ mod http3_life;
 mod http3_rules;
 mod keeper;
 mod layers;
+mod proxy_protocol;
 mod readme;
 mod reload;
 mod renewal;

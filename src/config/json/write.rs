@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::print::{Json, escaped};
+use crate::base::addr::IpNet;
 use crate::base::span;
 use crate::config::settings::{Level, Log, LogFormat, Protocols, REDACTED, SecretSource, Settings};
 
@@ -24,6 +25,7 @@ pub fn document(settings: &Settings) -> String {
     members.add("https-port", settings.https_port);
     members.add("protocols", protocols(settings.protocols));
     members.filled("trusted-proxies", settings.trusted_proxies.iter().map(ToString::to_string));
+    members.filled("proxy-protocol", from(&settings.proxy_protocol_from));
     members.add("drain", duration(settings.drain));
     members.add("timeouts", timeouts(settings));
     members.add("limit", limits(settings));
@@ -103,6 +105,12 @@ fn secret(from: &SecretSource) -> Vec<Json> {
 /// A reference to the environment, which is not escaped.
 fn variable(name: &str) -> Json {
     Json::Text(format!("{{${name}}}"))
+}
+
+/// The word `from` and the networks behind it; nothing where there are none.
+fn from(nets: &[IpNet]) -> impl Iterator<Item = String> {
+    let word = (!nets.is_empty()).then(|| "from".to_owned());
+    word.into_iter().chain(nets.iter().map(ToString::to_string))
 }
 
 fn protocols(protocols: Protocols) -> Json {

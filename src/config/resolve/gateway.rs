@@ -31,6 +31,11 @@ impl Resolver<'_> {
         if let Some(directive) = top.one("trusted-proxies") {
             settings.trusted_proxies = self.trusted(&directive.values);
         }
+        if let Some(directive) = top.one("proxy-protocol")
+            && self.choice(directive.value(), &[("from", ())]).is_some()
+        {
+            settings.proxy_protocol_from = self.trusted(&directive.values[1..]);
+        }
         self.parts(top, "timeouts", |this, parts| this.timeouts(parts, &mut settings.timeouts));
         self.parts(top, "limit", |this, parts| this.gateway_limits(parts, &mut settings.limits));
         self.parts(top, "log", |this, parts| this.gateway_log(parts, &mut settings.log));

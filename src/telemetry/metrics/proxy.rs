@@ -21,6 +21,8 @@ pub struct ProxyMetrics {
     pub upgrades_failed: Counter,
     /// TLS handshakes that came to nothing.
     pub handshakes_failed: Counter,
+    /// Connections of balancers that did not say whose they are.
+    pub proxy_headers_refused: Counter,
     /// WebSockets refused because of the page that asked.
     pub origin_refused: Counter,
     /// Requests beyond a client's rate.

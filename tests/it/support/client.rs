@@ -54,6 +54,12 @@ pub fn get(name: &str, port: u16, path: &str, roots: &Path) -> io::Result<Seen> 
 /// As [`get`], with the roots as text and no deadline of its own.
 pub async fn get_once(name: &str, port: u16, path: &str, roots: &str) -> io::Result<Seen> {
     let socket = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+    get_over(socket, name, path, roots).await
+}
+
+/// As [`get_once`], over a connection to the gateway on which nothing was said yet, or only what comes before TLS.
+pub async fn get_over(socket: TcpStream, name: &str, path: &str, roots: &str) -> io::Result<Seen> {
+    let port = socket.peer_addr()?.port();
     let stream = handshake(socket, name, roots, &[b"http/1.1"]).await?;
     let chain = stream.get_ref().1.peer_certificates().expect("a server shows its certificate").to_vec();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
