@@ -36,7 +36,6 @@ pub const NOT_YET: &[NotYet] = &[
     word(Context::Upstream, "sticky"),
     word(Context::Upstream, "health"),
     word(Context::Upstream, "hold"),
-    word(Context::Upstream, "proxy-protocol"),
 ];
 
 /// Refuses a line that uses something of `table`. Whether the word as a whole is refused, so that nothing else about the

@@ -112,7 +112,7 @@ async fn attempts(
     let mut stale = STALE;
     loop {
         let wish = Wish { roll: exchange.worker.roll(), key, tried: &tried };
-        let lease = cluster.pick(wish).ok_or(Refusal::NoBackend)?;
+        let lease = cluster.pick(wish).ok_or(Refusal::NoBackend)?.in_the_name_of(|| exchange.ends());
         let failure = match exchange.worker.pool.send(&lease, slot, again).await {
             Ok(answered) => {
                 exchange.course.lease.replace(Some(lease));

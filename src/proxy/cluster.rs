@@ -194,9 +194,6 @@ fn refuse_unsupported(settings: &Upstream) -> Result<(), BuildClusterError> {
     if settings.targets.iter().any(|target| target.scheme == TargetScheme::H2c) {
         return refuse("h2c:// towards a backend");
     }
-    if settings.proxy_protocol.is_some() {
-        return refuse("proxy-protocol towards a backend");
-    }
     Ok(())
 }
 

@@ -20,6 +20,7 @@ use super::worker::Worker;
 use super::{answer, forward, forward::Lines};
 use crate::base::addr::{IpNet, Trusted, unmapped_socket};
 use crate::base::name::HostName;
+use crate::base::proxy_header::Ends;
 
 use record::Note;
 
@@ -195,6 +196,13 @@ impl Exchange {
             id: self.id.clone(),
             trusted: self.trusted,
         }
+    }
+
+    /// The two ends of the client's connection. Behind a proxy that is believed nobody knows the client's port.
+    pub(super) fn ends(&self) -> Ends {
+        let peer = self.connection.peer;
+        let client = if peer.ip() == self.client { peer } else { SocketAddr::new(self.client, 0) };
+        Ends { client, server: self.connection.local }
     }
 
     /// The backend's answer is here.

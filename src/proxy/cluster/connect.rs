@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::base::proxy_header::{self, Ends};
 use crate::base::span;
-use crate::config::settings::{Target, TargetAddress, TargetScheme, Upstream, UpstreamTls};
+use crate::config::settings::{ProxyProtocol, Target, TargetAddress, TargetScheme, Upstream, UpstreamTls};
 
 use super::stream::BackendStream;
 use super::trust::{TlsTowards, Trust, TrustError};
@@ -28,6 +29,8 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 pub struct Dialer {
     limit: Duration,
     settings: UpstreamTls,
+    /// How targets are told whose connection it is.
+    introduce: Option<ProxyProtocol>,
     /// Present when some target speaks TLS.
     tls: Option<TlsTowards>,
 }
@@ -55,7 +58,7 @@ pub enum ConnectError {
     TimedOut {
         /// The target.
         address: String,
-        /// What was being done: `the name`, `TCP` or `TLS`.
+        /// What was being done: `the name`, `TCP`, `the PROXY header` or `TLS`.
         stage: &'static str,
         /// The limit.
         limit: Duration,
@@ -121,18 +124,27 @@ impl Dialer {
     pub(super) fn new(settings: &Upstream, trust: &Trust) -> Result<Self, TrustError> {
         let asked = settings.targets.iter().any(|target| target.scheme == TargetScheme::Https);
         let tls = if asked { Some(trust.towards(&settings.tls)?) } else { None };
-        Ok(Self { limit: settings.timeouts.connect, settings: settings.tls.clone(), tls })
+        Ok(Self { limit: settings.timeouts.connect, settings: settings.tls.clone(), introduce: settings.proxy_protocol, tls })
     }
 
     /// Whether a connection of the other's could as well be one of ours.
     pub(super) fn reaches_like(&self, other: &Self) -> bool {
         let print = |dialer: &Self| dialer.tls.as_ref().map(|tls| tls.print);
-        self.settings == other.settings && print(self) == print(other)
+        self.settings == other.settings && self.introduce == other.introduce && print(self) == print(other)
     }
 
-    /// Connects to `target`. All of it, from the name to the end of the TLS handshake, shares one limit of time.
+    /// Connects to `target` for ourselves, as to see whether it lives.
     pub async fn dial(&self, target: &Target) -> Result<BackendStream, ConnectError> {
-        let attempt = Attempt { deadline: Instant::now() + self.limit, limit: self.limit, target };
+        self.dial_for(target, None).await
+    }
+
+    /// Connects to `target` in the name of a client. All of it, from the name to the end of the TLS handshake, shares one limit of time.
+    pub async fn dial_for(&self, target: &Target, ends: Option<&Ends>) -> Result<BackendStream, ConnectError> {
+        let header = self.introduce.map(|version| match version {
+            ProxyProtocol::V1 => proxy_header::line_for(ends),
+            ProxyProtocol::V2 => proxy_header::binary_for(ends),
+        });
+        let attempt = Attempt { deadline: Instant::now() + self.limit, limit: self.limit, target, header };
         match (&target.address, target.scheme) {
             (TargetAddress::Unix(path), TargetScheme::Http | TargetScheme::H2c) => {
                 Ok(BackendStream::Unix(attempt.unix(path).await?))
@@ -187,14 +199,26 @@ struct Attempt<'a> {
     deadline: Instant,
     limit: Duration,
     target: &'a Target,
+    /// What is said before anything else.
+    header: Option<Vec<u8>>,
 }
 
 impl Attempt<'_> {
     async fn tcp(&self) -> Result<TcpStream, ConnectError> {
-        match &self.target.address {
-            TargetAddress::Socket(addr) => self.first_of(&[*addr]).await,
-            TargetAddress::Name(name, port) => self.first_of(&self.resolve(name.as_str(), *port).await?).await,
-            TargetAddress::Unix(path) => Err(self.no_address(&path.display().to_string())),
+        let stream = match &self.target.address {
+            TargetAddress::Socket(addr) => self.first_of(&[*addr]).await?,
+            TargetAddress::Name(name, port) => self.first_of(&self.resolve(name.as_str(), *port).await?).await?,
+            TargetAddress::Unix(path) => return Err(self.no_address(&path.display().to_string())),
+        };
+        self.introduced(stream).await
+    }
+
+    async fn introduced<S: AsyncWrite + Unpin>(&self, mut stream: S) -> Result<S, ConnectError> {
+        let Some(header) = &self.header else { return Ok(stream) };
+        match timeout_at(self.deadline, stream.write_all(header)).await {
+            Ok(Ok(())) => Ok(stream),
+            Ok(Err(source)) => Err(unreached(self.target.address.to_string(), source)),
+            Err(_elapsed) => Err(self.timed_out("the PROXY header")),
         }
     }
 
@@ -236,7 +260,7 @@ impl Attempt<'_> {
 
     async fn unix(&self, path: &Path) -> Result<UnixStream, ConnectError> {
         match timeout_at(self.deadline, UnixStream::connect(path)).await {
-            Ok(Ok(stream)) => Ok(stream),
+            Ok(Ok(stream)) => self.introduced(stream).await,
             Ok(Err(source)) => Err(unreached(self.target.address.to_string(), source)),
             Err(_elapsed) => Err(self.timed_out("the socket")),
         }

@@ -5,19 +5,39 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Cluster, Member, TargetState};
+use crate::base::proxy_header::Ends;
 
 /// One exchange counted on one target, until dropped.
 #[derive(Debug)]
 pub struct Lease {
     cluster: Arc<Cluster>,
     member: usize,
+    /// The client, where the target is told of it before anything else.
+    ends: Option<Box<Ends>>,
 }
 
 impl Lease {
     pub(super) fn take(cluster: &Arc<Cluster>, member: usize) -> Self {
-        let lease = Self { cluster: Arc::clone(cluster), member };
+        let lease = Self { cluster: Arc::clone(cluster), member, ends: None };
         lease.state().in_flight.fetch_add(1, Ordering::Relaxed);
         lease
+    }
+
+    /// Uses the target in the name of one client; asked only where the target is told of it.
+    pub fn in_the_name_of(mut self, ends: impl FnOnce() -> Ends) -> Self {
+        if self.is_introduced() {
+            self.ends = Some(Box::new(ends()));
+        }
+        self
+    }
+
+    /// Whether a connection is one client's alone, because it begins with who that is.
+    pub fn is_introduced(&self) -> bool {
+        self.cluster.settings.proxy_protocol.is_some()
+    }
+
+    pub(super) fn ends(&self) -> Option<&Ends> {
+        self.ends.as_deref()
     }
 
     /// The cluster it belongs to.

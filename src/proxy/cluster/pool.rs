@@ -116,7 +116,7 @@ impl<B: RequestBody> Pool<B> {
     }
 
     async fn dial(&self, lease: &Lease) -> Result<Box<Wire<B>>, ConnectError> {
-        let stream = lease.cluster().dialer().dial(lease.member().target()).await?;
+        let stream = lease.cluster().dialer().dial_for(lease.member().target(), lease.ends()).await?;
         Ok(Box::new(Wire::open(stream).await))
     }
 
@@ -129,7 +129,8 @@ impl<B: RequestBody> Pool<B> {
     ) -> Result<Answered<B>, Lost> {
         let timeouts = &lease.cluster().settings().timeouts;
         let response = wire.ask(slot, keep, timeouts.first_byte).await?;
-        let keep_alive = timeouts.keep_alive;
+        // What began in one client's name is never another's.
+        let keep_alive = if lease.is_introduced() { Duration::ZERO } else { timeouts.keep_alive };
         wire.home = Some(Home { pool: Rc::clone(self), target: Arc::clone(lease.state()), keep_alive });
         // With 101 the connection is over for HTTP in the same step in which the header was read.
         let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -138,6 +139,9 @@ impl<B: RequestBody> Pool<B> {
 
     /// The connection that came to rest last and still stands.
     fn checkout(&self, lease: &Lease) -> Option<Box<Wire<B>>> {
+        if lease.is_introduced() {
+            return None;
+        }
         let key = key_of(lease.state());
         loop {
             let mut wire = self.slots.borrow_mut().get_mut(&key)?.resting.pop()?.wire;
