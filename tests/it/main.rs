@@ -18,6 +18,7 @@ mod commands;
 mod config_files;
 mod crash;
 mod deny;
+mod examples;
 mod first_issue;
 mod http3;
 mod http3_life;
