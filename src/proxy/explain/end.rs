@@ -5,7 +5,7 @@ use http::{Method, Request, Response, Uri};
 
 use super::{Question, Verdict};
 use crate::base::span;
-use crate::config::settings::{Balance, Block, End, Files, Settings, Upstream};
+use crate::config::settings::{Balance, Block, End, Files, HashOf, Settings, Upstream};
 use crate::proxy::redirect::Redirect;
 use crate::proxy::step::told;
 
@@ -52,9 +52,10 @@ fn balance(balance: &Balance) -> String {
         Balance::RoundRobin => "in turn".into(),
         Balance::LeastConnections => "the one with the fewest open".into(),
         Balance::Random => "the less busy of two at random".into(),
-        Balance::HashIp => "the same one for the same client".into(),
-        Balance::HashHeader(name) => format!("the same one for the same {name}"),
-        Balance::HashCookie(name) => format!("the same one for the same cookie {name}"),
+        Balance::Hash(HashOf::Ip) => "the same one for the same client".into(),
+        Balance::Hash(HashOf::Header(name)) => format!("the same one for the same {name}"),
+        Balance::Hash(HashOf::Cookie(name)) => format!("the same one for the same cookie {name}"),
+        Balance::Hash(HashOf::Uri) => "the same one for the same path and query".into(),
     }
 }
 
