@@ -99,6 +99,21 @@ pub struct Failure {
     pub ended: Ended,
     /// All of its words.
     pub words: String,
+    /// The same in parts, as far as it has any.
+    pub parts: Parts,
+}
+
+/// What a failure's words say, apart: for filters of logs, and for a person who wants to know what to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// How far the order was.
+    pub step: Option<&'static str>,
+    /// The authority's type of the problem (RFC 8555 section 6.7), without its common prefix.
+    pub problem: Option<String>,
+    /// The likely cause.
+    pub cause: Option<String>,
+    /// What a person can do about it, in a sentence.
+    pub remedy: Option<String>,
 }
 
 /// Who has to do something before a new attempt can succeed, and when one makes sense.
@@ -178,6 +193,13 @@ impl Book {
             issuer.recover();
         }
     }
+
+    /// A person insists: even a pause that this authority asked for is over.
+    pub fn lift(&mut self, issuer: &Slug) {
+        if let Some(memory) = self.issuers.get_mut(issuer) {
+            memory.recover();
+        }
+    }
 }
 
 impl Record {
@@ -225,7 +247,7 @@ impl Record {
         let memory = &mut self.memory;
         memory.history.end(failure.ended);
         memory.failing_since.get_or_insert(now);
-        memory.last_error = Some(LastError { at: now, words: failure.words });
+        memory.last_error = Some(LastError { at: now, words: failure.words, remedy: failure.parts.remedy });
         self.asked = false;
         let wait = match failure.blame {
             Blame::Here => DISK,

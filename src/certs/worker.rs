@@ -17,7 +17,7 @@ use super::issuer::renewal_info;
 use super::keeper::tell;
 use super::need::{Authority, Need};
 use super::pace;
-use super::record::{Blame, Failure, Outcome};
+use super::record::{Blame, Failure, Outcome, Parts};
 use super::shelf::Shelved;
 use crate::base::chain::Chain;
 use crate::base::secret::Secret;
@@ -100,7 +100,8 @@ impl Drop for Reporter {
             return;
         }
         let words = "doorward itself failed while it worked on this certificate; please report it".to_owned();
-        let failure = Failure { issuer: self.issuer.clone(), blame: Blame::Name(None), ended: Ended::Failed, words };
+        let (issuer, parts) = (self.issuer.clone(), Parts::default());
+        let failure = Failure { issuer, blame: Blame::Name(None), ended: Ended::Failed, words, parts };
         let outcome = if self.asking { Outcome::WindowUnknown } else { Outcome::Failed(failure) };
         let _ended = self.to.send(Done { id: self.id.clone(), outcome, tried: None, shelved: None, warning: None });
     }
@@ -116,11 +117,14 @@ async fn obtain_one(task: &OrderTask) -> Done {
     let id = task.need.id.clone();
     let issuer = task.from.issuer.clone();
     let slot = Slot { issuer: issuer.clone(), name: id.name.clone() };
-    let fail = |blame, ended, words| Outcome::Failed(Failure { issuer: issuer.clone(), blame, ended, words });
+    let fail = |blame, ended, words, parts| Outcome::Failed(Failure { issuer: issuer.clone(), blame, ended, words, parts });
     let ledger = match begin(task, &slot).await {
         Ok(ledger) => ledger,
         Err(words) => {
-            let outcome = fail(Blame::Here, Ended::NoOrder, words);
+            let remedy =
+                "make room in the state folder, or let the gateway's user write there; the rest goes by itself".to_owned();
+            let parts = Parts { remedy: Some(remedy), ..Parts::default() };
+            let outcome = fail(Blame::Here, Ended::NoOrder, words, parts);
             return Done { id, outcome, tried: None, shelved: None, warning: None };
         }
     };
@@ -149,11 +153,11 @@ async fn obtain_one(task: &OrderTask) -> Done {
         }
         Ok(Err(error)) => {
             let now = task.clock.now();
-            (fail(blame(&error, now), ended(&error), words(&error)), None, None)
+            (fail(blame(&error, now), ended(&error), words(&error), parts(&error)), None, None)
         }
         Err(_) => {
             let words = "the order was not done within 15 minutes; the next try goes on with it".to_owned();
-            (fail(Blame::Issuer(None), Ended::Failed, words), None, None)
+            (fail(Blame::Issuer(None), Ended::Failed, words, Parts::default()), None, None)
         }
     };
     let tried = Some(Tried { history: ledger.history(), worked: ledger.worked() });
@@ -265,6 +269,15 @@ fn words(error: &OrderError) -> String {
     match error.likely_cause() {
         Some(cause) => format!("{said}; likely cause: {cause}"),
         None => said,
+    }
+}
+
+fn parts(error: &OrderError) -> Parts {
+    Parts {
+        step: Some(error.step.as_str()),
+        problem: error.cause.acme_type().map(str::to_owned),
+        cause: error.likely_cause(),
+        remedy: error.remedy(),
     }
 }
 

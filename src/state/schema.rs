@@ -127,6 +127,9 @@ pub struct LastError {
     pub at: Timestamp,
     /// All of its words.
     pub words: String,
+    /// What a person can do about it, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
 }
 
 /// An order the authority knows of.
@@ -238,7 +241,7 @@ mod tests {
                 recheck_at: Some(at(1_800_021_600)),
                 window: Window::new(at(1_803_900_000), at(1_804_100_000)),
             }),
-            last_error: Some(LastError { at: at(1_800_000_000), words: "no".to_owned() }),
+            last_error: Some(LastError { at: at(1_800_000_000), words: "no".to_owned(), remedy: None }),
             failed_at: None,
             rehearse: BTreeSet::new(),
         }

@@ -36,7 +36,8 @@ pub(in crate::certs) fn issued(need: &Need, held: &Held, record: &Record, warnin
     }
 }
 
-/// A failure: name, what was said, which try it was, when the next one is, who can change it.
+/// A failure in one line: name, step, the authority's type and words, which try it was, when the next one is, the likely
+/// cause, and what a person can do.
 pub(in crate::certs) fn failed(need: &Need, failure: &Failure, record: &Record) {
     let next = record.memory.pause.map(|pause| pause.until.to_string());
     let (name, tries) = (need.title(), record.memory.fails.saturating_add(record.memory.unreachable));
@@ -46,10 +47,15 @@ pub(in crate::certs) fn failed(need: &Need, failure: &Failure, record: &Record) 
         Blame::Person => "the configuration's",
         Blame::Here => "this machine's",
     };
+    let parts = &failure.parts;
     tracing::warn!(
         event = "certificate_failed",
         name,
         issuer = %failure.issuer,
+        step = parts.step,
+        problem = parts.problem.as_deref(),
+        cause = parts.cause.as_deref(),
+        remedy = parts.remedy.as_deref(),
         whose,
         attempt = tries,
         next,

@@ -25,7 +25,7 @@ use crate::base::span;
 use crate::base::time::{Validity, Window};
 use crate::certs::fixtures::acme;
 use crate::certs::need::Authority;
-use crate::certs::record::{Blame, Failure, Held, Outcome};
+use crate::certs::record::{Blame, Failure, Held, Outcome, Parts};
 use crate::config::settings::{Acme, Place};
 use crate::state::history::Ended;
 use crate::state::vault::Slot;
@@ -151,8 +151,15 @@ impl World {
     }
 
     fn answer_rehearsal(&mut self, name: &str) -> Outcome {
-        let fail =
-            |blame, ended| Outcome::Failed(Failure { issuer: Slug::of_url(STAGING), blame, ended, words: "no".to_owned() });
+        let fail = |blame, ended| {
+            Outcome::Failed(Failure {
+                issuer: Slug::of_url(STAGING),
+                blame,
+                ended,
+                words: "no".to_owned(),
+                parts: Parts::default(),
+            })
+        };
         match self.staging {
             Some(true) => self.rehearsals.entry(name.to_owned()).or_default().push(self.real),
             Some(false) | None => return fail(Blame::Issuer(None), Ended::NoOrder),
@@ -164,7 +171,7 @@ impl World {
         if self.second != Some(true) {
             let words = "no".to_owned();
             let (issuer, blame) = (Slug::of_url(SECOND), Blame::Issuer(None));
-            return Outcome::Failed(Failure { issuer, blame, ended: Ended::NoOrder, words });
+            return Outcome::Failed(Failure { issuer, blame, ended: Ended::NoOrder, words, parts: Parts::default() });
         }
         self.of_second.entry(name.to_owned()).or_default().push(self.real);
         Outcome::Issued(self.issue(SECOND))
@@ -178,7 +185,9 @@ impl World {
     }
 
     fn answer_order(&mut self, id: &Slot, name: &str) -> Outcome {
-        let fail = |blame, ended| Outcome::Failed(Failure { issuer: Slug::of_url(CA), blame, ended, words: "no".to_owned() });
+        let fail = |blame, ended| {
+            Outcome::Failed(Failure { issuer: Slug::of_url(CA), blame, ended, words: "no".to_owned(), parts: Parts::default() })
+        };
         if !self.up {
             return fail(Blame::Issuer(None), Ended::NoOrder);
         }

@@ -26,7 +26,7 @@ fn renewal(book: &Book) -> &Renewal {
 }
 
 fn fail(book: &mut Book, blame: Blame, now: i64) -> i64 {
-    let failure = Failure { issuer: id().issuer, blame, ended: Ended::Failed, words: "no".to_owned() };
+    let failure = Failure { issuer: id().issuer, blame, ended: Ended::Failed, words: "no".to_owned(), parts: Parts::default() };
     book.settle(&id(), Outcome::Failed(failure), at(now), &mut Dice::seeded(1));
     book.records[&id()].memory.pause.unwrap().until.unix() - at(now).unix()
 }

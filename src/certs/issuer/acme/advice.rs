@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{FailedProof, OrderCause, OrderError};
+use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 use crate::certs::issuer::Rejection;
 use crate::certs::issuer::http::HttpFailure;
@@ -43,6 +44,53 @@ impl OrderError {
             (None, cause) => policy(cause),
         }
     }
+}
+
+impl OrderError {
+    /// What a person can do about it, in a sentence; `None` where the next try is all there is to do.
+    pub fn remedy(&self) -> Option<String> {
+        let failed = match &self.cause {
+            OrderCause::Proof(failed) => Some(&**failed),
+            OrderCause::Invalid(_) | OrderCause::Slow { .. } => self.failed.last(),
+            _ => None,
+        };
+        match (failed, &self.cause) {
+            (Some(failed), _) => failed.remedy(),
+            (None, OrderCause::Http(failure)) => let_through(failure).or_else(|| comply(&self.cause)),
+            (None, OrderCause::Profile { .. }) => Some("name one of these by `profile`, or take the line away".into()),
+            (None, OrderCause::NoChallenge { identifier: Identifier::Wildcard(_), .. }) => {
+                Some("a wildcard is proved by DNS only: say how with `dns` or `dns-hook`, and allow `challenges dns-01`".into())
+            }
+            (None, OrderCause::NoChallenge { .. }) => Some("allow one of the offered ones by `challenges`".into()),
+            (None, OrderCause::Ledger(_)) => Some("make room in the state folder, and let the gateway's user write there".into()),
+            (None, cause) => comply(cause),
+        }
+    }
+}
+
+fn let_through(failure: &HttpFailure) -> Option<String> {
+    Some(match failure {
+        HttpFailure::Resolve { .. } => "repair this machine's network or its /etc/resolv.conf".into(),
+        HttpFailure::Connect { host, .. } | HttpFailure::Slow { host, .. } => {
+            format!("let this machine out to {host}; if the authority is down, wait: it is asked again by itself")
+        }
+        HttpFailure::Untrusted { .. } => "set the clock, or name the authority's root by `ca-file`".into(),
+        _ => return None,
+    })
+}
+
+fn comply(cause: &OrderCause) -> Option<String> {
+    let words = match cause.acme_type()? {
+        "rateLimited" => "wait: it is tried again by itself as soon as the limit allows it",
+        "rejectedIdentifier" | "unsupportedIdentifier" => "take the name out, or name another authority in `acme`",
+        "caa" => "let a CAA record of the name allow this authority, or take the one that forbids it away",
+        "unauthorized" => "`doorward account deactivate` sets the closed account aside, and the next order makes another",
+        "userActionRequired" => "open the page that the authority names, and agree there",
+        "externalAccountRequired" => "add `eab KEY-ID HMAC-KEY` with the values of the authority's customer page",
+        "invalidContact" | "unsupportedContact" => "write another address behind `email`, or none",
+        _ => return None,
+    };
+    Some(words.into())
 }
 
 fn by_type(acme_type: Option<&str>, now: Timestamp) -> Rejection {
@@ -87,6 +135,27 @@ impl FailedProof {
     }
 }
 
+impl FailedProof {
+    fn remedy(&self) -> Option<String> {
+        let name = &self.identifier;
+        let port = if self.kind == ChallengeKind::TlsAlpn01 { 443 } else { 80 };
+        Some(match self.acme_type()? {
+            "connection" => format!(
+                "open port {port} of this machine to the internet, and let every A and AAAA record of {name} point to it; \
+                 `doorward certs test {name}` tries that without using up a limit"
+            ),
+            "unauthorized" | "incorrectResponse" | "tls" => format!(
+                "let every A and AAAA record of {name} point to this machine, or have what stands before it pass \
+                 /.well-known/acme-challenge/ through"
+            ),
+            "dns" => format!("add an A or AAAA record for {name} that points to this machine"),
+            "caa" => format!("let a CAA record of {name} allow this authority, or take the one that forbids it away"),
+            "rateLimited" => "wait: it is tried again by itself as soon as the limit allows it".into(),
+            _ => return None,
+        })
+    }
+}
+
 fn unreached(failure: &HttpFailure) -> Option<String> {
     Some(match failure {
         HttpFailure::Resolve { host, .. } => format!("this machine's resolver does not know {host}: no network, or no DNS"),
@@ -116,7 +185,6 @@ fn policy(cause: &OrderCause) -> Option<String> {
 mod tests {
     use super::super::Step;
     use super::*;
-    use crate::base::name::Identifier;
 
     const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 
@@ -152,6 +220,23 @@ mod tests {
         let cause = proof(ChallengeKind::Http01, "unauthorized").likely_cause().unwrap();
         assert!(cause.starts_with("something else answers port 80 of a.example"), "{cause}");
         assert_eq!(proof(ChallengeKind::Http01, "brandNew").likely_cause(), None);
+    }
+
+    #[test]
+    fn every_usual_failure_says_what_to_do() {
+        for acme_type in ["connection", "unauthorized", "dns", "caa", "rateLimited", "tls", "incorrectResponse"] {
+            let error = proof(ChallengeKind::Http01, acme_type);
+            assert!(error.remedy().is_some() && error.likely_cause().is_some(), "for {acme_type}");
+        }
+        let remedy = proof(ChallengeKind::TlsAlpn01, "connection").remedy().unwrap();
+        assert!(remedy.starts_with("open port 443 of this machine"), "{remedy}");
+        let wildcard = OrderCause::NoChallenge {
+            identifier: Identifier::parse("*.a.example").unwrap(),
+            offered: Vec::new(),
+            allowed: Vec::new(),
+        };
+        let error = OrderError { step: Step::Order, cause: wildcard, failed: Vec::new() };
+        assert!(error.remedy().unwrap().contains("`dns`"));
     }
 
     #[test]

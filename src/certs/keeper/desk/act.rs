@@ -14,7 +14,7 @@ use crate::certs::issuer::files;
 use crate::certs::need::{Authority, Need};
 use crate::certs::pace;
 use crate::certs::plan::{self, Action};
-use crate::certs::record::{Blame, Doing, Failure, Outcome};
+use crate::certs::record::{Blame, Doing, Failure, Outcome, Parts};
 use crate::certs::worker::{self, Done, OrderTask, Reporter};
 use crate::state::history::Ended;
 use crate::state::schema::{Key, LastError};
@@ -105,7 +105,8 @@ impl Desk {
                 Outcome::Issued(held)
             }
             Err(words) => {
-                let failure = Failure { issuer: need.id.issuer.clone(), blame: Blame::Here, ended: Ended::NoOrder, words };
+                let (issuer, parts) = (need.id.issuer.clone(), Parts::default());
+                let failure = Failure { issuer, blame: Blame::Here, ended: Ended::NoOrder, words, parts };
                 self.metrics.certs.failed.add_one();
                 Outcome::Failed(failure)
             }
@@ -231,7 +232,8 @@ impl Desk {
             }
             Err(words) => {
                 tell::files_refused(need, &words);
-                self.book.records.entry(need.id.clone()).or_default().memory.last_error = Some(LastError { at: now, words });
+                let error = LastError { at: now, words, remedy: None };
+                self.book.records.entry(need.id.clone()).or_default().memory.last_error = Some(error);
                 self.metrics.certs.files_refused.add_one();
             }
         }
