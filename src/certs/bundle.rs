@@ -91,6 +91,11 @@ impl CertBundle {
         &self.leaf.identifiers
     }
 
+    /// Whether it vouches for each of these.
+    pub fn covers_all(&self, names: &[Identifier]) -> bool {
+        names.iter().all(|name| self.leaf.covers(name))
+    }
+
     /// When the leaf is valid.
     pub fn validity(&self) -> Validity {
         self.leaf.validity

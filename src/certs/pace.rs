@@ -12,6 +12,10 @@ use crate::base::time::Timestamp;
 use crate::state::history::{Ended, History};
 use crate::state::schema::Bucket;
 
+mod budget;
+
+pub use budget::{Budget, Share};
+
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);

@@ -89,7 +89,7 @@ fn newest(store: &Store, slot: &Slot, names: &[Identifier], now: Timestamp, find
                 Ok(bundle) => {
                     let shelved = Shelved::new(Arc::new(bundle), Arc::new(pair.key), Some(slot.clone())).stored(pair.generation);
                     let better = found.as_ref().is_none_or(|held| held.bundle.validity().not_after < now);
-                    if better && covers_all(&shelved.bundle, names) {
+                    if better && shelved.bundle.covers_all(names) {
                         found = Some(shelved);
                     }
                     continue;
@@ -108,15 +108,8 @@ fn newest(store: &Store, slot: &Slot, names: &[Identifier], now: Timestamp, find
     found
 }
 
-fn covers_all(bundle: &CertBundle, names: &[Identifier]) -> bool {
-    names.iter().all(|name| covers(bundle, name))
-}
-
 fn covers(bundle: &CertBundle, name: &Identifier) -> bool {
-    bundle.identifiers().iter().any(|held| match (held, name) {
-        (Identifier::Wildcard(parent), Identifier::Dns(name)) => name.parent() == Some(parent.as_str()),
-        (held, name) => held == name,
-    })
+    bundle.covers_all(std::slice::from_ref(name))
 }
 
 /// The catalog of all needs. A name whose own certificate is still coming is served by one that is no longer asked for

@@ -3,10 +3,13 @@
 use serde::Serialize;
 
 use super::need::{Need, Source};
+use super::pace::Budget;
 use super::plan::{self, Next, Waiting};
 use super::record::{Book, Doing, Record};
 use super::shelf::{Shelf, Shelved};
 use crate::base::time::Timestamp;
+use crate::state::schema::IssuerMemory;
+use crate::state::slug::Slug;
 
 /// How one certificate stands. Moments are RFC 3339.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,8 +32,22 @@ pub struct NameStatus {
     pub challenge: Option<String>,
     /// What the last failure said, in full; `None` when the last try succeeded.
     pub last_error: Option<String>,
+    /// What a person can do about that, in a sentence.
+    pub remedy: Option<String>,
     /// Whether it is in memory only, because the disk refuses it.
     pub unsaved: bool,
+    /// Where it comes from: the directory of the first authority, `the local authority`, or the chain's file.
+    pub from: String,
+    /// Serial number of the one held, in hexadecimal.
+    pub serial: Option<String>,
+    /// The authority's renewal window (RFC 9773) as last heard, its start and its end.
+    pub window: Option<(String, String)>,
+    /// When the authority is asked for its window again.
+    pub window_asked_again: Option<String>,
+    /// What is used up and left; `None` for what no authority limits.
+    pub budget: Option<Budget>,
+    /// When it was last reported to be in danger, while it is.
+    pub alarmed: Option<String>,
 }
 
 /// Where a certificate stands.
@@ -84,6 +101,9 @@ fn status(need: &Need, book: &Book, shelved: Option<&Shelved>, now: Timestamp) -
     let record = book.records.get(&need.id).unwrap_or(&fresh);
     let next = plan::next(need, book, now);
     let (next_attempt, next_why) = describe(need, &next, record, book, now);
+    let renewal = record.memory.renewal.as_ref().filter(|_| matches!(need.source, Source::Acme(_)));
+    let window = renewal.and_then(|renewal| renewal.window);
+    let last_error = record.memory.last_error.as_ref();
     NameStatus {
         names: need.names.iter().map(ToString::to_string).collect(),
         state: state(need, record, shelved, &next, now),
@@ -93,8 +113,15 @@ fn status(need: &Need, book: &Book, shelved: Option<&Shelved>, now: Timestamp) -
         next_why,
         fails: record.memory.fails.saturating_add(record.memory.unreachable),
         challenge: record.memory.worked.clone(),
-        last_error: record.memory.last_error.as_ref().map(|error| error.words.clone()),
+        last_error: last_error.map(|error| error.words.clone()),
+        remedy: last_error.and_then(|error| error.remedy.clone()),
         unsaved: shelved.is_some_and(Shelved::is_unsaved),
+        from: asked_of(need),
+        serial: shelved.map(|shelved| shelved.bundle.serial().to_owned()),
+        window: window.map(|window| (window.start().to_string(), window.end().to_string())),
+        window_asked_again: renewal.and_then(|renewal| renewal.recheck_at).map(|at| at.to_string()),
+        budget: budget(need, record, book, now),
+        alarmed: None,
     }
 }
 
@@ -127,16 +154,39 @@ fn describe(need: &Need, next: &Next<'_>, record: &Record, book: &Book, now: Tim
             }
             Waiting::Backoff => (Some(*at), "the wait after a failure".to_owned()),
             Waiting::Limit(limit) => (Some(*at), limit.words().to_owned()),
-            Waiting::Issuer => (Some(*at), issuer_words(need, book)),
+            Waiting::Issuer => (Some(*at), issuer_words(need, book, *at, now)),
             Waiting::Bucket => (Some(*at), "the authority's limit of new orders is reached".to_owned()),
             Waiting::Clock => (None, format!("this machine's clock says {now}, which is plainly wrong; nothing is ordered")),
         },
     }
 }
 
-fn issuer_words(need: &Need, book: &Book) -> String {
-    let why = need.slots().iter().find_map(|slot| book.issuers.get(&slot.issuer)).map_or("", |issuer| issuer.why.as_str());
+/// Several authorities may be left alone; the one that is meant is the one whose pause ends at `until`.
+fn issuer_words(need: &Need, book: &Book, until: Timestamp, now: Timestamp) -> String {
+    let paused = |issuer: &IssuerMemory| issuer.pause.and_then(|pause| pause.holds(now)) == Some(until);
+    let issuers = asked_places(need).into_iter().filter_map(|issuer| book.issuers.get(&issuer));
+    let why = issuers.into_iter().find(|issuer| paused(issuer)).map_or("", |issuer| issuer.why.as_str());
     format!("the authority is left alone: {why}")
+}
+
+/// Every authority that an order for this need may go to, those of rehearsals included.
+fn asked_places(need: &Need) -> Vec<Slug> {
+    match &need.source {
+        Source::Acme(authorities) => authorities
+            .iter()
+            .flat_map(|authority| [Some(authority.issuer.clone()), authority.rehearsal().map(|at| at.issuer)])
+            .flatten()
+            .collect(),
+        Source::Local | Source::Files { .. } => Vec::new(),
+    }
+}
+
+fn budget(need: &Need, record: &Record, book: &Book, now: Timestamp) -> Option<Budget> {
+    let Source::Acme(authorities) = &need.source else { return None };
+    let first = authorities.first()?;
+    let life = record.held.as_ref().filter(|held| held.validity.holds_at(now)).map(|held| held.validity.lifetime());
+    let bucket = book.issuers.get(&first.issuer).and_then(|issuer| issuer.bucket);
+    Some(Budget::of(&record.memory.history, life, &first.acme.directory, bucket, now))
 }
 
 fn asked_of(need: &Need) -> String {
@@ -149,11 +199,18 @@ fn asked_of(need: &Need) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
     use crate::base::dice::Dice;
     use crate::certs::fixtures;
-    use crate::certs::record::{Blame, Failure, Outcome};
+    use crate::certs::need::needs;
+    use crate::certs::pace::Share;
+    use crate::certs::record::{Blame, Failure, Outcome, Parts};
+    use crate::config::settings::{Acme, SiteTls};
     use crate::state::history::Ended;
+    use crate::state::schema::Pause;
 
     const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
 
@@ -165,14 +222,37 @@ mod tests {
         assert_eq!((before.state, before.issuer.as_str()), (CertState::Obtaining, "https://ca.example/dir"));
         assert_eq!(why_coming(&need, &book), "it is being obtained from https://ca.example/dir");
         let words = "port 80 is closed".to_owned();
-        let failure = Failure { issuer: need.id.issuer.clone(), blame: Blame::Name(None), ended: Ended::Unproved, words };
+        let parts = Parts { remedy: Some("open it".to_owned()), ..Parts::default() };
+        let failure = Failure { issuer: need.id.issuer.clone(), blame: Blame::Name(None), ended: Ended::Unproved, words, parts };
         book.settle(&need.id, Outcome::Failed(failure), NOW, &mut Dice::seeded(1));
         let after = statuses(std::slice::from_ref(&need), &book, &Shelf::new(), NOW).remove(0);
         assert_eq!((after.state, after.fails), (CertState::Paused, 1));
         assert_eq!(after.last_error.as_deref(), Some("port 80 is closed"));
+        assert_eq!(after.remedy.as_deref(), Some("open it"));
+        assert_eq!(after.budget.unwrap().failed_proofs, Share { used: 0, most: 5 }, "no order was begun");
         let next = Timestamp::parse(&after.next_attempt.unwrap()).unwrap();
         assert!(next.since(NOW).as_secs() >= 60 && next.since(NOW).as_secs() <= 75);
         assert_eq!(why_coming(&need, &book), "the last try failed: port 80 is closed");
+    }
+
+    #[test]
+    fn of_several_authorities_that_are_left_alone_the_one_that_is_waited_for_is_named() {
+        let second = fixtures::acme("https://second.example/dir");
+        let first = Acme { fallback: vec![second], ..(*fixtures::acme("https://first.example/dir")).clone() };
+        let site = fixtures::site(&["a.example"], &SiteTls::Acme(Arc::new(first)));
+        let need = needs(&fixtures::settings(vec![site])).remove(0);
+        let mut book = Book::default();
+        for (slot, wait, why) in [(&need.slots()[0], 600, "first is busy"), (&need.slots()[1], 60, "second is busy")] {
+            let pause = Some(Pause::starting(NOW, Duration::from_secs(wait)));
+            let memory = IssuerMemory { pause, asked: true, why: why.to_owned(), ..IssuerMemory::default() };
+            book.issuers.insert(slot.issuer.clone(), memory);
+        }
+        let why = |book: &Book| statuses(std::slice::from_ref(&need), book, &Shelf::new(), NOW).remove(0).next_why;
+        assert_eq!(why(&book), "the authority is left alone: first is busy");
+        let record = book.records.entry(need.id.clone()).or_default();
+        record.memory.failing_since = Some(NOW - Duration::from_secs(100_000));
+        record.memory.failed_at = Some(need.slots()[0].issuer.clone());
+        assert_eq!(why(&book), "the authority is left alone: second is busy");
     }
 
     #[test]

@@ -75,6 +75,12 @@ impl History {
         &self.0
     }
 
+    /// How many attempts that `count` began within the last `span`.
+    pub fn count(&self, span: Duration, now: Timestamp, counts: impl Fn(Ended) -> bool) -> usize {
+        let recent = |attempt: &&Attempt| attempt.at <= now + SKEW && now < attempt.at.min(now) + span;
+        self.0.iter().filter(recent).filter(|attempt| counts(attempt.ended)).count()
+    }
+
     /// When at most `most` attempts that `count` begin within any `span`: `None` when one more may begin at once,
     /// else the moment from which it may.
     pub fn full_until(&self, most: usize, span: Duration, now: Timestamp, counts: impl Fn(Ended) -> bool) -> Option<Timestamp> {
@@ -115,6 +121,9 @@ mod tests {
         check(3, 3_599, Some(3_600));
         check(3, 3_600, None);
         check(2, 3_600, Some(3_700));
+        assert_eq!(tried.count(HOUR, at(3_599), Ended::is_unproved), 3);
+        assert_eq!(tried.count(HOUR, at(3_650), Ended::is_unproved), 2);
+        assert_eq!(tried.count(HOUR, at(300), |_| true), 4);
     }
 
     #[test]

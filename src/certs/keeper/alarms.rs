@@ -73,6 +73,11 @@ impl Alarms {
         due
     }
 
+    /// When it was last said that this certificate is in danger, while it is.
+    pub(super) fn raised(&self, id: &Slot) -> Option<Timestamp> {
+        self.endangered.get(id).copied()
+    }
+
     /// One alarm for each who is told, whatever the number of certificates: when an authority is down, all come at once.
     pub(super) fn in_danger(&self, due: &[Endangered<'_>], now: Timestamp) {
         let mut groups: Vec<(Option<Alert>, Vec<&Endangered<'_>>)> = Vec::new();

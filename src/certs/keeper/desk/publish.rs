@@ -19,8 +19,11 @@ impl Desk {
         let book = &self.book;
         let catalog = shelf::catalog(&self.needs, &self.shelf, |need| status::why_coming(need, book));
         self.catalog.store(Arc::new(catalog));
-        let statuses = status::statuses(&self.needs, &self.book, &self.shelf, now);
+        let mut statuses = status::statuses(&self.needs, &self.book, &self.shelf, now);
         self.measure(&statuses, now);
+        for (need, status) in self.needs.iter().zip(&mut statuses) {
+            status.alarmed = self.alarms.raised(&need.id).map(|at| at.to_string());
+        }
         self.status.store(Arc::new(statuses));
     }
 
