@@ -18,6 +18,7 @@ pub mod certs;
 pub mod check;
 pub mod explain;
 pub mod reload;
+pub mod status;
 
 pub mod password;
 pub mod trust;

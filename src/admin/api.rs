@@ -3,6 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod certs;
+
+pub use certs::{BudgetLine, CertLine, CertsReport, ShareLine, WindowLine};
+
 /// The version of the words below.
 pub const VERSION: u32 = 1;
 
@@ -38,6 +42,9 @@ pub enum Request {
     RenewCert {
         /// One of its names.
         name: String,
+        /// Even if the authority asked to be left alone for a while.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        insist: bool,
     },
 }
 
@@ -112,38 +119,9 @@ pub struct StatusReport {
     /// TLS handshakes that came to nothing.
     #[serde(default)]
     pub handshakes_failed: u64,
-}
-
-/// Every certificate.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CertsReport {
-    /// One entry for each certificate that is wanted.
-    pub certs: Vec<CertLine>,
-}
-
-/// One certificate that is wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CertLine {
-    /// The names it is to cover, the first being its own.
-    pub names: Vec<String>,
-    /// Where it stands, in one or two words: `valid`, `renewing`, `expired`, `being obtained`, `paused`, `stuck`.
-    pub state: String,
-    /// Who issued the held one, or who is asked for it.
-    pub issuer: String,
-    /// When the held one ends, RFC 3339; `None` when none is held.
-    pub expires: Option<String>,
-    /// When it is tried or renewed next, RFC 3339.
-    pub next_attempt: Option<String>,
-    /// Why then and not before.
-    pub next_why: String,
-    /// Attempts that failed since the last success.
-    pub failures: u32,
-    /// What the last of them said.
-    pub last_error: Option<String>,
-    /// The challenge that proved the names last.
-    pub challenge: Option<String>,
-    /// Whether it is in memory only, because the state folder cannot be written.
-    pub unsaved: bool,
+    /// What an operator should look after now, a sentence each; empty when all is well.
+    #[serde(default)]
+    pub alarms: Vec<String>,
 }
 
 /// Why something is not done.
@@ -194,7 +172,7 @@ pub trait Operator: 'static {
     /// Every certificate.
     async fn certs(&self) -> CertsReport;
     /// Begins the renewal of the certificate for `name`.
-    async fn renew(&self, name: &str) -> Result<(), Refusal>;
+    async fn renew(&self, name: &str, insist: bool) -> Result<(), Refusal>;
 }
 
 /// Has `operator` do what is asked.
@@ -203,7 +181,7 @@ pub async fn perform<O: Operator>(operator: &O, request: Request) -> Reply {
         Request::Reload => operator.reload().await.map(Reply::Reloaded),
         Request::Status => Ok(Reply::Status(operator.status().await)),
         Request::Certs => Ok(Reply::Certs(operator.certs().await)),
-        Request::RenewCert { name } => operator.renew(&name).await.map(|()| Reply::Renewing { name }),
+        Request::RenewCert { name, insist } => operator.renew(&name, insist).await.map(|()| Reply::Renewing { name }),
     };
     done.unwrap_or_else(Reply::Refused)
 }
@@ -242,7 +220,7 @@ mod tests {
         let wire = |request| String::from_utf8(line(&Ask { version: VERSION, request })).unwrap();
         assert_eq!(wire(Request::Reload), "{\"version\":1,\"request\":{\"ask\":\"reload\"}}\n");
         assert_eq!(
-            wire(Request::RenewCert { name: "a.example".into() }),
+            wire(Request::RenewCert { name: "a.example".into(), insist: false }),
             "{\"version\":1,\"request\":{\"ask\":\"renew-cert\",\"name\":\"a.example\"}}\n"
         );
         let reply = Reply::Refused(Refusal::config("line 3: no"));

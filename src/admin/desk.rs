@@ -2,14 +2,17 @@
 
 use std::rc::{Rc, Weak};
 
-use super::api::{CertLine, CertsReport, Operator, Refusal, ReloadReport, StatusReport};
+use super::api::{CertsReport, Operator, Refusal, ReloadReport, StatusReport};
+use super::certs::line;
 use crate::base::addr::ListenAddr;
 use crate::base::chain::Chain;
+use crate::base::time::{Clock, SystemClock};
 use crate::certs::keeper::RenewError;
 use crate::certs::status::NameStatus;
 use crate::listeners::bind::{Role, Spot};
 use crate::server::gateway::Gateway;
 use crate::server::reload::ReloadError;
+use crate::telemetry::metrics::certs::CertMetrics;
 
 /// Stands between the socket and the gateway, and does not keep it alive: a gateway that has drained may go.
 #[derive(Clone)]
@@ -49,27 +52,14 @@ impl Operator for Desk {
         CertsReport { certs: self.gateway().map(lines).unwrap_or_default() }
     }
 
-    async fn renew(&self, name: &str) -> Result<(), Refusal> {
-        self.gateway()?.certs().renew(name).await.map_err(|error| match error {
+    async fn renew(&self, name: &str, insist: bool) -> Result<(), Refusal> {
+        let gateway = self.gateway()?;
+        let certs = gateway.certs();
+        let begun = if insist { certs.renew_regardless(name).await } else { certs.renew(name).await };
+        begun.map_err(|error| match error {
             RenewError::Unknown(_) | RenewError::Files { .. } | RenewError::Held { .. } => Refusal::question(error.to_string()),
             RenewError::Stopping => Refusal::gateway(error.to_string()),
         })
-    }
-}
-
-fn line(status: &NameStatus) -> CertLine {
-    let status = status.clone();
-    CertLine {
-        names: status.names,
-        state: status.state.as_str().into(),
-        issuer: status.issuer,
-        expires: status.not_after,
-        next_attempt: status.next_attempt,
-        next_why: status.next_why,
-        failures: status.fails,
-        last_error: status.last_error,
-        challenge: status.challenge,
-        unsaved: status.unsaved,
     }
 }
 
@@ -90,7 +80,28 @@ fn status(gateway: &Gateway) -> StatusReport {
         requests: proxy.requests.read(),
         refused: proxy.refused.read(),
         handshakes_failed: proxy.handshakes_failed.read(),
+        alarms: alarms(
+            &gateway.certs().status(),
+            gateway.metrics().certs.is_stalled(SystemClock.now()),
+            &gateway.metrics().certs,
+        ),
     }
+}
+
+/// What an operator would be woken for, whether or not `alert` names anybody.
+fn alarms(certs: &[NameStatus], stalled: bool, metrics: &CertMetrics) -> Vec<String> {
+    let mut alarms = Vec::new();
+    if stalled {
+        alarms.push("the loop that renews certificates stands still; restart the gateway, and report it".to_owned());
+    }
+    if metrics.state_unwritable.read() != 0 {
+        alarms.push("the state folder cannot be written; what is in memory is served, and nothing new is ordered".to_owned());
+    }
+    for status in certs.iter().filter(|status| status.alarmed.is_some()) {
+        let (name, ends) = (status.names.first().map_or("", String::as_str), status.not_after.as_deref().unwrap_or_default());
+        alarms.push(format!("the certificate of {name} ends at {ends} and has no successor; see `doorward certs show {name}`"));
+    }
+    alarms
 }
 
 fn listen(spot: &Spot) -> String {

@@ -216,7 +216,7 @@ fn audit(request: &Request, peer: tokio::net::unix::UCred) {
     let (uid, pid, asked) = (peer.uid(), peer.pid(), request.as_str());
     match request {
         Request::Reload => tracing::info!(event = events::ADMIN_REQUEST, uid, pid, asked, "an operator asks for a reload"),
-        Request::RenewCert { name } => {
+        Request::RenewCert { name, .. } => {
             tracing::info!(event = events::ADMIN_REQUEST, uid, pid, asked, name, "an operator asks for a renewal");
         }
         Request::Status | Request::Certs => {
@@ -245,7 +245,7 @@ mod tests {
         async fn certs(&self) -> CertsReport {
             CertsReport::default()
         }
-        async fn renew(&self, name: &str) -> Result<(), Refusal> {
+        async fn renew(&self, name: &str, _insist: bool) -> Result<(), Refusal> {
             if name == "a.example" { Ok(()) } else { Err(Refusal::question("unknown")) }
         }
     }
@@ -275,7 +275,7 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600);
             assert_eq!(ask(path, Request::Reload).unwrap(), Reply::Refused(Refusal::config("line 3: no such word")));
             assert!(matches!(ask(path, Request::Status).unwrap(), Reply::Status(StatusReport { sites: 7, .. })));
-            let renewing = ask(path, Request::RenewCert { name: "a.example".into() }).unwrap();
+            let renewing = ask(path, Request::RenewCert { name: "a.example".into(), insist: false }).unwrap();
             assert_eq!(renewing, Reply::Renewing { name: "a.example".into() });
         });
     }

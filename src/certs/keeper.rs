@@ -73,9 +73,16 @@ enum Word {
     /// Settings changed, or a person says that something was repaired.
     Settings(Arc<Settings>, oneshot::Sender<()>),
     /// A new certificate is wanted for this name, whatever is held.
-    Renew(String, oneshot::Sender<Result<(), RenewError>>),
+    Renew(String, Insist, oneshot::Sender<Result<(), RenewError>>),
     /// The process ends.
     Stop(oneshot::Sender<()>),
+}
+
+/// Whether a person who asks for a renewal overrules an authority that asked to be left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Insist {
+    No,
+    Yes,
 }
 
 /// A renewal by hand was refused.
@@ -154,8 +161,17 @@ impl KeeperHandle {
     /// Asks for a new certificate for the need that has this name, at once and whatever is held, within what the
     /// authority forgives. Returns when it is begun; how it ends is in the status and the log.
     pub async fn renew(&self, name: &str) -> Result<(), RenewError> {
+        self.ask_renewal(name, Insist::No).await
+    }
+
+    /// As [`KeeperHandle::renew`], even if the authority asked to be left alone for longer.
+    pub async fn renew_regardless(&self, name: &str) -> Result<(), RenewError> {
+        self.ask_renewal(name, Insist::Yes).await
+    }
+
+    async fn ask_renewal(&self, name: &str, insist: Insist) -> Result<(), RenewError> {
         let (reply, answer) = oneshot::channel();
-        self.tell(Word::Renew(name.to_owned(), reply));
+        self.tell(Word::Renew(name.to_owned(), insist, reply));
         answer.await.unwrap_or(Err(RenewError::Stopping))
     }
 

@@ -1,10 +1,12 @@
 //! The words of the command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::exit;
+use crate::base::span;
 
 /// What follows the long help of every command.
 const FILES: &str = "\
@@ -56,7 +58,8 @@ impl Cli {
 
 /// The words, with the exit codes below the help of every command.
 fn words() -> clap::Command {
-    Cli::command().mut_subcommands(|command| command.after_help(exit::HELP))
+    let told = |command: clap::Command| command.after_help(exit::HELP);
+    Cli::command().mut_subcommands(|command| told(command).mut_subcommands(told))
 }
 
 /// What to do.
@@ -86,12 +89,15 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Have the running gateway read its configuration again, and tell whether that worked
     Reload(AskArgs),
-    /// List the running gateway's certificates: state, issuer, expiry, next attempt
+    /// List the certificates: state, issuer, expiry, next attempt; and act on them
+    ///
+    /// Asks the running gateway. While none runs, the state folder tells what it holds, and the exit code is 4; with
+    /// --expires-within the answer of the files counts.
     Certs(CertsArgs),
     /// Order a new certificate for a name now, whatever life the held one has left
     Renew(RenewArgs),
     /// Tell what the running gateway serves and how busy it is
-    Status(CertsArgs),
+    Status(StatusArgs),
     /// Turn a password into the hash that `auth basic` takes
     ///
     /// Asks for it without showing it, or reads the first line of standard input.
@@ -196,9 +202,60 @@ pub struct AskArgs {
     pub socket: Option<PathBuf>,
 }
 
-/// What `certs` and `status` take.
+/// What `certs` takes.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct CertsArgs {
+    /// Which gateway.
+    #[command(flatten)]
+    pub ask: AskArgs,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+    /// Tell all that is known of each
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// List only those that end within this time (14d, 36h) or are not there, and exit 5 if there are any
+    ///
+    /// Certificates of the local authority live half a day by design and are left out.
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub expires_within: Option<Duration>,
+    /// What to do instead of listing them.
+    #[command(subcommand)]
+    pub action: Option<CertsAction>,
+}
+
+/// What can be done with certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+#[command(rename_all = "kebab-case")]
+pub enum CertsAction {
+    /// Tell all that is known of one certificate
+    Show(ShowCertArgs),
+    /// Order a new certificate for a name now, whatever life the held one has left
+    Renew(RenewArgs),
+}
+
+/// Reads a length of time.
+fn span(text: &str) -> Result<Duration, String> {
+    span::parse(text).ok_or_else(|| "a time is written 14d, 36h or 90min".to_owned())
+}
+
+/// What `certs show` takes.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ShowCertArgs {
+    /// One of the certificate's names
+    pub name: String,
+    /// Which gateway.
+    #[command(flatten)]
+    pub ask: AskArgs,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `status` takes.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatusArgs {
     /// Which gateway.
     #[command(flatten)]
     pub ask: AskArgs,
@@ -212,6 +269,9 @@ pub struct CertsArgs {
 pub struct RenewArgs {
     /// One of the certificate's names
     pub name: String,
+    /// Ask even an authority that asked to be left alone for longer
+    #[arg(long)]
+    pub insist: bool,
     /// Which gateway.
     #[command(flatten)]
     pub ask: AskArgs,
@@ -267,6 +327,16 @@ mod tests {
             (args.domain.as_str(), args.target.as_str(), args.top.https_port, args.print),
             ("localhost", "3000", Some(8443), true)
         );
+        let Some(Command::Certs(args)) = read("doorward certs renew a.example --insist --config a").unwrap() else {
+            panic!("certs is not read");
+        };
+        assert!(matches!(args.action, Some(CertsAction::Renew(RenewArgs { insist: true, .. }))), "{args:?}");
+        let Some(Command::Certs(args)) = read("doorward certs --expires-within 14d").unwrap() else {
+            panic!("certs is not read");
+        };
+        assert_eq!(args.expires_within, Some(Duration::from_secs(14 * 86_400)));
+        assert_eq!(read("doorward certs --expires-within soon").unwrap_err().exit_code(), 2);
+        assert_eq!(read("doorward certs --json renew a.example").unwrap_err().exit_code(), 2);
         assert_eq!(read("doorward explode").unwrap_err().exit_code(), i32::from(exit::Exit::Usage.number()));
         assert_eq!(read("doorward reload --config a --socket b").unwrap_err().exit_code(), 2);
         assert_eq!(read("doorward proxy localhost 3000 --https-port 0").unwrap_err().exit_code(), 2);

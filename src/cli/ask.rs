@@ -19,6 +19,14 @@ const SERVICE: &str = "/run/doorward/admin.sock";
 
 /// Asks and waits. What went wrong is told here, so that an `Err` holds the exit code only.
 pub fn ask(args: &AskArgs, request: Request, patience: Duration) -> Result<Reply, Exit> {
+    ask_if_running(args, request, patience)?.map_err(|nobody| {
+        say::failure(&nobody);
+        Exit::NotRunning
+    })
+}
+
+/// As [`ask`], for commands that can do without a running gateway: that none runs is for them to tell.
+pub fn ask_if_running(args: &AskArgs, request: Request, patience: Duration) -> Result<Result<Reply, AskError>, Exit> {
     let socket = socket(args)?;
     match client::ask(&socket, request, patience) {
         Ok(Reply::Refused(refusal)) => {
@@ -28,11 +36,8 @@ pub fn ask(args: &AskArgs, request: Request, patience: Duration) -> Result<Reply
                 Cause::Question | Cause::Gateway => Exit::Failed,
             })
         }
-        Ok(reply) => Ok(reply),
-        Err(error @ AskError::NotRunning { .. }) => {
-            say::failure(&error);
-            Err(Exit::NotRunning)
-        }
+        Ok(reply) => Ok(Ok(reply)),
+        Err(nobody @ AskError::NotRunning { .. }) => Ok(Err(nobody)),
         Err(error) => Err(say::failure(&error)),
     }
 }

@@ -15,6 +15,8 @@ pub enum Exit {
     BadConfig,
     /// No gateway runs where one was looked for.
     NotRunning,
+    /// A certificate that was asked about ends within the time, or is not there.
+    Expiring,
 }
 
 /// The same as text, for `--help`.
@@ -24,7 +26,8 @@ Exit codes:
   1  it could not be done; standard error says why
   2  the command line makes no sense
   3  the configuration has problems; nothing was started, nothing changed
-  4  no gateway runs where one was looked for";
+  4  no gateway runs where one was looked for
+  5  a certificate ends within the time that `certs --expires-within` names, or is not there";
 
 impl Exit {
     /// The number.
@@ -35,6 +38,7 @@ impl Exit {
             Self::Usage => 2,
             Self::BadConfig => 3,
             Self::NotRunning => 4,
+            Self::Expiring => 5,
         }
     }
 }
@@ -51,7 +55,7 @@ mod tests {
 
     #[test]
     fn every_number_is_documented() {
-        for exit in [Exit::Done, Exit::Failed, Exit::Usage, Exit::BadConfig, Exit::NotRunning] {
+        for exit in [Exit::Done, Exit::Failed, Exit::Usage, Exit::BadConfig, Exit::NotRunning, Exit::Expiring] {
             assert!(HELP.contains(&format!("\n  {}  ", exit.number())), "{exit:?}");
         }
     }

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io::{self, Write};
 
+use serde::Serialize;
+
 use super::exit::Exit;
 use crate::base::chain::Chain;
 
@@ -12,13 +14,23 @@ pub fn line(text: &str) {
 }
 
 /// A report for programs.
-pub fn json(report: &impl serde::Serialize) {
+pub fn json(report: &impl Serialize) {
     line(&serde_json::to_string_pretty(report).expect("reports have text keys only"));
 }
 
 /// A part of a line.
 pub fn part(text: &str) {
     let _ = write!(io::stdout(), "{text}");
+}
+
+/// A report, as JSON for programs or in the words that `human` makes.
+pub fn report(as_json: bool, report: &impl Serialize, human: impl FnOnce() -> String) -> Exit {
+    if as_json {
+        json(report);
+    } else {
+        part(&human());
+    }
+    Exit::Done
 }
 
 /// A complaint, without which nobody would know why.

@@ -14,6 +14,7 @@ mod authority_faults;
 mod backends;
 mod bad_requests;
 mod browser;
+mod cert_commands;
 mod commands;
 mod config_files;
 mod crash;

@@ -57,6 +57,13 @@ impl Authorities {
         account
     }
 
+    /// What this authority asked us not to ask for a while is forgotten: a person wants a try at once.
+    pub(super) fn lift(&self, issuer: &Slug) {
+        if let Some(known) = self.0.get(issuer) {
+            known.account.http().pauses().clear();
+        }
+    }
+
     /// Forgets clients, so that changed files of roots are read again: a person says that something was repaired.
     pub(super) fn refresh(&mut self) {
         self.0.clear();

@@ -142,8 +142,8 @@ impl Desk {
                 self.adopt(&settings).await;
                 let _nobody_waits = done.send(());
             }
-            Word::Renew(name, reply) => {
-                let _nobody_waits = reply.send(self.renew(&name));
+            Word::Renew(name, insist, reply) => {
+                let _nobody_waits = reply.send(self.renew(&name, insist));
             }
             Word::Stop(_) => (),
         }

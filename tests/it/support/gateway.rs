@@ -115,10 +115,11 @@ impl Gateway {
         status
     }
 
-    /// Another command of the program, with this gateway's configuration: `doorward COMMAND --config FILE`.
+    /// Another command of the program, with this gateway's configuration: `doorward COMMAND --config FILE`. The command's
+    /// words stand between single spaces.
     pub fn run(&self, subcommand: &str) -> Output {
         let mut command = process::command(env!("CARGO_BIN_EXE_doorward"));
-        command.arg(subcommand).arg("--config").arg(self.config_file()).current_dir(self.folder.path());
+        command.args(subcommand.split(' ')).arg("--config").arg(self.config_file()).current_dir(self.folder.path());
         process::run(&format!("doorward {subcommand}"), &mut command, STOP)
     }
 

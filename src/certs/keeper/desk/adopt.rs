@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use super::super::{RenewError, tell};
+use super::super::{Insist, RenewError, tell};
 use super::Desk;
 use crate::base::task;
 use crate::certs::need::{self, Need, Source};
@@ -77,24 +77,43 @@ impl Desk {
     }
 
     /// A person wants a new certificate for a name.
-    pub(super) fn renew(&mut self, name: &str) -> Result<(), RenewError> {
+    pub(super) fn renew(&mut self, name: &str, insist: Insist) -> Result<(), RenewError> {
         let now = self.clock.now();
-        let wanted = name.trim().trim_end_matches('.').to_ascii_lowercase();
-        let covers = |need: &&Need| need.names.iter().any(|name| name.to_string() == wanted);
-        let need = self.needs.iter().find(covers).ok_or_else(|| RenewError::Unknown(name.to_owned()))?;
+        let need = self.wanted(name).ok_or_else(|| RenewError::Unknown(name.to_owned()))?.clone();
+        let wanted = normal(name);
         if let Source::Files { chain, .. } = &need.source {
             return Err(RenewError::Files { name: wanted, file: chain.clone() });
         }
+        if insist == Insist::Yes {
+            need.slots().iter().for_each(|slot| self.book.lift(&slot.issuer));
+        }
         self.book.records.entry(need.id.clone()).or_default().asked = true;
-        let held = match plan::next(need, &self.book, now) {
+        let held = match plan::next(&need, &self.book, now) {
             Next::Wait(until, Waiting::Limit(limit)) => Some((until, limit.words())),
-            Next::Wait(until, Waiting::Issuer) => Some((until, "the authority asked to be left alone, or is down")),
+            Next::Wait(until, Waiting::Issuer) => {
+                Some((until, "the authority asked to be left alone, or is down; `--insist` asks it all the same"))
+            }
             Next::Wait(until, Waiting::Bucket) => Some((until, "the authority's limit of new orders is reached")),
             Next::Wait(until, Waiting::Clock) => Some((until, "this machine's clock is plainly wrong")),
             Next::Wait(_, Waiting::Renewal | Waiting::Backoff) | Next::Act(_) | Next::Nothing => None,
         };
-        let Some((until, why)) = held else { return Ok(()) };
+        let Some((until, why)) = held else {
+            // Nothing in the book speaks against it, so nothing that its client remembers may.
+            need.slots().iter().for_each(|slot| self.authorities.lift(&slot.issuer));
+            return Ok(());
+        };
         self.book.records.entry(need.id.clone()).or_default().asked = false;
         Err(RenewError::Held { name: wanted, until: until.to_string(), why: why.to_owned() })
     }
+
+    /// The need that a person means by one of its names.
+    pub(super) fn wanted(&self, name: &str) -> Option<&Need> {
+        let wanted = normal(name);
+        self.needs.iter().find(|need| need.names.iter().any(|name| name.to_string() == wanted))
+    }
+}
+
+/// A name as it is compared.
+fn normal(name: &str) -> String {
+    name.trim().trim_end_matches('.').to_ascii_lowercase()
 }
