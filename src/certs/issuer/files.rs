@@ -1,4 +1,4 @@
-//! Certificates given as files, which somebody else renews. They are looked at every two seconds, because a watch of the
+//! Certificates given as files, which somebody else renews. They are looked at every few seconds, because a watch of the
 //! kernel's is lost when a folder is replaced or mounted, and taken over only when they are right.
 
 use std::fs;
@@ -12,8 +12,16 @@ use crate::base::time::Timestamp;
 use crate::certs::bundle::{BundleError, CertBundle, Piece};
 use crate::state::durable::{self, FileError};
 
-/// Between two looks.
-pub const EVERY: Duration = Duration::from_secs(2);
+/// Between two looks, for this many certificates: two seconds, and two more for each full thousand, so that looking never
+/// takes more than a five-hundredth of a core. Without any there is nothing to look at.
+pub fn every(certificates: usize) -> Duration {
+    const FEW: Duration = Duration::from_secs(2);
+    const THOUSAND: usize = 1000;
+    match certificates {
+        0 => Duration::MAX,
+        some => FEW.saturating_mul(u32::try_from(1 + some / THOUSAND).unwrap_or(u32::MAX)),
+    }
+}
 
 /// What can be seen of both files without reading them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -65,6 +65,9 @@ pub(super) struct Desk {
     /// When the folder was last asked to take a file, though nothing was to be written.
     probed: Instant,
     alarms: Alarms,
+    /// What is published does not show all that is known.
+    stale: bool,
+    published: Instant,
 }
 
 /// Nothing is worth a shorter sleep.
@@ -105,6 +108,8 @@ impl Desk {
             unwritable: false,
             probed: Instant::now(),
             alarms,
+            stale: true,
+            published: Instant::now(),
         }
     }
 
@@ -114,7 +119,11 @@ impl Desk {
             self.metrics.certs.ticks.add_one();
             self.metrics.certs.last_tick.set(self.clock.now().unix());
             let sleep = self.act();
-            self.publish();
+            // Publishing goes through every name, so it is not done for nothing; now and then it is, for what time alone
+            // changes: what has expired, what is in danger.
+            if self.stale || self.published.elapsed() >= CertMetrics::INTERVAL {
+                self.publish();
+            }
             tokio::select! {
                 word = inbox.recv() => match word {
                     None => break,
@@ -136,6 +145,7 @@ impl Desk {
     }
 
     async fn heed(&mut self, word: Word) {
+        self.stale = true;
         match word {
             Word::Go => self.gone = true,
             Word::Settings(settings, done) => {
@@ -152,8 +162,8 @@ impl Desk {
     /// How long to sleep when nothing happens: until the plan's next moment, but never past the next look around, which
     /// is also when a jump of the clock is noticed.
     fn sleep(&self, wake: Timestamp) -> Duration {
-        let files = self.needs.iter().any(|need| local::files_of(need).is_some());
-        let longest = if files { files::EVERY } else { CertMetrics::INTERVAL };
+        let files = self.needs.iter().filter(|need| local::files_of(need).is_some()).count();
+        let longest = files::every(files).min(CertMetrics::INTERVAL);
         wake.since(self.clock.now()).clamp(SHORTEST_SLEEP, longest)
     }
 

@@ -13,7 +13,7 @@ http-port {http}
 https-port {https}
 state {dir}/state
 log {{
-    access off
+    access {access}
     level error
 }}
 timeouts {{
@@ -21,9 +21,11 @@ timeouts {{
 }}
 bench.test {{
     tls {cert} {key}
+    {policies}
     proxy 127.0.0.1:{origin}
 }}
 http://bench.test {{
+    {policies}
     proxy 127.0.0.1:{origin}
 }}
 {sites}
@@ -35,8 +37,14 @@ SITE = """{name} {{
 """
 
 
+def conf(c, access="off", policies="", others=()):
+    """The configuration: the benchmark's own site with `policies`, its start-up sites, and `others` beside them."""
+    sites = [SITE.format(origin=c.origin, **s) for s in [*c.sites, *others]]
+    return {"doorward.conf": c.fmt(CONF, access=access, policies=policies, sites="".join(sites))}
+
+
 def files(c):
-    return {"doorward.conf": c.fmt(CONF, sites="".join(SITE.format(origin=c.origin, **s) for s in c.sites))}
+    return conf(c)
 
 
 def command(c):

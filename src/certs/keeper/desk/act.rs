@@ -1,5 +1,6 @@
 //! Performing the plan, and taking in what came of it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,7 @@ impl Desk {
         let plan = plan::plan(&self.needs, &self.book, now);
         let wake = plan.wake;
         let steps: Vec<Step> = plan.actions.iter().map(Step::of).collect();
+        self.stale |= !steps.is_empty();
         self.workers.retain(|worker| !worker.is_finished());
         for step in steps {
             match step {
@@ -191,33 +193,48 @@ impl Desk {
         }
     }
 
-    /// Looks at the certificate files, and reads those that changed and hold still.
+    /// Looks at the certificate files, and reads those that changed and hold still. One job for all looks: a job for each
+    /// would cost ten times what the looks themselves do.
     pub(super) async fn look_at_files(&mut self) {
-        for need in self.needs_of_files() {
-            let Some((chain, key)) = local::files_of(&need).map(|(chain, key)| (chain.clone(), key.clone())) else { continue };
-            let Some(stamp) = task::blocking("files-look", move || files::look(&chain, &key)).await else { continue };
-            if self.watches.entry(need.id.clone()).or_default().sees(stamp) {
-                let (now, nothing_held, wanted) = (self.clock.now(), !self.shelf.contains_key(&need.id), need.clone());
-                let read = task::blocking("files-read", move || local::read_files(&wanted, nothing_held, now)).await;
-                self.take_files(&need, read.unwrap_or_else(|| Err("doorward itself failed".to_owned())));
-                self.publish();
+        let places: Vec<_> = self.needs_of_files().map(|(need, chain, key)| (need.id.clone(), chain.clone(), key.clone())).collect();
+        if places.is_empty() {
+            return;
+        }
+        let look = move || places.into_iter().map(|(id, chain, key)| (id, files::look(&chain, &key))).collect::<Vec<_>>();
+        for (id, stamp) in task::blocking("files-look", look).await.unwrap_or_default() {
+            if !self.sees(&id, stamp) {
+                continue;
             }
+            let Some(need) = self.needs.iter().find(|need| need.id == id).cloned() else { continue };
+            let (now, nothing_held, wanted) = (self.clock.now(), !self.shelf.contains_key(&id), need.clone());
+            let read = task::blocking("files-read", move || local::read_files(&wanted, nothing_held, now)).await;
+            self.take_files(&need, read.unwrap_or_else(|| Err("doorward itself failed".to_owned())));
+            self.stale = true;
         }
     }
 
     /// As [`Desk::look_at_files`], at the start. Blocks.
     pub(super) fn look_at_files_at_once(&mut self) {
-        for need in self.needs_of_files() {
-            let Some((chain, key)) = local::files_of(&need) else { continue };
-            if self.watches.entry(need.id.clone()).or_default().sees(files::look(chain, key)) {
+        let looks: Vec<_> =
+            self.needs_of_files().map(|(need, chain, key)| (need.clone(), files::look(chain, key))).collect();
+        for (need, stamp) in looks {
+            if self.sees(&need.id, stamp) {
                 let read = local::read_files(&need, true, self.clock.now());
                 self.take_files(&need, read);
             }
         }
     }
 
-    fn needs_of_files(&self) -> Vec<Need> {
-        self.needs.iter().filter(|need| local::files_of(need).is_some()).cloned().collect()
+    /// Whether the files behind this stamp are to be read.
+    fn sees(&mut self, id: &Slot, stamp: files::Stamp) -> bool {
+        match self.watches.get_mut(id) {
+            Some(watch) => watch.sees(stamp),
+            None => self.watches.entry(id.clone()).or_default().sees(stamp),
+        }
+    }
+
+    fn needs_of_files(&self) -> impl Iterator<Item = (&Need, &PathBuf, &PathBuf)> {
+        self.needs.iter().filter_map(|need| local::files_of(need).map(|(chain, key)| (need, chain, key)))
     }
 
     fn take_files(&mut self, need: &Need, read: Result<FilesRead, String>) {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::super::alarms::Endangered;
 use super::super::tell;
 use super::Desk;
@@ -25,6 +27,7 @@ impl Desk {
             status.alarmed = self.alarms.raised(&need.id).map(|at| at.to_string());
         }
         self.status.store(Arc::new(statuses));
+        (self.stale, self.published) = (false, Instant::now());
     }
 
     fn measure(&mut self, statuses: &[NameStatus], now: Timestamp) {

@@ -51,6 +51,7 @@ impl Desk {
             Some(_) | None => (),
         }
         tell::findings(&findings);
+        self.stale |= self.unwritable != trouble.is_some() || !saved.is_empty();
         self.unwritable = trouble.is_some();
         self.alarms.state(trouble.as_deref(), now);
         if trouble.is_none() {
