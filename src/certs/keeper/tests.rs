@@ -198,6 +198,34 @@ fn certificate_files_are_taken_when_right_and_the_last_good_ones_kept_when_wrong
 }
 
 #[test]
+fn what_is_published_stays_until_something_changes_or_time_may_have_changed_it() {
+    let world = World::new();
+    let (chain, key) = world.files("files.test", NOW);
+    let (chain_at, key_at) = (world.dir.path().join("chain.pem"), world.dir.path().join("key.pem"));
+    std::fs::write(&chain_at, chain).unwrap();
+    std::fs::write(&key_at, key).unwrap();
+    let settings = world.settings(&[(&["files.test"], SiteTls::Files { chain: chain_at.clone(), key: key_at.clone() })]);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build_local(Default::default()).unwrap();
+    runtime.block_on(async {
+        let handle = world.start(&settings);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let first = handle.catalog.load_full();
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert!(Arc::ptr_eq(&first, &handle.catalog.load()), "ten looks at files that did not change");
+        let (chain, key) = world.files("files.test", NOW);
+        std::fs::write(&chain_at, chain).unwrap();
+        std::fs::write(&key_at, key).unwrap();
+        let before = serial(&handle, "files.test");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_ne!(before, serial(&handle, "files.test"), "changed files are served within two looks");
+        let second = handle.catalog.load_full();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(!Arc::ptr_eq(&second, &handle.catalog.load()), "what has expired meanwhile must be seen");
+    });
+}
+
+#[test]
 fn a_state_folder_that_cannot_be_written_serves_from_memory_and_orders_nothing() {
     run(async || {
         let world = World::new();

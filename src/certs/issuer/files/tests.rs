@@ -101,3 +101,13 @@ fn changed_files_are_read_once_they_hold_still() {
     see(&folder, &mut watch);
     assert!(see(&folder, &mut watch), "a file that vanished is worth a word");
 }
+
+#[test]
+fn many_files_are_looked_at_less_often() {
+    let check = |certificates, seconds| assert_eq!(every(certificates), Duration::from_secs(seconds), "for {certificates}");
+    check(1, 2);
+    check(999, 2);
+    check(1_000, 4);
+    check(10_000, 22);
+    assert_eq!(every(0), Duration::MAX);
+}

@@ -196,7 +196,8 @@ impl Desk {
     /// Looks at the certificate files, and reads those that changed and hold still. One job for all looks: a job for each
     /// would cost ten times what the looks themselves do.
     pub(super) async fn look_at_files(&mut self) {
-        let places: Vec<_> = self.needs_of_files().map(|(need, chain, key)| (need.id.clone(), chain.clone(), key.clone())).collect();
+        let places: Vec<_> =
+            self.needs_of_files().map(|(need, chain, key)| (need.id.clone(), chain.clone(), key.clone())).collect();
         if places.is_empty() {
             return;
         }
@@ -215,8 +216,7 @@ impl Desk {
 
     /// As [`Desk::look_at_files`], at the start. Blocks.
     pub(super) fn look_at_files_at_once(&mut self) {
-        let looks: Vec<_> =
-            self.needs_of_files().map(|(need, chain, key)| (need.clone(), files::look(chain, key))).collect();
+        let looks: Vec<_> = self.needs_of_files().map(|(need, chain, key)| (need.clone(), files::look(chain, key))).collect();
         for (need, stamp) in looks {
             if self.sees(&need.id, stamp) {
                 let read = local::read_files(&need, true, self.clock.now());
