@@ -10,6 +10,7 @@ pub mod alarm;
 pub mod bundle;
 pub mod catalog;
 pub mod challenge;
+pub mod dns;
 pub mod issuer;
 pub mod keeper;
 pub mod resolver;

@@ -19,6 +19,7 @@ mod commands;
 mod config_files;
 mod crash;
 mod deny;
+mod dns;
 mod examples;
 mod first_issue;
 mod http3;

@@ -12,6 +12,7 @@ pub mod server;
 
 pub mod chromium;
 pub mod disk;
+pub mod dns;
 pub mod echo;
 pub mod example;
 pub mod fault;

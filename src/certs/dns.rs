@@ -1,0 +1,261 @@
+//! Questions to name servers (RFC 1034, RFC 1035): to those of the configuration, to the system's, or to one by itself.
+//! Nothing is kept, because who asks here wants to know what is so now. It does not validate DNSSEC and knows no hosts
+//! file: neither do authorities look into ours.
+//!
+//! Chosen: hickory's messages over sockets of our own. Rejected: hickory's resolver, whose cache and choice of servers
+//! stand between a question and what one certain server says, which is what propagation and `doctor` are about.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::op::{Edns, Message, Query};
+use hickory_proto::rr::{Name, RData, RecordType};
+
+mod answer;
+mod error;
+mod exchange;
+mod system;
+#[cfg(test)]
+mod tests;
+mod zone;
+
+pub use error::DnsError;
+pub use zone::{NameServer, Zone};
+
+use answer::Answer;
+use exchange::exchange;
+
+/// For one server's answer.
+const ANSWER: Duration = Duration::from_secs(3);
+/// How often every server is asked before a question is given up.
+const ROUNDS: usize = 2;
+/// For one question, however many servers there are.
+const LONGEST: Duration = Duration::from_secs(15);
+/// What UDP may carry without being cut on its way (DNS flag day 2020).
+const PAYLOAD: u16 = 1232;
+/// Where the system's name servers are written.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// The port of name servers.
+const PORT: u16 = 53;
+
+/// Whom to ask. Cloning is cheap. Names are given and come back in ASCII; a final dot is accepted and never given.
+#[derive(Clone, Debug)]
+pub struct Dns {
+    servers: Arc<[SocketAddr]>,
+    /// Whether they are to find the answer elsewhere; one who is asked for itself is not.
+    recursion: bool,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// IPv4 addresses.
+    A,
+    /// IPv6 addresses.
+    Aaaa,
+    /// Which authorities may issue (RFC 8659).
+    Caa,
+    /// The name that this one stands for.
+    Cname,
+    /// The zone's name servers.
+    Ns,
+    /// Where a zone starts.
+    Soa,
+    /// Text.
+    Txt,
+}
+
+/// One CAA record (RFC 8659 section 4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caa {
+    /// Whether who does not understand the tag must not issue.
+    pub critical: bool,
+    /// `issue`, `issuewild`, `iodef`, …, in lower case.
+    pub tag: String,
+    /// As it was written.
+    pub value: String,
+}
+
+impl Dns {
+    /// These servers, in this order; the system's where there are none. Reads a file for the latter.
+    pub fn configured(servers: &[SocketAddr]) -> Result<Self, DnsError> {
+        match servers {
+            [] => Ok(Self::asking(system::servers(Path::new(RESOLV_CONF))?)),
+            servers => Ok(Self::asking(servers.to_vec())),
+        }
+    }
+
+    fn asking(servers: Vec<SocketAddr>) -> Self {
+        Self { servers: servers.into(), recursion: true }
+    }
+
+    /// This server alone, for what it knows itself.
+    pub fn only(server: SocketAddr) -> Self {
+        Self { servers: Arc::new([server]), recursion: false }
+    }
+
+    /// Who is asked.
+    pub fn servers(&self) -> &[SocketAddr] {
+        &self.servers
+    }
+
+    /// IPv4 addresses.
+    pub async fn a(&self, name: &str) -> Result<Vec<Ipv4Addr>, DnsError> {
+        self.records(name, Kind::A, |data| if let RData::A(a) = data { Some(a.0) } else { None }).await
+    }
+
+    /// IPv6 addresses.
+    pub async fn aaaa(&self, name: &str) -> Result<Vec<Ipv6Addr>, DnsError> {
+        self.records(name, Kind::Aaaa, |data| if let RData::AAAA(aaaa) = data { Some(aaaa.0) } else { None }).await
+    }
+
+    /// Addresses of both kinds, those of IPv4 first. An error when there is none of either, and then the first one's.
+    pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, DnsError> {
+        let (four, six) = tokio::join!(self.a(name), self.aaaa(name));
+        match (four, six) {
+            (Err(error), Err(_)) => Err(error),
+            (four, six) => {
+                let four = four.into_iter().flatten().map(IpAddr::V4);
+                Ok(four.chain(six.into_iter().flatten().map(IpAddr::V6)).collect())
+            }
+        }
+    }
+
+    /// CAA records at exactly this name; see [`Dns::caa_in_force`].
+    pub async fn caa(&self, name: &str) -> Result<Vec<Caa>, DnsError> {
+        self.records(name, Kind::Caa, |data| match data {
+            RData::CAA(caa) => Some(Caa {
+                critical: caa.issuer_critical,
+                tag: caa.tag.to_ascii_lowercase(),
+                value: String::from_utf8_lossy(&caa.value).into_owned(),
+            }),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The CAA records an authority obeys for `name`, and the name they stand at: the nearest ones on the way up to the
+    /// root (RFC 8659 section 3). `None` when there are none, so that every authority may issue.
+    pub async fn caa_in_force(&self, name: &str) -> Result<Option<(String, Vec<Caa>)>, DnsError> {
+        for at in with_parents(name.trim_end_matches('.')) {
+            match self.caa(at).await {
+                Ok(records) => return Ok(Some((at.to_owned(), records))),
+                Err(error) if error.is_absence() => (),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Texts, each with its pieces joined.
+    pub async fn txt(&self, name: &str) -> Result<Vec<String>, DnsError> {
+        self.records(name, Kind::Txt, |data| match data {
+            RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Names of a zone's name servers.
+    pub async fn ns(&self, zone: &str) -> Result<Vec<String>, DnsError> {
+        self.records(zone, Kind::Ns, |data| if let RData::NS(ns) = data { Some(text(&ns.0)) } else { None }).await
+    }
+
+    /// The name at the end of the aliases (CNAME) that start at `name`; `name` itself where there is none.
+    pub async fn canonical(&self, name: &str) -> Result<String, DnsError> {
+        let mut at = text(&parse(name)?);
+        for _ in 0..answer::MOST_ALIASES {
+            let target =
+                self.records(&at, Kind::Cname, |data| if let RData::CNAME(to) = data { Some(text(&to.0)) } else { None }).await;
+            match target {
+                Ok(mut targets) => at = targets.remove(0),
+                Err(error) if error.is_absence() => return Ok(at),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(DnsError::Aliases { name: name.to_owned() })
+    }
+
+    /// Never empty.
+    async fn records<T>(&self, name: &str, kind: Kind, read: impl Fn(&RData) -> Option<T>) -> Result<Vec<T>, DnsError> {
+        let asked = parse(name)?;
+        let answer = self.ask(&asked, kind).await?;
+        answer.records(&asked, kind, self.recursion, read)
+    }
+
+    /// Asks one server after the other until one has an answer, be it that there is nothing.
+    async fn ask(&self, name: &Name, kind: Kind) -> Result<Answer, DnsError> {
+        let asking = async {
+            let mut last = None;
+            for server in self.servers.iter().cycle().take(self.servers.len() * ROUNDS) {
+                match self.ask_one(*server, name, kind).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => last = Some(error),
+                }
+            }
+            Err(last.unwrap_or_else(|| DnsError::NoServers { file: RESOLV_CONF.into() }))
+        };
+        let servers = self.servers.first().copied();
+        match tokio::time::timeout(LONGEST, asking).await {
+            Ok(result) => result,
+            Err(_) => Err(DnsError::TimedOut { name: text(name), kind, server: servers, after: LONGEST }),
+        }
+    }
+
+    async fn ask_one(&self, server: SocketAddr, name: &Name, kind: Kind) -> Result<Answer, DnsError> {
+        let mut question = Message::query();
+        question.metadata.recursion_desired = self.recursion;
+        question.add_query(Query::query(name.clone(), kind.record_type()));
+        let mut edns = Edns::new();
+        edns.set_max_payload(PAYLOAD);
+        question.set_edns(edns);
+        let request = question.to_vec().map_err(|_| DnsError::BadName { name: text(name) })?;
+        let failed = |failure: exchange::Failure| failure.about(text(name), kind, server);
+        let (_, message) = exchange(server, &question, &request, ANSWER).await.map_err(failed)?;
+        Answer::new(server, message, name, kind)
+    }
+}
+
+impl Kind {
+    const fn record_type(self) -> RecordType {
+        match self {
+            Self::A => RecordType::A,
+            Self::Aaaa => RecordType::AAAA,
+            Self::Caa => RecordType::CAA,
+            Self::Cname => RecordType::CNAME,
+            Self::Ns => RecordType::NS,
+            Self::Soa => RecordType::SOA,
+            Self::Txt => RecordType::TXT,
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.record_type().fmt(f)
+    }
+}
+
+/// A name for a question, from the root.
+fn parse(name: &str) -> Result<Name, DnsError> {
+    let bad = || DnsError::BadName { name: name.to_owned() };
+    let mut parsed = Name::from_ascii(name.to_ascii_lowercase()).map_err(|_| bad())?;
+    parsed.set_fqdn(true);
+    match parsed.is_root() {
+        true => Err(bad()),
+        false => Ok(parsed),
+    }
+}
+
+/// A name as we write it: in lower case, without the final dot, unusual bytes escaped (RFC 1035 section 5.1).
+fn text(name: &Name) -> String {
+    let text = name.to_ascii().to_ascii_lowercase();
+    text.strip_suffix('.').unwrap_or(&text).to_owned()
+}
+
+/// `a.b.c`, `b.c`, `c`.
+fn with_parents(name: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(name), |name| name.split_once('.').map(|(_, parent)| parent))
+}

@@ -1,0 +1,47 @@
+//! The system's name servers.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use super::{DnsError, PORT};
+
+/// As many as the C library takes (resolv.conf(5)).
+const MOST: usize = 3;
+
+/// Reads them. Blocks for a small file.
+pub(super) fn servers(file: &Path) -> Result<Vec<SocketAddr>, DnsError> {
+    let servers = std::fs::read_to_string(file).map(|text| named(&text)).unwrap_or_default();
+    match servers.is_empty() {
+        true => Err(DnsError::NoServers { file: file.to_owned() }),
+        false => Ok(servers),
+    }
+}
+
+fn named(text: &str) -> Vec<SocketAddr> {
+    let lines = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        (words.next() == Some("nameserver")).then(|| words.next()).flatten()
+    });
+    // A link-local address with its interface behind `%` is left out: it needs a number only the system knows.
+    lines.filter_map(|word| word.parse::<IpAddr>().ok()).map(|ip| SocketAddr::new(ip, PORT)).take(MOST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_servers_are_read_as_the_c_library_reads_them() {
+        let text = "# nameserver 9.9.9.9\nsearch example\n nameserver\t192.0.2.1 \nnameserver 2001:db8::1 # near\nnameserver\n\
+                    nameserver fe80::1%eth0\nnameserver x\noptions edns0\n";
+        let expected: Vec<SocketAddr> = vec!["192.0.2.1:53".parse().unwrap(), "[2001:db8::1]:53".parse().unwrap()];
+        assert_eq!(named(text), expected);
+        assert_eq!(named(&"nameserver 192.0.2.1\n".repeat(9)).len(), MOST);
+    }
+
+    #[test]
+    fn a_machine_without_name_servers_is_told_what_to_write() {
+        let error = servers(Path::new("/nonexistent/resolv.conf")).unwrap_err();
+        assert_eq!(error.to_string(), "/nonexistent/resolv.conf names no name server; name some by `resolvers`");
+    }
+}
