@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::settings::{
     Acme, Balance, ChallengeKind, GatewayLimits, KeyKind, Level, Log, LogFormat, Protocols, Settings, Timeouts, Upstream,
-    UpstreamTimeouts, UpstreamTls,
+    UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
 };
 use super::surroundings::Surroundings;
 use crate::base::size::ByteSize;
@@ -153,6 +153,8 @@ pub fn upstream(name: String) -> Upstream {
         retry: RETRY,
         hold: Duration::ZERO,
         timeouts: UPSTREAM_TIMEOUTS,
+        // A WebSocket can come at any path, and takes HTTP/1.1 everywhere.
+        protocols: UpstreamProtocols::Http1,
         tls: UpstreamTls::default(),
         proxy_protocol: None,
     }

@@ -20,8 +20,8 @@ pub use policy::{
 };
 pub use site::{Block, Cache, End, Files, PathPattern, Place, Site, SiteHost, SiteTls};
 pub use upstream::{
-    Balance, HashOf, Health, ProxyProtocol, Target, TargetAddress, TargetScheme, Upstream, UpstreamId, UpstreamTimeouts,
-    UpstreamTls,
+    Balance, HashOf, Health, ProxyProtocol, Target, TargetAddress, TargetScheme, Upstream, UpstreamId, UpstreamProtocols,
+    UpstreamTimeouts, UpstreamTls,
 };
 
 /// The whole configuration.

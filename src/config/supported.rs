@@ -31,8 +31,6 @@ pub const NOT_YET: &[NotYet] = &[
     value(Context::Acme, "challenges", "dns-persist-01"),
     word(Context::Acme, "on-demand"),
     word(Context::Acme, "resolvers"),
-    value(Context::Path, "proxy", "h2c://*"),
-    value(Context::Upstream, "to", "h2c://*"),
     word(Context::Upstream, "sticky"),
     word(Context::Upstream, "health"),
     word(Context::Upstream, "hold"),

@@ -166,6 +166,7 @@ const UPSTREAM: &[Spec] = &[
     one("retry", "retry N"),
     one("hold", "hold 10s"),
     parts("timeout", Context::UpstreamTimeouts, "timeout connect 5s"),
+    values("protocols", 1, 2, "protocols h1 h2"),
     parts("tls", Context::UpstreamTls, "tls { ... }, or tls ca-file PATH"),
     one("proxy-protocol", "proxy-protocol v2"),
 ];

@@ -73,7 +73,7 @@ const fn page(refusal: &Refusal) -> Page {
         Refusal::Backend(Failed::Reset | Failed::BadAnswer) => {
             (StatusCode::BAD_GATEWAY, "The application behind this site did not give a usable answer.")
         }
-        Refusal::Backend(Failed::WrongUpgrade | Failed::BadAccept | Failed::NotUpgraded) => {
+        Refusal::Backend(Failed::WrongUpgrade | Failed::BadAccept | Failed::NoWebSocket | Failed::NotUpgraded) => {
             (StatusCode::BAD_GATEWAY, "The application behind this site did not open the connection that was asked for.")
         }
     };

@@ -22,7 +22,8 @@ use super::snapshot::Lane;
 use super::upgrade::{self, Wanted};
 use crate::base::chain::Chain;
 
-/// How often one request may find that a resting connection was closed under it.
+/// How often one request may find that a resting connection was closed under it. A stream that was refused counts for half
+/// of them: whoever refuses has enough to do.
 const STALE: u32 = 8;
 
 /// A request that can be read in one way only.
@@ -89,7 +90,8 @@ pub(super) fn passed_on(exchange: &Exchange, answered: Answered<Body>) -> Result
         return Err(Refusal::Backend(Failed::WrongUpgrade));
     }
     exchange.answered(parts.status.as_u16());
-    forward::towards_client(&mut parts.headers, Hop::Ends);
+    forward::towards_client(&mut parts.headers, parts.version, Hop::Ends);
+    parts.version = Version::HTTP_11;
     // hyper's notes about the backend's message, such as its reason phrase, say nothing about ours.
     parts.extensions.clear();
     let idle = exchange.course.lease.borrow().as_ref().and_then(|lease| lease.cluster().settings().timeouts.idle);
@@ -124,7 +126,7 @@ async fn attempts(
         let verdict = retry::decide(Attempt { reached: reached(&failure, whole), whole, idempotent, further });
         let refusal = refusal_of(exchange, &failure.error);
         match verdict {
-            Verdict::Afresh if stale > 0 => stale -= 1,
+            Verdict::Afresh if stale > 0 => stale -= if matches!(failure.error, SendError::Refused(_)) { STALE / 2 } else { 1 },
             Verdict::Elsewhere if tried.len() + 1 < cluster.members().len() => {
                 further -= 1;
                 report(exchange, &lease, &failure.error, true);
@@ -151,7 +153,10 @@ const fn reached(failure: &SendFailure, whole: bool) -> Reached {
         SendError::Connect(_) => Reached::Nowhere,
         SendError::ClosedBeforeAnswer(_) if failure.reused => Reached::UsedConnection { wrote: true },
         SendError::ClosedBeforeAnswer(_) if whole => Reached::Nowhere,
+        SendError::Refused(_) => Reached::UsedConnection { wrote: false },
         SendError::ClosedBeforeAnswer(_)
+        | SendError::StreamReset(_)
+        | SendError::NoWebSocket
         | SendError::CutOff(_)
         | SendError::BadAnswer(_)
         | SendError::FirstByteTimeout(_)
@@ -163,7 +168,10 @@ fn refusal_of(exchange: &Exchange, error: &SendError) -> Refusal {
     Refusal::Backend(match error {
         SendError::Connect(ConnectError::TimedOut { .. }) => Failed::ConnectTimeout,
         SendError::Connect(error) => Failed::Unreachable(error.code()),
-        SendError::ClosedBeforeAnswer(_) | SendError::CutOff(_) => Failed::Reset,
+        SendError::ClosedBeforeAnswer(_) | SendError::CutOff(_) | SendError::Refused(_) | SendError::StreamReset(_) => {
+            Failed::Reset
+        }
+        SendError::NoWebSocket => Failed::NoWebSocket,
         SendError::BadAnswer(_) => Failed::BadAnswer,
         SendError::FirstByteTimeout(_) => Failed::AnswerTimeout,
         SendError::ClientBody(_) => return exchange.refusal_of_body(),
@@ -176,7 +184,10 @@ fn report(exchange: &Exchange, lease: &Lease, error: &SendError, again: bool) {
     let remedy = match error {
         SendError::Connect(error) => error.remedy(),
         SendError::ClosedBeforeAnswer(_) | SendError::CutOff(_) => "look into the backend's own log: it ended the connection",
-        SendError::BadAnswer(_) => "check that the backend speaks HTTP/1.1 on this port",
+        SendError::Refused(_) => "raise the backend's limit on streams, or give it a second target",
+        SendError::StreamReset(_) => "look into the backend's own log: it gave the request up",
+        SendError::NoWebSocket => "write http:// for the path of the WebSocket, or `protocols h1 h2` for an https:// backend",
+        SendError::BadAnswer(_) => "check that the backend speaks the version of HTTP on this port that its upstream names",
         SendError::FirstByteTimeout(_) => "look into the backend's own log, or allow it more time with `timeout first-byte`",
         SendError::ClientBody(_) => return,
     };

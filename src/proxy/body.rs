@@ -17,7 +17,7 @@ use super::cluster::pool::{BackendBody, BackendBodyError};
 
 use gate::Gate;
 
-mod gate;
+pub(super) mod gate;
 
 /// A request's or an answer's body.
 pub struct Body {

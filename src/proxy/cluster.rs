@@ -74,21 +74,12 @@ pub enum BuildClusterError {
         #[source]
         source: TrustError,
     },
-    /// Settings this version knows but cannot carry out.
-    #[error("upstream `{upstream}`: {what} is not yet supported")]
-    Unsupported {
-        /// The upstream's name.
-        upstream: String,
-        /// The words of the setting.
-        what: &'static str,
-    },
 }
 
 impl Cluster {
     /// A cluster for `settings`, as much of it as possible taken over from `before`. Reads the files that the settings
     /// name, so a changed file counts as a changed setting.
     pub fn build(settings: &Upstream, before: Option<&Arc<Self>>, trust: &Trust) -> Result<Arc<Self>, BuildClusterError> {
-        refuse_unsupported(settings)?;
         let dialer = Dialer::new(settings, trust)
             .map_err(|source| BuildClusterError::Trust { upstream: settings.name.clone(), source })?;
         if let Some(same) = before.filter(|b| b.settings == *settings && b.dialer.reaches_like(&dialer)) {
@@ -185,16 +176,6 @@ impl Member {
     pub fn in_flight(&self) -> u32 {
         self.state.in_flight.load(Ordering::Relaxed)
     }
-}
-
-/// The configuration refuses these words before they get here; a cluster made by other means says so too.
-fn refuse_unsupported(settings: &Upstream) -> Result<(), BuildClusterError> {
-    use crate::config::settings::TargetScheme;
-    let refuse = |what| Err(BuildClusterError::Unsupported { upstream: settings.name.clone(), what });
-    if settings.targets.iter().any(|target| target.scheme == TargetScheme::H2c) {
-        return refuse("h2c:// towards a backend");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

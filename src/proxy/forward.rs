@@ -148,11 +148,11 @@ fn join(headers: &mut HeaderMap, name: HeaderName, by: &[u8]) {
     }
 }
 
-/// Makes a backend's header the one the client gets.
-pub fn towards_client(headers: &mut HeaderMap, hop: Hop) {
+/// Makes a backend's header the one the client gets. `version` is the backend's.
+pub fn towards_client(headers: &mut HeaderMap, version: Version, hop: Hop) {
     let found = Found::walk_answer(headers);
     found.take_out(headers, hop);
-    let via = HeaderValue::from_static("1.1 doorward");
+    let via = via(version);
     if found.has(VIA) {
         headers.append(header::VIA, via);
     } else {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, Version};
 use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -67,7 +67,8 @@ fn not_granted(exchange: &Exchange, status: StatusCode) {
 
 fn granted(exchange: &Rc<Exchange>, lane: &Lane, wanted: Wanted, upgrade: Upgrade) -> Response<Body> {
     let Upgrade { mut head, stream, leftover } = upgrade;
-    forward::towards_client(&mut head.headers, Hop::Upgrades);
+    forward::towards_client(&mut head.headers, head.version, Hop::Upgrades);
+    head.version = Version::HTTP_11;
     head.status = wanted.grant(&mut head.headers);
     exchange.answered(head.status.as_u16());
     exchange.course.tunnel.set(true);

@@ -142,6 +142,8 @@ pub enum Failed {
     WrongUpgrade,
     /// It answered a WebSocket's key wrongly.
     BadAccept,
+    /// It speaks HTTP/2 and takes no WebSocket over it.
+    NoWebSocket,
     /// It did not switch protocols, with a success that the client could not tell from one.
     NotUpgraded,
 }
@@ -213,6 +215,7 @@ impl Failed {
             Self::AnswerTimeout => "backend-timeout",
             Self::WrongUpgrade => "backend-wrong-upgrade",
             Self::BadAccept => "backend-bad-accept",
+            Self::NoWebSocket => "backend-no-websocket",
             Self::NotUpgraded => "backend-not-upgraded",
         }
     }

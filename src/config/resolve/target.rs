@@ -32,12 +32,17 @@ const SCHEMES: [(&str, TargetScheme, u16); 5] = [
 impl Resolver<'_> {
     /// Reads a target or a name.
     pub(super) fn written(&mut self, word: &Word) -> Option<Written> {
-        if let Some(path) = word.text.strip_prefix("unix/") {
+        let (scheme, text) = match word.text.strip_prefix("h2c://") {
+            Some(socket) if socket.starts_with("unix/") => (TargetScheme::H2c, socket),
+            _ => (TargetScheme::Http, word.text.as_str()),
+        };
+        if let Some(path) = text.strip_prefix("unix/") {
             if path.is_empty() {
                 self.complain(word.span, "a path is missing behind `unix/`", "write it whole: unix//run/app.sock");
                 return None;
             }
-            return Some(http(TargetAddress::Unix(self.sources.path(word.span, path))));
+            let address = TargetAddress::Unix(self.sources.path(word.span, path));
+            return Some(Written::Target(Target { address, scheme, weight: 1 }));
         }
         read(&word.text).map_err(|(what, hint)| self.complain(word.span, what, hint)).ok()
     }
@@ -48,7 +53,7 @@ fn read(text: &str) -> Result<Written, Complaint> {
     let Some((_, scheme, port)) = SCHEMES.iter().find(|(name, _, _)| *name == written) else {
         let hint = match nearest(written, SCHEMES.iter().map(|(name, _, _)| *name)) {
             Some(near) => format!("did you mean `{near}://`?"),
-            None => "write http://, https://, ws:// or wss://".to_owned(),
+            None => "write http://, https://, ws://, wss:// or h2c://".to_owned(),
         };
         return Err((format!("{} is not a scheme of a target", quote(&format!("{written}://"))), hint));
     };

@@ -9,7 +9,8 @@ use crate::config::defaults;
 use crate::config::problem::{Problem, any_of, nearest, quote};
 use crate::config::raw::{Directive, Directives};
 use crate::config::settings::{
-    Balance, HashOf, Health, ProxyProtocol, Target, TargetScheme, Upstream, UpstreamId, UpstreamTimeouts, UpstreamTls,
+    Balance, HashOf, Health, ProxyProtocol, Target, TargetScheme, Upstream, UpstreamId, UpstreamProtocols, UpstreamTimeouts,
+    UpstreamTls,
 };
 use crate::config::source::Span;
 use crate::config::tree::Word;
@@ -96,6 +97,9 @@ impl Resolver<'_> {
         self.put(parts, "retry", &mut upstream.retry, |this, word| this.number(word, 0, 10));
         self.put(parts, "hold", &mut upstream.hold, Self::duration);
         self.parts(parts, "timeout", |this, parts| this.upstream_timeouts(parts, &mut upstream.timeouts));
+        if let Some(directive) = parts.one("protocols") {
+            upstream.protocols = self.upstream_protocols(directive, &upstream.targets);
+        }
         self.parts(parts, "tls", |this, parts| this.upstream_tls(parts, &mut upstream.tls));
         let versions = [("v1", ProxyProtocol::V1), ("v2", ProxyProtocol::V2)];
         self.put_some(parts, "proxy-protocol", &mut upstream.proxy_protocol, |this, word| this.choice(word, &versions));
@@ -109,6 +113,21 @@ impl Resolver<'_> {
         if !upstream.targets.is_empty() && upstream.targets.iter().all(|target| target.scheme != TargetScheme::Https) {
             let hint = "write the targets as https://HOST, or remove `tls`";
             self.complain(tls.name.span, "no target of this upstream is spoken to by TLS", hint);
+        }
+    }
+
+    /// Only a TLS handshake lets a backend choose.
+    fn upstream_protocols(&mut self, directive: &Directive, targets: &[Target]) -> UpstreamProtocols {
+        let named: Vec<bool> =
+            directive.values.iter().filter_map(|word| self.choice(word, &[("h1", false), ("h2", true)])).collect();
+        if !targets.is_empty() && targets.iter().all(|target| target.scheme != TargetScheme::Https) {
+            let hint = "write h2c://HOST:PORT for targets that speak HTTP/2 without TLS, or remove `protocols`";
+            self.complain(directive.name.span, "no target of this upstream is spoken to by TLS, which chooses the version", hint);
+        }
+        match (named.contains(&false), named.contains(&true)) {
+            (true, true) => UpstreamProtocols::Both,
+            (false, true) => UpstreamProtocols::Http2,
+            (_, false) => UpstreamProtocols::Http1,
         }
     }
 

@@ -30,7 +30,9 @@ pub struct Upstream {
     pub hold: Duration,
     /// Limits on a backend's slowness.
     pub timeouts: UpstreamTimeouts,
-    /// TLS towards https, wss and grpcs targets.
+    /// Versions of HTTP that an https target may choose of.
+    pub protocols: UpstreamProtocols,
+    /// TLS towards https and wss targets.
     pub tls: UpstreamTls,
     /// PROXY protocol towards the targets.
     pub proxy_protocol: Option<ProxyProtocol>,
@@ -89,6 +91,17 @@ pub enum TargetScheme {
     Https,
     /// HTTP/2 in the clear with prior knowledge.
     H2c,
+}
+
+/// Versions of HTTP offered in the TLS handshake with a backend (ALPN).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UpstreamProtocols {
+    /// HTTP/1.1 alone.
+    Http1,
+    /// HTTP/2 alone.
+    Http2,
+    /// HTTP/2 where the backend knows it, and HTTP/1.1 for what asks for an upgrade.
+    Both,
 }
 
 /// How a target is chosen.

@@ -16,13 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Holds a body back.
 pub(super) struct Gate {
-    door: Door,
+    door: Opener,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// The part that hyper's callback knows. It is `Sync` because hyper asks for that; one thread uses it.
+/// The part that hears the backend, hyper's callback or an HTTP/2 stream. It is `Sync` because a request's extensions
+/// are; one thread uses it.
 #[derive(Clone, Default)]
-struct Door(Arc<Mutex<Held>>);
+pub(in crate::proxy) struct Opener(Arc<Mutex<Held>>);
 
 #[derive(Default)]
 struct Held {
@@ -33,8 +34,9 @@ struct Held {
 impl Gate {
     /// A gate that the backend's 100 to `request` will open.
     pub(super) fn opened_by_answer_to<B>(request: &mut Request<B>) -> Self {
-        let door = Door::default();
+        let door = Opener::default();
         let opener = door.clone();
+        request.extensions_mut().insert(door.clone());
         hyper::ext::on_informational(request, move |answer| {
             if answer.status() == StatusCode::CONTINUE {
                 opener.open();
@@ -53,8 +55,8 @@ impl Gate {
     }
 }
 
-impl Door {
-    fn open(&self) {
+impl Opener {
+    pub(in crate::proxy) fn open(&self) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.open = true;
         if let Some(waiting) = held.waiting.take() {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use rustls::AlertDescription;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -18,7 +19,7 @@ use crate::base::span;
 use crate::config::settings::{ProxyProtocol, Target, TargetAddress, TargetScheme, Upstream, UpstreamTls};
 
 use super::stream::BackendStream;
-use super::trust::{TlsTowards, Trust, TrustError};
+use super::trust::{Offer, TlsTowards, Trust, TrustError};
 
 /// How long the kernel lets a silent connection be before it asks whether the peer still lives: found out within
 /// minutes instead of two hours, for tunnels that never time out.
@@ -58,7 +59,7 @@ pub enum ConnectError {
     TimedOut {
         /// The target.
         address: String,
-        /// What was being done: `the name`, `TCP`, `the PROXY header` or `TLS`.
+        /// What was being done: `the name`, `TCP`, `the PROXY header`, `TLS` or `HTTP/2`.
         stage: &'static str,
         /// The limit.
         limit: Duration,
@@ -92,6 +93,15 @@ pub enum ConnectError {
         #[source]
         source: io::Error,
     },
+    /// It was to speak HTTP/2 and does not.
+    #[error("{address} does not speak HTTP/2")]
+    NoHttp2 {
+        /// The target.
+        address: String,
+        /// What it did instead, where it was not just that it offered none.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
 }
 
 impl ConnectError {
@@ -104,6 +114,7 @@ impl ConnectError {
             Self::Unreachable { .. } => "connect-unreachable",
             Self::Certificate { .. } => "connect-certificate",
             Self::Tls { .. } => "connect-tls",
+            Self::NoHttp2 { .. } => "connect-http2",
         }
     }
 
@@ -116,6 +127,7 @@ impl ConnectError {
             Self::Unreachable { .. } => "check the backend's address, and for a socket its path and permissions",
             Self::Certificate { .. } => "give the backend's authority as `ca-file`, or its name as `server-name`, under `tls`",
             Self::Tls { .. } => "use http:// if the backend does not speak TLS on this port",
+            Self::NoHttp2 { .. } => "write http:// instead of h2c://, or for https:// take `protocols h2` out of its upstream",
         }
     }
 }
@@ -135,11 +147,17 @@ impl Dialer {
 
     /// Connects to `target` for ourselves, as to see whether it lives.
     pub async fn dial(&self, target: &Target) -> Result<BackendStream, ConnectError> {
-        self.dial_for(target, None).await
+        self.dial_for(target, None, Offer::Http1).await
     }
 
-    /// Connects to `target` in the name of a client. All of it, from the name to the end of the TLS handshake, shares one limit of time.
-    pub async fn dial_for(&self, target: &Target, ends: Option<&Ends>) -> Result<BackendStream, ConnectError> {
+    /// Connects to `target` in the name of a client, and lets it choose of what is offered. All of it, from the name to the
+    /// end of the TLS handshake, shares one limit of time.
+    pub(super) async fn dial_for(
+        &self,
+        target: &Target,
+        ends: Option<&Ends>,
+        offer: Offer,
+    ) -> Result<BackendStream, ConnectError> {
         let header = self.introduce.map(|version| match version {
             ProxyProtocol::V1 => proxy_header::line_for(ends),
             ProxyProtocol::V2 => proxy_header::binary_for(ends),
@@ -151,23 +169,23 @@ impl Dialer {
             }
             (TargetAddress::Unix(path), TargetScheme::Https) => {
                 let stream = attempt.unix(path).await?;
-                Ok(BackendStream::UnixTls(self.tls(&attempt, stream).await?))
+                Ok(BackendStream::UnixTls(self.tls(&attempt, offer, stream).await?))
             }
             (_, TargetScheme::Http | TargetScheme::H2c) => Ok(BackendStream::Tcp(attempt.tcp().await?)),
             (_, TargetScheme::Https) => {
                 let stream = attempt.tcp().await?;
-                Ok(BackendStream::TcpTls(self.tls(&attempt, stream).await?))
+                Ok(BackendStream::TcpTls(self.tls(&attempt, offer, stream).await?))
             }
         }
     }
 
-    async fn tls<S>(&self, attempt: &Attempt<'_>, stream: S) -> Result<Box<TlsStream<S>>, ConnectError>
+    async fn tls<S>(&self, attempt: &Attempt<'_>, offer: Offer, stream: S) -> Result<Box<TlsStream<S>>, ConnectError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let tls = self.tls.as_ref().expect("a dialer for https targets was made with TLS");
         let name = self.server_name(attempt.target);
-        let handshake = TlsConnector::from(std::sync::Arc::clone(&tls.config)).connect(name.clone(), stream);
+        let handshake = TlsConnector::from(tls.offering(offer)).connect(name.clone(), stream);
         let failure = match timeout_at(attempt.deadline, handshake).await {
             Ok(Ok(stream)) => return Ok(Box::new(stream)),
             Ok(Err(source)) => source,
@@ -177,6 +195,9 @@ impl Dialer {
         Err(match failure.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(source @ rustls::Error::InvalidCertificate(_)) => {
                 ConnectError::Certificate { address, name: name.to_str().into_owned(), source: source.clone() }
+            }
+            Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
+                ConnectError::NoHttp2 { address, source: Some(failure.into()) }
             }
             _ => ConnectError::Tls { address, source: failure },
         })

@@ -1,4 +1,4 @@
-//! One worker's HTTP/1.1 connections to backends. A connection in use is driven inside the task of the request that uses
+//! One worker's connections to backends. Those that speak HTTP/2 are [`h2`]'s concern. One for HTTP/1.1 in use is driven inside the task of the request that uses
 //! it: it is polled beside the answer and then beside the answer's body, and comes back here when both messages are
 //! complete. A resting one is reused most recent first, and closed by us before a usual backend would close it.
 //!
@@ -17,17 +17,24 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::base::task;
+use crate::config::settings::{TargetScheme, UpstreamProtocols};
+use crate::proxy::upgrade;
 
 use super::TargetState;
-use super::connect::ConnectError;
 use super::lease::Lease;
+use super::stream::BackendStream;
+use super::trust::Offer;
 
 pub use answered::{Answered, BackendBody, BackendBodyError, Upgrade};
 pub use failure::{SendError, SendFailure};
+pub use h2::StreamTunnel;
+use h2::trunks::{Line, Trunks};
 use wire::{Lost, Wire};
 
 mod answered;
 mod failure;
+mod h2;
+mod patience;
 mod relay;
 mod watched;
 mod wire;
@@ -45,6 +52,7 @@ impl<B> RequestBody for B where B: Body<Data: Send, Error: Into<Box<dyn std::err
 pub struct Pool<B: RequestBody> {
     /// By the address in memory of the target's state.
     slots: RefCell<BTreeMap<usize, Slot<B>>>,
+    trunks: Trunks,
     sweeping: Cell<bool>,
     sweeper: RefCell<Option<JoinHandle<Option<()>>>>,
 }
@@ -64,7 +72,12 @@ struct Resting<B: RequestBody> {
 impl<B: RequestBody> Pool<B> {
     /// No connections yet. To be used on a runtime that has local tasks.
     pub fn new() -> Rc<Self> {
-        Rc::new(Self { slots: RefCell::default(), sweeping: Cell::new(false), sweeper: RefCell::default() })
+        Rc::new(Self {
+            slots: RefCell::default(),
+            trunks: Trunks::default(),
+            sweeping: Cell::new(false),
+            sweeper: RefCell::default(),
+        })
     }
 
     /// Sends the request in `slot` to the lease's target, over a resting connection if there is one, and waits for the
@@ -80,6 +93,19 @@ impl<B: RequestBody> Pool<B> {
     /// [`SendFailure`] says what failed. A resting connection that was closed before anything was written to it is no
     /// failure: the next one is tried.
     pub async fn send(
+        self: &Rc<Self>,
+        lease: &Lease,
+        slot: &mut Option<Request<B>>,
+        again: fn(&Request<B>) -> bool,
+    ) -> Result<Answered<B>, SendFailure> {
+        match offer(lease, slot) {
+            Offer::Http1 => self.send_by_wire(lease, slot, again).await,
+            // Boxed, so that the others need not hold the room for it.
+            offer => Box::pin(self.send_by_stream(lease, slot, again, offer)).await,
+        }
+    }
+
+    async fn send_by_wire(
         self: &Rc<Self>,
         lease: &Lease,
         slot: &mut Option<Request<B>>,
@@ -102,8 +128,19 @@ impl<B: RequestBody> Pool<B> {
 
     async fn send_afresh(self: &Rc<Self>, lease: &Lease, slot: &mut Option<Request<B>>) -> Result<Answered<B>, SendError> {
         let started = Instant::now();
-        let wire = self.dial(lease).await?;
-        let connect = started.elapsed();
+        let stream = lease.cluster().dialer().dial_for(lease.member().target(), lease.ends(), Offer::Http1).await?;
+        self.send_on(lease, slot, stream, started.elapsed()).await
+    }
+
+    /// Sends over a connection made for it.
+    async fn send_on(
+        self: &Rc<Self>,
+        lease: &Lease,
+        slot: &mut Option<Request<B>>,
+        stream: BackendStream,
+        connect: Duration,
+    ) -> Result<Answered<B>, SendError> {
+        let wire = Box::new(Wire::open(stream).await);
         match self.exchange(lease, wire, slot, false).await {
             Ok(mut answered) => {
                 answered.connect = Some(connect);
@@ -115,9 +152,32 @@ impl<B: RequestBody> Pool<B> {
         }
     }
 
-    async fn dial(&self, lease: &Lease) -> Result<Box<Wire<B>>, ConnectError> {
-        let stream = lease.cluster().dialer().dial_for(lease.member().target(), lease.ends()).await?;
-        Ok(Box::new(Wire::open(stream).await))
+    /// Sends as a stream of a connection that others use as well; or over a wire, where the backend chose that.
+    async fn send_by_stream(
+        self: &Rc<Self>,
+        lease: &Lease,
+        slot: &mut Option<Request<B>>,
+        again: fn(&Request<B>) -> bool,
+        offer: Offer,
+    ) -> Result<Answered<B>, SendFailure> {
+        loop {
+            let afresh = |error| SendFailure { error, reused: false };
+            let (seat, connect) = match self.trunks.line(lease, offer).await {
+                Ok(Line::Seat(seat, connect)) => (seat, connect),
+                Ok(Line::Wire(stream, connect)) => return self.send_on(lease, slot, stream, connect).await.map_err(afresh),
+                Ok(Line::Wires) => return self.send_by_wire(lease, slot, again).await,
+                Err(error) => return Err(afresh(error.into())),
+            };
+            self.keep_swept();
+            let reused = seat.reused;
+            match h2::ask(seat, slot, lease.cluster().settings().timeouts.first_byte).await {
+                Ok(response) => return Ok(Answered::by_stream(response, reused, connect)),
+                // It was going away; the next one is another.
+                Err(Lost::Unsent) if connect.is_none() => {}
+                Err(Lost::Unsent) => return Err(afresh(SendError::ClosedBeforeAnswer(None))),
+                Err(Lost::Failed(error)) => return Err(SendFailure { error, reused }),
+            }
+        }
     }
 
     async fn exchange(
@@ -162,6 +222,10 @@ impl<B: RequestBody> Pool<B> {
             slot.resting.push(Resting { wire, until: Instant::now() + keep_alive });
         }
         drop(slots);
+        self.keep_swept();
+    }
+
+    fn keep_swept(self: &Rc<Self>) {
         if !self.sweeping.replace(true) {
             let sweep = sweep(Rc::downgrade(self));
             self.sweeper.replace(Some(task::spawn_local("backend connection sweep", sweep)));
@@ -176,6 +240,7 @@ impl<B: RequestBody> Pool<B> {
             !slot.resting.is_empty()
         });
         let next = slots.values().flat_map(|slot| slot.resting.iter().map(|resting| resting.until)).min();
+        let next = next.into_iter().chain(self.trunks.close_overdue(now)).min();
         self.sweeping.set(next.is_some());
         next
     }
@@ -183,6 +248,11 @@ impl<B: RequestBody> Pool<B> {
     /// Connections at rest, over all targets.
     pub fn resting(&self) -> usize {
         self.slots.borrow().values().map(|slot| slot.resting.len()).sum()
+    }
+
+    /// Connections that many requests share, over all targets.
+    pub fn shared(&self) -> usize {
+        self.trunks.len()
     }
 }
 
@@ -211,6 +281,17 @@ pub(super) struct Home<B: RequestBody> {
 impl<B: RequestBody> Home<B> {
     fn take_back(&self, wire: Box<Wire<B>>) {
         self.pool.put_back(&self.target, wire, self.keep_alive);
+    }
+}
+
+/// What the target may choose of. An upgrade needs HTTP/1.1 where there is a choice: not every backend takes WebSockets
+/// over HTTP/2, and none takes another protocol.
+fn offer<B>(lease: &Lease, slot: &Option<Request<B>>) -> Offer {
+    let upgrades = || slot.as_ref().is_some_and(|request| upgrade::is_asked(request.headers()));
+    match (lease.member().target().scheme, lease.cluster().settings().protocols) {
+        (TargetScheme::H2c, _) | (TargetScheme::Https, UpstreamProtocols::Http2) => Offer::Http2,
+        (TargetScheme::Https, UpstreamProtocols::Both) if !upgrades() => Offer::Both,
+        (TargetScheme::Http, _) | (TargetScheme::Https, UpstreamProtocols::Http1 | UpstreamProtocols::Both) => Offer::Http1,
     }
 }
 

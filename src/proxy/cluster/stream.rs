@@ -1,12 +1,19 @@
-//! The byte stream to a backend: TCP or a Unix socket, with TLS over it or without.
+//! The byte stream to a backend: TCP or a Unix socket, with TLS over it or without; or a stream of an HTTP/2 connection.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
+
+use super::pool::StreamTunnel;
+
+/// How long a backend may leave unacknowledged what many requests share: then it is dead, or does not read.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// A connection to a backend.
 #[derive(Debug)]
@@ -16,6 +23,31 @@ pub enum BackendStream {
     Unix(UnixStream),
     TcpTls(Box<TlsStream<TcpStream>>),
     UnixTls(Box<TlsStream<UnixStream>>),
+    Http2(Box<StreamTunnel>),
+}
+
+impl BackendStream {
+    /// Whether the backend chose HTTP/2 in the TLS handshake.
+    pub(super) fn chose_http2(&self) -> bool {
+        let chosen = match self {
+            Self::TcpTls(stream) => stream.get_ref().1.alpn_protocol(),
+            Self::UnixTls(stream) => stream.get_ref().1.alpn_protocol(),
+            Self::Tcp(_) | Self::Unix(_) | Self::Http2(_) => None,
+        };
+        chosen == Some(b"h2")
+    }
+
+    /// For a connection that many requests share: the kernel ends it when what was written is not acknowledged for
+    /// [`SILENCE`], where it would otherwise try for a quarter of an hour and take every new request along. Not for
+    /// tunnels, whose backend may rightly not read for long.
+    pub(super) fn give_up_on_silence(&self) {
+        let tcp = match self {
+            Self::Tcp(stream) => stream,
+            Self::TcpTls(stream) => stream.get_ref().0,
+            Self::Unix(_) | Self::UnixTls(_) | Self::Http2(_) => return,
+        };
+        let _unlimited = SockRef::from(tcp).set_tcp_user_timeout(Some(SILENCE));
+    }
 }
 
 /// Runs one call on whichever stream it is.
@@ -26,6 +58,7 @@ macro_rules! on_stream {
             Self::Unix($stream) => $call,
             Self::TcpTls($stream) => $call,
             Self::UnixTls($stream) => $call,
+            Self::Http2($stream) => $call,
         }
     };
 }

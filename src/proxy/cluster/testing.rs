@@ -22,7 +22,9 @@ use super::lease::Lease;
 use super::trust::Trust;
 use super::{Cluster, Wish};
 use crate::base::task;
-use crate::config::settings::{Balance, Target, TargetAddress, TargetScheme, Upstream, UpstreamTimeouts, UpstreamTls};
+use crate::config::settings::{
+    Balance, Target, TargetAddress, TargetScheme, Upstream, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
+};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -59,6 +61,7 @@ pub(super) fn upstream(targets: Vec<Target>) -> Upstream {
         retry: 0,
         hold: Duration::ZERO,
         timeouts,
+        protocols: UpstreamProtocols::Http1,
         tls: UpstreamTls::default(),
         proxy_protocol: None,
     }

@@ -61,11 +61,3 @@ fn a_reload_keeps_what_did_not_change() {
     other_way.targets[0].scheme = TargetScheme::Https;
     assert_eq!(rebuild(&other_way).members()[0].in_flight(), 0, "what is reached in another way is another target");
 }
-
-#[test]
-fn settings_that_cannot_be_carried_out_are_refused() {
-    let mut h2c = settings(&[1]);
-    h2c.targets[0].scheme = TargetScheme::H2c;
-    let error = Cluster::build(&h2c, None, &trust()).unwrap_err();
-    assert_eq!(error.to_string(), "upstream `test`: h2c:// towards a backend is not yet supported");
-}

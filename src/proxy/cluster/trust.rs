@@ -54,12 +54,43 @@ pub enum TrustError {
     Provider(#[source] rustls::Error),
 }
 
+/// Versions of HTTP that a backend may choose of in the TLS handshake (RFC 7301). In the clear nothing is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    Http1,
+    Http2,
+    Both,
+}
+
+impl Offer {
+    fn names(self) -> Vec<Vec<u8>> {
+        let names: &[&[u8]] = match self {
+            Self::Http1 => &[b"http/1.1"],
+            Self::Http2 => &[b"h2"],
+            Self::Both => &[b"h2", b"http/1.1"],
+        };
+        names.iter().map(|name| name.to_vec()).collect()
+    }
+}
+
 /// TLS settings towards one cluster's backends.
 #[derive(Debug)]
 pub(super) struct TlsTowards {
-    pub(super) config: Arc<ClientConfig>,
+    http1: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
+    both: Arc<ClientConfig>,
     /// Changes when a file that was read changes; not a secret and not for security.
     pub(super) print: u64,
+}
+
+impl TlsTowards {
+    pub(super) fn offering(&self, offer: Offer) -> Arc<ClientConfig> {
+        Arc::clone(match offer {
+            Offer::Http1 => &self.http1,
+            Offer::Http2 => &self.http2,
+            Offer::Both => &self.both,
+        })
+    }
 }
 
 impl Trust {
@@ -81,7 +112,7 @@ impl Trust {
             Some(path) => builder.with_root_certificates(roots_of(path, &read(path, &mut print)?)?),
             None => builder.with_root_certificates(self.system_roots()),
         };
-        let mut config = match &settings.client {
+        let config = match &settings.client {
             Some((chain_path, key_path)) => {
                 let chain = certificates(chain_path, &read(chain_path, &mut print)?)?;
                 let key = PrivateKeyDer::from_pem_slice(&read(key_path, &mut print)?)
@@ -92,8 +123,13 @@ impl Trust {
             }
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(TlsTowards { config: Arc::new(config), print: print.finish() })
+        let offering = |offer: Offer| {
+            let mut config = config.clone();
+            config.alpn_protocols = offer.names();
+            Arc::new(config)
+        };
+        let (http1, http2, both) = (offering(Offer::Http1), offering(Offer::Http2), offering(Offer::Both));
+        Ok(TlsTowards { http1, http2, both, print: print.finish() })
     }
 
     /// The machine's roots, or the bundled ones where the machine has none, as in an image made of one file.

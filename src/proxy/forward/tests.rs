@@ -125,7 +125,7 @@ fn an_answer_loses_its_hop_and_keeps_the_rest() {
         "server: uvicorn\nconnection: close, x-hop\nx-hop: 1\nkeep-alive: timeout=5\nalt-svc: h3=\":443\"\ntransfer-encoding: chunked\n\
          set-cookie: a=1\nset-cookie: b=2\nproxy-authenticate: Basic",
     );
-    towards_client(&mut map, Hop::Ends);
+    towards_client(&mut map, Version::HTTP_11, Hop::Ends);
     assert_eq!(print(&map), ["server: uvicorn", "set-cookie: a=1", "set-cookie: b=2", "via: 1.1 doorward"]);
 }
 

@@ -1,7 +1,9 @@
 //! `upstream NAME { }` as JSON.
 
 use super::{Json, Members, duration, list, path};
-use crate::config::settings::{Balance, HashOf, ProxyProtocol, Target, Upstream, UpstreamTimeouts, UpstreamTls};
+use crate::config::settings::{
+    Balance, HashOf, ProxyProtocol, Target, TargetScheme, Upstream, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
+};
 
 /// The named groups; those written in place stand with their `proxy`.
 pub(super) fn upstreams(all: &[Upstream]) -> Json {
@@ -36,6 +38,9 @@ fn upstream(group: &Upstream) -> Json {
     members.add("retry", group.retry);
     members.some("hold", (!group.hold.is_zero()).then(|| duration(group.hold)));
     members.add("timeout", timeouts(&group.timeouts));
+    if is_spoken_to_by_tls(group) {
+        members.add("protocols", protocols(group.protocols));
+    }
     members.parts("tls", tls(&group.tls));
     let version = group.proxy_protocol.map(|version| match version {
         ProxyProtocol::V1 => "v1",
@@ -43,6 +48,19 @@ fn upstream(group: &Upstream) -> Json {
     });
     members.some("proxy-protocol", version);
     members.object()
+}
+
+/// Elsewhere the word is refused.
+fn is_spoken_to_by_tls(group: &Upstream) -> bool {
+    group.targets.iter().any(|target| target.scheme == TargetScheme::Https)
+}
+
+fn protocols(protocols: UpstreamProtocols) -> Json {
+    match protocols {
+        UpstreamProtocols::Http1 => list(["h1"]),
+        UpstreamProtocols::Http2 => list(["h2"]),
+        UpstreamProtocols::Both => list(["h1", "h2"]),
+    }
 }
 
 fn balance(balance: &Balance) -> Json {

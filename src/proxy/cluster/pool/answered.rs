@@ -11,8 +11,9 @@ use http::response::Parts;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::RequestBody;
+use super::failure::Cause;
 use super::wire::Wire;
+use super::{RequestBody, h2};
 use crate::proxy::cluster::stream::BackendStream;
 
 /// A backend's answer: its header, and a body still to come.
@@ -40,13 +41,17 @@ pub struct Upgrade {
 impl<B: RequestBody> Answered<B> {
     pub(super) fn new(response: Response<Incoming>, wire: Box<Wire<B>>, upgraded: bool) -> Self {
         let response = response.map(|incoming| {
-            let mut body = BackendBody { incoming, wire: Some(wire) };
+            let mut body = WireBody { incoming, wire: Some(wire) };
             if !upgraded && body.incoming.is_end_stream() {
                 body.finish();
             }
-            body
+            BackendBody::Wire(body)
         });
         Self { response, reused: false, connect: None }
+    }
+
+    pub(super) fn by_stream(response: Response<h2::Stream>, reused: bool, connect: Option<Duration>) -> Self {
+        Self { response: response.map(|stream| BackendBody::Stream(Box::new(stream))), reused, connect }
     }
 
     /// Takes the stream over after a 101.
@@ -59,17 +64,33 @@ impl<B: RequestBody> Answered<B> {
         }
         let (mut head, body) = self.response.into_parts();
         head.extensions.clear();
-        let wire = body.wire.expect("the connection stays with a 101 until it is taken over");
-        let (stream, leftover) = wire.into_stream();
-        // What hyper read into may be large; a copy of the few bytes lets it go.
-        let leftover = Bytes::copy_from_slice(&leftover);
+        let (stream, leftover) = match body {
+            BackendBody::Wire(body) => {
+                let wire = body.wire.expect("the connection stays with a 101 until it is taken over");
+                let (stream, leftover) = wire.into_stream();
+                // What hyper read into may be large; a copy of the few bytes lets it go.
+                (stream, Bytes::copy_from_slice(&leftover))
+            }
+            BackendBody::Stream(stream) => {
+                let tunnel = stream.into_tunnel().expect("only a granted tunnel is answered with 101 here");
+                (BackendStream::Http2(Box::new(tunnel)), Bytes::new())
+            }
+        };
         Ok(Upgrade { head, stream, leftover })
     }
 }
 
-/// The body of a backend's answer. Polling it drives the connection, in both directions. At its end the connection goes
+/// The body of a backend's answer.
+pub enum BackendBody<B: RequestBody> {
+    /// Over HTTP/1.1.
+    Wire(WireBody<B>),
+    /// Over HTTP/2.
+    Stream(Box<h2::Stream>),
+}
+
+/// A body over HTTP/1.1. Polling it drives the connection, in both directions. At its end the connection goes
 /// back to rest if it can be used again; dropped before, the connection is closed, which tells the backend to stop.
-pub struct BackendBody<B: RequestBody> {
+pub struct WireBody<B: RequestBody> {
     incoming: Incoming,
     /// Gone once the body is at its end.
     wire: Option<Box<Wire<B>>>,
@@ -78,9 +99,9 @@ pub struct BackendBody<B: RequestBody> {
 /// The backend broke off in the middle of its answer's body.
 #[derive(Debug, thiserror::Error)]
 #[error("the backend broke off in the middle of its answer")]
-pub struct BackendBodyError(#[source] hyper::Error);
+pub struct BackendBodyError(#[source] Cause);
 
-impl<B: RequestBody> BackendBody<B> {
+impl<B: RequestBody> WireBody<B> {
     /// The connection rests again, or is closed when it is not fit to be used again. An answer that came before all of
     /// its request was sent ends the connection: the rest would be taken for the next request.
     fn finish(&mut self) {
@@ -108,7 +129,7 @@ impl<B: RequestBody> BackendBody<B> {
             }
             Some(Err(error)) => {
                 self.wire = None;
-                Some(Err(BackendBodyError(error)))
+                Some(Err(BackendBodyError(error.into())))
             }
             None => {
                 self.finish();
@@ -119,6 +140,34 @@ impl<B: RequestBody> BackendBody<B> {
 }
 
 impl<B: RequestBody> Body for BackendBody<B> {
+    type Data = Bytes;
+    type Error = BackendBodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BackendBodyError>>> {
+        match self.get_mut() {
+            Self::Wire(body) => Pin::new(body).poll_frame(cx),
+            Self::Stream(stream) => Pin::new(&mut **stream)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|result| result.map_err(|error| BackendBodyError(error.into())))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Wire(body) => body.is_end_stream(),
+            Self::Stream(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Wire(body) => body.size_hint(),
+            Self::Stream(stream) => stream.size_hint(),
+        }
+    }
+}
+
+impl<B: RequestBody> Body for WireBody<B> {
     type Data = Bytes;
     type Error = BackendBodyError;
 

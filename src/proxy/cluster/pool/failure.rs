@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::base::span;
 use crate::proxy::cluster::connect::ConnectError;
 
+/// What the transport said.
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// A request that got no answer.
 #[derive(Debug)]
 pub struct SendFailure {
@@ -22,19 +25,28 @@ pub enum SendError {
     Connect(#[from] ConnectError),
     /// The backend closed or reset the connection, and nothing of an answer came.
     #[error("the backend closed the connection before it answered")]
-    ClosedBeforeAnswer(#[source] Option<hyper::Error>),
+    ClosedBeforeAnswer(#[source] Option<Cause>),
     /// The backend closed or reset the connection in the middle of the answer's header.
     #[error("the backend closed the connection in the middle of its answer's header")]
-    CutOff(#[source] hyper::Error),
-    /// What came is not HTTP/1.1, or its header is too large.
-    #[error("the backend's answer is not proper HTTP/1.1")]
-    BadAnswer(#[source] hyper::Error),
+    CutOff(#[source] Cause),
+    /// What came is not proper HTTP, or its header is too large.
+    #[error("the backend's answer is not proper HTTP")]
+    BadAnswer(#[source] Cause),
+    /// The backend says that it has not looked at the request, and will not (RFC 9113 sections 6.8 and 8.7).
+    #[error("the backend refused the stream before it looked at the request")]
+    Refused(#[source] Cause),
+    /// The backend gave this one request up.
+    #[error("the backend reset the stream before it answered")]
+    StreamReset(#[source] Cause),
+    /// A WebSocket was asked for, and the backend speaks HTTP/2 without it (RFC 8441).
+    #[error("the backend takes no WebSocket over HTTP/2")]
+    NoWebSocket,
     /// The request was sent and no answer began in time.
     #[error("the backend did not begin to answer within {}", span::print(*.0))]
     FirstByteTimeout(Duration),
     /// The client's body failed on the way to the backend.
     #[error("the request's body ended before its end")]
-    ClientBody(#[source] hyper::Error),
+    ClientBody(#[source] Cause),
 }
 
 impl SendError {
@@ -45,6 +57,9 @@ impl SendError {
             Self::ClosedBeforeAnswer(_) => "backend-closed",
             Self::CutOff(_) => "backend-cut-off",
             Self::BadAnswer(_) => "backend-malformed",
+            Self::Refused(_) => "backend-refused-stream",
+            Self::StreamReset(_) => "backend-reset-stream",
+            Self::NoWebSocket => "backend-no-websocket",
             Self::FirstByteTimeout(_) => "backend-timeout",
             Self::ClientBody(_) => "client-body",
         }
@@ -53,8 +68,13 @@ impl SendError {
     /// Whether the connection ended before the backend said anything, so that it may not have seen the request.
     pub const fn nothing_was_answered(&self) -> bool {
         match self {
-            Self::Connect(_) | Self::ClosedBeforeAnswer(_) => true,
-            Self::CutOff(_) | Self::BadAnswer(_) | Self::FirstByteTimeout(_) | Self::ClientBody(_) => false,
+            Self::Connect(_) | Self::ClosedBeforeAnswer(_) | Self::Refused(_) => true,
+            Self::CutOff(_)
+            | Self::BadAnswer(_)
+            | Self::StreamReset(_)
+            | Self::NoWebSocket
+            | Self::FirstByteTimeout(_)
+            | Self::ClientBody(_) => false,
         }
     }
 }

@@ -46,7 +46,7 @@ impl Facts {
         self.sending.set(sending);
     }
 
-    fn moved(&self) {
+    pub(super) fn moved(&self) {
         self.progress.set(self.progress.get().wrapping_add(1));
     }
 }

@@ -12,8 +12,9 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
+use super::patience::Patience;
 use super::relay::{Muted, Relay};
 use super::watched::{Facts, Sending, Tracked, Watched};
 use super::{Home, RequestBody, SendError};
@@ -158,13 +159,13 @@ impl<B: RequestBody> Wire<B> {
     fn error_of(&self, error: TrySendError<Request<Tracked<B>>>) -> SendError {
         let error = error.into_error();
         if self.facts.sending.get() == Sending::Failed {
-            SendError::ClientBody(error)
+            SendError::ClientBody(error.into())
         } else if error.is_parse() || error.is_parse_too_large() {
-            SendError::BadAnswer(error)
+            SendError::BadAnswer(error.into())
         } else if self.facts.answered.get() {
-            SendError::CutOff(error)
+            SendError::CutOff(error.into())
         } else {
-            SendError::ClosedBeforeAnswer(Some(error))
+            SendError::ClosedBeforeAnswer(Some(error.into()))
         }
     }
 
@@ -172,37 +173,5 @@ impl<B: RequestBody> Wire<B> {
     pub(super) fn into_stream(self) -> (BackendStream, Bytes) {
         let parts = self.connection.into_parts();
         (parts.io.into_inner().stream, parts.read_buf)
-    }
-}
-
-/// How long an answer is waited for: from the last byte of the request that the backend took. While the client has to
-/// send more of its body, time does not run: that is a wait for the client.
-struct Patience {
-    limit: Duration,
-    /// When it ends, and the progress seen when that was reckoned.
-    until: Option<(Instant, u32)>,
-}
-
-impl Patience {
-    const fn new(limit: Duration) -> Self {
-        Self { limit, until: None }
-    }
-
-    fn poll_over(&mut self, facts: &Facts, timer: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> Poll<SendError> {
-        if facts.sending.get() == Sending::WaitsForClient {
-            self.until = None;
-            return Poll::Pending;
-        }
-        let progress = facts.progress.get();
-        let deadline = match self.until {
-            Some((deadline, seen)) if seen == progress => deadline,
-            _ => Instant::now() + self.limit,
-        };
-        self.until = Some((deadline, progress));
-        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if timer.deadline() != deadline {
-            timer.as_mut().reset(deadline);
-        }
-        timer.as_mut().poll(cx).map(|()| SendError::FirstByteTimeout(self.limit))
     }
 }

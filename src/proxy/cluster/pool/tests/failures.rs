@@ -25,7 +25,7 @@ fn a_backend_that_breaks_off_or_talks_nonsense_is_told_from_one_that_never_spoke
         assert_eq!(failure_of("HTTP/1.1 100 Continue\r\n\r\n").await.0, "backend-cut-off");
         let (code, words) = failure_of("SSH-2.0-OpenSSH_9.2\r\n").await;
         assert_eq!(code, "backend-malformed");
-        assert!(words.starts_with("the backend's answer is not proper HTTP/1.1: "), "{words}");
+        assert!(words.starts_with("the backend's answer is not proper HTTP: "), "{words}");
         assert_eq!(failure_of("HTTP/1.1 200 OK\r\ncontent-length: 1, 2\r\n\r\n").await.0, "backend-malformed");
         let huge = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(1 << 20));
         assert_eq!(failure_of(Box::leak(huge.into_boxed_str())).await.0, "backend-malformed");
