@@ -6,4 +6,5 @@ pub mod certs;
 pub mod client;
 pub mod desk;
 pub mod local;
+pub mod probe;
 pub mod socket;

@@ -17,6 +17,7 @@ pub mod ask;
 pub mod certs;
 pub mod check;
 pub mod explain;
+pub mod probe;
 pub mod reload;
 pub mod status;
 

@@ -87,6 +87,12 @@ pub enum Command {
     ///
     /// Reads the configuration only; works with and without a running gateway. wss:// and ws:// ask for a WebSocket.
     Explain(ExplainArgs),
+    /// Open a WebSocket as a client would, through the gateway and straight to its backend, and tell what is wrong
+    ///
+    /// Tells every step (name, connection, TLS, answer, ping) and one diagnosis. wss:// and ws:// open a WebSocket, https://
+    /// and http:// send one GET and follow redirects. It needs no gateway on this machine; where the gateway's configuration
+    /// is here, it finds the backend by itself. Exit code 0 only when it works.
+    Probe(ProbeArgs),
     /// Have the running gateway read its configuration again, and tell whether that worked
     Reload(AskArgs),
     /// List the certificates: state, issuer, expiry, next attempt; and act on them
@@ -143,6 +149,44 @@ pub struct ExplainArgs {
     /// Where the configuration is.
     #[command(flatten)]
     pub config: ConfigArgs,
+}
+
+/// What `probe` takes.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ProbeArgs {
+    /// What is opened: wss://example.com/ws, or ws, https, http
+    pub url: String,
+    /// A header field of the request; may stand several times
+    #[arg(long, value_name = "NAME: VALUE")]
+    pub header: Vec<String>,
+    /// The page that a browser would open it from: https://example.com
+    #[arg(long, value_name = "URL")]
+    pub origin: Option<String>,
+    /// The backend, for the straight way: 8000, 10.0.0.1:8000, https://10.0.0.2, unix/PATH
+    #[arg(long, value_name = "TARGET")]
+    pub to: Option<String>,
+    /// Where the gateway is, instead of what the name resolves to: ADDRESS:PORT
+    #[arg(long, value_name = "ADDR")]
+    pub connect: Option<std::net::SocketAddr>,
+    /// PEM file of roots trusted for the gateway's certificate, instead of the system's
+    #[arg(long, value_name = "PATH")]
+    pub ca: Option<PathBuf>,
+    /// Do not verify the gateway's certificate
+    #[arg(long, conflicts_with = "ca")]
+    pub insecure: bool,
+    /// Longest time for each step
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span_of)]
+    pub timeout: Duration,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+fn span_of(text: &str) -> Result<Duration, String> {
+    span::parse(text).filter(|span| !span.is_zero()).ok_or_else(|| "write a time such as 10s".to_owned())
 }
 
 /// The top of a configuration, for commands without a file.
@@ -306,7 +350,9 @@ mod tests {
     #[test]
     fn help_tells_every_command_and_every_exit_code() {
         let help = words().render_long_help().to_string();
-        for word in ["run", "proxy", "demo", "check", "adapt", "explain", "reload", "certs", "trust", "untrust", "DOORWARD_LOG"] {
+        for word in
+            ["run", "proxy", "demo", "check", "adapt", "explain", "probe", "reload", "certs", "trust", "untrust", "DOORWARD_LOG"]
+        {
             assert!(help.contains(word), "{word} is missing in:\n{help}");
         }
         assert!(help.contains(exit::HELP));

@@ -4,7 +4,7 @@ use super::args::{Cli, Command, ConfigArgs, EXAMPLES, TrustArgs};
 use super::exit::Exit;
 use super::home::{self, User};
 use super::trust::plan::Wish;
-use super::{certs, check, configuration, demo, explain, password, reload, run, say, status, trust};
+use super::{certs, check, configuration, demo, explain, password, probe, reload, run, say, status, trust};
 use crate::config::load::LoadError;
 
 /// Reads the process's arguments and does what they say. Wrong ones end the process here, with [`Exit::Usage`].
@@ -23,6 +23,7 @@ fn perform(command: &Command) -> Exit {
         Command::Check(args) => check::check(args),
         Command::Adapt(args) => check::adapt(args),
         Command::Explain(args) => explain::run(args),
+        Command::Probe(args) => probe::run(args),
         Command::Reload(args) => reload::run(args),
         Command::Certs(args) => certs::certs(args),
         Command::Renew(args) => certs::act::renew(args),

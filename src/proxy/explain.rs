@@ -1,7 +1,7 @@
 //! Which block answers a request, by which steps and why, without sending it: for `doorward explain`. Pure over the
 //! settings; the decisions are those of the request path, asked one by one.
 
-use http::{Method, Version};
+use http::{Method, Uri, Version};
 use serde::Serialize;
 
 use super::arrive::{self, Host};
@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::route::{Found, RouteTable, matches};
 use super::step::told::{self, Outcome, Station};
 use super::{plain, upgrade};
-use crate::config::settings::{Block, GatewayLimits, PathPattern, Settings, Site, SiteTls};
+use crate::config::settings::{Block, End, GatewayLimits, PathPattern, Settings, Site, SiteTls, UpstreamId};
 use crate::telemetry::access::hide::Hide;
 use crate::telemetry::access::text::{Bounded, Escape};
 
@@ -37,6 +37,9 @@ pub struct Explanation {
     pub out: Vec<String>,
     /// How it ends.
     pub verdict: Verdict,
+    /// The backends that are asked when every step lets pass, and for what.
+    #[serde(skip)]
+    pub backend: Option<(UpstreamId, Uri)>,
 }
 
 /// The site that answers.
@@ -104,6 +107,7 @@ pub fn explain(settings: &Settings, question: &Question) -> Explanation {
         end: Vec::new(),
         out: Vec::new(),
         verdict: Verdict::NotServed { words: String::new() },
+        backend: None,
     };
     told.verdict = follow(settings, question, &mut told).unwrap_or_else(|verdict| verdict);
     told
@@ -138,6 +142,9 @@ fn follow(settings: &Settings, question: &Question, told: &mut Explanation) -> R
     let mut request = question.request();
     told.steps = told::way_in(&block.policy, &mut request, question.client);
     told.out = told::way_out(&block.policy, secure);
+    if let End::Proxy(upstream) = &block.end {
+        told.backend = Some((*upstream, request.uri().clone()));
+    }
     if let Some(last) = told.steps.iter().find(|station| station.outcome.ends_it()) {
         return Err(ended(last));
     }

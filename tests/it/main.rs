@@ -27,6 +27,7 @@ mod http3_life;
 mod http3_rules;
 mod keeper;
 mod layers;
+mod probe;
 mod proxy_protocol;
 mod readme;
 mod reload;

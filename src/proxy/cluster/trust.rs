@@ -99,6 +99,11 @@ impl Trust {
         Self { provider, system_roots: OnceLock::new() }
     }
 
+    /// TLS towards a server that is asked outside of any cluster, over HTTP/1.1.
+    pub fn client(&self, settings: &UpstreamTls) -> Result<Arc<ClientConfig>, TrustError> {
+        self.towards(settings).map(|tls| tls.http1)
+    }
+
     pub(super) fn towards(&self, settings: &UpstreamTls) -> Result<TlsTowards, TrustError> {
         let mut print = DefaultHasher::new();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))

@@ -7,6 +7,7 @@ use http::{Method, Request, Uri};
 
 use crate::config::settings::Settings;
 use crate::proxy::arrive::{self, Host};
+use crate::proxy::upgrade;
 
 /// A request that is not sent.
 #[derive(Clone, Debug)]
@@ -92,6 +93,19 @@ impl Question {
         self.named_port.unwrap_or(if self.secure { settings.https_port } else { settings.http_port })
     }
 
+    /// Host and, where it was named, port, as a client writes them.
+    pub fn authority(&self) -> String {
+        match self.named_port {
+            Some(port) => format!("{}:{port}", self.host),
+            None => self.host.to_string(),
+        }
+    }
+
+    /// Whether it asks for a WebSocket.
+    pub fn asks_websocket(&self) -> bool {
+        upgrade::is_websocket(&self.request())
+    }
+
     /// As the steps see it.
     pub(super) fn request(&self) -> Request<()> {
         let mut request = Request::new(());
@@ -130,7 +144,7 @@ mod tests {
         check("https://Example.com", (true, "example.com", None, "/"));
         check("http://a.test:8080/x?y=z#part", (false, "a.test", Some(8080), "/x?y=z"));
         check("wss://[::1]:8443?x", (true, "[::1]", Some(8443), "/?x"));
-        assert!(crate::proxy::upgrade::is_websocket(&question("ws://a.test/ws", &[]).unwrap().request()));
+        assert!(upgrade::is_websocket(&question("ws://a.test/ws", &[]).unwrap().request()));
         assert_eq!(question("https://a.test", &["Host: b.test"]).unwrap().headers[header::HOST], "b.test");
     }
 

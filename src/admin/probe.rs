@@ -1,0 +1,250 @@
+//! `doorward probe`: opens a WebSocket, or sends one GET, as a client would, through the gateway and straight to the
+//! backend, and tells each step and one diagnosis. It needs no running gateway of this machine: the URL is enough.
+//!
+//! What is sent is what a browser sends; a URL's query and the values of header fields are never told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{HeaderName, HeaderValue};
+use http::{Uri, header};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use crate::config::settings::{Target, TargetAddress, TargetScheme, UpstreamTls};
+use crate::proxy::arrive::Host;
+use crate::proxy::cluster::trust::{Trust, TrustError};
+use crate::proxy::explain::{Explanation, Question};
+use crate::proxy::forward;
+
+mod diagnose;
+mod dial;
+mod report;
+mod talk;
+
+pub use diagnose::Diagnosis;
+pub use report::{End, Report, Step, Trace};
+
+use diagnose::Facts;
+
+/// Redirects that a browser follows before it gives up; curl's default is 50, browsers' 20.
+const MOST_REDIRECTS: usize = 10;
+
+/// What is to be found out.
+pub struct Wish {
+    /// The request.
+    pub question: Question,
+    /// Where the gateway is, instead of what the name resolves to.
+    pub connect: Option<SocketAddr>,
+    /// Whom to believe to be the gateway.
+    pub trust: UpstreamTls,
+    /// The backend, for the straight way; `None` where it is not known.
+    pub backend: Option<Backend>,
+    /// What the configuration would do with the request, where there is one.
+    pub explained: Option<Explanation>,
+    /// For each step.
+    pub limit: Duration,
+}
+
+/// The backend and how the gateway asks it.
+pub struct Backend {
+    /// Where it is.
+    pub target: Target,
+    /// TLS towards it.
+    pub tls: UpstreamTls,
+    /// Path and query as it gets them.
+    pub uri: Uri,
+}
+
+/// Where bytes go.
+struct Place {
+    /// For people.
+    shown: String,
+    at: At,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+}
+
+enum At {
+    Name(String, u16),
+    Address(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// Finds out; what goes wrong on the way is what is told.
+///
+/// # Errors
+/// When the roots that were named cannot be read.
+pub async fn probe(wish: &Wish) -> Result<Report, TrustError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let trust = Trust::new(provider);
+    let through = through(wish, &trust).await?;
+    let straight = match &wish.backend {
+        Some(backend) => Some(straight(&wish.question, backend, &trust, wish.limit).await?),
+        None => None,
+    };
+    let without_origin = without_origin(wish, straight.as_ref(), &trust).await?;
+    let diagnosis = diagnose::diagnose(&Facts {
+        question: &wish.question,
+        through: &through.end,
+        straight: straight.as_ref().map(|trace| &trace.end),
+        backend: wish.backend.as_ref().map(|backend| backend.target.to_string()),
+        without_origin: without_origin.as_ref().map(|trace| &trace.end),
+        explained: wish.explained.as_ref().map(|told| &told.verdict),
+    });
+    Ok(Report { through, straight, diagnosis })
+}
+
+/// As a client does: by the URL, redirects followed where the client would.
+async fn through(wish: &Wish, trust: &Trust) -> Result<Trace, TrustError> {
+    let config = trust.client(&wish.trust)?;
+    let mut question = wish.question.clone();
+    let mut trace = Trace::new("through the gateway");
+    let mut seen = vec![address_of(&question)];
+    loop {
+        let place = place_of(&question, wish.connect, &config);
+        trace.end = once(&place, &question, wish.limit, &mut trace.steps).await;
+        let End::Redirected { to: Some(to), status, .. } = &trace.end else { return Ok(trace) };
+        let Some(next) = follow(&question, to) else { return Ok(trace) };
+        if address_of(&next) == address_of(&question) || seen.contains(&address_of(&next)) {
+            trace.end = End::Loops { status: *status };
+            return Ok(trace);
+        }
+        // A WebSocket client follows no redirect.
+        if wish.question.asks_websocket() || seen.len() > MOST_REDIRECTS {
+            return Ok(trace);
+        }
+        seen.push(address_of(&next));
+        question = next;
+    }
+}
+
+/// What a redirect is compared by: two that differ in `ws` and `http` only are one.
+fn address_of(question: &Question) -> (bool, String, Option<u16>, String) {
+    let usual = if question.secure { 443 } else { 80 };
+    let port = question.named_port.filter(|port| *port != usual);
+    (question.secure, question.host.to_string(), port, question.target.to_string())
+}
+
+/// The request that a redirect leads to; `None` where it leads nowhere.
+fn follow(question: &Question, location: &str) -> Option<Question> {
+    let base = format!("{}://{}", if question.secure { "https" } else { "http" }, question.authority());
+    let url = match location {
+        path if path.starts_with("//") => format!("{}:{path}", if question.secure { "https" } else { "http" }),
+        path if path.starts_with('/') => format!("{base}{path}"),
+        url if url.contains("://") => url.to_owned(),
+        relative => format!("{base}{}/{relative}", question.target.path().rsplit_once('/').map_or("", |(folder, _)| folder)),
+    };
+    Question::new(&url, question.method.as_str(), &[], None).ok()
+}
+
+/// As the gateway asks its backend.
+async fn straight(question: &Question, backend: &Backend, trust: &Trust, limit: Duration) -> Result<Trace, TrustError> {
+    let mut question = question.clone();
+    question.target = backend.uri.clone();
+    let facts = [
+        (forward::FORWARDED_PROTO, if question.secure { "https" } else { "http" }.to_owned()),
+        (forward::FORWARDED_HOST, question.authority()),
+        (forward::FORWARDED_FOR, "127.0.0.1".to_owned()),
+    ];
+    for (name, value) in facts {
+        set(&mut question, name, &value);
+    }
+    let place = Place::of_backend(backend, trust)?;
+    let mut trace = Trace::new("straight to the backend");
+    trace.end = once(&place, &question, limit, &mut trace.steps).await;
+    Ok(trace)
+}
+
+/// Whether it is the Origin that a backend minds can be told only by leaving it out.
+async fn without_origin(wish: &Wish, straight: Option<&Trace>, trust: &Trust) -> Result<Option<Trace>, TrustError> {
+    let refused = matches!(straight.map(|trace| &trace.end), Some(End::Answered { status: 403, .. }));
+    match &wish.backend {
+        Some(backend) if refused && wish.question.headers.contains_key(header::ORIGIN) => {
+            let mut question = wish.question.clone();
+            question.headers.remove(header::ORIGIN);
+            self::straight(&question, backend, trust, wish.limit).await.map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn set(question: &mut Question, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        question.headers.entry(name).or_insert(value);
+    }
+}
+
+/// One connection and one request.
+async fn once(place: &Place, question: &Question, limit: Duration, steps: &mut Vec<Step>) -> End {
+    match dial::dial(place, limit, steps).await {
+        Ok(stream) => talk::talk(stream, question, limit, steps).await,
+        Err(end) => end,
+    }
+}
+
+fn place_of(question: &Question, connect: Option<SocketAddr>, config: &Arc<ClientConfig>) -> Place {
+    let port = question.named_port.unwrap_or(if question.secure { 443 } else { 80 });
+    let at = match (&question.host, connect) {
+        (_, Some(address)) => At::Address(address),
+        (Host::Ip(ip), None) => At::Address(SocketAddr::new(*ip, port)),
+        (Host::Name(name), None) => At::Name(name.to_string(), port),
+    };
+    let tls = question.secure.then(|| server_name(&question.host).map(|name| (Arc::clone(config), name))).flatten();
+    Place { shown: question.authority(), at, tls }
+}
+
+fn server_name(host: &Host) -> Option<ServerName<'static>> {
+    match host {
+        Host::Name(name) => ServerName::try_from(name.to_string()).ok(),
+        Host::Ip(ip) => Some(ServerName::from(*ip)),
+    }
+}
+
+impl Place {
+    fn of_backend(backend: &Backend, trust: &Trust) -> Result<Self, TrustError> {
+        let address = &backend.target.address;
+        let at = match address {
+            TargetAddress::Socket(address) => At::Address(*address),
+            TargetAddress::Name(name, port) => At::Name(name.to_string(), *port),
+            TargetAddress::Unix(path) => At::Unix(path.clone()),
+        };
+        let host = match (&backend.tls.server_name, address) {
+            (Some(name), _) | (None, TargetAddress::Name(name, _)) => Some(Host::Name(name.clone())),
+            (None, TargetAddress::Socket(address)) => Some(Host::Ip(address.ip())),
+            (None, TargetAddress::Unix(_)) => None,
+        };
+        let tls = match (backend.target.scheme, host.as_ref().and_then(server_name)) {
+            (TargetScheme::Https, Some(name)) => Some((trust.client(&backend.tls)?, name)),
+            (TargetScheme::Https | TargetScheme::Http | TargetScheme::H2c, _) => None,
+        };
+        Ok(Self { shown: backend.target.to_string(), at, tls })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_leads_where_a_browser_would_go() {
+        let check = |from: &str, location: &str, expected: Option<&str>| {
+            let question = Question::new(from, "GET", &[], None).unwrap();
+            let next = follow(&question, location);
+            assert_eq!(next.map(|next| next.url).as_deref(), expected, "for {location}");
+        };
+        check("http://a.test/x", "https://a.test/x", Some("https://a.test/x"));
+        check("https://a.test:8443/x/y", "/z?q", Some("https://a.test:8443/z?q"));
+        check("wss://a.test/x/y", "z", Some("https://a.test/x/z"));
+        check("https://a.test/x", "//b.test/", Some("https://b.test/"));
+        check("https://a.test/x", "mailto:ops@a.test", Some("https://a.test/mailto:ops@a.test"));
+    }
+
+    #[test]
+    fn the_usual_port_is_no_other_address() {
+        let address = |url: &str| address_of(&Question::new(url, "GET", &[], None).unwrap());
+        assert_eq!(address("wss://a.test:443/x"), address("https://A.test/x"));
+        assert_ne!(address("http://a.test/x"), address("https://a.test/x"));
+    }
+}

@@ -1,0 +1,226 @@
+//! One diagnosis of what was seen: what is wrong, whose it is, and the one thing to do. Pure.
+
+use http::header;
+use serde::Serialize;
+
+use super::report::{End, TlsFault};
+use crate::proxy::explain::{Question, Verdict};
+
+mod answered;
+#[cfg(test)]
+mod tests;
+
+/// What it means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnosis {
+    /// A stable code.
+    pub code: &'static str,
+    /// Whether it works.
+    pub fine: bool,
+    /// What is so.
+    pub what: String,
+    /// What to do; empty where nothing is to be done.
+    pub repair: String,
+}
+
+/// All that is known.
+pub(super) struct Facts<'a> {
+    pub(super) question: &'a Question,
+    pub(super) through: &'a End,
+    pub(super) straight: Option<&'a End>,
+    /// The backend, for people.
+    pub(super) backend: Option<String>,
+    /// How the straight way ended when no Origin was sent; asked only where that may tell.
+    pub(super) without_origin: Option<&'a End>,
+    /// What the configuration says of this request.
+    pub(super) explained: Option<&'a Verdict>,
+}
+
+impl Facts<'_> {
+    fn websocket(&self) -> bool {
+        self.question.asks_websocket()
+    }
+
+    fn straight_works(&self) -> bool {
+        self.straight.is_some_and(|end| works(end, self.websocket()))
+    }
+
+    fn backend(&self) -> &str {
+        self.backend.as_deref().unwrap_or("the backend")
+    }
+
+    fn host(&self) -> String {
+        self.question.host.to_string()
+    }
+
+    /// Whether a browser would refuse to begin: a page that came over TLS may open `wss` only (W3C Mixed Content).
+    fn is_mixed_content(&self) -> bool {
+        let page = self.question.headers.get(header::ORIGIN).map(|origin| origin.as_bytes().starts_with(b"https://"));
+        self.websocket() && !self.question.secure && page == Some(true)
+    }
+}
+
+const fn works(end: &End, websocket: bool) -> bool {
+    match end {
+        End::Open => true,
+        End::Answered { status, .. } => !websocket && *status < 400,
+        End::Redirected { .. } => !websocket,
+        _ => false,
+    }
+}
+
+fn trouble(code: &'static str, what: impl Into<String>, repair: impl Into<String>) -> Diagnosis {
+    Diagnosis { code, fine: false, what: what.into(), repair: repair.into() }
+}
+
+fn fine(what: impl Into<String>) -> Diagnosis {
+    Diagnosis { code: "fine", fine: true, what: what.into(), repair: String::new() }
+}
+
+/// The diagnosis.
+pub(super) fn diagnose(facts: &Facts<'_>) -> Diagnosis {
+    if facts.is_mixed_content() {
+        return trouble(
+            "mixed-content",
+            "a page that came by https may not open ws://, so a browser refuses before it asks anybody",
+            "open wss:// in the page; the path stays",
+        );
+    }
+    match facts.through {
+        End::Open => fine("the WebSocket opens, answers our ping and stays open"),
+        End::Answered { status, .. } if works(facts.through, facts.websocket()) => fine(format!("answered with {status}")),
+        End::Answered { status, by } => answered::answered(facts, *status, *by),
+        End::Redirected { to, .. } if facts.websocket() => redirected(facts, to.as_deref()),
+        End::Redirected { to, .. } => trouble(
+            "redirects",
+            format!("the last redirect leads to {}, which was not followed", without_query(to.as_deref().unwrap_or("nowhere"))),
+            "ask for that URL itself",
+        ),
+        End::Loops { status } => circle(*status),
+        End::NoName { why } => trouble(
+            "no-address",
+            format!("the name {} has no address: {why}", facts.host()),
+            "add an A record that points to the gateway, or wait until a new one is known everywhere",
+        ),
+        End::NoConnection { refused: true, why } => trouble(
+            "nobody-listens",
+            format!("nothing listens there: {why}"),
+            "start the gateway, or correct the name's record if the gateway is at another address",
+        ),
+        End::NoConnection { refused: false, why } => trouble(
+            "unreachable",
+            format!("no connection comes about: {why}"),
+            "open the port in the firewall and in the provider's network rules, and check the name's A and AAAA records",
+        ),
+        End::NoTls { fault, why } => tls(facts, *fault, why),
+        End::NoAnswer { why } => no_answer(facts, why),
+        End::BadUpgrade { why } => trouble(
+            "bad-upgrade",
+            format!("101 is answered, {why}: a browser would refuse it"),
+            "look for a cache or another box in between that answers in the backend's place",
+        ),
+        End::ClosedAtOnce { code } => closed(facts, *code),
+        End::Silent => trouble(
+            "no-pong",
+            "the WebSocket opens, but nothing answers our ping (RFC 6455 section 5.5.3)",
+            "look into the backend: its loop is blocked, or it leaves pings unanswered, so that dead connections are not found",
+        ),
+    }
+}
+
+/// A page may stand in its URL's query.
+fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or(url)
+}
+
+fn redirected(facts: &Facts<'_>, to: Option<&str>) -> Diagnosis {
+    let to = without_query(to.unwrap_or("another URL"));
+    let url = to.replacen("https://", "wss://", 1).replacen("http://", "ws://", 1);
+    match facts.question.secure {
+        true => trouble(
+            "redirected",
+            format!("a redirect to {to} is answered, which WebSocket clients do not follow"),
+            format!("open {url} in the client, or give this path its `proxy`"),
+        ),
+        false => trouble(
+            "needs-tls",
+            format!("port 80 sends everything to {to}, and WebSocket clients do not follow redirects"),
+            format!("open {url} in the client"),
+        ),
+    }
+}
+
+fn circle(status: u16) -> Diagnosis {
+    trouble(
+        "redirect-loop",
+        format!("the answer is {status} to the URL that was asked for, for ever"),
+        "a box before the gateway takes https and asks the gateway by http, which sends it back to https: set that CDN's TLS \
+         mode to Full (strict) (Cloudflare's Flexible makes this circle), or look for a second redirect in the backend",
+    )
+}
+
+fn tls(facts: &Facts<'_>, fault: TlsFault, why: &str) -> Diagnosis {
+    let host = facts.host();
+    match fault {
+        TlsFault::UnknownIssuer => trouble(
+            "unknown-authority",
+            format!("the certificate of {host} is signed by an authority that this machine does not know"),
+            "for the gateway's local authority run `doorward trust` or give --ca its root.pem; for staging, go live; in \
+             front of another server, have it send its whole chain",
+        ),
+        TlsFault::OtherName => trouble(
+            "other-name",
+            format!("the certificate that is shown is not for {host}"),
+            "add the name as a site of its own, or find out which other server has this address",
+        ),
+        TlsFault::Time => trouble(
+            "certificate-time",
+            format!("the certificate of {host} is not valid now: {why}"),
+            "run `doorward certs` to see why it was not renewed, and check both machines' clocks",
+        ),
+        TlsFault::NameRefused => trouble(
+            "name-refused",
+            format!("the server has no certificate for {host}"),
+            "add a site with this name; when there is one, `doorward certs` tells why its certificate is not there yet",
+        ),
+        TlsFault::Other => trouble(
+            "no-tls",
+            format!("the TLS handshake fails: {why}"),
+            "check that it is the gateway's https port, and that no other program or firewall answers there",
+        ),
+    }
+}
+
+fn no_answer(facts: &Facts<'_>, why: &str) -> Diagnosis {
+    let whose = if facts.straight_works() {
+        "the backend answers when it is asked itself, so look at what stands between: the gateway's log has the request"
+    } else {
+        "look into the backend's log: it takes the request and does not answer it"
+    };
+    trouble("no-answer", format!("the connection stands, and no answer comes: {why}"), whose)
+}
+
+fn closed(facts: &Facts<'_>, code: Option<u16>) -> Diagnosis {
+    let same = matches!(facts.straight, Some(End::ClosedAtOnce { .. }));
+    let who = if same { ", straight at the backend as well" } else { "" };
+    let (code_word, what, repair) = match code {
+        None => ("closed-1006", "ends without a close frame (browsers say 1006)", "look for an exception in the backend's log"),
+        Some(1000 | 1001) => ("closed", "is closed at once, as if all were said", "look why the backend's handler returns"),
+        Some(1002 | 1003 | 1007) => {
+            ("closed-protocol", "is closed for what was sent", "compare the client's and the backend's protocol and subprotocols")
+        }
+        Some(1008) => (
+            "closed-policy",
+            "is closed with 1008: the token or session is refused after the upgrade, or a rate is exceeded",
+            "check the token the client sends, and `limit message` of the site",
+        ),
+        Some(1009) => {
+            ("closed-size", "is closed with 1009: a message is too large", "raise `limit message`, or the backend's limit")
+        }
+        Some(1011) => ("closed-error", "is closed with 1011: the backend failed", "look for an exception in the backend's log"),
+        Some(1012 | 1013) => ("closed-restart", "is closed with 1012 or 1013: the backend restarts or is full", "try again soon"),
+        Some(4000..) => ("closed-app", "is closed with a code of the application's own", "look up the code in the application"),
+        Some(_) => ("closed", "is closed at once", "look into the backend's log"),
+    };
+    trouble(code_word, format!("the WebSocket opens and {what}{who}"), repair)
+}

@@ -1,0 +1,167 @@
+//! What a status means that is not the one that was wanted, by who sent it. Pure.
+
+use http::header;
+
+use super::{Diagnosis, End, Facts, trouble};
+use crate::admin::probe::report::By;
+use crate::proxy::explain::Verdict;
+
+/// A status in the place of a 101, or of an answer below 400.
+pub(super) fn answered(facts: &Facts<'_>, status: u16, by: By) -> Diagnosis {
+    match (status, by) {
+        (426, By::Gateway) => trouble(
+            "needs-tls",
+            "WebSockets are served over TLS only, and a WebSocket client follows no redirect",
+            "open wss:// in the client; the path stays",
+        ),
+        (502 | 504, By::Gateway) => backend_is_not_there(facts, status),
+        (503, By::Gateway) => by_rule(facts, status, "no backend can take it, or the site is being worked on"),
+        (403, By::Gateway) => by_rule(facts, status, "the site refuses the page's origin or the client's address"),
+        (401, By::Gateway) => by_rule(facts, status, "the site asks for a password or a token, and got none that is right"),
+        (404, By::Gateway) => by_rule(facts, status, "the site has nothing at this path"),
+        (429, By::Gateway) => by_rule(facts, status, "the client is over `limit requests` or `limit connections`"),
+        (421, By::Gateway) => by_rule(facts, status, "the gateway has no site with this name on this port"),
+        (_, By::Gateway) => by_rule(facts, status, "the gateway's log has the reason, under the same id"),
+        (status, By::Other) if facts.straight_works() && status != 200 => between(facts, status),
+        (520..=527, By::Other) => between(facts, status),
+        (status, By::Backend | By::Other) => by_backend(facts, status),
+    }
+}
+
+/// The gateway's own answer, with the rule where the configuration is at hand.
+fn by_rule(facts: &Facts<'_>, status: u16, guess: &str) -> Diagnosis {
+    let code = match status {
+        401 => "who-may-pass",
+        403 => "forbidden",
+        404 => "no-such-path",
+        429 => "too-many",
+        503 => "unavailable",
+        _ => "refused-by-gateway",
+    };
+    let rule = match facts.explained {
+        Some(Verdict::Refused { status: known, reason, words }) if *known == status => format!("{reason}, {words}"),
+        _ => guess.to_owned(),
+    };
+    trouble(
+        code,
+        format!("the gateway itself answers {status}: {rule}"),
+        "`doorward explain` with the same URL and headers shows the step that refuses; change it, or what the client sends",
+    )
+}
+
+fn backend_is_not_there(facts: &Facts<'_>, status: u16) -> Diagnosis {
+    let backend = facts.backend();
+    match facts.straight {
+        Some(End::NoConnection { refused: true, .. }) => trouble(
+            "backend-not-there",
+            format!("the gateway answers {status}, because nothing listens at {backend}"),
+            "start the backend, or correct the target in `proxy`; inside a container, 127.0.0.1 is the container itself",
+        ),
+        Some(End::NoConnection { .. } | End::NoName { .. }) => trouble(
+            "backend-unreachable",
+            format!("the gateway answers {status}, because {backend} cannot be reached"),
+            "check the target in `proxy`, its name, and the firewall between the two",
+        ),
+        Some(End::NoTls { .. } | End::NoAnswer { .. }) => trouble(
+            "backend-speaks-otherwise",
+            format!("the gateway answers {status}, because {backend} does not speak as it is spoken to"),
+            "write https:// before the target when the backend speaks TLS, and leave it out when it does not",
+        ),
+        Some(End::BadUpgrade { why }) => trouble(
+            "bad-upgrade",
+            format!("the gateway answers {status}, because {backend} answers 101, {why}"),
+            "correct the backend's WebSocket handshake",
+        ),
+        Some(_) if facts.straight_works() => trouble(
+            "gateway-cannot-reach",
+            format!("the gateway answers {status}, though {backend} answers from here"),
+            "the gateway asks another place: compare its target (`doorward explain`), its user's rights and its container's network",
+        ),
+        Some(_) | None => trouble(
+            "backend-not-there",
+            format!("the gateway answers {status}: the application behind it does not answer, or not in time"),
+            "the gateway's log names the backend and what it did; run this with --to BACKEND to ask it straight",
+        ),
+    }
+}
+
+/// The backend works and something before it does not.
+fn between(facts: &Facts<'_>, status: u16) -> Diagnosis {
+    let what = format!("{status} comes from a box between the client and {}", facts.backend());
+    match status {
+        400 | 426 if facts.websocket() => trouble(
+            "lost-upgrade",
+            format!("{what}, which opens the WebSocket when it is asked straight: the Upgrade header is lost on the way"),
+            "have that box pass on `Upgrade` and `Connection` over HTTP/1.1 (nginx: proxy_http_version 1.1 and both \
+             proxy_set_header lines), or take it out of the way",
+        ),
+        520..=527 => trouble(
+            "cdn-error",
+            format!("{what}: a CDN cannot use what the gateway answers"),
+            "check that the gateway's ports are open to the CDN, and that its TLS mode is Full (strict)",
+        ),
+        _ => trouble("box-between", what, "look at that box: a CDN, a firewall, or another web server on the port"),
+    }
+}
+
+/// The application's own answer.
+fn by_backend(facts: &Facts<'_>, status: u16) -> Diagnosis {
+    if !facts.websocket() {
+        return trouble("backend-status", format!("the backend answers {status}"), "look into the backend's log");
+    }
+    match status {
+        403 => forbidden(facts),
+        401 => trouble(
+            "backend-auth",
+            "the backend answers 401: it wants a token or a session, which was not sent or is not right",
+            "send it (--header 'Authorization: Bearer ...', or in the query as the application reads it); a browser can send \
+             cookies and the query only",
+        ),
+        404 => trouble(
+            "backend-path",
+            "the backend answers 404: it has no route at this path",
+            "compare the path with the application's route, and `strip-prefix` and `rewrite` with what `doorward explain` shows",
+        ),
+        400 | 426 => trouble(
+            "backend-handshake",
+            format!("the backend answers {status}: it does not take this for a WebSocket handshake"),
+            "compare path, subprotocol and Host with what the application expects; Node's ws answers 400 for a path it does \
+             not serve, and an application that wants a subprotocol for a missing Sec-WebSocket-Protocol",
+        ),
+        405 | 501 => no_websocket(status, "the route takes no WebSocket"),
+        200..=299 => no_websocket(status, "it answers a page in the place of 101"),
+        _ if status >= 500 => trouble(
+            "backend-error",
+            format!("the backend answers {status}: it failed"),
+            "look for an exception in the backend's log",
+        ),
+        _ => trouble("backend-status", format!("the backend answers {status}"), "look into the backend's log"),
+    }
+}
+
+fn no_websocket(status: u16, what: &str) -> Diagnosis {
+    trouble(
+        "not-a-websocket",
+        format!("the backend answers {status}: {what}"),
+        "correct the path, or have the server speak WebSocket there (Uvicorn needs the package websockets or wsproto, Django \
+         needs ASGI, Flask a WebSocket server)",
+    )
+}
+
+/// 403 has two usual reasons, and asking once without the Origin tells them apart.
+fn forbidden(facts: &Facts<'_>) -> Diagnosis {
+    let origin = facts.question.headers.get(header::ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned());
+    match (origin, facts.without_origin) {
+        (Some(origin), Some(End::Open)) => trouble(
+            "backend-origin",
+            format!("the backend answers 403 to the Origin {origin}, and opens without one"),
+            format!("add {origin} to the origins that the application allows"),
+        ),
+        _ => trouble(
+            "backend-forbids",
+            "the backend answers 403 before the WebSocket opens: it refuses the token or session, or has no such WebSocket route",
+            "look into the backend's log; FastAPI and Starlette answer 403 for a route they do not have and for a handler that \
+             closes before it accepts; with --origin the page's origin is tried as well",
+        ),
+    }
+}

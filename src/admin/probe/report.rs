@@ -1,0 +1,140 @@
+//! What a probe found, as it is told.
+
+use serde::Serialize;
+
+use super::Diagnosis;
+
+/// All of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The way a client goes.
+    pub through: Trace,
+    /// The way the gateway goes, where the backend is known.
+    pub straight: Option<Trace>,
+    /// What it means.
+    pub diagnosis: Diagnosis,
+}
+
+/// One way, step by step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Trace {
+    /// Which one.
+    pub way: &'static str,
+    /// The steps, up to the one that failed.
+    pub steps: Vec<Step>,
+    /// How it ended.
+    pub end: End,
+}
+
+impl Trace {
+    pub(super) const fn new(way: &'static str) -> Self {
+        Self { way, steps: Vec::new(), end: End::NoAnswer { why: String::new() } }
+    }
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// `dns`, `tcp`, `tls`, `http` or `websocket`.
+    pub what: &'static str,
+    /// Whether it worked.
+    pub ok: bool,
+    /// What was seen.
+    pub seen: String,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+}
+
+/// How a way ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum End {
+    /// The name has no address.
+    NoName {
+        /// What the resolver said.
+        why: String,
+    },
+    /// Nothing takes connections there.
+    NoConnection {
+        /// Whether something said so at once, instead of silence.
+        refused: bool,
+        /// What the system said.
+        why: String,
+    },
+    /// No TLS.
+    NoTls {
+        /// Whose fault.
+        fault: TlsFault,
+        /// What went wrong.
+        why: String,
+    },
+    /// No HTTP answer.
+    NoAnswer {
+        /// What came instead.
+        why: String,
+    },
+    /// An answer that is no redirect, and opens no WebSocket.
+    Answered {
+        /// Its status.
+        status: u16,
+        /// Who said so.
+        by: By,
+    },
+    /// Sent elsewhere.
+    Redirected {
+        /// The status.
+        status: u16,
+        /// Where to, as it was sent.
+        #[serde(skip)]
+        to: Option<String>,
+        /// Who said so.
+        by: By,
+    },
+    /// Sent round in a circle.
+    Loops {
+        /// The last status.
+        status: u16,
+    },
+    /// 101, but not for what was asked.
+    BadUpgrade {
+        /// What was wrong about it.
+        why: String,
+    },
+    /// A WebSocket that stays open and answers pings.
+    Open,
+    /// A WebSocket that is closed at once.
+    ClosedAtOnce {
+        /// The close code; `None` when the connection ended without one.
+        code: Option<u16>,
+    },
+    /// A WebSocket that answers no ping.
+    Silent,
+}
+
+/// Why a handshake failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsFault {
+    /// The certificate is signed by nobody we know.
+    UnknownIssuer,
+    /// It is for other names.
+    OtherName,
+    /// It is no longer, or not yet, valid.
+    Time,
+    /// The server knows no such name (RFC 6066 section 3).
+    NameRefused,
+    /// Anything else; often no TLS at all.
+    Other,
+}
+
+/// Who an answer is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum By {
+    /// The gateway itself.
+    Gateway,
+    /// Whoever is behind it.
+    Backend,
+    /// A box before it, such as a CDN, or no gateway at all.
+    Other,
+}

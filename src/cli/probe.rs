@@ -1,0 +1,118 @@
+//! `doorward probe`: the two ways of a request, step by step, and what is wrong.
+
+use std::io;
+
+use tokio::runtime::{Builder, LocalOptions};
+
+use super::args::ProbeArgs;
+use super::exit::Exit;
+use super::{configuration, say, written};
+use crate::admin::local::explain::{self, Question};
+use crate::admin::probe::{self, Backend, Report, Trace, Wish};
+use crate::config::load::LoadError;
+use crate::config::resolve::from_text;
+use crate::config::settings::{Settings, UpstreamTls};
+
+/// Probes once.
+pub fn run(args: &ProbeArgs) -> Exit {
+    let origin = args.origin.iter().map(|origin| format!("Origin: {}", origin.trim_end_matches('/')));
+    let fields: Vec<String> = args.header.iter().cloned().chain(origin).collect();
+    let question = match Question::new(&args.url, "GET", &fields, None) {
+        Ok(question) => question,
+        Err(error) => {
+            say::failure(&error);
+            return Exit::Usage;
+        }
+    };
+    let settings = match settings(args) {
+        Ok(settings) => settings,
+        Err(exit) => return exit,
+    };
+    let wish = match wish(args, question, settings.as_ref()) {
+        Ok(wish) => wish,
+        Err(exit) => return exit,
+    };
+    let report = match on_a_runtime(probe::probe(&wish)) {
+        Ok(Ok(report)) => report,
+        Ok(Err(error)) => return say::failure(&error),
+        Err(error) => return say::failure(&error),
+    };
+    if args.json {
+        say::json(&report);
+    } else {
+        say::part(&page(&report));
+    }
+    if report.diagnosis.fine { Exit::Done } else { Exit::Failed }
+}
+
+/// Runs what a command does over the network by itself.
+pub fn on_a_runtime<T>(work: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    Ok(runtime.block_on(work))
+}
+
+/// The configuration, where there is one: the gateway may be another machine's.
+fn settings(args: &ProbeArgs) -> Result<Option<Settings>, Exit> {
+    let surroundings = configuration::surroundings(args.config.staging)?;
+    match configuration::load(args.config.config.as_deref(), &surroundings) {
+        Ok(loaded) => Ok(Some(loaded.settings)),
+        Err(LoadError::NotFound) => Ok(None),
+        Err(error) => Err(configuration::tell(&error)),
+    }
+}
+
+fn wish(args: &ProbeArgs, question: Question, settings: Option<&Settings>) -> Result<Wish, Exit> {
+    let explained = settings.map(|settings| explain::explain(settings, &question));
+    let by_settings = settings.zip(explained.as_ref()).and_then(|(settings, told)| {
+        let (upstream, uri) = told.backend.clone()?;
+        let upstream = &settings.upstreams[upstream.0];
+        Some(Backend { target: upstream.targets.first()?.clone(), tls: upstream.tls.clone(), uri })
+    });
+    let backend = match &args.to {
+        None => by_settings,
+        Some(to) => {
+            let uri = by_settings.as_ref().map_or_else(|| question.target.clone(), |backend| backend.uri.clone());
+            Some(named(to, uri, args.insecure)?)
+        }
+    };
+    let trust = UpstreamTls { ca_file: args.ca.clone(), insecure: args.insecure, ..UpstreamTls::default() };
+    Ok(Wish { question, connect: args.connect, trust, backend, explained, limit: args.timeout })
+}
+
+/// The backend as `--to` names it, in the words of the configuration.
+fn named(to: &str, uri: http::Uri, insecure: bool) -> Result<Backend, Exit> {
+    let surroundings = configuration::surroundings(false)?;
+    let resolved = from_text("--to", &written::site(String::new(), "http://localhost", to), &surroundings);
+    match resolved.map(|resolved| resolved.settings.upstreams) {
+        Ok(upstreams) => {
+            let target = upstreams[0].targets[0].clone();
+            Ok(Backend { target, tls: UpstreamTls { insecure, ..UpstreamTls::default() }, uri })
+        }
+        Err(report) => {
+            say::complaint(&format!("{report}"));
+            Err(Exit::Usage)
+        }
+    }
+}
+
+fn page(report: &Report) -> String {
+    let ways = std::iter::once(&report.through).chain(&report.straight);
+    let mut text: String = ways.map(way).collect();
+    if report.straight.is_none() {
+        text.push_str("straight to the backend\n  not asked: name it by --to, or the gateway's configuration by --config\n");
+    }
+    let diagnosis = &report.diagnosis;
+    text.push_str(&format!("\n{}: {}\n", diagnosis.code, diagnosis.what));
+    if !diagnosis.repair.is_empty() {
+        text.push_str(&format!("  -> {}\n", diagnosis.repair));
+    }
+    text
+}
+
+fn way(trace: &Trace) -> String {
+    let step = |step: &probe::Step| {
+        let mark = if step.ok { "ok  " } else { "FAIL" };
+        format!("  {mark} {:9} {:>6} ms  {}\n", step.what, step.ms, step.seen)
+    };
+    format!("{}\n{}", trace.way, trace.steps.iter().map(step).collect::<String>())
+}
