@@ -10,6 +10,9 @@ use crate::base::time::Timestamp;
 /// Attempts remembered for one certificate: enough for a week of daily tries and an hour of hasty ones.
 const REMEMBERED: usize = 40;
 
+/// Of these, attempts that brought no certificate: an outage of a week must not make us forget what was issued before it.
+const MOST_FRUITLESS: usize = 30;
+
 /// An attempt later than now by more than this was made while the clock was wrong.
 const SKEW: Duration = Duration::from_secs(86_400);
 
@@ -36,6 +39,8 @@ pub enum Ended {
     Failed,
     /// The authority never made an order: unreachable, busy or refusing at the door.
     NoOrder,
+    /// A certificate was issued that can never be used: for other names, for another key, of impossible dates.
+    Unusable,
 }
 
 impl Ended {
@@ -48,6 +53,11 @@ impl Ended {
     pub const fn is_unproved(self) -> bool {
         matches!(self, Self::Open | Self::Unproved)
     }
+
+    /// Whether the authority counted a certificate, whatever it was worth.
+    pub const fn is_issued(self) -> bool {
+        matches!(self, Self::Issued | Self::Unusable)
+    }
 }
 
 /// The latest attempts for one certificate, oldest first.
@@ -59,8 +69,18 @@ impl History {
     /// Notes an attempt before it is made.
     pub fn begin(&mut self, now: Timestamp) {
         self.0.push(Attempt { at: now, ended: Ended::Open });
-        let surplus = self.0.len().saturating_sub(REMEMBERED);
-        self.0.drain(..surplus);
+        while self.0.len() > REMEMBERED {
+            self.forget_one();
+        }
+    }
+
+    /// What no limit counts goes first.
+    fn forget_one(&mut self) {
+        let fruitless = self.0.iter().filter(|attempt| !attempt.ended.is_issued()).count();
+        let in_the_way = |attempt: &Attempt| attempt.ended.is_issued() == (fruitless <= MOST_FRUITLESS);
+        let never_made = self.0.iter().position(|attempt| attempt.ended == Ended::NoOrder);
+        let oldest = never_made.or_else(|| self.0.iter().position(in_the_way));
+        self.0.remove(oldest.unwrap_or(0));
     }
 
     /// Notes how the latest attempt ended.
@@ -140,5 +160,31 @@ mod tests {
         }
         assert_eq!(history.attempts().len(), REMEMBERED);
         assert_eq!(history.attempts().last().unwrap().at, at(499));
+    }
+
+    #[test]
+    fn an_outage_of_a_week_does_not_make_it_forget_what_was_issued() {
+        let mut history = history(&[(0, Ended::Issued), (1, Ended::Issued), (2, Ended::Unproved)]);
+        for n in 0..700 {
+            history.begin(at(900 * n));
+            history.end(Ended::NoOrder);
+        }
+        let count = |counts: fn(Ended) -> bool| history.attempts().iter().filter(|attempt| counts(attempt.ended)).count();
+        assert_eq!((count(Ended::is_issued), count(Ended::is_unproved), history.attempts().len()), (2, 1, REMEMBERED));
+    }
+
+    #[test]
+    fn neither_successes_nor_failures_push_all_of_the_others_out() {
+        let mut history = History::default();
+        let mut add = |count: i64, ended| {
+            for n in 0..count {
+                history.begin(at(n));
+                history.end(ended);
+            }
+            history.attempts().iter().filter(|attempt| attempt.ended.is_issued()).count()
+        };
+        assert_eq!(add(100, Ended::Issued), REMEMBERED);
+        assert_eq!(add(100, Ended::Failed), REMEMBERED - MOST_FRUITLESS);
+        assert_eq!(add(20, Ended::Unusable), REMEMBERED - MOST_FRUITLESS + 1);
     }
 }
