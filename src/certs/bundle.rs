@@ -245,6 +245,19 @@ pub enum BundleError {
 }
 
 impl BundleError {
+    /// Whether the certificate itself is wrong, so that fetching it again brings nothing better.
+    pub const fn never_fits(&self) -> bool {
+        matches!(
+            self,
+            Self::KeyMismatch { .. }
+                | Self::NotCovered { .. }
+                | Self::Expired { .. }
+                | Self::Inverted { .. }
+                | Self::NotForServers { .. }
+                | Self::LeafIsAuthority { .. }
+        )
+    }
+
     /// Which of the two texts is at fault, so that the caller can name its file.
     pub fn piece(&self) -> Piece {
         match self {

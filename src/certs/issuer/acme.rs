@@ -72,7 +72,7 @@ pub async fn order(
     board: &Arc<ChallengeBoard>,
 ) -> Result<Issued, OrderError> {
     let (step, failed) = (Step::Account, Vec::new());
-    let mut run = Run { job, account, ledger, board, step, failed, proved_by: None, last: None, resumed: false };
+    let mut run = Run { job, account, ledger, board, step, failed, proved_by: None, last: None, resumed: false, not_ready: 0 };
     // Boxed: the machine's future is large, and its caller holds many.
     let result = Box::pin(run.issue()).await;
     result.map_err(|cause| OrderError { step: run.step, cause, failed: run.failed })
@@ -92,6 +92,8 @@ struct Run<'a> {
     last: Option<ChallengeKind>,
     /// Whether the order at hand is an earlier call's.
     resumed: bool,
+    /// How often the authority contradicted itself on whether an order is ready.
+    not_ready: u32,
 }
 
 /// instant-acme's account, with what it reads over.

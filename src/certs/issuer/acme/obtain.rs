@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use instant_acme::{Order, OrderStatus};
+use tokio::time::sleep;
 
 use super::patience::{Repeat, call};
 use super::{Issued, OrderCause, Run, Step, Talk, request};
+use crate::base::backoff::Backoff;
+use crate::base::dice::Dice;
 use crate::base::secret::Secret;
 use crate::base::task;
 use crate::certs::bundle::{BundleError, CertBundle};
@@ -14,6 +17,9 @@ use crate::certs::issuer::jws::{self, Signer};
 
 /// For the authority to sign.
 const SIGNING: Duration = Duration::from_secs(300);
+
+/// How often in one call the authority may call an order unready that it has called ready.
+const MOST_NOT_READY: u32 = 3;
 
 /// Downloads of one certificate in one call.
 const MOST_DOWNLOADS: usize = 3;
@@ -32,11 +38,20 @@ impl Run<'_> {
             Ok(()) => return Ok(()),
             Err(cause) => cause,
         };
-        if cause.is_passing() || cause.acme_type() == Some("orderNotReady") {
-            tracing::info!(event = "finalize_unanswered", order = order.url(), error = %cause);
-            return call(Repeat::Freely, async || order.refresh().await.map(|_| ())).await;
+        let not_ready = cause.acme_type() == Some("orderNotReady");
+        if !not_ready && !cause.is_passing() {
+            return Err(cause);
         }
-        Err(cause)
+        tracing::info!(event = "finalize_unanswered", order = order.url(), error = %cause);
+        if not_ready {
+            // One part of the authority may lag behind another for a moment, not for ever.
+            self.not_ready += 1;
+            if self.not_ready == MOST_NOT_READY {
+                return Err(cause);
+            }
+            sleep(Backoff::NEARBY.delay(self.not_ready, &mut Dice::from_os())).await;
+        }
+        call(Repeat::Freely, async || order.refresh().await.map(|_| ())).await
     }
 
     /// The key that waits in the ledger for this order, or a new one, kept.
@@ -65,7 +80,7 @@ impl Run<'_> {
         let bundle = loop {
             match self.check(&fetch(order).await?, &key_pem) {
                 Ok(bundle) => break bundle,
-                Err(error) if download == MOST_DOWNLOADS || never_fits(&error) => return Err(self.refuse(error).await),
+                Err(error) if download == MOST_DOWNLOADS || error.never_fits() => return Err(self.refuse(error).await),
                 Err(_) => download += 1,
             }
         };
@@ -79,7 +94,7 @@ impl Run<'_> {
 
     /// An order whose certificate can never fit is dropped; one whose download is bad is asked again next time.
     async fn refuse(&self, error: BundleError) -> OrderCause {
-        if never_fits(&error)
+        if error.never_fits()
             && let Err(cause) = self.keep("forget order", |ledger| ledger.forget_order()).await
         {
             return cause;
@@ -123,9 +138,4 @@ impl Run<'_> {
 async fn fetch(order: &mut Order) -> Result<String, OrderCause> {
     let chain = call(Repeat::Freely, async || order.certificate().await).await?;
     chain.ok_or(OrderCause::Form(instant_acme::Error::Str("the certificate of a valid order")))
-}
-
-/// Whether every download of this order would be as wrong.
-fn never_fits(error: &BundleError) -> bool {
-    matches!(error, BundleError::KeyMismatch { .. } | BundleError::NotCovered { .. } | BundleError::Expired { .. })
 }
