@@ -36,13 +36,12 @@ pub const AT_A_TIME: usize = 10;
 /// of the certificate held, `None` when nothing valid is held.
 pub fn held_back(history: &History, life: Option<Duration>, now: Timestamp) -> Option<(Timestamp, Limit)> {
     let unlucky = |ended: Ended| ended.is_order() && ended != Ended::Issued;
-    let issued = |ended| ended == Ended::Issued;
     let most_issued = MOST_ISSUED + usize::from(life.is_none());
     [
         (history.full_until(MOST_UNPROVED, HOUR, now, Ended::is_unproved), Limit::Unproved),
         (history.full_until(MOST_IN_AN_HOUR, HOUR, now, unlucky), Limit::Orders),
         (history.full_until(MOST_IN_A_DAY, DAY, now, unlucky), Limit::Orders),
-        (history.full_until(most_issued, life.map_or(WEEK, |life| life.min(WEEK)), now, issued), Limit::Duplicates),
+        (history.full_until(most_issued, life.map_or(WEEK, |life| life.min(WEEK)), now, Ended::is_issued), Limit::Duplicates),
     ]
     .into_iter()
     .filter_map(|(until, limit)| until.map(|until| (until, limit)))
@@ -179,6 +178,13 @@ mod tests {
         check(&four, Some(90 * DAY), 10, Some((7 * 86_400, Limit::Duplicates)));
         check(&four, None, 10, None);
         check(&four, Some(Duration::from_secs(60)), 61, None);
+    }
+
+    #[test]
+    fn certificates_that_cannot_be_used_count_as_issued() {
+        let five: Vec<_> = (0..5).map(|n| (n * 7_200, Ended::Unusable)).collect();
+        check(&five[..4], None, 40_000, None);
+        check(&five, None, 40_000, Some((7 * 86_400, Limit::Duplicates)));
     }
 
     #[test]

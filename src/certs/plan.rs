@@ -1,11 +1,11 @@
 //! Decides what to do next for every certificate, from facts alone. Pure: no clock, no dice, no logging; every moment
 //! it compares with was chosen when the record was settled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::need::{Authority, Need, Source};
-use super::pace::{self, Limit};
+use super::pace::{self, Limit, OrderLimit};
 use super::record::{Book, Doing, Record};
 use crate::base::time::Timestamp;
 use crate::state::schema::IssuerMemory;
@@ -93,6 +93,8 @@ pub enum Waiting {
     Renewal,
     /// After a failure.
     Backoff,
+    /// The authority wants nothing more about this name for a while.
+    Asked,
     /// So that the authority's limits are not reached.
     Limit(Limit),
     /// The authority is down, or asked to be left alone.
@@ -115,9 +117,22 @@ pub fn plan<'a>(needs: &'a [Need], book: &Book, now: Timestamp) -> Plan<'a> {
         }
     }
     wanted.sort_by_key(Action::urgency);
-    let mut free = Permits::new(book);
+    let mut free = Permits::new(book, now);
     let actions = wanted.into_iter().filter(|action| free.take(action)).collect();
     Plan { actions, wake }
+}
+
+/// Where each of these that waits for nothing but its turn stands, counted from 1, in the order of [`plan`].
+pub(crate) fn turns(nexts: &[Next<'_>]) -> Vec<Option<usize>> {
+    let mut turns = vec![None; nexts.len()];
+    let ready = nexts.iter().enumerate().filter_map(|(at, next)| match next {
+        Next::Act(action) => Some((action.urgency(), at)),
+        Next::Wait(..) | Next::Nothing => None,
+    });
+    for (turn, (_, at)) in ready.collect::<BTreeSet<_>>().into_iter().enumerate() {
+        turns[at] = Some(turn + 1);
+    }
+    turns
 }
 
 /// Decides for one need, as if it were alone.
@@ -188,15 +203,15 @@ fn obstacle(authorities: &[Authority], record: &Record, book: &Book, why: Why, n
     let memory = &record.memory;
     // A failure elsewhere is no reason to wait here, until each has had its turn.
     let fresh = place(authorities, record).is_some_and(|failed| position(authorities, &from.issuer) > Some(failed));
-    let backoff = memory.pause.and_then(|pause| pause.holds(now)).filter(|_| !record.asked && !fresh);
-    let backoff = backoff.map(|until| fallback_at(authorities, record, now).map_or(until, |other| until.min(other)));
+    let pause = memory.pause.and_then(|pause| pause.holds(now)).filter(|_| !fresh && (!record.asked || memory.limited));
+    let pause = pause.map(|until| fallback_at(authorities, record, now).map_or(until, |other| until.min(other)));
     let life = record.held.as_ref().filter(|held| held.validity.holds_at(now)).map(|held| held.validity.lifetime());
     let budget = pace::held_back(&memory.history, life, now);
     let staging = rehearsal(from, record);
     let down = paused(staging.as_ref().map_or(&from.issuer, |at| &at.issuer), book, now);
     let bucket = empty_bucket(&from.acme.directory, book.issuers.get(&from.issuer), why, now);
     [
-        backoff.map(|until| (until, Waiting::Backoff)),
+        pause.map(|until| (until, if memory.limited { Waiting::Asked } else { Waiting::Backoff })),
         budget.map(|(until, limit)| (until, Waiting::Limit(limit))),
         down.map(|until| (until, Waiting::Issuer)),
         bucket.map(|until| (until, Waiting::Bucket)),
@@ -212,8 +227,20 @@ fn paused(issuer: &Slug, book: &Book, now: Timestamp) -> Option<Timestamp> {
 
 fn empty_bucket(directory: &str, memory: Option<&IssuerMemory>, why: Why, now: Timestamp) -> Option<Timestamp> {
     let limit = pace::order_limit(directory)?;
-    let least = if why == Why::Missing { limit.reserve } else { 0 };
-    (limit.left(memory?.bucket, now) <= least).then(|| now + limit.refill)
+    (limit.left(memory?.bucket, now) <= kept(limit, why)).then(|| now + limit.refill)
+}
+
+/// Orders that must stay in the bucket after one for this reason: first-time names leave some to renewals.
+const fn kept(limit: OrderLimit, why: Why) -> u32 {
+    if matches!(why, Why::Missing) { limit.reserve } else { 0 }
+}
+
+/// Whether the bucket has an order for this action besides those for all that is under way, which may not be counted yet.
+fn has_tokens(action: &Action<'_>, under_way: usize, book: &Book, now: Timestamp) -> bool {
+    let Action::Issue { from, why, .. } = action else { return true };
+    let Some(limit) = pace::order_limit(&from.acme.directory) else { return true };
+    let left = limit.left(book.issuers.get(&from.issuer).and_then(|memory| memory.bucket), now) as usize;
+    left > kept(limit, *why) as usize + under_way
 }
 
 /// The first authority, until it has failed for a day or half of the time that was left at the renewal has gone; from
@@ -267,15 +294,20 @@ impl Action<'_> {
 }
 
 /// What may still be begun at each authority.
-struct Permits(BTreeMap<Slug, usize>);
+struct Permits<'a> {
+    book: &'a Book,
+    now: Timestamp,
+    /// Things under way.
+    taken: BTreeMap<Slug, usize>,
+}
 
-impl Permits {
-    fn new(book: &Book) -> Self {
+impl<'a> Permits<'a> {
+    fn new(book: &'a Book, now: Timestamp) -> Self {
         let mut taken = BTreeMap::new();
         for doing in book.records.values().filter_map(|record| record.doing.as_ref()) {
             *taken.entry(doing.issuer().clone()).or_default() += 1;
         }
-        Self(taken)
+        Self { book, now, taken }
     }
 
     fn take(&mut self, action: &Action<'_>) -> bool {
@@ -284,9 +316,12 @@ impl Permits {
             Action::Rehearse { at, .. } => &at.issuer,
             Action::Issue { from, .. } | Action::AskWindow { from, .. } => &from.issuer,
         };
-        let taken = self.0.entry(issuer.clone()).or_default();
+        let taken = self.taken.entry(issuer.clone()).or_default();
+        if *taken == pace::AT_A_TIME || !has_tokens(action, *taken, self.book, self.now) {
+            return false;
+        }
         *taken += 1;
-        *taken <= pace::AT_A_TIME
+        true
     }
 }
 

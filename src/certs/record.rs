@@ -9,7 +9,7 @@ use crate::base::dice::Dice;
 use crate::base::time::{Timestamp, Validity, Window};
 use crate::certs::pace::OrderLimit;
 use crate::state::history::Ended;
-use crate::state::schema::{IssuerMemory, LastError, Pause, Remembered, Renewal};
+use crate::state::schema::{Bucket, IssuerMemory, LastError, Pause, Remembered, Renewal};
 use crate::state::slug::Slug;
 use crate::state::vault::Slot;
 
@@ -84,8 +84,8 @@ pub enum Outcome {
     Failed(Failure),
     /// The authority's renewal window, and in how long it wants to be asked again.
     Window(Option<Window>, Duration),
-    /// It could not be asked.
-    WindowUnknown,
+    /// It could not be asked; when to try again, if the authority said so.
+    WindowUnknown(Option<Timestamp>),
 }
 
 /// Why no certificate came.
@@ -121,8 +121,10 @@ pub struct Parts {
 pub enum Blame {
     /// The authority is unreachable, broken or busy: no name can be had from it before then, if it said when.
     Issuer(Option<Timestamp>),
-    /// This name could not be proved or is limited: others go on.
+    /// This name could not be proved: others go on.
     Name(Option<Timestamp>),
+    /// The authority wants nothing more about this name before then, whoever asks: others go on.
+    Limited(Timestamp),
     /// A person has to change something: the configuration, a DNS record, the account.
     Person,
     /// This machine: its disk.
@@ -146,12 +148,17 @@ const DOWN_FOR_ALL: u32 = 3;
 impl Book {
     /// Notes that something begins, before the authority hears of it. The attempt itself is counted where the order is
     /// made, since one try may take several orders, or resume one.
-    pub fn begin(&mut self, id: &Slot, doing: Doing, limit: Option<OrderLimit>, now: Timestamp) {
-        if let (Doing::Issuing(issuer), Some(limit)) = (&doing, limit) {
-            let issuer = self.issuers.entry(issuer.clone()).or_default();
-            issuer.bucket = Some(limit.take(issuer.bucket, now));
-        }
+    pub fn begin(&mut self, id: &Slot, doing: Doing) {
         self.records.entry(id.clone()).or_default().doing = Some(doing);
+    }
+
+    /// Takes over what the ledger of a try counted. Tries that ran at once may report in any order: the emptier bucket is
+    /// the later one.
+    pub fn count(&mut self, issuer: &Slug, limit: OrderLimit, bucket: Bucket, now: Timestamp) {
+        let memory = self.issuers.entry(issuer.clone()).or_default();
+        if limit.left(Some(bucket), now) < limit.left(memory.bucket, now) {
+            memory.bucket = Some(bucket);
+        }
     }
 
     /// Takes the outcome of what was tried for a need into the book.
@@ -178,14 +185,14 @@ impl Book {
             }
             Outcome::Rehearsed => record.rehearsed(rehearsed.as_ref()),
             Outcome::Window(window, again_in) => record.hear_window(window, again_in, now, dice),
-            Outcome::WindowUnknown => record.miss_window(now, dice),
+            Outcome::WindowUnknown(until) => record.miss_window(until, now, dice),
         }
     }
 
     /// A person has acted: what we decided to wait for by ourselves is tried at once. What an authority asked for stays.
     pub fn take_heart(&mut self, ids: impl Iterator<Item = Slot>) {
         for id in ids {
-            if let Some(record) = self.records.get_mut(&id) {
+            if let Some(record) = self.records.get_mut(&id).filter(|record| !record.memory.limited) {
                 record.memory.pause = None;
             }
         }
@@ -198,6 +205,7 @@ impl Book {
     pub fn lift(&mut self, issuer: &Slug) {
         if let Some(memory) = self.issuers.get_mut(issuer) {
             memory.recover();
+            memory.quiet.clear();
         }
     }
 }
@@ -218,6 +226,7 @@ impl Record {
         memory.history.end(Ended::Issued);
         (memory.fails, memory.unreachable, memory.failing_since, memory.pause, memory.last_error) = (0, 0, None, None, None);
         (memory.failed_at, memory.rehearse) = (None, BTreeSet::new());
+        memory.limited = false;
         memory.renewal = Some(schedule(&held, now, dice));
         self.held = Some(held);
         self.asked = false;
@@ -226,15 +235,15 @@ impl Record {
     /// The order works: the authority itself is asked at once. What failed there before still counts as failed.
     fn rehearsed(&mut self, of: Option<&Slug>) {
         self.memory.history.end(Ended::NoOrder);
-        self.memory.pause = None;
+        (self.memory.pause, self.memory.limited) = (None, false);
         self.memory.rehearse.retain(|issuer| Some(issuer) != of);
     }
 
     /// Remembers where it failed, and whether the next try there is to be rehearsed: when an order was used up by what a
     /// staging directory would refuse as well. One that is down itself is passed by.
     fn note_place(&mut self, rehearsed: Option<Slug>, failure: &Failure) {
-        let used_up = matches!(failure.ended, Ended::Unproved | Ended::Failed);
-        let of_the_name = matches!(failure.blame, Blame::Name(_) | Blame::Person);
+        let used_up = matches!(failure.ended, Ended::Unproved | Ended::Failed | Ended::Unusable);
+        let of_the_name = matches!(failure.blame, Blame::Name(_) | Blame::Limited(_) | Blame::Person);
         match &rehearsed {
             Some(of) if !of_the_name => _ = self.memory.rehearse.remove(of),
             None if of_the_name && used_up => _ = self.memory.rehearse.insert(failure.issuer.clone()),
@@ -261,6 +270,10 @@ impl Record {
                 let own = ladder(memory.fails, dice);
                 until.map_or(own, |until| asked_wait(until, now).max(own))
             }
+            Blame::Limited(until) => {
+                memory.fails = memory.fails.saturating_add(1);
+                asked_wait(until, now).max(ladder(memory.fails, dice))
+            }
             Blame::Person => {
                 memory.fails = memory.fails.saturating_add(1).max(STUBBORN);
                 ladder(memory.fails, dice)
@@ -269,6 +282,7 @@ impl Record {
         if !matches!(failure.blame, Blame::Issuer(_)) {
             memory.unreachable = 0;
         }
+        memory.limited = matches!(failure.blame, Blame::Limited(_));
         memory.pause = Some(Pause::starting(now, wait));
     }
 
@@ -284,11 +298,11 @@ impl Record {
         }
     }
 
-    fn miss_window(&mut self, now: Timestamp, dice: &mut Dice) {
+    fn miss_window(&mut self, until: Option<Timestamp>, now: Timestamp, dice: &mut Dice) {
         let life = self.held.as_ref().map_or(DAY, |held| held.validity.lifetime());
         if let Some(renewal) = &mut self.memory.renewal {
             let wait = (life / 40).clamp(Duration::from_secs(60), DAY / 4).mul_f64(1.0 + dice.fraction() / 4.0);
-            renewal.recheck_at = Some(now + wait);
+            renewal.recheck_at = Some(now + until.map_or(wait, |until| asked_wait(until, now).max(wait)));
         }
     }
 }

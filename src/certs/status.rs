@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::need::{Need, Source};
-use super::pace::Budget;
+use super::pace::{self, Budget};
 use super::plan::{self, Next, Waiting};
 use super::record::{Book, Doing, Record};
 use super::shelf::{Shelf, Shelved};
@@ -84,7 +84,10 @@ impl CertState {
 
 /// How every need stands.
 pub(crate) fn statuses(needs: &[Need], book: &Book, shelf: &Shelf, now: Timestamp) -> Vec<NameStatus> {
-    needs.iter().map(|need| status(need, book, shelf.get(&need.id), now)).collect()
+    let nexts: Vec<Next<'_>> = needs.iter().map(|need| plan::next(need, book, now)).collect();
+    let turns = plan::turns(&nexts);
+    let all = needs.iter().zip(&nexts).zip(turns);
+    all.map(|((need, next), turn)| status(need, next, turn, book, shelf.get(&need.id), now)).collect()
 }
 
 /// Why a need has no certificate yet, for a handshake that is refused.
@@ -96,17 +99,23 @@ pub(crate) fn why_coming(need: &Need, book: &Book) -> String {
     }
 }
 
-fn status(need: &Need, book: &Book, shelved: Option<&Shelved>, now: Timestamp) -> NameStatus {
+fn status(
+    need: &Need,
+    next: &Next<'_>,
+    turn: Option<usize>,
+    book: &Book,
+    shelved: Option<&Shelved>,
+    now: Timestamp,
+) -> NameStatus {
     let fresh = Record::default();
     let record = book.records.get(&need.id).unwrap_or(&fresh);
-    let next = plan::next(need, book, now);
-    let (next_attempt, next_why) = describe(need, &next, record, book, now);
+    let (next_attempt, next_why) = describe(need, next, turn, record, book, now);
     let renewal = record.memory.renewal.as_ref().filter(|_| matches!(need.source, Source::Acme(_)));
     let window = renewal.and_then(|renewal| renewal.window);
     let last_error = record.memory.last_error.as_ref();
     NameStatus {
         names: need.names.iter().map(ToString::to_string).collect(),
-        state: state(need, record, shelved, &next, now),
+        state: state(need, record, shelved, next, now),
         issuer: shelved.map_or_else(|| asked_of(need), |shelved| shelved.bundle.issuer_name().to_owned()),
         not_after: shelved.map(|shelved| shelved.bundle.validity().not_after.to_string()),
         next_attempt: next_attempt.map(|at| at.to_string()),
@@ -137,10 +146,19 @@ fn state(need: &Need, record: &Record, shelved: Option<&Shelved>, next: &Next<'_
     }
 }
 
-fn describe(need: &Need, next: &Next<'_>, record: &Record, book: &Book, now: Timestamp) -> (Option<Timestamp>, String) {
+fn describe(
+    need: &Need,
+    next: &Next<'_>,
+    turn: Option<usize>,
+    record: &Record,
+    book: &Book,
+    now: Timestamp,
+) -> (Option<Timestamp>, String) {
     match (next, &need.source) {
         (_, Source::Files { .. }) => (None, "whoever writes the files renews it; they are looked at every 2 s".to_owned()),
-        (Next::Act(_), _) => (Some(now), "it waits for its turn: 10 at a time".to_owned()),
+        (Next::Act(_), _) => {
+            (Some(now), format!("it waits for its turn as number {}; {} are done at a time", turn.unwrap_or(1), pace::AT_A_TIME))
+        }
         (Next::Nothing, _) => match &record.doing {
             Some(Doing::Issuing(issuer)) => (Some(now), format!("{issuer} is being asked for it")),
             Some(Doing::Rehearsing { at, .. }) => (Some(now), format!("after a failure, the order is tried at {at} first")),
@@ -153,6 +171,7 @@ fn describe(need: &Need, next: &Next<'_>, record: &Record, book: &Book, now: Tim
                 (Some(renewal), "renewal".to_owned())
             }
             Waiting::Backoff => (Some(*at), "the wait after a failure".to_owned()),
+            Waiting::Asked => (Some(*at), "the authority wants no further try for this name before then".to_owned()),
             Waiting::Limit(limit) => (Some(*at), limit.words().to_owned()),
             Waiting::Issuer => (Some(*at), issuer_words(need, book, *at, now)),
             Waiting::Bucket => (Some(*at), "the authority's limit of new orders is reached".to_owned()),
@@ -253,6 +272,14 @@ mod tests {
         record.memory.failing_since = Some(NOW - Duration::from_secs(100_000));
         record.memory.failed_at = Some(need.slots()[0].issuer.clone());
         assert_eq!(why(&book), "the authority is left alone: second is busy");
+    }
+
+    #[test]
+    fn those_who_wait_for_their_turn_are_told_where_they_stand() {
+        let needs = ["a.example", "b.example"].map(|name| fixtures::acme_need("https://ca.example/dir", &[name]));
+        let all = statuses(&needs, &Book::default(), &Shelf::new(), NOW);
+        assert_eq!(all[0].next_why, "it waits for its turn as number 1; 10 are done at a time");
+        assert_eq!(all[1].next_why, "it waits for its turn as number 2; 10 are done at a time");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::issuer::ledger::OrderLedger;
 use super::issuer::renewal_info;
 use super::keeper::tell;
 use super::need::{Authority, Need};
-use super::pace;
+use super::pace::{self, OrderLimit};
 use super::record::{Blame, Failure, Outcome, Parts};
 use super::shelf::Shelved;
 use crate::base::chain::Chain;
@@ -24,7 +24,7 @@ use crate::base::secret::Secret;
 use crate::base::task;
 use crate::base::time::{Clock, Timestamp};
 use crate::state::history::{Ended, History};
-use crate::state::schema::Remembered;
+use crate::state::schema::{Bucket, Remembered};
 use crate::state::slug::Slug;
 use crate::state::store::Store;
 use crate::state::vault::Slot;
@@ -71,6 +71,8 @@ pub(crate) struct Done {
 pub(crate) struct Tried {
     pub(crate) history: History,
     pub(crate) worked: Option<String>,
+    /// Where the authority limits new orders: what is left of them.
+    pub(crate) bucket: Option<(OrderLimit, Bucket)>,
 }
 
 /// Sends a report when it falls, if none was sent before: a panic is an outcome, too.
@@ -102,7 +104,7 @@ impl Drop for Reporter {
         let words = "doorward itself failed while it worked on this certificate; please report it".to_owned();
         let (issuer, parts) = (self.issuer.clone(), Parts::default());
         let failure = Failure { issuer, blame: Blame::Name(None), ended: Ended::Failed, words, parts };
-        let outcome = if self.asking { Outcome::WindowUnknown } else { Outcome::Failed(failure) };
+        let outcome = if self.asking { Outcome::WindowUnknown(None) } else { Outcome::Failed(failure) };
         let _ended = self.to.send(Done { id: self.id.clone(), outcome, tried: None, shelved: None, warning: None });
     }
 }
@@ -160,7 +162,7 @@ async fn obtain_one(task: &OrderTask) -> Done {
             (fail(Blame::Issuer(None), Ended::Failed, words, Parts::default()), None, None)
         }
     };
-    let tried = Some(Tried { history: ledger.history(), worked: ledger.worked() });
+    let tried = Some(Tried { history: ledger.history(), worked: ledger.worked(), bucket: ledger.bucket() });
     Done { id, outcome, tried, shelved, warning }
 }
 
@@ -168,11 +170,12 @@ async fn obtain_one(task: &OrderTask) -> Done {
 async fn begin(task: &OrderTask, slot: &Slot) -> Result<Arc<VaultOrder>, String> {
     let (store, clock) = (Arc::clone(&task.store), Arc::clone(&task.clock));
     let (need, slot, memory) = (task.need.id.clone(), slot.clone(), task.memory.clone());
+    let limit = pace::order_limit(&task.from.acme.directory);
     let begun = task::blocking("order-begin", move || {
         // What was wrong with the folder may be over, or may have come just now.
         tell::findings(&store.tend(clock.now()));
         store.probe().map_err(|error| Chain(&error).to_string())?;
-        VaultOrder::begin(store, clock, need, slot, memory).map_err(|error| Chain(&error).to_string())
+        VaultOrder::begin(store, clock, need, slot, memory, limit).map_err(|error| Chain(&error).to_string())
     });
     let no_order = |words| format!("nothing is ordered while the state folder cannot be written: {words}");
     begun.await.unwrap_or_else(|| Err("doorward itself failed".to_owned())).map(Arc::new).map_err(no_order)
@@ -220,9 +223,9 @@ pub(crate) async fn ask_window(account: Arc<AcmeAccount>, certificate: String, r
         Ok(Ok(None)) => Outcome::Window(None, Duration::from_secs(86_400)),
         Ok(Err(error)) => {
             tracing::debug!(event = "renewal_info_unknown", error = %Chain(&error));
-            Outcome::WindowUnknown
+            Outcome::WindowUnknown(error.retry_after())
         }
-        Err(_) => Outcome::WindowUnknown,
+        Err(_) => Outcome::WindowUnknown(None),
     };
     let id = report.id.clone();
     report.send(Done { id, outcome, tried: None, shelved: None, warning: None });
@@ -234,6 +237,7 @@ fn blame(error: &OrderError, now: Timestamp) -> Blame {
         (OrderCause::Ledger(_) | OrderCause::Board(_), _) => Blame::Here,
         (_, Rejection::ForGood) => Blame::Person,
         (OrderCause::Http(_), Rejection::Until(until)) if is_of_the_authority(error) => Blame::Issuer(Some(until)),
+        (_, Rejection::Until(until)) if error.said_until().is_some() => Blame::Limited(until),
         (_, Rejection::Until(until)) => Blame::Name(Some(until)),
         (_, Rejection::TryAgain) if is_of_the_authority(error) => Blame::Issuer(None),
         (_, Rejection::TryAgain) => Blame::Name(None),
@@ -260,6 +264,7 @@ fn ended(error: &OrderError) -> Ended {
         Step::Account | Step::Order => Ended::NoOrder,
         // Its verdict may still come.
         Step::Prove if matches!(error.cause, OrderCause::Slow { .. } | OrderCause::Http(_)) => Ended::Open,
+        Step::Download if matches!(&error.cause, OrderCause::Bundle(bundle) if bundle.never_fits()) => Ended::Unusable,
         Step::Prove | Step::Finalize | Step::Issue | Step::Download => Ended::Failed,
     }
 }

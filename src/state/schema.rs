@@ -1,7 +1,7 @@
 //! Keys and records of the journal as bytes: a version, a checksum over key and content, then JSON. A field that
 //! an older version did not know takes its default; one that a newer version added is passed over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -67,6 +67,9 @@ pub struct Remembered {
     pub unreachable: u32,
     /// Nothing is tried before this.
     pub pause: Option<Pause>,
+    /// Whether the authority asked for the pause; one of our own ends when a person acts.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub limited: bool,
     /// What was tried.
     pub history: History,
     /// The challenge that proved the names last time, by its registered name.
@@ -155,6 +158,9 @@ pub struct IssuerMemory {
     pub why: String,
     /// New orders that are left, where the authority's limit is known.
     pub bucket: Option<Bucket>,
+    /// Kinds of requests, by name, that it asked us to leave alone for a while.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub quiet: BTreeMap<String, Pause>,
 }
 
 /// A token bucket: what was left when.
@@ -242,6 +248,7 @@ mod tests {
                 window: Window::new(at(1_803_900_000), at(1_804_100_000)),
             }),
             last_error: Some(LastError { at: at(1_800_000_000), words: "no".to_owned(), remedy: None }),
+            limited: false,
             failed_at: None,
             rehearse: BTreeSet::new(),
         }

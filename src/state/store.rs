@@ -103,14 +103,20 @@ impl Store {
 
     /// Writes a record and returns when it is on the disk. On an error it is kept in memory and written later.
     pub fn put<T: Serialize>(&self, key: &Key, record: &T) -> Result<(), StoreError> {
-        let bytes = schema::encode(key, record);
+        self.inner().put(key, record)
+    }
+
+    /// Changes a record, or the default of one that is not there, with nobody in between; as [`Store::put`] otherwise.
+    pub fn update<T: Serialize + DeserializeOwned + Default>(
+        &self,
+        key: &Key,
+        change: impl FnOnce(&mut T),
+    ) -> Result<T, StoreError> {
         let mut inner = self.inner();
-        if inner.mirror.get(&key.to_text()) == Some(&bytes) && inner.unsaved.is_empty() {
-            return Ok(());
-        }
-        inner.mirror.insert(key.to_text(), bytes);
-        inner.unsaved.insert(key.to_text());
-        inner.save()
+        let known = inner.mirror.get(&key.to_text()).and_then(|bytes| schema::decode(key, bytes).ok());
+        let mut record: T = known.unwrap_or_default();
+        change(&mut record);
+        inner.put(key, &record).map(|()| record)
     }
 
     /// Removes a record, durably.
@@ -223,6 +229,16 @@ impl Inner {
                 }
             }
         }
+    }
+
+    fn put<T: Serialize>(&mut self, key: &Key, record: &T) -> Result<(), StoreError> {
+        let bytes = schema::encode(key, record);
+        if self.mirror.get(&key.to_text()) == Some(&bytes) && self.unsaved.is_empty() {
+            return Ok(());
+        }
+        self.mirror.insert(key.to_text(), bytes);
+        self.unsaved.insert(key.to_text());
+        self.save()
     }
 
     fn save(&mut self) -> Result<(), StoreError> {

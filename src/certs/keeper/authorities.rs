@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::base::time::Clock;
+use crate::base::time::{Clock, Timestamp};
 use crate::certs::issuer::account::AcmeAccount;
-use crate::certs::issuer::http::{AcmeHttp, HttpLimits};
+use crate::certs::issuer::http::{AcmeHttp, HttpLimits, Kind};
 use crate::certs::need::Authority;
 use crate::certs::worker::ledger::VaultAccount;
 use crate::config::settings::Eab;
+use crate::state::schema::{IssuerMemory, Pause};
 use crate::state::slug::Slug;
 use crate::state::store::Store;
 
@@ -32,13 +33,15 @@ struct Facts {
 }
 
 impl Authorities {
-    /// The account at this authority. Nothing is asked before it is used.
+    /// The account at this authority, which is left alone as long as it once asked for (`memory`). Nothing is asked before
+    /// it is used.
     pub(super) fn account(
         &mut self,
         authority: &Authority,
         email: Option<&str>,
         store: &Arc<Store>,
         clock: &Arc<dyn Clock>,
+        memory: Option<&IssuerMemory>,
     ) -> Arc<AcmeAccount> {
         let acme = &authority.acme;
         let facts = Facts {
@@ -51,6 +54,11 @@ impl Authorities {
             return Arc::clone(&known.account);
         }
         let http = AcmeHttp::new(&acme.directory, acme.ca_file.clone(), HttpLimits::default(), Arc::clone(clock));
+        for (kind, pause) in memory.iter().flat_map(|memory| &memory.quiet) {
+            if let (Some(kind), Some(until)) = (Kind::parse(kind), pause.holds(clock.now())) {
+                http.pauses().pause(kind, until);
+            }
+        }
         let ledger = VaultAccount { store: Arc::clone(store), issuer: authority.issuer.clone(), clock: Arc::clone(clock) };
         let account = Arc::new(AcmeAccount::new(http, acme, facts.email.clone(), Arc::new(ledger)));
         self.0.insert(authority.issuer.clone(), Known { facts, account: Arc::clone(&account) });
@@ -62,6 +70,13 @@ impl Authorities {
         if let Some(known) = self.0.get(issuer) {
             known.account.http().pauses().clear();
         }
+    }
+
+    /// Which kinds of requests this authority asked us to leave alone for a while, as they are stored.
+    pub(super) fn quiet(&self, issuer: &Slug, now: Timestamp) -> BTreeMap<String, Pause> {
+        let known = self.0.get(issuer).map(|known| known.account.http().pauses().snapshot(now));
+        let stored = |(kind, until): (Kind, Timestamp)| (kind.as_str().to_owned(), Pause { since: now, until });
+        known.unwrap_or_default().into_iter().map(stored).collect()
     }
 
     /// Forgets clients, so that changed files of roots are read again: a person says that something was repaired.

@@ -43,7 +43,7 @@ pub(in crate::certs) fn failed(need: &Need, failure: &Failure, record: &Record) 
     let (name, tries) = (need.title(), record.memory.fails.saturating_add(record.memory.unreachable));
     let whose = match failure.blame {
         Blame::Issuer(_) => "the authority's",
-        Blame::Name(_) => "the name's",
+        Blame::Name(_) | Blame::Limited(_) => "the name's",
         Blame::Person => "the configuration's",
         Blame::Here => "this machine's",
     };

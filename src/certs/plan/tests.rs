@@ -7,12 +7,18 @@
 //! ca up | down | refuses NAME | busy SPAN | windows SPAN   (ask again after SPAN; `windows off`)
 //! staging up | down        the CA's staging directory, which refuses the same names and issues to the others
 //! second | second down     another CA, behind the first one
-//! ca revokes NAME          its next renewal window lies in the past
+//! ca revokes NAME | all    the next renewal window lies in the past
+//! ca windows SPAN for old ones   certificates issued from now on have none
+//! ca limits orders         before the first need: the CA is Let's Encrypt, and counts new orders as it does
+//! ca limits NAME SPAN      it refuses this name and wants no other try before then
+//! ca spoils NAME           its certificates can never be used
+//! lose NAME                the certificate held is gone
+//! clock wrong | right      1970, and back
 //! run SPAN                 time goes by, looked at as often as the keeper would
 //! jump SPAN | back SPAN    the wall clock jumps
 //! restart | reload | renew NAME
 //! expect rehearsals NAME N..M | second NAME N..M
-//! expect orders NAME N..M | unproved NAME N..M | asks N..M | held NAME | not held NAME | busiest-hour NAME N..M | unproved-hour NAME N..M
+//! expect orders NAME N..M | busiest-week NAME N..M | tries NAME N..M | refused-orders N..M | unproved NAME N..M | asks N..M | held NAME | not held NAME | busiest-hour NAME N..M | unproved-hour NAME N..M
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,11 +37,14 @@ use crate::state::history::Ended;
 use crate::state::vault::Slot;
 
 const CA: &str = "https://ca.example/dir";
+const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 const STAGING: &str = "https://staging.ca.example/dir";
 const SECOND: &str = "https://second.example/dir";
 
 struct World {
     now: Timestamp,
+    /// The first authority's directory.
+    ca: &'static str,
     /// Time as it really went by, which the CA counts in.
     real: i64,
     needs: Vec<Need>,
@@ -46,12 +55,22 @@ struct World {
     busy_until: i64,
     refused: BTreeSet<String>,
     revoked: BTreeSet<String>,
-    /// Whether each of the other directories is up, if there is one.
+    spoilt: BTreeSet<String>,
+    /// Until when, in real time, the CA wants nothing about a name.
+    limited: BTreeMap<String, i64>,
+    /// The CA's own count of new orders, if it has one, and what it refused by it.
+    left: Option<f64>,
+    left_at: i64,
+    refused_orders: usize,
+    tries: BTreeMap<String, Vec<i64>>,
+    /// Whether each of each of the other directories is up, if there is one.
     staging: Option<bool>,
     second: Option<bool>,
     rehearsals: BTreeMap<String, Vec<i64>>,
     of_second: BTreeMap<String, Vec<i64>>,
     windows: Option<Duration>,
+    /// Certificates issued now have windows, too.
+    windows_anew: bool,
     orders: BTreeMap<String, Vec<i64>>,
     unproved: BTreeMap<String, Vec<i64>>,
     asks: u64,
@@ -63,6 +82,7 @@ impl World {
     fn new() -> Self {
         Self {
             now: EARLIEST + Duration::from_secs(86_400),
+            ca: CA,
             real: 0,
             needs: Vec::new(),
             book: Book::default(),
@@ -72,11 +92,18 @@ impl World {
             busy_until: 0,
             refused: BTreeSet::new(),
             revoked: BTreeSet::new(),
+            spoilt: BTreeSet::new(),
+            limited: BTreeMap::new(),
+            left: None,
+            left_at: 0,
+            refused_orders: 0,
+            tries: BTreeMap::new(),
             staging: None,
             second: None,
             rehearsals: BTreeMap::new(),
             of_second: BTreeMap::new(),
             windows: None,
+            windows_anew: true,
             orders: BTreeMap::new(),
             unproved: BTreeMap::new(),
             asks: 0,
@@ -87,9 +114,9 @@ impl World {
 
     fn need(&mut self, name: &str) {
         let names = vec![Identifier::parse(name).unwrap()];
-        let id = Slot { issuer: Slug::of_url(CA), name: Slug::of_names(&names) };
+        let id = Slot { issuer: Slug::of_url(self.ca), name: Slug::of_names(&names) };
         let rehearsal = self.staging.map(|_| STAGING.to_owned());
-        let mut authorities = vec![Authority::new(Arc::new(Acme { rehearsal, ..(*acme(CA)).clone() }))];
+        let mut authorities = vec![Authority::new(Arc::new(Acme { rehearsal, ..(*acme(self.ca)).clone() }))];
         authorities.extend(self.second.map(|_| Authority::new(acme(SECOND))));
         self.needs.push(Need { id, names, source: Source::Acme(authorities), at: Place::default() });
     }
@@ -125,7 +152,7 @@ impl World {
     fn perform(&mut self, action: &Action<'_>) {
         let need = action.need();
         let name = need.names[0].to_string();
-        self.book.begin(&need.id, action.doing(), None, self.now);
+        self.book.begin(&need.id, action.doing());
         self.asked_while_busy += u64::from(self.real < self.busy_until);
         let outcome = match action {
             Action::AskWindow { .. } => self.answer_window(&name),
@@ -146,7 +173,7 @@ impl World {
                 let past = Window::new(Timestamp::from_unix(0), Timestamp::from_unix(1));
                 Outcome::Window(past.filter(|_| self.revoked.contains(name)), again)
             }
-            _ => Outcome::WindowUnknown,
+            _ => Outcome::WindowUnknown(None),
         }
     }
 
@@ -180,15 +207,25 @@ impl World {
     fn issue(&mut self, directory: &str) -> Held {
         self.serial += 1;
         let validity = Validity { not_before: self.now, not_after: self.now + self.life };
-        let has_window = self.windows.is_some() && directory == CA;
+        let has_window = self.windows.is_some() && self.windows_anew && directory == self.ca;
         Held { issuer: Slug::of_url(directory), validity, serial: self.serial.to_string(), has_window }
     }
 
     fn answer_order(&mut self, id: &Slot, name: &str) -> Outcome {
+        let issuer = Slug::of_url(self.ca);
         let fail = |blame, ended| {
-            Outcome::Failed(Failure { issuer: Slug::of_url(CA), blame, ended, words: "no".to_owned(), parts: Parts::default() })
+            let (words, parts) = ("no".to_owned(), Parts::default());
+            Outcome::Failed(Failure { issuer: issuer.clone(), blame, ended, words, parts })
         };
+        self.tries.entry(name.to_owned()).or_default().push(self.real);
         if !self.up {
+            return fail(Blame::Issuer(None), Ended::NoOrder);
+        }
+        if let Some(until) = self.limited.get(name).filter(|until| self.real < **until) {
+            let left = Duration::from_secs(u64::try_from(until - self.real).unwrap());
+            return fail(Blame::Limited(self.now + left), Ended::NoOrder);
+        }
+        if !self.count_order() {
             return fail(Blame::Issuer(None), Ended::NoOrder);
         }
         if self.real < self.busy_until {
@@ -209,8 +246,29 @@ impl World {
             self.unproved.entry(name.to_owned()).or_default().extend(vec![self.real; orders]);
             return fail(Blame::Name(None), Ended::Unproved);
         }
+        if self.spoilt.contains(name) {
+            return fail(Blame::Name(None), Ended::Unusable);
+        }
         self.revoked.remove(name);
-        Outcome::Issued(self.issue(CA))
+        Outcome::Issued(self.issue(self.ca))
+    }
+
+    /// One more order, counted by us and by the CA; whether the CA takes it.
+    fn count_order(&mut self) -> bool {
+        let Some(limit) = pace::order_limit(self.ca) else { return true };
+        let memory = self.book.issuers.entry(Slug::of_url(self.ca)).or_default();
+        memory.bucket = Some(limit.take(memory.bucket, self.now));
+        let back = (self.real - self.left_at) as f64 / limit.refill.as_secs_f64();
+        let left = (self.left.unwrap_or_else(|| f64::from(limit.burst)) + back).min(f64::from(limit.burst));
+        (self.left, self.left_at) = (Some((left - 1.0).max(0.0)), self.real);
+        // A sum of many fractions is never quite what it should be.
+        let taken = left > 1.0 - 1e-6;
+        self.refused_orders += usize::from(!taken);
+        taken
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.needs.iter().map(|need| need.names[0].to_string()).collect()
     }
 
     fn restart(&mut self) {
@@ -240,16 +298,30 @@ impl World {
             ["ca", "up"] => (self.up, self.refused) = (true, BTreeSet::new()),
             ["ca", "down"] => self.up = false,
             ["ca", "refuses", name] => _ = self.refused.insert(name.to_owned()),
+            ["ca", "revokes", "all"] => self.revoked = self.names().into_iter().collect(),
+            ["ca", "limits", "orders"] => self.ca = LETS_ENCRYPT,
+            ["ca", "limits", name, length] => {
+                let until = self.real + i64::try_from(span(length)?.as_secs()).unwrap();
+                self.limited.insert(name.to_owned(), until);
+            }
+            ["ca", "spoils", name] => _ = self.spoilt.insert(name.to_owned()),
             ["ca", "revokes", name] => _ = self.revoked.insert(name.to_owned()),
             ["ca", "busy", length] => self.busy_until = self.real + i64::try_from(span(length)?.as_secs()).unwrap(),
             ["ca", "windows", "off"] => self.windows = None,
             ["ca", "windows", again] => self.windows = Some(span(again)?),
+            ["ca", "windows", again, "for", "old", "ones"] => (self.windows, self.windows_anew) = (Some(span(again)?), false),
             ["run", length] => self.run(span(length)?),
             ["jump", length] => {
                 self.now = self.now + span(length)?;
                 self.real += i64::try_from(span(length)?.as_secs()).unwrap();
             }
             ["back", length] => self.now = self.now - span(length)?,
+            ["clock", "wrong"] => self.now = Timestamp::from_unix(0),
+            ["clock", "right"] => self.now = Timestamp::from_unix(EARLIEST.unix() + 86_400 + self.real),
+            ["lose", name] => {
+                let id = self.id(name);
+                self.book.records.entry(id).or_default().held = None;
+            }
             ["restart"] => self.restart(),
             ["reload"] => self.book.take_heart(self.needs.iter().map(|need| need.id.clone()).collect::<Vec<_>>().into_iter()),
             ["renew", name] => {
@@ -273,6 +345,9 @@ impl World {
         match words {
             ["rehearsals", name, range] => within(of(&self.rehearsals, name).len(), range),
             ["second", name, range] => within(of(&self.of_second, name).len(), range),
+            ["tries", name, range] => within(of(&self.tries, name).len(), range),
+            ["refused-orders", range] => within(self.refused_orders, range),
+            ["busiest-week", name, range] => within(busiest(&of(&self.orders, name), 7 * 86_400), range),
             ["orders", "all", range] => within(total(&self.orders), range),
             ["orders", name, range] => within(of(&self.orders, name).len(), range),
             ["unproved", name, range] => within(of(&self.unproved, name).len(), range),
@@ -305,16 +380,22 @@ fn busiest(moments: &[i64], length: i64) -> usize {
 #[test]
 fn every_scripted_world_ends_as_it_says() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios");
-    let mut scripts: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    scripts.sort();
+    let scripts: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(!scripts.is_empty());
-    for path in scripts {
-        let mut world = World::new();
-        for (number, line) in std::fs::read_to_string(&path).unwrap().lines().enumerate() {
-            let step = line.split('#').next().unwrap_or("").trim();
-            if !step.is_empty() {
-                world.step(step).unwrap_or_else(|why| panic!("{}:{}: {step}: {why}", path.display(), number + 1));
-            }
+    // Each on a thread of its own: the years of a thousand names take the longest.
+    std::thread::scope(|scope| {
+        for path in &scripts {
+            scope.spawn(|| live(path));
+        }
+    });
+}
+
+fn live(script: &std::path::Path) {
+    let mut world = World::new();
+    for (number, line) in std::fs::read_to_string(script).unwrap().lines().enumerate() {
+        let step = line.split('#').next().unwrap_or("").trim();
+        if !step.is_empty() {
+            world.step(step).unwrap_or_else(|why| panic!("{}:{}: {step}: {why}", script.display(), number + 1));
         }
     }
 }

@@ -79,6 +79,7 @@ fn a_failing_name_is_tried_after_minutes_then_after_hours_then_daily() {
 #[test]
 fn what_an_authority_asks_is_kept_within_reason() {
     assert_eq!(fail(&mut Book::default(), Blame::Name(Some(at(3_600))), 0), 3_600);
+    assert_eq!(fail(&mut Book::default(), Blame::Limited(at(i64::MAX / 2)), 0), 7 * 86_400);
     assert_eq!(fail(&mut Book::default(), Blame::Issuer(Some(at(-5))), 0), 1);
     assert_eq!(fail(&mut Book::default(), Blame::Issuer(Some(at(i64::MAX / 2))), 0), 7 * 86_400);
 }
@@ -108,6 +109,30 @@ fn a_person_who_acts_ends_our_own_pauses_but_not_the_authoritys() {
     fail(&mut book, Blame::Issuer(Some(at(3_600))), 0);
     book.take_heart([id()].into_iter());
     assert!(book.issuers[&id().issuer].pause.is_some());
+    fail(&mut book, Blame::Limited(at(3_600)), 0);
+    book.take_heart([id()].into_iter());
+    assert!(book.records[&id()].memory.pause.is_some());
+}
+
+#[test]
+fn an_authority_that_asks_for_days_of_silence_about_windows_gets_them() {
+    let mut book = issued(90 * 86_400, 1);
+    for (until, expected) in [(3 * 86_400, 3 * 86_400), (900 * 86_400, 7 * 86_400)] {
+        book.settle(&id(), Outcome::WindowUnknown(Some(at(until))), at(0), &mut Dice::seeded(1));
+        assert_eq!(renewal(&book).recheck_at, Some(at(expected)));
+    }
+    book.settle(&id(), Outcome::WindowUnknown(Some(at(1))), at(0), &mut Dice::seeded(1));
+    assert!(renewal(&book).recheck_at.unwrap() >= at(21_600), "and one that asks for a second is not asked all the time");
+}
+
+#[test]
+fn the_emptier_of_two_buckets_is_the_later_one() {
+    let limit = OrderLimit { burst: 300, refill: Duration::from_secs(36), reserve: 50 };
+    let mut book = Book::default();
+    for left in [299, 297, 298] {
+        book.count(&id().issuer, limit, Bucket { left, at: at(0) }, at(0));
+    }
+    assert_eq!(book.issuers[&id().issuer].bucket, Some(Bucket { left: 297, at: at(0) }));
 }
 
 #[test]

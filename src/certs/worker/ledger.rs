@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::base::secret::Secret;
 use crate::base::time::{Clock, Timestamp};
 use crate::certs::issuer::ledger::{AccountFacts, AccountLedger, InFlight, LedgerError, OrderLedger};
+use crate::certs::pace::OrderLimit;
 use crate::config::settings::ChallengeKind;
 use crate::state::history::{Ended, History};
-use crate::state::schema::{Key, OpenOrder, Remembered};
+use crate::state::schema::{Bucket, IssuerMemory, Key, OpenOrder, Remembered};
 use crate::state::slug::Slug;
 use crate::state::store::Store;
 use crate::state::vault::Slot;
@@ -62,11 +63,15 @@ pub(crate) struct VaultOrder {
     need: Slot,
     /// Where the certificate will lie.
     slot: Slot,
+    /// How the authority limits new orders, if that is known.
+    limit: Option<OrderLimit>,
     progress: Mutex<Progress>,
 }
 
+#[derive(Default)]
 struct Progress {
     memory: Remembered,
+    bucket: Option<Bucket>,
     /// The attempt that was counted before the authority was asked has become an order.
     used: bool,
 }
@@ -79,15 +84,34 @@ impl VaultOrder {
         clock: Arc<dyn Clock>,
         need: Slot,
         slot: Slot,
-        mut memory: Remembered,
+        memory: Remembered,
+        limit: Option<OrderLimit>,
     ) -> Result<Self, LedgerError> {
         let resumed = store.get::<OpenOrder>(&Key::Order(slot.clone())).is_some()
             && memory.history.attempts().last().is_some_and(|last| last.ended == Ended::Open);
+        let mut progress = Progress { memory, bucket: None, used: resumed };
+        let ledger = Self { store, clock, need, slot, limit, progress: Mutex::default() };
         if !resumed {
-            memory.history.begin(clock.now());
+            ledger.count(&mut progress)?;
         }
-        store.put(&Key::Need(need.clone()), &memory).map_err(cannot("note the attempt"))?;
-        Ok(Self { store, clock, need, slot, progress: Mutex::new(Progress { memory, used: resumed }) })
+        *ledger.progress() = progress;
+        Ok(ledger)
+    }
+
+    /// One more order is about to be made.
+    fn count(&self, progress: &mut Progress) -> Result<(), LedgerError> {
+        progress.memory.history.begin(self.now());
+        self.store.put(&Key::Need(self.need.clone()), &progress.memory).map_err(cannot("note the attempt"))?;
+        let Some(limit) = self.limit else { return Ok(()) };
+        let take = |issuer: &mut IssuerMemory| issuer.bucket = Some(limit.take(issuer.bucket, self.now()));
+        let issuer = self.store.update(&Key::Issuer(self.slot.issuer.clone()), take).map_err(cannot("count the order"))?;
+        progress.bucket = issuer.bucket;
+        Ok(())
+    }
+
+    /// What is left of the authority's limit of new orders, if it has one and this try made an order.
+    pub(crate) fn bucket(&self) -> Option<(OrderLimit, Bucket)> {
+        self.limit.zip(self.progress().bucket)
     }
 
     /// What was tried so far, this try included.
@@ -125,8 +149,7 @@ impl OrderLedger for VaultOrder {
         if progress.used {
             // The order before this one came to nothing: one more attempt is counted.
             progress.memory.history.end(Ended::Unproved);
-            progress.memory.history.begin(self.now());
-            self.store.put(&Key::Need(self.need.clone()), &progress.memory).map_err(cannot("note the attempt"))?;
+            self.count(&mut progress)?;
         }
         progress.used = true;
         self.store.vault().drop_pending_key(&self.slot).map_err(cannot("drop the key of an older order"))?;
@@ -169,6 +192,7 @@ mod tests {
     use crate::base::time::ManualClock;
 
     const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
+    const LIMIT: Option<OrderLimit> = Some(OrderLimit { burst: 300, refill: Duration::from_secs(36), reserve: 50 });
 
     fn slot() -> Slot {
         Slot { issuer: Slug::parse("ca").unwrap(), name: Slug::parse("a.example").unwrap() }
@@ -181,7 +205,7 @@ mod tests {
     /// A try, as it begins with whatever is on the disk.
     fn begin(store: &Arc<Store>) -> VaultOrder {
         let memory = store.get(&Key::Need(slot())).unwrap_or_default();
-        VaultOrder::begin(Arc::clone(store), Arc::new(ManualClock::at(NOW)), slot(), slot(), memory).unwrap()
+        VaultOrder::begin(Arc::clone(store), Arc::new(ManualClock::at(NOW)), slot(), slot(), memory, LIMIT).unwrap()
     }
 
     fn ended(ledger: &VaultOrder) -> Vec<Ended> {
@@ -218,6 +242,25 @@ mod tests {
         drop((ledger, store));
         let ledger = begin(&open(dir.path()));
         assert_eq!(ended(&ledger), [Ended::Unproved, Ended::Open]);
+    }
+
+    #[test]
+    fn every_new_order_is_taken_from_the_authoritys_bucket_and_a_resumed_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let left = |store: &Arc<Store>| {
+            let issuer: IssuerMemory = store.get(&Key::Issuer(slot().issuer)).unwrap();
+            issuer.bucket.unwrap().left
+        };
+        let store = open(dir.path());
+        let ledger = begin(&store);
+        assert_eq!((left(&store), ledger.bucket().unwrap().1.left), (299, 299));
+        ledger.keep_order("https://ca/order/1").unwrap();
+        ledger.keep_order("https://ca/order/2").unwrap();
+        assert_eq!(left(&store), 298);
+        drop((ledger, store));
+        let store = open(dir.path());
+        let ledger = begin(&store);
+        assert_eq!((left(&store), ledger.bucket()), (298, None), "over a crash, too");
     }
 
     #[test]

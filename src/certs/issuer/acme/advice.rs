@@ -24,10 +24,15 @@ impl OrderError {
             | OrderCause::NoChallenge { .. }
             | OrderCause::BindingMissing
             | OrderCause::Http(HttpFailure::Url { .. }) => Rejection::ForGood,
-            OrderCause::Http(failure) if failure.retry_after().is_some() => {
-                failure.retry_after().map_or(Rejection::TryAgain, Rejection::Until)
-            }
-            cause => by_type(cause.acme_type(), now),
+            cause => self.said_until().map_or_else(|| by_type(cause.acme_type(), now), Rejection::Until),
+        }
+    }
+
+    /// When the authority itself wants to be asked again.
+    pub fn said_until(&self) -> Option<Timestamp> {
+        match &self.cause {
+            OrderCause::Http(failure) => failure.retry_after(),
+            _ => None,
         }
     }
 

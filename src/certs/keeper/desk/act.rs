@@ -13,12 +13,11 @@ use crate::base::time::Timestamp;
 use crate::certs::alarm;
 use crate::certs::issuer::files;
 use crate::certs::need::{Authority, Need};
-use crate::certs::pace;
 use crate::certs::plan::{self, Action};
 use crate::certs::record::{Blame, Doing, Failure, Outcome, Parts};
 use crate::certs::worker::{self, Done, OrderTask, Reporter};
 use crate::state::history::Ended;
-use crate::state::schema::{Key, LastError};
+use crate::state::schema::{IssuerMemory, Key, LastError};
 use crate::state::slug::Slug;
 use crate::state::vault::Slot;
 
@@ -64,7 +63,13 @@ impl Desk {
         let task = OrderTask {
             memory: record.memory.clone(),
             replaces: self.shelf.get(&id).filter(|_| same).and_then(|shelved| shelved.bundle.renewal_id()).map(str::to_owned),
-            account: self.authorities.account(&from, self.email.as_deref(), &self.store, &self.clock),
+            account: self.authorities.account(
+                &from,
+                self.email.as_deref(),
+                &self.store,
+                &self.clock,
+                self.book.issuers.get(&issuer),
+            ),
             store: Arc::clone(&self.store),
             board: Arc::clone(&self.board),
             clock: Arc::clone(&self.clock),
@@ -72,12 +77,11 @@ impl Desk {
             from,
             rehearsal: of.is_some(),
         };
-        let limit = pace::order_limit(&task.from.acme.directory);
         let doing = match of {
             Some(of) => Doing::Rehearsing { at: issuer.clone(), of },
             None => Doing::Issuing(issuer.clone()),
         };
-        self.book.begin(&id, doing, limit, self.clock.now());
+        self.book.begin(&id, doing);
         let report = Reporter::new(self.report_to.clone(), id, issuer, false);
         self.workers.push(task::spawn_local("certificate-order", worker::obtain(task, report)));
     }
@@ -86,11 +90,12 @@ impl Desk {
         let certificate = self.shelf.get(&need.id).and_then(|shelved| shelved.bundle.renewal_id()).map(str::to_owned);
         let Some(certificate) = certificate else {
             let mut dice = self.dice();
-            self.book.settle(&need.id, Outcome::WindowUnknown, self.clock.now(), &mut dice);
+            self.book.settle(&need.id, Outcome::WindowUnknown(None), self.clock.now(), &mut dice);
             return;
         };
-        self.book.begin(&need.id, Doing::Asking(from.issuer.clone()), None, self.clock.now());
-        let account = self.authorities.account(from, self.email.as_deref(), &self.store, &self.clock);
+        self.book.begin(&need.id, Doing::Asking(from.issuer.clone()));
+        let memory = self.book.issuers.get(&from.issuer);
+        let account = self.authorities.account(from, self.email.as_deref(), &self.store, &self.clock, memory);
         let report = Reporter::new(self.report_to.clone(), need.id, from.issuer.clone(), true);
         self.workers.push(task::spawn_local("renewal-window", worker::ask_window(account, certificate, report)));
     }
@@ -127,21 +132,23 @@ impl Desk {
         if let Some(shelved) = shelved {
             self.shelf.insert(id.clone(), shelved);
         }
+        let asked = self.book.records.get(&id).and_then(|record| record.doing.as_ref()).map(|doing| doing.issuer().clone());
         if let Some(tried) = tried {
             let memory = &mut self.book.records.entry(id.clone()).or_default().memory;
             (memory.history, memory.worked) = (tried.history, tried.worked);
+            if let (Some(issuer), Some((limit, bucket))) = (&asked, tried.bucket) {
+                self.book.count(issuer, limit, bucket, now);
+            }
         }
         let recalled = self.is_recalled(&id, &outcome, now);
         self.book.settle(&id, outcome.clone(), now, &mut dice);
         // Before the journal: a disk that is slow or full must not keep a good certificate from being served.
         self.publish();
         self.count(&outcome, renewal);
-        let issuer = match &outcome {
-            Outcome::Issued(held) => Some(held.issuer.clone()),
-            Outcome::Failed(failure) => Some(failure.issuer.clone()),
-            Outcome::Rehearsed | Outcome::Window(..) | Outcome::WindowUnknown => None,
-        };
-        self.remember(&id, issuer.as_ref()).await;
+        if let Some(issuer) = &asked {
+            self.note_quiet(issuer, now);
+        }
+        self.remember(&id, asked.as_ref()).await;
         let (need, record) = (self.needs.iter().find(|need| need.id == id), self.book.records.get(&id));
         let (Some(need), Some(record)) = (need, record) else { return };
         match &outcome {
@@ -157,7 +164,17 @@ impl Desk {
                 tell::recalled(need);
                 self.alarms.recalled(need, now);
             }
-            Outcome::Window(..) | Outcome::WindowUnknown => (),
+            Outcome::Window(..) | Outcome::WindowUnknown(_) => (),
+        }
+    }
+
+    /// What the authority asked for on the way is kept with what is known of it.
+    fn note_quiet(&mut self, issuer: &Slug, now: Timestamp) {
+        let quiet = self.authorities.quiet(issuer, now);
+        match self.book.issuers.get_mut(issuer) {
+            Some(memory) => memory.quiet = quiet,
+            None if quiet.is_empty() => (),
+            None => _ = self.book.issuers.insert(issuer.clone(), IssuerMemory { quiet, ..IssuerMemory::default() }),
         }
     }
 
@@ -174,7 +191,11 @@ impl Desk {
         let issuer = issuer.and_then(|issuer| Some((Key::Issuer(issuer.clone()), self.book.issuers.get(issuer)?.clone())));
         let write = move || {
             let need = memory.map_or(Ok(()), |(key, memory)| store.put(&key, &memory));
-            issuer.map_or(Ok(()), |(key, memory)| store.put(&key, &memory)).and(need)
+            // The bucket is counted by those who make the orders.
+            let keep = |(key, memory): (Key, IssuerMemory)| {
+                store.update(&key, |known: &mut IssuerMemory| *known = IssuerMemory { bucket: known.bucket, ..memory })
+            };
+            issuer.map_or(Ok(()), |issuer| keep(issuer).map(drop)).and(need)
         };
         if let Some(Err(error)) = task::blocking("journal-write", write).await {
             tracing::debug!(event = "journal_behind", error = %Chain(&error));
@@ -189,7 +210,7 @@ impl Desk {
                 metrics.renewed.add(u64::from(renewal));
             }
             Outcome::Failed(_) => metrics.failed.add_one(),
-            Outcome::Rehearsed | Outcome::Window(..) | Outcome::WindowUnknown => (),
+            Outcome::Rehearsed | Outcome::Window(..) | Outcome::WindowUnknown(_) => (),
         }
     }
 

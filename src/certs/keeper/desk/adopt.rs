@@ -87,9 +87,14 @@ impl Desk {
         if insist == Insist::Yes {
             need.slots().iter().for_each(|slot| self.book.lift(&slot.issuer));
         }
-        self.book.records.entry(need.id.clone()).or_default().asked = true;
+        let record = self.book.records.entry(need.id.clone()).or_default();
+        record.asked = true;
+        record.memory.limited &= insist == Insist::No;
         let held = match plan::next(&need, &self.book, now) {
             Next::Wait(until, Waiting::Limit(limit)) => Some((until, limit.words())),
+            Next::Wait(until, Waiting::Asked) => {
+                Some((until, "the authority wants no further try for this name before then; `--insist` asks it all the same"))
+            }
             Next::Wait(until, Waiting::Issuer) => {
                 Some((until, "the authority asked to be left alone, or is down; `--insist` asks it all the same"))
             }
