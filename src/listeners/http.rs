@@ -31,6 +31,8 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// What one HTTP/2 stream may hold ready for a client that is slower than its backend.
 const SEND_BUFFER: usize = 64 * 1024;
+/// Header fields that hyper takes in HTTP/1.1 when it is told nothing.
+const HYPERS_HEADERS: usize = 100;
 
 /// The two protocols with their limits; rebuilt at a reload.
 pub struct Http {
@@ -65,7 +67,11 @@ impl Http {
     /// Both protocols within `limits`. Header and idle time-outs are the sweep's ([`super::conns`]).
     pub fn new(limits: &GatewayLimits) -> Self {
         let mut h1 = http1::Builder::new();
-        h1.max_headers(count(limits.header_count)).max_header_size(limits.header_size.bytes());
+        h1.max_header_size(limits.header_size.bytes());
+        // hyper's own limit is the same, and told to it in words it fills its table with zeros for each request.
+        if count(limits.header_count) != HYPERS_HEADERS {
+            h1.max_headers(count(limits.header_count));
+        }
         // The buffer holds a whole header, and no more than a body's piece beyond it.
         h1.max_buf_size(limits.header_size.bytes().max(64 * 1024)).header_read_timeout(None);
         let mut h2 = http2::Builder::new(LocalExecutor);
