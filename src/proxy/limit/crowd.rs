@@ -2,6 +2,7 @@
 //! evicted, and the table is no larger than what is open.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,11 +24,11 @@ impl Crowd {
     pub fn enter(self: &Arc<Self>, client: IpAddr, most: u32) -> Option<Place> {
         let client = client_prefix(client);
         let mut shard = self.shard(client);
-        let count = shard.get(&client).copied().unwrap_or(0);
-        if count >= most {
-            return None;
+        match shard.entry(client) {
+            Entry::Occupied(mut count) if *count.get() < most => *count.get_mut() += 1,
+            Entry::Vacant(place) if most > 0 => _ = place.insert(1),
+            Entry::Occupied(_) | Entry::Vacant(_) => return None,
         }
-        shard.insert(client, count + 1);
         drop(shard);
         Some(Place { crowd: Arc::clone(self), client })
     }
