@@ -1,6 +1,7 @@
 //! What the gateway tells about itself: counters, log lines, access records. Nothing here decides anything.
 
 pub mod access;
+pub mod digits;
 pub mod log;
 pub mod metrics;
 pub mod stamp;

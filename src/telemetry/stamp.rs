@@ -4,18 +4,36 @@ use std::fmt;
 
 use time::OffsetDateTime;
 
+use super::digits;
+
 /// Milliseconds since 1970, printed as `2026-11-21T09:30:00.250Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp(pub i64);
 
-impl fmt::Display for Stamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Stamp {
+    /// Appends it to a line.
+    pub fn push(self, out: &mut Vec<u8>) {
         let Ok(at) = OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1_000)) else {
-            return write!(f, "millisecond {} of 1970", self.0);
+            return out.extend_from_slice(format!("millisecond {} of 1970", self.0).as_bytes());
         };
         let ((year, month, day), (hour, minute, second)) = (at.to_calendar_date(), at.to_hms());
-        let millis = self.0.rem_euclid(1_000);
-        write!(f, "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z", u8::from(month))
+        // The years of `OffsetDateTime` before Christ are long before any clock of ours.
+        digits::push_wide(out, u64::from(year.unsigned_abs()), 4);
+        for (mark, number) in [(b'-', u8::from(month)), (b'-', day), (b'T', hour), (b':', minute), (b':', second)] {
+            out.push(mark);
+            digits::push_wide(out, u64::from(number), 2);
+        }
+        out.push(b'.');
+        digits::push_wide(out, self.0.rem_euclid(1_000).unsigned_abs(), 3);
+        out.push(b'Z');
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::with_capacity(24);
+        self.push(&mut text);
+        f.write_str(&String::from_utf8_lossy(&text))
     }
 }
 

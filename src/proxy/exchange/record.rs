@@ -4,8 +4,8 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Uri, Version};
 use tokio::time::Instant;
 
-use super::Exchange;
-use crate::proxy::arrive::{self, Host};
+use super::{Authority, Exchange};
+use crate::proxy::arrive::Host;
 use crate::proxy::redirect::path_and_query;
 use crate::telemetry::access::AccessRecord;
 
@@ -34,15 +34,10 @@ impl Note {
         }
     }
 
-    /// The host in normal form; empty when there was none that is one.
-    fn host(&self) -> String {
+    /// The authority as the client wrote it.
+    fn authority(&self) -> Option<&[u8]> {
         let authority = self.uri.authority().map(|authority| authority.as_str().as_bytes());
-        let raw = authority.or_else(|| self.host.as_ref().map(HeaderValue::as_bytes));
-        match raw.map(arrive::host) {
-            Some(Ok((Host::Name(name), _))) => name.as_str().to_owned(),
-            Some(Ok((address @ Host::Ip(_), _))) => address.to_string(),
-            Some(Err(_)) | None => String::new(),
-        }
+        authority.or_else(|| self.host.as_ref().map(HeaderValue::as_bytes))
     }
 }
 
@@ -51,6 +46,17 @@ impl Exchange {
     pub(super) fn log(&self, note: &Note) {
         let course = &self.course;
         let lease = course.lease.borrow();
+        // Nearly always the authority that the connection has read last, so this reads nothing again.
+        let authority = note.authority().map(|raw| self.connection.authority(Some(raw)));
+        let address;
+        let host = match &authority {
+            Some(Ok(Authority { host: Host::Name(name), .. })) => name.as_str(),
+            Some(Ok(Authority { host: host @ Host::Ip(_), .. })) => {
+                address = host.to_string();
+                &address
+            }
+            Some(Err(_)) | None => "",
+        };
         let scheme = match (course.tunnel.get(), self.connection.is_secure()) {
             (true, true) => "wss",
             (true, false) => "ws",
@@ -62,7 +68,7 @@ impl Exchange {
             client: self.client,
             method: note.method.as_str(),
             scheme,
-            host: &note.host(),
+            host,
             target: path_and_query(&note.uri),
             version: version(note.version),
             status: course.status.get(),

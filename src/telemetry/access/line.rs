@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::AccessRecord;
 use super::hide::Hide;
 use super::text::{Bounded, Escape};
+use crate::telemetry::digits;
 use crate::telemetry::stamp::Stamp;
 
 /// How lines look.
@@ -63,15 +64,21 @@ fn push_human(at: Stamp, record: &AccessRecord<'_>, hide: &Hide, out: &mut Vec<u
 }
 
 fn push_json(at: Stamp, record: &AccessRecord<'_>, hide: &Hide, out: &mut Vec<u8>) {
-    print(out, format_args!(r#"{{"timestamp":"{at}","level":"INFO","event":"access""#));
+    out.extend_from_slice(br#"{"timestamp":""#);
+    at.push(out);
+    out.extend_from_slice(br#"","level":"INFO","event":"access""#);
     field(out, "id", record.id);
-    print(out, format_args!(r#","client":"{}""#, record.client));
+    out.extend_from_slice(br#","client":""#);
+    digits::push_ip(out, record.client);
+    out.push(b'"');
     field(out, "method", record.method);
     field(out, "scheme", record.scheme);
     field(out, "host", record.host);
     url_field(out, "target", record.target, hide);
     field(out, "version", record.version);
-    print(out, format_args!(r#","status":{},"bytes_in":{},"bytes_out":{}"#, record.status, record.bytes_in, record.bytes_out));
+    number_field(out, "status", record.status.into());
+    number_field(out, "bytes_in", record.bytes_in);
+    number_field(out, "bytes_out", record.bytes_out);
     millis_field(out, "duration_ms", Some(record.duration));
     optional(out, "upstream", record.upstream);
     millis_field(out, "connect_ms", record.connect);
@@ -79,13 +86,18 @@ fn push_json(at: Stamp, record: &AccessRecord<'_>, hide: &Hide, out: &mut Vec<u8
     field(out, "by", record.by);
     optional(out, "reason", Some(record.reason).filter(|reason| !reason.is_empty()));
     if let Some(code) = record.close_code {
-        print(out, format_args!(r#","close_code":{code}"#));
+        number_field(out, "close_code", code.into());
     }
     if let Some(referer) = record.referer {
         url_field(out, "referer", referer, hide);
     }
     optional(out, "user_agent", record.user_agent);
     out.push(b'}');
+}
+
+fn number_field(out: &mut Vec<u8>, name: &str, number: u64) {
+    name_of(out, name);
+    digits::push(out, number);
 }
 
 fn field(out: &mut Vec<u8>, name: &str, value: &str) {
@@ -111,8 +123,10 @@ fn url_field(out: &mut Vec<u8>, name: &str, url: &str, hide: &Hide) {
 fn millis_field(out: &mut Vec<u8>, name: &str, span: Option<Duration>) {
     if let Some(span) = span {
         name_of(out, name);
-        let micros = span.as_micros();
-        print(out, format_args!("{}.{:03}", micros / 1_000, micros % 1_000));
+        let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        digits::push(out, micros / 1_000);
+        out.push(b'.');
+        digits::push_wide(out, micros % 1_000, 3);
     }
 }
 
