@@ -146,6 +146,8 @@ pub fn framing(headers: &HeaderMap, empty: bool) -> Result<bool, Malformed> {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     match lengths.next() {
         Some(_) if coding.is_some() || lengths.next().is_some() => Err(Malformed::Framing),
+        // A length of 010 is ten by RFC 9110 section 8.6, and eight to who reads it as C does.
+        Some(length) if length.len() > 1 && length.as_bytes().starts_with(b"0") => Err(Malformed::Framing),
         Some(length) if empty && length != "0" => Err(Malformed::Framing),
         Some(_) | None => Ok(coding.is_some()),
     }
@@ -257,6 +259,8 @@ mod tests {
         check(&[("content-length", "5")], false, Ok(false));
         check(&[("content-length", "0")], true, Ok(false));
         check(&[("content-length", "5")], true, Err(Malformed::Framing));
+        check(&[("content-length", "010")], false, Err(Malformed::Framing));
+        check(&[("content-length", "00")], true, Err(Malformed::Framing));
         check(&[("content-length", "5"), ("content-length", "5")], false, Err(Malformed::Framing));
         check(&[("transfer-encoding", "Chunked")], false, Ok(true));
         check(&[("transfer-encoding", "gzip, chunked")], false, Err(Malformed::Framing));

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version};
 
 use super::answer::{self, Asked, Form};
 use super::attempt::{self, Arrival};
@@ -64,6 +64,8 @@ struct Page {
     head: bool,
     /// Whether an upgrade was asked for.
     upgrade: bool,
+    /// Whether requests follow one another on one stream of bytes.
+    in_line: bool,
 }
 
 impl Page {
@@ -72,13 +74,20 @@ impl Page {
             accept: request.headers().get(header::ACCEPT).cloned(),
             head: request.method() == Method::HEAD,
             upgrade: request.method() == Method::CONNECT || upgrade::is_asked(request.headers()),
+            in_line: request.version() <= Version::HTTP_11,
         }
     }
 
     fn answer(&self, exchange: &Exchange, refusal: &Refusal) -> Response<Body> {
         exchange.refused(refusal);
         event::refused(exchange, refusal, self.upgrade);
-        answer::answer(refusal, Asked::of(self.accept.as_ref(), self.head, exchange.id()))
+        let mut response = answer::answer(refusal, Asked::of(self.accept.as_ref(), self.head, exchange.id()));
+        // Where such a request ends is as doubtful as what it says: what follows is not taken for another one (RFC 9112
+        // section 11.2).
+        if self.in_line && matches!(refusal, Refusal::Malformed(_)) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }
 
@@ -97,7 +106,7 @@ fn arrive(connection: &Connection, limits: &GatewayLimits, request: &Request<Bod
     let raw = arrive::authority(request.version(), uri, headers).map_err(Refusal::Malformed)?;
     let authority = connection.authority(raw).map_err(Refusal::Malformed)?;
     let chunked = arrive::framing(headers, request.body().is_empty()).map_err(Refusal::Malformed)?;
-    if headers.get(header::EXPECT).is_some_and(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+    if headers.get_all(header::EXPECT).iter().any(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Refusal::Expectation);
     }
     Ok(Arrival { authority, chunked })
