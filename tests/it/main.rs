@@ -10,6 +10,7 @@ mod acme_faults;
 mod acme_issue;
 mod acme_resume;
 mod acme_rules;
+mod attacks;
 mod authority_faults;
 mod backends;
 mod bad_requests;

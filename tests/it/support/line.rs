@@ -28,12 +28,24 @@ pub struct Line {
 impl Line {
     /// TLS to `name` at 127.0.0.1, without HTTP/2.
     pub fn open(name: &str, port: u16, root: &Path) -> Self {
+        Self::open_for(name, port, root, &[b"http/1.1"])
+    }
+
+    /// As [`open`](Self::open), for the protocols of `alpn`.
+    pub fn open_for(name: &str, port: u16, root: &Path, alpn: &[&[u8]]) -> Self {
         let roots = std::fs::read_to_string(root).unwrap();
         let runtime = server::runtime();
         let stream = runtime.block_on(async {
             let socket = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.unwrap();
-            client::handshake(socket, name, &roots, &[b"http/1.1"]).await.unwrap()
+            client::handshake(socket, name, &roots, alpn).await.unwrap()
         });
+        Self { stream: Box::new(stream), runtime, kept: Vec::new() }
+    }
+
+    /// TCP to 127.0.0.1.
+    pub fn open_plain(port: u16) -> Self {
+        let runtime = server::runtime();
+        let stream = runtime.block_on(TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))).unwrap();
         Self { stream: Box::new(stream), runtime, kept: Vec::new() }
     }
 
