@@ -12,6 +12,8 @@ mod jws;
 pub mod ledger;
 pub mod local_ca;
 pub mod renewal_info;
+pub mod revoke;
+pub mod self_signed;
 
 pub use jws::AccountKeyError;
 

@@ -26,11 +26,14 @@ use crate::telemetry::metrics::Metrics;
 mod alarms;
 mod authorities;
 mod desk;
+mod errand;
 mod hooks;
 mod local;
 pub(in crate::certs) mod tell;
 
 use desk::Desk;
+use errand::Errand;
+pub use errand::{AccountDone, AccountWish, ErrandError, Revoked, Trial};
 
 /// What a keeper is started with.
 pub struct Keeping {
@@ -74,6 +77,8 @@ enum Word {
     Settings(Arc<Settings>, oneshot::Sender<()>),
     /// A new certificate is wanted for this name, whatever is held.
     Renew(String, Insist, oneshot::Sender<Result<(), RenewError>>),
+    /// Something else is to be done at an authority.
+    Errand(Errand),
     /// The process ends.
     Stop(oneshot::Sender<()>),
 }

@@ -201,6 +201,15 @@ impl Book {
         }
     }
 
+    /// The certificate with this serial number was revoked: its successor is due now, whatever was waited for.
+    pub fn revoked(&mut self, id: &Slot, serial: &str, now: Timestamp) {
+        let Some(record) = self.records.get_mut(id) else { return };
+        if let Some(renewal) = record.memory.renewal.as_mut().filter(|renewal| renewal.serial == serial) {
+            (renewal.backstop, renewal.renew_at, renewal.recheck_at) = (now, now, None);
+            record.memory.pause = None;
+        }
+    }
+
     /// A person insists: even a pause that this authority asked for is over.
     pub fn lift(&mut self, issuer: &Slug) {
         if let Some(memory) = self.issuers.get_mut(issuer) {

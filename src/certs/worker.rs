@@ -30,6 +30,7 @@ use crate::state::store::Store;
 use crate::state::vault::Slot;
 
 pub(crate) mod ledger;
+pub(crate) mod scratch;
 
 use ledger::VaultOrder;
 

@@ -4,6 +4,7 @@
 //! certificates/<issuer>/<name>/<n>/cert.pem, key.pem    generation n; the last two are kept
 //! certificates/<issuer>/<name>/current                  symbolic link to the newest
 //! accounts/<issuer>/key.pem, url                        key first, then the URL the authority gave
+//! accounts/<issuer>/next-key.pem                        the key's successor, until the authority has taken it
 //! pending/<issuer>/<name>.pem                           key of a certificate being ordered
 //! authorities/local/*.pem                               the local authority
 //! ```
@@ -48,6 +49,8 @@ pub struct StoredAccount {
     pub key: Secret<String>,
     /// Missing when a crash came between the key and the authority's answer.
     pub url: Option<String>,
+    /// PEM (PKCS #8) of a key that was about to take the place of the other.
+    pub next_key: Option<Secret<String>>,
 }
 
 /// The folder of PEM files.
@@ -121,7 +124,8 @@ impl Vault {
         let folder = self.account_folder(issuer);
         let Some(key) = durable::read_secret(&folder.join("key.pem"))? else { return Ok(None) };
         let url = durable::read(&folder.join("url"))?.map(|text| text.trim().to_owned()).filter(|url| !url.is_empty());
-        Ok(Some(StoredAccount { key, url }))
+        let next_key = durable::read_secret(&folder.join("next-key.pem"))?;
+        Ok(Some(StoredAccount { key, url, next_key }))
     }
 
     /// Stores an account's key before the authority hears of it; a URL that belonged to another key is removed first.
@@ -139,6 +143,25 @@ impl Vault {
     /// Forgets where the account is, keeping its key.
     pub fn drop_account_url(&self, issuer: &Slug) -> Result<(), FileError> {
         durable::remove(&self.account_folder(issuer).join("url"))
+    }
+
+    /// Stores the key that is about to take the place of the account's key.
+    pub fn save_next_account_key(&self, issuer: &Slug, key: &Secret<String>) -> Result<(), FileError> {
+        durable::write(&self.account_folder(issuer).join("next-key.pem"), key.expose().as_bytes())
+    }
+
+    /// Puts the next key in the place of the account's key, in one step.
+    pub fn promote_next_account_key(&self, issuer: &Slug) -> Result<(), FileError> {
+        let folder = self.account_folder(issuer);
+        let next = folder.join("next-key.pem");
+        fs::rename(&next, folder.join("key.pem"))
+            .and_then(|()| durable::sync_folder(&folder))
+            .map_err(FileError::of("move into place", &next))
+    }
+
+    /// Drops a next key that the authority never took.
+    pub fn drop_next_account_key(&self, issuer: &Slug) -> Result<(), FileError> {
+        durable::remove(&self.account_folder(issuer).join("next-key.pem"))
     }
 
     /// Folder of an account, for setting it aside.
@@ -275,6 +298,24 @@ mod tests {
         assert_eq!(vault.account(&issuer).unwrap().unwrap().url.as_deref(), Some("https://ca.example/acct/1"));
         vault.save_account_key(&issuer, &secret("k2")).unwrap();
         assert_eq!(vault.account(&issuer).unwrap().unwrap().url, None, "a URL never outlives its key");
+    }
+
+    #[test]
+    fn an_accounts_next_key_takes_its_place_in_one_step_or_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let (vault, issuer) = (Vault::new(dir.path().to_owned()), slot().issuer);
+        vault.save_account_key(&issuer, &secret("old")).unwrap();
+        vault.save_account_url(&issuer, "https://ca.example/acct/1").unwrap();
+        vault.save_next_account_key(&issuer, &secret("dropped")).unwrap();
+        vault.drop_next_account_key(&issuer).unwrap();
+        assert!(vault.account(&issuer).unwrap().unwrap().next_key.is_none());
+        vault.save_next_account_key(&issuer, &secret("new")).unwrap();
+        let both = vault.account(&issuer).unwrap().unwrap();
+        assert_eq!((both.key.expose().as_str(), both.next_key.unwrap().expose().as_str()), ("old", "new"));
+        vault.promote_next_account_key(&issuer).unwrap();
+        let after = vault.account(&issuer).unwrap().unwrap();
+        assert_eq!((after.key.expose().as_str(), after.next_key.is_none()), ("new", true));
+        assert_eq!(after.url.as_deref(), Some("https://ca.example/acct/1"), "the account stays the same");
     }
 
     #[test]

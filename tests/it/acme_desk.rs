@@ -145,7 +145,9 @@ impl AccountLedger for Memory {
     }
 
     fn keep_account_key(&self, key_pem: &Secret<String>) -> Result<(), LedgerError> {
-        self.keep("account key", |facts| facts.account = AccountFacts { key_pem: Some(key_pem.clone()), url: None })
+        self.keep("account key", |facts| {
+            facts.account = AccountFacts { key_pem: Some(key_pem.clone()), ..AccountFacts::default() }
+        })
     }
 
     fn keep_account_url(&self, url: &str) -> Result<(), LedgerError> {
@@ -154,6 +156,23 @@ impl AccountLedger for Memory {
 
     fn forget_account_url(&self) -> Result<(), LedgerError> {
         self.keep("account forgotten", |facts| facts.account.url = None)
+    }
+
+    fn keep_next_key(&self, key_pem: &Secret<String>) -> Result<(), LedgerError> {
+        self.keep("next key", |facts| facts.account.next_key_pem = Some(key_pem.clone()))
+    }
+
+    fn settle_next_key(&self, took_place: bool) -> Result<(), LedgerError> {
+        self.keep("next key settled", |facts| {
+            let next = facts.account.next_key_pem.take();
+            if took_place {
+                facts.account.key_pem = next;
+            }
+        })
+    }
+
+    fn put_account_aside(&self, _why: &str) -> Result<(), LedgerError> {
+        self.keep("account put aside", |facts| facts.account = AccountFacts::default())
     }
 }
 

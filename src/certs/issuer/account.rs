@@ -11,8 +11,15 @@ use serde_json::json;
 use super::acme::{OrderCause, blocking};
 use super::http::{AcmeHttp, HttpFailure, Refusal, problem};
 use super::jws::{self, AccountKey, SignedError, Signer};
-use super::ledger::AccountLedger;
+use super::ledger::{AccountFacts, AccountLedger};
 use crate::config::settings::{Acme, Eab};
+
+mod close;
+mod keep;
+mod roll;
+mod show;
+
+pub use show::AccountShown;
 
 /// Our account at one authority. One for each directory: two would race to make two accounts.
 pub struct AcmeAccount {
@@ -65,6 +72,13 @@ impl AcmeAccount {
     async fn load(&self) -> Result<Registered, OrderCause> {
         let ledger = Arc::clone(&self.ledger);
         let facts = blocking("read account", move || ledger.account()).await?;
+        if let Some(next) = facts.next_key_pem.as_ref().and_then(|pem| AccountKey::from_pem(pem).ok()) {
+            return self.settle_next(next, facts).await;
+        }
+        self.load_from(facts).await
+    }
+
+    async fn load_from(&self, facts: AccountFacts) -> Result<Registered, OrderCause> {
         let key = facts.key_pem.as_ref().and_then(|pem| match AccountKey::from_pem(pem) {
             Ok(key) => Some(key),
             Err(error) => {

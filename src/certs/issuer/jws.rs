@@ -1,6 +1,7 @@
 //! Requests signed by the account key (RFC 8555 section 6.2) where instant-acme has none: newAccount with a key of ours,
-//! contact and external binding at once, and the download of alternate chains.
+//! contact and external binding at once, the download of alternate chains, revocation, and what is done with accounts.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
@@ -19,6 +20,7 @@ use crate::config::settings::Eab;
 pub(super) struct AccountKey {
     pair: EcdsaKeyPair,
     pkcs8: Secret<Vec<u8>>,
+    pem: Secret<String>,
 }
 
 /// The key cannot be made, read or used.
@@ -63,7 +65,17 @@ impl AccountKey {
         };
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_pkcs8_der());
         let pair = pair.map_err(|_| AccountKeyError::Read)?;
-        Ok(Self { pair, pkcs8: Secret::new(der.secret_pkcs8_der().to_vec()) })
+        Ok(Self { pair, pkcs8: Secret::new(der.secret_pkcs8_der().to_vec()), pem: pem.clone() })
+    }
+
+    /// The text it was read from.
+    pub(super) fn pem(&self) -> &Secret<String> {
+        &self.pem
+    }
+
+    /// What the key is known by in challenges and to people (RFC 7638).
+    pub(super) fn thumbprint(&self) -> String {
+        base64url(digest(&SHA256, self.jwk().to_string().as_bytes()).as_ref())
     }
 
     /// For instant-acme, which signs everything else.
@@ -86,16 +98,26 @@ impl AccountKey {
         json!({ "protected": protected, "payload": payload, "signature": base64url(tag.as_ref()) })
     }
 
+    /// Agrees to take the place of `old` as the key of this account (RFC 8555 section 7.3.5).
+    pub(super) fn succeed(&self, old: &Self, account: &str, key_change: &str) -> Result<Value, AccountKeyError> {
+        let header = json!({ "alg": "ES256", "jwk": self.jwk(), "url": key_change });
+        self.sign_under(&header, Some(&json!({ "account": account, "oldKey": old.jwk() })))
+    }
+
     fn sign(&self, by: Signer<'_>, nonce: &str, url: &str, payload: Option<&Value>) -> Result<Bytes, AccountKeyError> {
         let header = match by {
             Signer::Key => json!({ "alg": "ES256", "jwk": self.jwk(), "nonce": nonce, "url": url }),
             Signer::Account(kid) => json!({ "alg": "ES256", "kid": kid, "nonce": nonce, "url": url }),
         };
+        Ok(self.sign_under(&header, payload)?.to_string().into())
+    }
+
+    fn sign_under(&self, header: &Value, payload: Option<&Value>) -> Result<Value, AccountKeyError> {
         let protected = base64url(header.to_string().as_bytes());
         let payload = payload.map(|payload| base64url(payload.to_string().as_bytes())).unwrap_or_default();
         let signed = self.pair.sign(&SystemRandom::new(), format!("{protected}.{payload}").as_bytes());
         let signature = base64url(signed.map_err(|_| AccountKeyError::Sign)?.as_ref());
-        Ok(json!({ "protected": protected, "payload": payload, "signature": signature }).to_string().into())
+        Ok(json!({ "protected": protected, "payload": payload, "signature": signature }))
     }
 }
 
@@ -142,7 +164,7 @@ fn nonce_of(answer: &Answer) -> Result<String, HttpFailure> {
 }
 
 /// RFC 4648 section 5, without padding.
-fn base64url(bytes: &[u8]) -> String {
+pub(super) fn base64url(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {

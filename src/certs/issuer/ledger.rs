@@ -8,8 +8,9 @@
 //! 2. the account URL after newAccount, before the first order;
 //! 3. the order's URL right after newOrder, before anything is asked of that order;
 //! 4. the certificate's key before finalize: from that instant on the authority may have issued for it;
-//! 5. the bundle after the download, before [`OrderLedger::forget_order`] and before it is served. Steps 1 to 4 are the
-//!    order's; this one is its caller's, because only the caller knows when the bundle is safe.
+//! 5. an account's next key before keyChange: from that instant on either key may be the one the authority believes;
+//! 6. the bundle after the download, before [`OrderLedger::forget_order`] and before it is served. Steps 1 to 4 are the
+//!    order's, 5 is the account's; this one is its caller's, because only the caller knows when the bundle is safe.
 //!
 //! Every method blocks until its fact is safe. Async callers go through the blocking pool.
 
@@ -34,6 +35,8 @@ pub struct AccountFacts {
     pub key_pem: Option<Secret<String>>,
     /// The account's URL; without it the account is looked up by its key.
     pub url: Option<String>,
+    /// A key that was to take the first one's place when we heard last; the authority knows whether it did.
+    pub next_key_pem: Option<Secret<String>>,
 }
 
 /// Keeps our account at one authority (one directory URL).
@@ -49,6 +52,16 @@ pub trait AccountLedger: Send + Sync {
 
     /// Drops the URL because the authority no longer knows the account. The key stays.
     fn forget_account_url(&self) -> Result<(), LedgerError>;
+
+    /// Keeps a key that is about to take the account key's place. Both are kept until it is settled which one it is.
+    fn keep_next_key(&self, key_pem: &Secret<String>) -> Result<(), LedgerError>;
+
+    /// Settles it: with `took_place` the next key is the account's in one step, and the old one is gone; otherwise the next
+    /// key is dropped.
+    fn settle_next_key(&self, took_place: bool) -> Result<(), LedgerError>;
+
+    /// Puts the account aside because it was closed for good; the next order makes another.
+    fn put_account_aside(&self, why: &str) -> Result<(), LedgerError>;
 }
 
 /// An order that was begun and not yet settled.

@@ -24,6 +24,8 @@ use crate::certs::record::Book;
 use crate::certs::shelf::Shelf;
 use crate::certs::status::NameStatus;
 use crate::certs::worker::Done;
+use crate::config::defaults;
+use crate::config::settings::Acme;
 use crate::state::store::Store;
 use crate::state::vault::Slot;
 use crate::telemetry::metrics::Metrics;
@@ -31,8 +33,11 @@ use crate::telemetry::metrics::certs::CertMetrics;
 
 mod act;
 mod adopt;
+mod errands;
 mod publish;
 mod tend;
+
+use errands::Answered;
 
 /// Everything the keeper owns.
 pub(super) struct Desk {
@@ -44,6 +49,8 @@ pub(super) struct Desk {
     authorities: Authorities,
     hooks: Hooks,
     email: Option<String>,
+    /// How authorities are dealt with where no site says otherwise.
+    acme: Arc<Acme>,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
@@ -53,6 +60,8 @@ pub(super) struct Desk {
     status: Arc<ArcSwap<Vec<NameStatus>>>,
     report_to: UnboundedSender<Done>,
     reports: UnboundedReceiver<Done>,
+    /// Authorities' answers to errands that change what is known.
+    answered: (UnboundedSender<Answered>, UnboundedReceiver<Answered>),
     /// Orders and questions under way.
     workers: Vec<JoinHandle<Option<()>>>,
     /// Authorities may be asked.
@@ -92,6 +101,7 @@ impl Desk {
             authorities: Authorities::default(),
             hooks: Hooks::default(),
             email: None,
+            acme: Arc::new(defaults::acme()),
             store,
             metrics,
             clock,
@@ -101,6 +111,7 @@ impl Desk {
             status: Arc::clone(&handle.status),
             report_to,
             reports,
+            answered: mpsc::unbounded_channel(),
             workers: Vec::new(),
             gone: false,
             tended: Instant::now(),
@@ -135,6 +146,7 @@ impl Desk {
                     Some(word) => self.heed(word).await,
                 },
                 Some(done) = self.reports.recv() => self.take(done).await,
+                Some(answered) = self.answered.1.recv() => self.take_answer(answered).await,
                 () = tokio::time::sleep(sleep) => {
                     self.look_at_files().await;
                     self.tend().await;
@@ -155,6 +167,7 @@ impl Desk {
             Word::Renew(name, insist, reply) => {
                 let _nobody_waits = reply.send(self.renew(&name, insist));
             }
+            Word::Errand(errand) => self.run(errand),
             Word::Stop(_) => (),
         }
     }

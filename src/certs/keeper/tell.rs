@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::base::program::Ran;
 use crate::base::time::Timestamp;
+use crate::certs::issuer::revoke::Reason;
 use crate::certs::need::Need;
 use crate::certs::record::{Blame, Failure, Held, Record};
 use crate::certs::status::NameStatus;
@@ -89,6 +90,16 @@ pub(in crate::certs) fn recalled(need: &Need) {
         event = "certificate_recalled",
         name = need.title(),
         "its authority wants it replaced at once, because it was revoked or soon will be; a new one with a new key is ordered"
+    );
+}
+
+pub(in crate::certs) fn revoked(need: &Need, serial: &str, reason: Reason) {
+    tracing::warn!(
+        event = "certificate_revoked",
+        name = need.title(),
+        serial,
+        %reason,
+        "an operator had it revoked; one with a new key is ordered"
     );
 }
 

@@ -24,8 +24,11 @@ pub(crate) struct VaultAccount {
 impl AccountLedger for VaultAccount {
     fn account(&self) -> Result<AccountFacts, LedgerError> {
         match self.store.vault().account(&self.issuer) {
-            Ok(stored) => Ok(stored
-                .map_or_else(AccountFacts::default, |account| AccountFacts { key_pem: Some(account.key), url: account.url })),
+            Ok(stored) => Ok(stored.map_or_else(AccountFacts::default, |account| AccountFacts {
+                key_pem: Some(account.key),
+                url: account.url,
+                next_key_pem: account.next_key,
+            })),
             Err(error) if !error.is_damage() => Err(cannot("read the account")(error)),
             Err(error) => {
                 // An order after it makes a new account.
@@ -52,6 +55,28 @@ impl AccountLedger for VaultAccount {
 
     fn forget_account_url(&self) -> Result<(), LedgerError> {
         self.store.vault().drop_account_url(&self.issuer).map_err(cannot("forget the account's URL"))
+    }
+
+    fn keep_next_key(&self, key_pem: &Secret<String>) -> Result<(), LedgerError> {
+        self.store.vault().save_next_account_key(&self.issuer, key_pem).map_err(cannot("keep the account's next key"))
+    }
+
+    fn settle_next_key(&self, took_place: bool) -> Result<(), LedgerError> {
+        let vault = self.store.vault();
+        let settled = match took_place {
+            true => vault.promote_next_account_key(&self.issuer),
+            false => vault.drop_next_account_key(&self.issuer),
+        };
+        settled.map_err(cannot("settle the account's next key"))
+    }
+
+    fn put_account_aside(&self, why: &str) -> Result<(), LedgerError> {
+        let folder = self.store.vault().account_folder(&self.issuer);
+        let moved = crate::state::heal::set_aside(self.store.vault().root(), &folder, self.clock.now());
+        let place = moved.map_err(cannot("put the account aside"))?;
+        let place = place.map(|place| place.display().to_string());
+        tracing::info!(event = "account_put_aside", issuer = %self.issuer, place, why);
+        Ok(())
     }
 }
 

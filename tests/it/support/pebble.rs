@@ -128,6 +128,11 @@ impl Pebble {
         self.manage("set-renewal-info/", Some(&json!({ "certificate": certificate, "ariResponse": answer })));
     }
 
+    /// What it says of the certificate with this serial number in hexadecimal.
+    pub fn status_of(&self, serial: &str) -> Value {
+        serde_json::from_slice(&self.manage(&format!("cert-status-by-serial/{serial}"), None)).unwrap()
+    }
+
     /// All it said so far.
     pub fn output(&self) -> String {
         self.processes[0].output()

@@ -124,6 +124,12 @@ pub enum OrderCause {
     /// The authority takes no account without an external binding.
     #[error("the authority needs an external account binding; add `eab KEY-ID HMAC-KEY` with the values of its customer page")]
     BindingMissing,
+    /// The authority's directory lacks something.
+    #[error("the authority offers no `{0}`")]
+    NotOffered(&'static str),
+    /// There is nothing to close.
+    #[error("there is no account at this authority; the first order makes one")]
+    NoAccount,
     /// The account's key cannot be made or used.
     #[error(transparent)]
     AccountKey(#[from] AccountKeyError),

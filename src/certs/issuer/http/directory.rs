@@ -18,6 +18,10 @@ pub struct Directory {
     pub new_account: String,
     /// Where orders are begun.
     pub new_order: String,
+    /// Where certificates are revoked.
+    pub revoke_cert: Option<String>,
+    /// Where an account gets another key.
+    pub key_change: Option<String>,
     /// Where renewal information is (RFC 9773), if the authority has it.
     pub renewal_info: Option<String>,
     /// The rest.

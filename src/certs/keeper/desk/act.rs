@@ -185,7 +185,7 @@ impl Desk {
     }
 
     /// Puts what is known into the journal. A journal that refuses keeps it in memory and is told by the next tending.
-    async fn remember(&self, id: &Slot, issuer: Option<&Slug>) {
+    pub(super) async fn remember(&self, id: &Slot, issuer: Option<&Slug>) {
         let store = Arc::clone(&self.store);
         let memory = self.book.records.get(id).map(|record| (Key::Need(id.clone()), record.memory.clone()));
         let issuer = issuer.and_then(|issuer| Some((Key::Issuer(issuer.clone()), self.book.issuers.get(issuer)?.clone())));

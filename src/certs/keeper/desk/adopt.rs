@@ -54,6 +54,7 @@ impl Desk {
 
     fn have(&mut self, settings: &Settings, needs: Vec<Need>, loaded: Vec<Loaded>) {
         self.email.clone_from(&settings.email);
+        self.acme.clone_from(&settings.acme);
         self.alarms.tell(settings.acme.alert.clone());
         if self.workers.iter().all(|worker| worker.is_finished()) {
             // Two clients of one authority at a time could make two accounts.

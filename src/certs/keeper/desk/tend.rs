@@ -57,12 +57,31 @@ impl Desk {
         if trouble.is_none() {
             self.local.keep();
         }
+        if trouble.is_none() {
+            self.tend_accounts().await;
+        }
         for (id, generation) in saved {
             let Some(shelved) = self.shelf.get_mut(&id) else { continue };
             tracing::info!(event = "certificate_saved", name = %id.name, "it was in memory only, and is in the state folder now");
             let first_time = shelved.generation.replace(generation).is_none();
             if let Some(need) = self.needs.iter().find(|need| need.id == id && first_time) {
                 self.hooks.issued(self.store.vault(), need, shelved);
+            }
+        }
+    }
+}
+
+impl Desk {
+    /// Accounts whose files vanished are written again.
+    async fn tend_accounts(&mut self) {
+        for authority in self.authorities_in_use() {
+            let account = self.authorities.account(&authority, self.email.as_deref(), &self.store, &self.clock);
+            match account.tend().await {
+                Ok(false) => (),
+                Ok(true) => {
+                    tracing::warn!(event = "account_saved", issuer = %authority.issuer, "its files were gone, and are there again");
+                }
+                Err(error) => tracing::debug!(event = "account_unkept", issuer = %authority.issuer, error = %Chain(&error)),
             }
         }
     }

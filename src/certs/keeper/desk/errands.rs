@@ -1,0 +1,277 @@
+//! Errands at authorities, each a task of its own, so that the keeper goes on turning. The answer goes straight to who
+//! asked; only a revocation changes what the keeper knows.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot::Sender;
+
+use super::super::errand::{AccountDone, AccountWish, Errand, ErrandError, Revoked, Trial};
+use super::super::tell;
+use super::Desk;
+use crate::base::chain::Chain;
+use crate::base::name::Identifier;
+use crate::base::task;
+use crate::certs::issuer::account::{AccountShown, AcmeAccount};
+use crate::certs::issuer::acme::{self, OrderCause, OrderJob};
+use crate::certs::issuer::ledger::OrderLedger;
+use crate::certs::issuer::revoke::{self, Reason};
+use crate::certs::need::{Authority, Source};
+use crate::certs::plan::{self, Next};
+use crate::certs::shelf::Shelved;
+use crate::certs::status;
+use crate::certs::worker::scratch::Scratch;
+use crate::config::settings::Acme;
+use crate::state::vault::Slot;
+
+/// For one question to an authority.
+const QUESTION: Duration = Duration::from_secs(120);
+/// For an order that is only tried.
+const TRIAL: Duration = Duration::from_secs(600);
+/// Failed proofs of one name that a try may cost: each challenge has its turn.
+const MOST_FAILURES: usize = 3;
+
+/// An authority's answer about a revocation, for the keeper to take in.
+pub(super) struct Answered {
+    id: Slot,
+    serial: String,
+    reason: Reason,
+    came: Result<(), ErrandError>,
+    reply: Sender<Result<Revoked, ErrandError>>,
+}
+
+impl Desk {
+    pub(super) fn run(&mut self, errand: Errand) {
+        match errand {
+            Errand::Revoke(name, reason, reply) => self.revoke(&name, reason, reply),
+            Errand::Try(name, directory, reply) => match self.trial(&name, directory) {
+                Ok(trial) => self.spawn_errand("certificate-trial", reply, trial),
+                Err(error) => answer(reply, Err(error)),
+            },
+            Errand::Account(wish, issuer, reply) => match self.account_errand(wish, issuer.as_deref()) {
+                Ok(errand) => self.spawn_errand("account-errand", reply, errand),
+                Err(error) => answer(reply, Err(error)),
+            },
+            Errand::Accounts(reply) => {
+                let shown = self.shown_accounts();
+                self.spawn_errand("accounts-show", reply, shown);
+            }
+        }
+    }
+
+    fn spawn_errand<T: 'static>(&mut self, name: &'static str, reply: Sender<T>, work: impl Future<Output = T> + 'static) {
+        self.workers.push(task::spawn_local(name, async move { answer(reply, work.await) }));
+    }
+
+    fn revoke(&mut self, name: &str, reason: Reason, reply: Sender<Result<Revoked, ErrandError>>) {
+        let (id, from, shelved) = match self.revocable(name) {
+            Ok(found) => found,
+            Err(error) => return answer(reply, Err(error)),
+        };
+        let account = self.authorities.account(&from, self.email.as_deref(), &self.store, &self.clock);
+        let to = self.answered.0.clone();
+        self.workers.push(task::spawn_local("revocation", async move {
+            let leaf = &shelved.bundle.certified().cert[0];
+            let came = within(QUESTION, revoke::revoke(&account, leaf, &shelved.key, reason)).await;
+            let serial = shelved.bundle.serial().to_owned();
+            // A keeper that is gone takes nothing in, and its asker is told that it stops.
+            let _ended = to.send(Answered { id, serial, reason, came, reply });
+        }));
+    }
+
+    /// The certificate that is served for a name, with the authority that issued it.
+    fn revocable(&self, name: &str) -> Result<(Slot, Authority, Shelved), ErrandError> {
+        let need = self.wanted(name).ok_or_else(|| ErrandError::Unknown(name.to_owned()))?;
+        let not_revocable = |from: String, remedy| ErrandError::NotRevocable { name: name.to_owned(), from, remedy };
+        let authorities = match &need.source {
+            Source::Acme(authorities) => authorities,
+            Source::Local => {
+                return Err(not_revocable("the local authority".to_owned(), "`doorward certs renew` makes another by a new key"));
+            }
+            Source::Files { chain, .. } => {
+                return Err(not_revocable(chain.display().to_string(), "ask who issued it, and replace the files"));
+            }
+        };
+        let shelved = self.shelf.get(&need.id).ok_or_else(|| ErrandError::NothingHeld(name.to_owned()))?;
+        let issuer = shelved.slot.as_ref().map(|slot| &slot.issuer);
+        let from = authorities.iter().find(|authority| Some(&authority.issuer) == issuer);
+        let from = from.ok_or_else(|| ErrandError::NothingHeld(name.to_owned()))?;
+        Ok((need.id.clone(), from.clone(), shelved.clone()))
+    }
+
+    /// The authority has answered: the successor is due at once, over a crash as well.
+    pub(super) async fn take_answer(&mut self, answered: Answered) {
+        let Answered { id, serial, reason, came, reply } = answered;
+        if let Err(error) = came {
+            return answer(reply, Err(error));
+        }
+        let now = self.clock.now();
+        self.book.revoked(&id, &serial, now);
+        self.remember(&id, None).await;
+        let need = self.needs.iter().find(|need| need.id == id);
+        let successor = need.and_then(|need| match plan::next(need, &self.book, now) {
+            Next::Wait(..) => {
+                let told = status::statuses(std::slice::from_ref(need), &self.book, &self.shelf, now).remove(0);
+                Some((told.next_attempt.unwrap_or_default(), told.next_why))
+            }
+            Next::Act(_) | Next::Nothing => None,
+        });
+        if let Some(need) = need {
+            tell::revoked(need, &serial, reason);
+        }
+        answer(reply, Ok(Revoked { serial, successor }));
+    }
+
+    /// The whole issuance at a test directory, for a configured name or one that is only thought of.
+    fn trial(
+        &mut self,
+        name: &str,
+        directory: Option<String>,
+    ) -> Result<impl Future<Output = Result<Trial, ErrandError>> + use<>, ErrandError> {
+        let (identifiers, acme) = self.names_to_try(name)?;
+        let at = test_place(acme, directory)?;
+        let job = OrderJob { acme: Arc::clone(&at.acme), identifiers, replaces: None, most_failures: MOST_FAILURES };
+        let account = self.authorities.account(&at, self.email.as_deref(), &self.store, &self.clock);
+        let board = Arc::clone(&self.board);
+        Ok(async move {
+            let ledger: Arc<dyn OrderLedger> = Arc::new(Scratch::default());
+            let late = || failed("the order was not done within 10 minutes".to_owned(), None);
+            let ordered = tokio::time::timeout(TRIAL, acme::order(&job, &account, &ledger, &board)).await.map_err(|_| late())?;
+            let issued = ordered.map_err(|error| {
+                let cause = error.likely_cause().map(|cause| format!("; likely cause: {cause}")).unwrap_or_default();
+                failed(format!("{}{cause}", Chain(&error)), error.remedy())
+            })?;
+            Ok(Trial {
+                names: job.identifiers.iter().map(ToString::to_string).collect(),
+                directory: job.acme.directory.clone(),
+                proved_by: issued.proved_by.map(|kind| kind.to_string()),
+                failed: issued.failed.iter().map(ToString::to_string).collect(),
+            })
+        })
+    }
+
+    fn names_to_try(&self, name: &str) -> Result<(Vec<Identifier>, Arc<Acme>), ErrandError> {
+        if let Some(need) = self.wanted(name) {
+            return match &need.source {
+                Source::Acme(authorities) => Ok((need.names.clone(), Arc::clone(&authorities[0].acme))),
+                Source::Local => Err(ErrandError::Local(name.to_owned())),
+                Source::Files { .. } => Ok((need.names.clone(), Arc::clone(&self.acme))),
+            };
+        }
+        let identifier = Identifier::parse(name).map_err(|error| failed(error.to_string(), None))?;
+        match identifier.is_local() {
+            true => Err(ErrandError::Local(name.to_owned())),
+            false => Ok((vec![identifier], Arc::clone(&self.acme))),
+        }
+    }
+
+    fn account_errand(
+        &mut self,
+        wish: AccountWish,
+        issuer: Option<&str>,
+    ) -> Result<impl Future<Output = Result<AccountDone, ErrandError>> + use<>, ErrandError> {
+        let known = self.authorities_in_use();
+        let names = || known.iter().map(|authority| authority.acme.directory.clone()).collect::<Vec<_>>();
+        let fits = |authority: &&Authority, wanted: &str| {
+            authority.acme.directory.contains(wanted) || authority.issuer.as_str().contains(wanted)
+        };
+        let chosen: Vec<&Authority> = match issuer {
+            Some(wanted) => known.iter().filter(|authority| fits(authority, wanted)).collect(),
+            None => known.iter().collect(),
+        };
+        let authority = match (chosen.as_slice(), issuer) {
+            ([one], _) => (*one).clone(),
+            ([], Some(wanted)) => return Err(ErrandError::NoSuchIssuer { wanted: wanted.to_owned(), known: names() }),
+            ([], None) => return Err(ErrandError::NoAuthority),
+            ([_, _, ..], _) => return Err(ErrandError::Which(names())),
+        };
+        let directory = authority.acme.directory.clone();
+        let doing = self.book.records.values().filter_map(|record| record.doing.as_ref());
+        let orders = doing.filter(|doing| *doing.issuer() == authority.issuer).count();
+        if orders > 0 {
+            return Err(ErrandError::Busy { directory, orders });
+        }
+        let account = self.authorities.account(&authority, self.email.as_deref(), &self.store, &self.clock);
+        Ok(async move {
+            let thumbprint = match wish {
+                AccountWish::RollKey => Some(within(QUESTION, account.roll_key()).await?),
+                AccountWish::Deactivate => {
+                    within(QUESTION, account.deactivate()).await?;
+                    None
+                }
+            };
+            Ok(AccountDone { directory, thumbprint })
+        })
+    }
+
+    fn shown_accounts(&mut self) -> impl Future<Output = Vec<AccountShown>> + use<> {
+        let known = self.authorities_in_use();
+        let accounts: Vec<Arc<AcmeAccount>> = known
+            .iter()
+            .map(|authority| self.authorities.account(authority, self.email.as_deref(), &self.store, &self.clock))
+            .collect();
+        async move {
+            let mut shown = Vec::new();
+            for account in accounts {
+                let directory = account.http().directory_url().to_owned();
+                let late =
+                    AccountShown { directory, error: Some("it gave no answer in time".to_owned()), ..AccountShown::default() };
+                shown.push(tokio::time::timeout(QUESTION / 4, account.show()).await.unwrap_or(late));
+            }
+            shown
+        }
+    }
+
+    /// Every authority that a need may turn to, each once; staging ones where there is an account already.
+    pub(super) fn authorities_in_use(&self) -> Vec<Authority> {
+        let mut known: Vec<Authority> = Vec::new();
+        let configured = self.needs.iter().flat_map(|need| match &need.source {
+            Source::Acme(authorities) => authorities.clone(),
+            Source::Local | Source::Files { .. } => Vec::new(),
+        });
+        for authority in configured {
+            let staging = authority.rehearsal().filter(|at| self.store.vault().account_folder(&at.issuer).exists());
+            for one in std::iter::once(authority).chain(staging) {
+                if known.iter().all(|other| other.issuer != one.issuer) {
+                    known.push(one);
+                }
+            }
+        }
+        known
+    }
+}
+
+/// Where an order can be tried: the named directory, else the authority's staging one, else itself if it is one.
+fn test_place(acme: Arc<Acme>, directory: Option<String>) -> Result<Authority, ErrandError> {
+    match directory {
+        Some(directory) if directory == acme.directory && !acme.staging => Err(ErrandError::NotATest(directory)),
+        Some(directory) => Ok(Authority::new(Arc::new(Acme {
+            directory,
+            staging: true,
+            eab: None,
+            preferred_root: None,
+            rehearsal: None,
+            fallback: Vec::new(),
+            ..(*acme).clone()
+        }))),
+        None if acme.staging => Ok(Authority::new(acme)),
+        None => Authority::new(Arc::clone(&acme)).rehearsal().ok_or_else(|| ErrandError::NoTestDirectory(acme.directory.clone())),
+    }
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, OrderCause>>) -> Result<T, ErrandError> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(came) => came.map_err(|cause| failed(Chain(&cause).to_string(), None)),
+        Err(_) => Err(failed("the authority gave no answer within 2 minutes".to_owned(), None)),
+    }
+}
+
+fn failed(words: String, remedy: Option<String>) -> ErrandError {
+    ErrandError::Failed { words, remedy }
+}
+
+/// Who asked may have gone.
+fn answer<T>(reply: Sender<T>, came: T) {
+    let _nobody_waits = reply.send(came);
+}
