@@ -11,6 +11,8 @@ pub mod bundle;
 pub mod catalog;
 pub mod challenge;
 pub mod dns;
+pub mod export;
+pub mod import;
 pub mod issuer;
 pub mod keeper;
 pub mod resolver;
