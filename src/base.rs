@@ -4,6 +4,7 @@ pub mod addr;
 pub mod backoff;
 pub mod chain;
 pub mod dice;
+pub mod machine;
 pub mod name;
 pub mod program;
 pub mod proxy_header;

@@ -13,6 +13,7 @@ pub mod banner;
 pub mod demo;
 pub mod run;
 
+pub mod account;
 pub mod ask;
 pub mod certs;
 pub mod check;
@@ -22,4 +23,5 @@ pub mod reload;
 pub mod status;
 
 pub mod password;
+pub mod self_signed;
 pub mod trust;

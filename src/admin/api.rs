@@ -3,8 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod authorities;
 mod certs;
 
+pub use authorities::{AccountDone, AccountLine, AccountWish, AccountsReport, RevokeReport, TestReport};
 pub use certs::{BudgetLine, CertLine, CertsReport, ShareLine, WindowLine};
 
 /// The version of the words below.
@@ -46,6 +48,31 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         insist: bool,
     },
+    /// Have the certificate that is served for this name revoked, and another one ordered.
+    RevokeCert {
+        /// One of its names.
+        name: String,
+        /// Why: `unspecified`, `key-compromise`, `affiliation-changed`, `superseded`, `cessation-of-operation`.
+        reason: String,
+    },
+    /// Try the whole issuance for this name at a test directory; answered when it has come to its end.
+    TestCert {
+        /// Configured or only thought of.
+        name: String,
+        /// The test directory; without it, the staging one of the name's authority.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        directory: Option<String>,
+    },
+    /// Every account with an authority.
+    Accounts,
+    /// Do this with an account.
+    Account {
+        /// What.
+        wish: AccountWish,
+        /// A part of its directory's URL; needed where there are several.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        issuer: Option<String>,
+    },
 }
 
 impl Request {
@@ -56,6 +83,11 @@ impl Request {
             Self::Status => "status",
             Self::Certs => "certs",
             Self::RenewCert { .. } => "renew-cert",
+            Self::RevokeCert { .. } => "revoke-cert",
+            Self::TestCert { .. } => "test-cert",
+            Self::Accounts => "accounts",
+            Self::Account { wish: AccountWish::RollKey, .. } => "roll-account-key",
+            Self::Account { wish: AccountWish::Deactivate, .. } => "deactivate-account",
         }
     }
 }
@@ -75,6 +107,14 @@ pub enum Reply {
         /// As it was asked for.
         name: String,
     },
+    /// The certificate is revoked.
+    Revoked(RevokeReport),
+    /// The try succeeded.
+    Tested(TestReport),
+    /// Every account.
+    Accounts(AccountsReport),
+    /// It was done with the account.
+    Account(AccountDone),
     /// What was asked is not done, and nothing changed.
     Refused(Refusal),
 }
@@ -173,6 +213,14 @@ pub trait Operator: 'static {
     async fn certs(&self) -> CertsReport;
     /// Begins the renewal of the certificate for `name`.
     async fn renew(&self, name: &str, insist: bool) -> Result<(), Refusal>;
+    /// Has the certificate of `name` revoked.
+    async fn revoke(&self, name: &str, reason: &str) -> Result<RevokeReport, Refusal>;
+    /// Tries the issuance for `name`.
+    async fn test(&self, name: &str, directory: Option<&str>) -> Result<TestReport, Refusal>;
+    /// Every account.
+    async fn accounts(&self) -> AccountsReport;
+    /// Does something with an account.
+    async fn account(&self, wish: AccountWish, issuer: Option<&str>) -> Result<AccountDone, Refusal>;
 }
 
 /// Has `operator` do what is asked.
@@ -182,6 +230,10 @@ pub async fn perform<O: Operator>(operator: &O, request: Request) -> Reply {
         Request::Status => Ok(Reply::Status(operator.status().await)),
         Request::Certs => Ok(Reply::Certs(operator.certs().await)),
         Request::RenewCert { name, insist } => operator.renew(&name, insist).await.map(|()| Reply::Renewing { name }),
+        Request::RevokeCert { name, reason } => operator.revoke(&name, &reason).await.map(Reply::Revoked),
+        Request::TestCert { name, directory } => operator.test(&name, directory.as_deref()).await.map(Reply::Tested),
+        Request::Accounts => Ok(Reply::Accounts(operator.accounts().await)),
+        Request::Account { wish, issuer } => operator.account(wish, issuer.as_deref()).await.map(Reply::Account),
     };
     done.unwrap_or_else(Reply::Refused)
 }

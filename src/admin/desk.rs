@@ -2,7 +2,8 @@
 
 use std::rc::{Rc, Weak};
 
-use super::api::{CertsReport, Operator, Refusal, ReloadReport, StatusReport};
+use super::api::{AccountDone, AccountWish, AccountsReport, CertsReport, Operator, Refusal, ReloadReport, RevokeReport};
+use super::api::{StatusReport, TestReport};
 use super::certs::line;
 use crate::base::addr::ListenAddr;
 use crate::base::chain::Chain;
@@ -13,6 +14,8 @@ use crate::listeners::bind::{Role, Spot};
 use crate::server::gateway::Gateway;
 use crate::server::reload::ReloadError;
 use crate::telemetry::metrics::certs::CertMetrics;
+
+mod errands;
 
 /// Stands between the socket and the gateway, and does not keep it alive: a gateway that has drained may go.
 #[derive(Clone)]
@@ -60,6 +63,25 @@ impl Operator for Desk {
             RenewError::Unknown(_) | RenewError::Files { .. } | RenewError::Held { .. } => Refusal::question(error.to_string()),
             RenewError::Stopping => Refusal::gateway(error.to_string()),
         })
+    }
+
+    async fn revoke(&self, name: &str, reason: &str) -> Result<RevokeReport, Refusal> {
+        errands::revoke(self.gateway()?.certs(), name, reason).await
+    }
+
+    async fn test(&self, name: &str, directory: Option<&str>) -> Result<TestReport, Refusal> {
+        errands::test(self.gateway()?.certs(), name, directory).await
+    }
+
+    async fn accounts(&self) -> AccountsReport {
+        match self.gateway() {
+            Ok(gateway) => errands::accounts(gateway.certs()).await,
+            Err(_) => AccountsReport::default(),
+        }
+    }
+
+    async fn account(&self, wish: AccountWish, issuer: Option<&str>) -> Result<AccountDone, Refusal> {
+        errands::account(self.gateway()?.certs(), wish, issuer).await
     }
 }
 

@@ -180,7 +180,14 @@ async fn converse<O: Operator>(mut stream: UnixStream, owner: u32, operator: &O)
     };
     let refused = match &reply {
         Reply::Refused(refusal) => Some(refusal.words.as_str()),
-        Reply::Reloaded(_) | Reply::Status(_) | Reply::Certs(_) | Reply::Renewing { .. } => None,
+        Reply::Reloaded(_)
+        | Reply::Status(_)
+        | Reply::Certs(_)
+        | Reply::Renewing { .. }
+        | Reply::Revoked(_)
+        | Reply::Tested(_)
+        | Reply::Accounts(_)
+        | Reply::Account(_) => None,
     };
     if let Some(words) = refused {
         tracing::warn!(
@@ -219,7 +226,16 @@ fn audit(request: &Request, peer: tokio::net::unix::UCred) {
         Request::RenewCert { name, .. } => {
             tracing::info!(event = events::ADMIN_REQUEST, uid, pid, asked, name, "an operator asks for a renewal");
         }
-        Request::Status | Request::Certs => {
+        Request::RevokeCert { name, reason } => {
+            tracing::warn!(event = events::ADMIN_REQUEST, uid, pid, asked, name, reason, "an operator has a certificate revoked");
+        }
+        Request::TestCert { name, .. } => {
+            tracing::info!(event = events::ADMIN_REQUEST, uid, pid, asked, name, "an operator tries an order");
+        }
+        Request::Account { issuer, .. } => {
+            tracing::warn!(event = events::ADMIN_REQUEST, uid, pid, asked, issuer, "an operator changes an account");
+        }
+        Request::Status | Request::Certs | Request::Accounts => {
             tracing::debug!(event = events::ADMIN_REQUEST, uid, pid, asked, "an operator looks");
         }
     }
@@ -229,7 +245,8 @@ fn audit(request: &Request, peer: tokio::net::unix::UCred) {
 mod tests {
     use std::io::{Read, Write};
 
-    use super::super::api::{CertsReport, Refusal, ReloadReport, StatusReport};
+    use super::super::api::{AccountDone, AccountWish, AccountsReport, CertsReport, Refusal, ReloadReport, RevokeReport};
+    use super::super::api::{StatusReport, TestReport};
     use super::super::client::{self, AskError};
     use super::*;
 
@@ -247,6 +264,18 @@ mod tests {
         }
         async fn renew(&self, name: &str, _insist: bool) -> Result<(), Refusal> {
             if name == "a.example" { Ok(()) } else { Err(Refusal::question("unknown")) }
+        }
+        async fn revoke(&self, _name: &str, reason: &str) -> Result<RevokeReport, Refusal> {
+            Err(Refusal::question(reason))
+        }
+        async fn test(&self, name: &str, _directory: Option<&str>) -> Result<TestReport, Refusal> {
+            Ok(TestReport { names: vec![name.to_owned()], ..TestReport::default() })
+        }
+        async fn accounts(&self) -> AccountsReport {
+            AccountsReport::default()
+        }
+        async fn account(&self, _wish: AccountWish, _issuer: Option<&str>) -> Result<AccountDone, Refusal> {
+            Err(Refusal::gateway("busy"))
         }
     }
 

@@ -104,6 +104,14 @@ pub enum Command {
     Renew(RenewArgs),
     /// Tell what the running gateway serves and how busy it is
     Status(StatusArgs),
+    /// Show, re-key or close the accounts with certificate authorities
+    #[command(subcommand)]
+    Account(AccountAction),
+    /// Write one self-signed certificate and its key for this machine's names; installs nothing
+    ///
+    /// For programs that want a certificate of their own during development: its names are localhost, 127.0.0.1, ::1, this
+    /// machine's name with and without .local, its addresses in the local network, and those that are given.
+    SelfSigned(SelfSignedArgs),
     /// Turn a password into the hash that `auth basic` takes
     ///
     /// Asks for it without showing it, or reads the first line of standard input.
@@ -277,6 +285,151 @@ pub enum CertsAction {
     Show(ShowCertArgs),
     /// Order a new certificate for a name now, whatever life the held one has left
     Renew(RenewArgs),
+    /// Have the certificate of a name revoked by its authority, and another one ordered at once by a new key
+    Revoke(RevokeArgs),
+    /// Try the whole issuance for a name at a test directory: nothing of it is served or kept
+    ///
+    /// With the challenges of the running gateway, so that what works here works at the real authority, whose limits are
+    /// not touched. The name need not be in the configuration yet.
+    Test(TestCertArgs),
+    /// Write a certificate and its key to NAME.pem and NAME.key, for other programs
+    ///
+    /// Reads the state folder, so no gateway need run. Each file is written whole or not at all, with mode 0600.
+    Export(ExportArgs),
+    /// Take over certificates, keys and accounts of certbot, Caddy or acme.sh
+    ///
+    /// Names what it finds, takes what is sound, and leaves the other store as it is. Certificates are renewed in their time
+    /// by their own authority; accounts go on where their key is ECDSA P-256.
+    Import(ImportArgs),
+}
+
+/// What `certs export` takes.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(allow_missing_positional = true)]
+pub struct ExportArgs {
+    /// A name that the certificate covers
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub name: Option<String>,
+    /// Folder to write into; made with mode 0700 if it is not there
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Every certificate of the state folder
+    #[arg(long)]
+    pub all: bool,
+    /// Whose state.
+    #[command(flatten)]
+    pub state: StateArgs,
+}
+
+/// What `certs import` takes.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ImportArgs {
+    /// The other store: /etc/letsencrypt, ~/.local/share/caddy, ~/.acme.sh, or a folder in it
+    pub path: PathBuf,
+    /// Whose state.
+    #[command(flatten)]
+    pub state: StateArgs,
+}
+
+/// Which state folder is meant.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct StateArgs {
+    /// The gateway's configuration file, which tells where its state is
+    #[arg(short, long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// The state folder itself
+    #[arg(long, value_name = "PATH")]
+    pub state: Option<PathBuf>,
+}
+
+/// What `self-signed` takes.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct SelfSignedArgs {
+    /// Names and addresses besides this machine's own
+    pub names: Vec<String>,
+    /// Folder for cert.pem and key.pem
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// How long it is valid; browsers believe no more than 398
+    #[arg(long, value_name = "DAYS", default_value_t = 398, value_parser = clap::value_parser!(u16).range(1..=825))]
+    pub days: u16,
+    /// Replace files that are there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// What `certs revoke` takes.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct RevokeArgs {
+    /// One of the certificate's names
+    pub name: String,
+    /// Why; say key-compromise when somebody else may have the key
+    #[arg(long, default_value = "unspecified", value_parser = ["unspecified", "key-compromise", "affiliation-changed", "superseded", "cessation-of-operation"])]
+    pub reason: String,
+    /// Which gateway.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// What `certs test` takes.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct TestCertArgs {
+    /// The name
+    pub name: String,
+    /// The test directory, where it is not Let's Encrypt's
+    #[arg(long, value_name = "URL")]
+    pub directory: Option<String>,
+    /// Which gateway.
+    #[command(flatten)]
+    pub ask: AskArgs,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `account` takes.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+#[command(rename_all = "kebab-case")]
+pub enum AccountAction {
+    /// Tell of every account: its URL, its key's thumbprint, and what the authority says of it
+    Show(ShowAccountArgs),
+    /// Give an account another key; its certificates and records bound to it stay good
+    RollKey(AccountArgs),
+    /// Close an account for good; the next order makes another
+    Deactivate(DeactivateArgs),
+}
+
+/// What `account show` takes.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShowAccountArgs {
+    /// Which gateway.
+    #[command(flatten)]
+    pub ask: AskArgs,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `account roll-key` takes.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountArgs {
+    /// A part of the authority's URL, where there are several
+    #[arg(long, value_name = "TEXT")]
+    pub issuer: Option<String>,
+    /// Which gateway.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// What `account deactivate` takes.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeactivateArgs {
+    /// Which account.
+    #[command(flatten)]
+    pub account: AccountArgs,
+    /// Do it: this cannot be undone
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// Reads a length of time.

@@ -10,6 +10,7 @@ use crate::base::time::{Clock, SystemClock, Timestamp};
 
 pub mod act;
 mod details;
+mod files;
 mod stored;
 mod table;
 
@@ -22,6 +23,10 @@ pub fn certs(args: &CertsArgs) -> Exit {
         None => list(args),
         Some(CertsAction::Show(args)) => show(args),
         Some(CertsAction::Renew(args)) => act::renew(args),
+        Some(CertsAction::Revoke(args)) => act::revoke(args),
+        Some(CertsAction::Test(args)) => act::test(args),
+        Some(CertsAction::Export(args)) => files::export(args),
+        Some(CertsAction::Import(args)) => files::import(args),
     }
 }
 

@@ -4,7 +4,7 @@ use super::args::{Cli, Command, ConfigArgs, EXAMPLES, TrustArgs};
 use super::exit::Exit;
 use super::home::{self, User};
 use super::trust::plan::Wish;
-use super::{certs, check, configuration, demo, explain, password, probe, reload, run, say, status, trust};
+use super::{account, certs, check, configuration, demo, explain, password, probe, reload, run, say, self_signed, status, trust};
 use crate::config::load::LoadError;
 
 /// Reads the process's arguments and does what they say. Wrong ones end the process here, with [`Exit::Usage`].
@@ -26,8 +26,10 @@ fn perform(command: &Command) -> Exit {
         Command::Probe(args) => probe::run(args),
         Command::Reload(args) => reload::run(args),
         Command::Certs(args) => certs::certs(args),
+        Command::Account(action) => account::account(action),
         Command::Renew(args) => certs::act::renew(args),
         Command::Status(args) => status::status(args),
+        Command::SelfSigned(args) => self_signed::run(args),
         Command::HashPassword => password::hash(),
         Command::Trust(args) => with_state(Wish::Trust, args),
         Command::Untrust(args) => with_state(Wish::Untrust, args),

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod accounts;
 mod acme_client;
 mod acme_desk;
 mod acme_faults;
@@ -15,7 +16,9 @@ mod authority_faults;
 mod backends;
 mod bad_requests;
 mod browser;
+mod cert_actions;
 mod cert_commands;
+mod cert_files;
 mod commands;
 mod config_files;
 mod crash;

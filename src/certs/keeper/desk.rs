@@ -18,8 +18,9 @@ use crate::base::dice::Dice;
 use crate::base::time::{Clock, Timestamp};
 use crate::certs::catalog::Catalog;
 use crate::certs::challenge::ChallengeBoard;
+use crate::certs::issuer::account::AcmeAccount;
 use crate::certs::issuer::files::{self, Watch};
-use crate::certs::need::Need;
+use crate::certs::need::{Authority, Need};
 use crate::certs::record::Book;
 use crate::certs::shelf::Shelf;
 use crate::certs::status::NameStatus;
@@ -185,6 +186,12 @@ impl Desk {
         for worker in self.workers.drain(..) {
             worker.abort();
         }
+    }
+
+    /// Our account at an authority.
+    fn account_at(&mut self, authority: &Authority) -> Arc<AcmeAccount> {
+        let memory = self.book.issuers.get(&authority.issuer);
+        self.authorities.account(authority, self.email.as_deref(), &self.store, &self.clock, memory)
     }
 
     /// A stream of chance for one purpose.

@@ -94,8 +94,7 @@ impl Desk {
             return;
         };
         self.book.begin(&need.id, Doing::Asking(from.issuer.clone()));
-        let memory = self.book.issuers.get(&from.issuer);
-        let account = self.authorities.account(from, self.email.as_deref(), &self.store, &self.clock, memory);
+        let account = self.account_at(from);
         let report = Reporter::new(self.report_to.clone(), need.id, from.issuer.clone(), true);
         self.workers.push(task::spawn_local("renewal-window", worker::ask_window(account, certificate, report)));
     }

@@ -69,7 +69,7 @@ impl Desk {
             Ok(found) => found,
             Err(error) => return answer(reply, Err(error)),
         };
-        let account = self.authorities.account(&from, self.email.as_deref(), &self.store, &self.clock);
+        let account = self.account_at(&from);
         let to = self.answered.0.clone();
         self.workers.push(task::spawn_local("revocation", async move {
             let leaf = &shelved.bundle.certified().cert[0];
@@ -132,7 +132,7 @@ impl Desk {
         let (identifiers, acme) = self.names_to_try(name)?;
         let at = test_place(acme, directory)?;
         let job = OrderJob { acme: Arc::clone(&at.acme), identifiers, replaces: None, most_failures: MOST_FAILURES };
-        let account = self.authorities.account(&at, self.email.as_deref(), &self.store, &self.clock);
+        let account = self.account_at(&at);
         let board = Arc::clone(&self.board);
         Ok(async move {
             let ledger: Arc<dyn OrderLedger> = Arc::new(Scratch::default());
@@ -192,7 +192,7 @@ impl Desk {
         if orders > 0 {
             return Err(ErrandError::Busy { directory, orders });
         }
-        let account = self.authorities.account(&authority, self.email.as_deref(), &self.store, &self.clock);
+        let account = self.account_at(&authority);
         Ok(async move {
             let thumbprint = match wish {
                 AccountWish::RollKey => Some(within(QUESTION, account.roll_key()).await?),
@@ -207,10 +207,7 @@ impl Desk {
 
     fn shown_accounts(&mut self) -> impl Future<Output = Vec<AccountShown>> + use<> {
         let known = self.authorities_in_use();
-        let accounts: Vec<Arc<AcmeAccount>> = known
-            .iter()
-            .map(|authority| self.authorities.account(authority, self.email.as_deref(), &self.store, &self.clock))
-            .collect();
+        let accounts: Vec<Arc<AcmeAccount>> = known.iter().map(|authority| self.account_at(authority)).collect();
         async move {
             let mut shown = Vec::new();
             for account in accounts {

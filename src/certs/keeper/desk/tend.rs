@@ -75,7 +75,7 @@ impl Desk {
     /// Accounts whose files vanished are written again.
     async fn tend_accounts(&mut self) {
         for authority in self.authorities_in_use() {
-            let account = self.authorities.account(&authority, self.email.as_deref(), &self.store, &self.clock);
+            let account = self.account_at(&authority);
             match account.tend().await {
                 Ok(false) => (),
                 Ok(true) => {
