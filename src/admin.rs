@@ -2,6 +2,7 @@
 //! where the running gateway does what is asked.
 
 pub mod api;
+mod backends;
 pub mod certs;
 pub mod client;
 pub mod desk;

@@ -15,6 +15,7 @@ pub mod run;
 
 pub mod account;
 pub mod ask;
+mod backends;
 pub mod certs;
 pub mod check;
 pub mod explain;

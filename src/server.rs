@@ -1,5 +1,6 @@
 //! Assembles the parts, reloads, supervises and drains them.
 
+pub mod checkups;
 pub mod gateway;
 pub mod in_service;
 pub mod logs;

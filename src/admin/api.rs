@@ -162,6 +162,39 @@ pub struct StatusReport {
     /// What an operator should look after now, a sentence each; empty when all is well.
     #[serde(default)]
     pub alarms: Vec<String>,
+    /// Backend groups that have a name, and others with a target that does not simply work.
+    #[serde(default)]
+    pub upstreams: Vec<UpstreamLine>,
+}
+
+/// One backend group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamLine {
+    /// Its name, or its targets as they are written in place.
+    pub name: String,
+    /// Its targets.
+    pub targets: Vec<TargetLine>,
+}
+
+/// One backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetLine {
+    /// Its address.
+    pub target: String,
+    /// How it stands, in a word or two: `up`, `not yet checked`, `down`, `failing`, `on trial`, `warming up`, `draining`,
+    /// `drained`.
+    pub state: String,
+    /// What brought it there.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// Seconds since then.
+    #[serde(default)]
+    pub since_seconds: Option<u64>,
+    /// Requests and tunnels open on it.
+    pub open: u32,
+    /// Whether it is only for when no other is up.
+    #[serde(default)]
+    pub backup: bool,
 }
 
 /// Why something is not done.

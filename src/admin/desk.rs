@@ -4,6 +4,7 @@ use std::rc::{Rc, Weak};
 
 use super::api::{AccountDone, AccountWish, AccountsReport, CertsReport, Operator, Refusal, ReloadReport, RevokeReport};
 use super::api::{StatusReport, TestReport};
+use super::backends;
 use super::certs::line;
 use crate::base::addr::ListenAddr;
 use crate::base::chain::Chain;
@@ -107,6 +108,7 @@ fn status(gateway: &Gateway) -> StatusReport {
             gateway.metrics().certs.is_stalled(SystemClock.now()),
             &gateway.metrics().certs,
         ),
+        upstreams: backends::lines(gateway.snapshot().clusters()),
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::args::StatusArgs;
 use super::ask;
+use super::backends;
 use super::exit::Exit;
 use super::say;
 use crate::admin::api::{Reply, Request, StatusReport};
@@ -48,6 +49,7 @@ fn page(report: &StatusReport) -> String {
     for alarm in &report.alarms {
         text.push_str(&format!("  ALARM: {}\n", escaped(alarm, LONGEST_ALARM)));
     }
+    text.push_str(&backends::table(&report.upstreams));
     text
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settings::{
-    Acme, Balance, ChallengeKind, GatewayLimits, KeyKind, Level, Log, LogFormat, Protocols, Settings, Timeouts, Upstream,
-    UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
+    Acme, Balance, ChallengeKind, GatewayLimits, Health, KeyKind, Level, Log, LogFormat, MaxFails, Protocols, Settings,
+    StatusRange, Timeouts, Upstream, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
 };
 use super::surroundings::Surroundings;
 use crate::base::size::ByteSize;
@@ -73,6 +73,28 @@ const UPSTREAM_TIMEOUTS: UpstreamTimeouts = UpstreamTimeouts {
 /// One more try, on another target where there is one, and only for what is safe to send twice: a backend that has just
 /// been restarted costs no 502.
 const RETRY: u32 = 1;
+
+/// One failure may be a coincidence, three within ten seconds are a dead target; and so long is soon enough to look whether
+/// it has come back, at the price of one failed attempt.
+pub const MAX_FAILS: MaxFails = MaxFails { count: 3, within: Duration::from_secs(10), out: Duration::from_secs(10) };
+
+/// A check of this path, where its braces say nothing else.
+pub fn health(path: String, every: Duration) -> Health {
+    Health {
+        path,
+        every,
+        // An answer that takes longer does not mean `well`; the next check must not be held up.
+        timeout: every.min(Duration::from_secs(5)),
+        status: vec![StatusRange::class(2), StatusRange::class(3)],
+        // One good answer is proof enough; one bad one may be a packet that was lost.
+        rise: 1,
+        fall: 2,
+        host: None,
+    }
+}
+
+/// Every ten seconds: a dead target is out within twenty, and a check costs nothing at that pace.
+pub const HEALTH_EVERY: Duration = Duration::from_secs(10);
 
 /// The gateway without any site.
 pub fn settings(surroundings: &Surroundings) -> Settings {
@@ -150,6 +172,9 @@ pub fn upstream(name: String) -> Upstream {
         balance: Balance::RoundRobin,
         sticky: None,
         health: None,
+        max_fails: Some(MAX_FAILS),
+        fail_status: Vec::new(),
+        slow_start: Duration::ZERO,
         retry: RETRY,
         hold: Duration::ZERO,
         timeouts: UPSTREAM_TIMEOUTS,

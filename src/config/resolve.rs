@@ -21,6 +21,7 @@ mod checks;
 mod end;
 mod gateway;
 mod head;
+mod health;
 mod limits;
 mod path;
 mod policy;

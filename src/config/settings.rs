@@ -10,17 +10,21 @@ use crate::base::addr::IpNet;
 use crate::base::size::ByteSize;
 
 mod acme;
+mod health;
 mod policy;
 mod site;
+mod status;
 mod upstream;
 
 pub use acme::{Acme, Alert, ChallengeKind, Credential, DnsProvider, Eab, KeyKind, REDACTED, SecretSource};
+pub use health::{Health, MaxFails};
 pub use policy::{
     Auth, ForwardAuth, HeaderEdit, Jwt, JwtKeys, LimitKey, MessageLimit, Origins, Policy, RequestLimit, TokenPlace,
 };
 pub use site::{Block, Cache, End, Files, PathPattern, Place, Site, SiteHost, SiteTls};
+pub use status::{StatusRange, in_words};
 pub use upstream::{
-    Balance, HashOf, Health, ProxyProtocol, Target, TargetAddress, TargetScheme, Upstream, UpstreamId, UpstreamProtocols,
+    Balance, HashOf, ProxyProtocol, Target, TargetAddress, TargetScheme, Upstream, UpstreamId, UpstreamProtocols,
     UpstreamTimeouts, UpstreamTls,
 };
 

@@ -32,7 +32,6 @@ pub const NOT_YET: &[NotYet] = &[
     word(Context::Acme, "on-demand"),
     word(Context::Acme, "resolvers"),
     word(Context::Upstream, "sticky"),
-    word(Context::Upstream, "health"),
     word(Context::Upstream, "hold"),
 ];
 

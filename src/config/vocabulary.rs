@@ -10,6 +10,7 @@ pub enum Context {
     Site,
     Path,
     Upstream,
+    Health,
     GatewayLog,
     SiteLog,
     Timeouts,
@@ -159,16 +160,27 @@ const BLOCK: &[Spec] = &[
 ];
 
 const UPSTREAM: &[Spec] = &[
-    values("to", 1, MANY, "to TARGET... [weight N]").repeated(),
+    values("to", 1, MANY, "to TARGET... [weight N] [backup]").repeated(),
     values("balance", 1, 3, "balance round-robin"),
     values("sticky", 2, 2, "sticky cookie NAME"),
-    values("health", 1, 3, "health PATH every 10s"),
+    block("health", 1, 3, Context::Health, true, "health PATH every 10s, or health PATH every 10s { ... }"),
+    values("max-fails", 1, 5, "max-fails 3 within 10s out 10s, or max-fails off"),
+    values("fail-status", 1, MANY, "fail-status 502 503"),
+    one("slow-start", "slow-start 30s"),
     one("retry", "retry N"),
     one("hold", "hold 10s"),
     parts("timeout", Context::UpstreamTimeouts, "timeout connect 5s"),
     values("protocols", 1, 2, "protocols h1 h2"),
     parts("tls", Context::UpstreamTls, "tls { ... }, or tls ca-file PATH"),
     one("proxy-protocol", "proxy-protocol v2"),
+];
+
+const HEALTH: &[Spec] = &[
+    one("timeout", "timeout 5s"),
+    values("status", 1, MANY, "status 2xx 3xx"),
+    one("rise", "rise 1"),
+    one("fall", "fall 2"),
+    one("host", "host NAME"),
 ];
 
 const GATEWAY_LOG: &[Spec] = &[
@@ -261,6 +273,7 @@ impl Context {
             Self::Site => (SITE, BLOCK),
             Self::Path => (BLOCK, &[]),
             Self::Upstream => (UPSTREAM, &[]),
+            Self::Health => (HEALTH, &[]),
             Self::GatewayLog => (GATEWAY_LOG, &[]),
             Self::SiteLog => (SITE_LOG, &[]),
             Self::Timeouts => (TIMEOUTS, &[]),
@@ -308,6 +321,7 @@ mod tests {
             Context::Acme,
             Context::Site,
             Context::Upstream,
+            Context::Health,
             Context::GatewayLog,
             Context::SiteLog,
             Context::Timeouts,

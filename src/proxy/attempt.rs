@@ -21,6 +21,7 @@ use super::retry::{self, Attempt, Reached, Verdict};
 use super::snapshot::Lane;
 use super::upgrade::{self, Wanted};
 use crate::base::chain::Chain;
+use crate::telemetry::log::events;
 
 /// How often one request may find that a resting connection was closed under it. A stream that was refused counts for half
 /// of them: whoever refuses has enough to do.
@@ -109,37 +110,75 @@ async fn attempts(
 ) -> Result<Answered<Body>, Refusal> {
     let idempotent = slot.as_ref().is_some_and(|request| retry::is_idempotent(request.method()));
     let key = slot.as_ref().and_then(|request| key::of(cluster.balance(), exchange.client, request));
+    let metrics = exchange.worker.metrics();
     let mut tried = Vec::new();
+    let pick = |tried: &[u64]| {
+        let lease = cluster.pick(Wish { roll: exchange.worker.roll(), key, tried })?;
+        Some(lease.in_the_name_of(|| exchange.ends()))
+    };
+    let mut lease = pick(&tried).ok_or_else(|| nobody(exchange, cluster))?;
     let mut further = cluster.settings().retry;
     let mut stale = STALE;
     loop {
-        let wish = Wish { roll: exchange.worker.roll(), key, tried: &tried };
-        let lease = cluster.pick(wish).ok_or(Refusal::NoBackend)?.in_the_name_of(|| exchange.ends());
         let failure = match exchange.worker.pool.send(&lease, slot, again).await {
             Ok(answered) => {
+                lease.answered(answered.response.status().as_u16(), metrics);
                 exchange.course.lease.replace(Some(lease));
                 return Ok(answered);
             }
             Err(failure) => failure,
         };
         let whole = slot.is_some();
-        let verdict = retry::decide(Attempt { reached: reached(&failure, whole), whole, idempotent, further });
-        let refusal = refusal_of(exchange, &failure.error);
-        match verdict {
-            Verdict::Afresh if stale > 0 => stale -= if matches!(failure.error, SendError::Refused(_)) { STALE / 2 } else { 1 },
-            Verdict::Elsewhere if tried.len() + 1 < cluster.members().len() => {
-                further -= 1;
-                report(exchange, &lease, &failure.error, true);
-                tried.push(lease.index());
+        if is_its_fault(&failure) {
+            lease.failed(&failure.error.code(), metrics);
+        }
+        let next = match retry::decide(Attempt { reached: reached(&failure, whole), whole, idempotent, further }) {
+            Verdict::Afresh if stale > 0 => {
+                stale -= if matches!(failure.error, SendError::Refused(_)) { STALE / 2 } else { 1 };
+                continue;
             }
-            Verdict::Afresh | Verdict::Elsewhere | Verdict::GiveUp => {
-                if refusal != Refusal::ClientLeft {
-                    report(exchange, &lease, &failure.error, false);
-                }
+            Verdict::Elsewhere => {
+                further -= 1;
+                tried.push(lease.id());
+                pick(&tried)
+            }
+            Verdict::Afresh | Verdict::GiveUp => None,
+        };
+        let refusal = refusal_of(exchange, &failure.error);
+        if refusal != Refusal::ClientLeft {
+            report(exchange, &lease, &failure.error, next.is_some());
+        }
+        match next {
+            Some(next) => lease = next,
+            None => {
                 exchange.course.lease.replace(Some(lease));
                 return Err(refusal);
             }
         }
+    }
+}
+
+/// No target can take a request. The operator reads which there are and why not.
+fn nobody(exchange: &Exchange, cluster: &Cluster) -> Refusal {
+    if let Some(withheld) = exchange.worker.may_tell() {
+        let (id, group, targets) = (exchange.id(), cluster.settings().name.as_str(), cluster.in_words());
+        tracing::warn!(event = events::NO_BACKEND, id, group, targets, withheld, "no target can take the request");
+    }
+    Refusal::NoBackend
+}
+
+/// Whether a failure speaks against the target. A connection that had rested may end at any time, and a client's body is
+/// the client's.
+const fn is_its_fault(failure: &SendFailure) -> bool {
+    match failure.error {
+        SendError::ClosedBeforeAnswer(_) => !failure.reused,
+        SendError::Connect(_)
+        | SendError::CutOff(_)
+        | SendError::BadAnswer(_)
+        | SendError::StreamReset(_)
+        | SendError::FirstByteTimeout(_) => true,
+        // Who refuses a stream lives, and has enough to do.
+        SendError::Refused(_) | SendError::NoWebSocket | SendError::ClientBody(_) => false,
     }
 }
 

@@ -2,24 +2,33 @@
 //! [`pool`]'s part. A cluster is shared by all workers; what moves in it are atomics.
 //!
 //! Chosen: a reload hands the previous cluster in. Equal settings give the very same cluster back; changed ones keep each
-//! target that is still reached in the same way, with its open exchanges counted on and its idle connections warm.
+//! target that is still reached in the same way, with its open exchanges counted on, its idle connections warm, and what
+//! is known of its health.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
-use crate::config::settings::{Balance, Target, Upstream};
+use arc_swap::{ArcSwap, Guard};
+
+use crate::config::settings::{Balance, Upstream};
 
 use connect::Dialer;
 use lease::Lease;
-use pick::{Candidate, Candidates};
+use roster::Roster;
 use trust::{Trust, TrustError};
 
 pub mod connect;
+pub mod health;
 pub mod key;
 pub mod lease;
+pub mod member;
 pub mod pick;
 pub mod pool;
+pub mod probe;
+pub mod roster;
+pub mod state;
 pub mod stream;
+mod tell;
 #[cfg(test)]
 mod testing;
 pub mod trust;
@@ -28,27 +37,9 @@ pub mod trust;
 #[derive(Debug)]
 pub struct Cluster {
     settings: Upstream,
-    members: Box<[Member]>,
-    /// One round of the smooth round robin.
-    order: Box<[u16]>,
+    roster: ArcSwap<Roster>,
     turn: AtomicUsize,
     dialer: Dialer,
-}
-
-/// One target in its cluster.
-#[derive(Debug)]
-pub struct Member {
-    target: Target,
-    label: Arc<str>,
-    /// Of its address, for [`Candidate::id`].
-    id: u64,
-    state: Arc<TargetState>,
-}
-
-/// What is true of a target for all workers, over reloads. Its address in memory is its identity.
-#[derive(Debug, Default)]
-pub struct TargetState {
-    in_flight: AtomicU32,
 }
 
 /// What a choice depends on besides the cluster.
@@ -58,8 +49,8 @@ pub struct Wish<'a> {
     pub roll: u64,
     /// What [`key::of`] makes of the request.
     pub key: Option<u64>,
-    /// Members that were tried for this request and are not wanted again.
-    pub tried: &'a [usize],
+    /// Members that were tried for this request and are not wanted again, by [`Lease::id`].
+    pub tried: &'a [u64],
 }
 
 /// Why a cluster could not be made of its settings.
@@ -85,19 +76,16 @@ impl Cluster {
         if let Some(same) = before.filter(|b| b.settings == *settings && b.dialer.reaches_like(&dialer)) {
             return Ok(Arc::clone(same));
         }
-        let before = before.filter(|b| b.dialer.reaches_like(&dialer));
-        let members: Box<[Member]> = settings.targets.iter().map(|target| Member::new(target, before)).collect();
-        let weights: Vec<u32> = settings.targets.iter().map(|target| target.weight).collect();
-        let order = pick::smooth_order(&weights);
-        Ok(Arc::new(Self { settings: settings.clone(), members, order, turn: AtomicUsize::new(0), dialer }))
+        let before = before.filter(|b| b.dialer.reaches_like(&dialer)).map(|before| before.roster());
+        let roster = Roster::new(&settings.targets, before.as_deref().map(|roster| &**roster));
+        let roster = ArcSwap::from_pointee(roster);
+        Ok(Arc::new(Self { settings: settings.clone(), roster, turn: AtomicUsize::new(0), dialer }))
     }
 
-    /// Chooses a target and counts an exchange on it. `None` when every target was tried.
+    /// Chooses a target and counts an exchange on it. `None` when every target was tried or is closed.
     pub fn pick(self: &Arc<Self>, wish: Wish<'_>) -> Option<Lease> {
-        let member = match &*self.members {
-            [_only] => (!wish.tried.contains(&0)).then_some(0)?,
-            _ => self.choose(wish)?,
-        };
+        let roster = self.roster.load();
+        let member = roster.choose(&self.settings, &self.turn, wish)?;
         Some(Lease::take(self, member))
     }
 
@@ -111,70 +99,23 @@ impl Cluster {
         &self.settings
     }
 
-    /// Its targets, in the order of the settings.
-    pub const fn members(&self) -> &[Member] {
-        &self.members
+    /// Its targets as they are now, in the order of the settings.
+    pub fn roster(&self) -> Guard<Arc<Roster>> {
+        self.roster.load()
     }
 
     pub(super) const fn dialer(&self) -> &Dialer {
         &self.dialer
     }
 
-    fn choose(&self, wish: Wish<'_>) -> Option<usize> {
-        let choice = Choice { members: &self.members, tried: wish.tried };
-        match (&self.settings.balance, wish.key) {
-            (Balance::LeastConnections, _) => pick::least_busy(&choice, wish.roll),
-            (Balance::Random, _) => pick::two_choices(&choice, wish.roll),
-            (Balance::Hash(_), Some(key)) => pick::by_key(&choice, key),
-            (Balance::RoundRobin | Balance::Hash(_), _) => {
-                pick::in_turn(&choice, &self.order, self.turn.fetch_add(1, Ordering::Relaxed))
-            }
-        }
-    }
-}
-
-/// The members as one request may have them.
-struct Choice<'a> {
-    members: &'a [Member],
-    tried: &'a [usize],
-}
-
-impl Candidates for Choice<'_> {
-    fn count(&self) -> usize {
-        self.members.len()
-    }
-
-    fn at(&self, i: usize) -> Candidate {
-        let member = &self.members[i];
-        Candidate { weight: member.target.weight, in_flight: member.in_flight(), open: self.is_open(i), id: member.id }
-    }
-
-    fn is_open(&self, i: usize) -> bool {
-        !self.tried.contains(&i)
-    }
-}
-
-impl Member {
-    fn new(target: &Target, before: Option<&Arc<Cluster>>) -> Self {
-        let same_place = |m: &&Self| m.target.address == target.address && m.target.scheme == target.scheme;
-        let state = before.and_then(|b| b.members.iter().find(same_place)).map(|m| Arc::clone(&m.state)).unwrap_or_default();
-        let label = target.address.to_string();
-        Self { target: target.clone(), id: pick::hash(label.as_bytes()), label: label.into(), state }
-    }
-
-    /// What it was made of.
-    pub const fn target(&self) -> &Target {
-        &self.target
-    }
-
-    /// Its address as it is written in logs.
-    pub fn label(&self) -> &str {
-        &self.label
-    }
-
-    /// Exchanges open on it now, over all workers.
-    pub fn in_flight(&self) -> u32 {
-        self.state.in_flight.load(Ordering::Relaxed)
+    /// Every target with what keeps it from being used, in one line for the log.
+    pub fn in_words(&self) -> String {
+        let line = |member: &Arc<member::Member>| {
+            let standing = member.standing(&self.settings);
+            let why = standing.why.map(|why| format!(" ({why})")).unwrap_or_default();
+            format!("{} is {}{why}", member.label(), standing.state)
+        };
+        self.roster().members().iter().map(line).collect::<Vec<_>>().join("; ")
     }
 }
 

@@ -16,6 +16,8 @@ use crate::config::settings::Settings;
 use crate::listeners::bind::Spot;
 use crate::listeners::tls::TlsRoots;
 use crate::proxy::cluster::trust::Trust;
+use crate::proxy::snapshot::Snapshot;
+use crate::server::checkups::Checkups;
 use crate::server::logs::Logs;
 use crate::server::signals;
 use crate::server::sockets::Sockets;
@@ -36,6 +38,7 @@ pub struct Gateway {
     pub(super) roots: TlsRoots,
     pub(super) trust: Trust,
     pub(super) certs: KeeperHandle,
+    pub(super) checkups: Checkups,
     pub(super) logs: Logs,
     /// Held for the length of a reload, so that two never mix.
     pub(super) reloading: Mutex<()>,
@@ -72,6 +75,11 @@ impl Gateway {
     /// The counters.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.common.metrics
+    }
+
+    /// What the request path acts on.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.common.shared.live.load_full()
     }
 
     /// How long it runs.

@@ -100,7 +100,9 @@ impl Gateway {
         self.watch.replace(watch);
         // Certificates before routes: a name is answered only once its certificate, if one can be had at once, is there.
         self.certs.settings(Arc::clone(&settings)).await;
-        self.common.shared.live.store(Arc::new(snapshot));
+        let snapshot = Arc::new(snapshot);
+        self.common.shared.live.store(Arc::clone(&snapshot));
+        self.checkups.follow(&snapshot);
         self.common.front.store(Arc::new(front));
         self.sockets.borrow_mut().commit(change, &self.workers);
         self.settings.replace(Arc::clone(&settings));

@@ -29,6 +29,7 @@ use crate::listeners::tls::TlsRoots;
 use crate::proxy::cluster::trust::Trust;
 use crate::proxy::snapshot::{BuildError, Live, Snapshot};
 use crate::proxy::worker::Shared;
+use crate::server::checkups::Checkups;
 use crate::server::gateway::Gateway;
 use crate::server::in_service;
 use crate::server::logs::Logs;
@@ -92,6 +93,7 @@ pub fn run(options: Options, attend: impl AsyncFnOnce(Rc<Gateway>)) -> Result<()
         gateway.tell_ready();
         attend(Rc::clone(&gateway)).await;
         gateway.certs.go();
+        gateway.checkups.follow(&gateway.snapshot());
         let vigil = Vigil::begin(gateway.metrics(), &gateway.certs.alert).map_err(StartError::System)?;
         let watchdog = task::spawn_local("watchdog", signals::keep_watchdog(vigil.well()));
         let eyes = task::spawn_local("in service", in_service::watch(Rc::downgrade(&gateway)));
@@ -131,6 +133,7 @@ fn start(options: Options) -> Result<Gateway, StartError> {
     let common = common(&settings, &change.quic(), &roots, &trust, &certs, access, metrics)?;
     let workers = Workers::start(count, &common).map_err(StartError::System)?;
     sockets.commit(change, &workers);
+    let checkups = Checkups::new(Arc::clone(&common.metrics), Dice::from_os());
     Ok(Gateway {
         source,
         settings: RefCell::new(settings),
@@ -142,6 +145,7 @@ fn start(options: Options) -> Result<Gateway, StartError> {
         roots,
         trust,
         certs,
+        checkups,
         logs,
         reloading: Mutex::new(()),
         stopping: Notify::new(),

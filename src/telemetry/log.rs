@@ -47,6 +47,12 @@ pub mod events {
     pub const KEYS_NOT_FETCHED: &str = "keys_not_fetched";
     /// A balancer did not say by the PROXY protocol whose connection it is.
     pub const PROXY_HEADER_REFUSED: &str = "proxy_header_refused";
+    /// A backend is to be used no longer.
+    pub const TARGET_DOWN: &str = "target_down";
+    /// A backend may be used again.
+    pub const TARGET_UP: &str = "target_up";
+    /// A request found no backend that it could go to.
+    pub const NO_BACKEND: &str = "no_backend";
     /// Something in us broke a promise of its own.
     pub const PANICKED: &str = "panicked";
 }

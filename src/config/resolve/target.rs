@@ -42,7 +42,7 @@ impl Resolver<'_> {
                 return None;
             }
             let address = TargetAddress::Unix(self.sources.path(word.span, path));
-            return Some(Written::Target(Target { address, scheme, weight: 1 }));
+            return Some(Written::Target(Target { address, scheme, weight: 1, backup: false }));
         }
         read(&word.text).map_err(|(what, hint)| self.complain(word.span, what, hint)).ok()
     }
@@ -64,7 +64,7 @@ fn read(text: &str) -> Result<Written, Complaint> {
         return Err((format!("the target {} has a path", quote(text)), hint));
     }
     let address = address(authority, Some(*port))?;
-    Ok(Written::Target(Target { address, scheme: *scheme, weight: 1 }))
+    Ok(Written::Target(Target { address, scheme: *scheme, weight: 1, backup: false }))
 }
 
 fn bare(text: &str) -> Result<Written, Complaint> {
@@ -87,7 +87,7 @@ fn bare(text: &str) -> Result<Written, Complaint> {
 }
 
 const fn http(address: TargetAddress) -> Written {
-    Written::Target(Target { address, scheme: TargetScheme::Http, weight: 1 })
+    Written::Target(Target { address, scheme: TargetScheme::Http, weight: 1, backup: false })
 }
 
 fn address(authority: &str, default_port: Option<u16>) -> Result<TargetAddress, Complaint> {

@@ -1,7 +1,5 @@
 //! `upstream NAME { }`, and the groups that a `proxy` writes in place.
 
-use std::time::Duration;
-
 use super::Resolver;
 use super::target::Written;
 use crate::base::name::HostName;
@@ -9,8 +7,7 @@ use crate::config::defaults;
 use crate::config::problem::{Problem, any_of, nearest, quote};
 use crate::config::raw::{Directive, Directives};
 use crate::config::settings::{
-    Balance, HashOf, Health, ProxyProtocol, Target, TargetScheme, Upstream, UpstreamId, UpstreamProtocols, UpstreamTimeouts,
-    UpstreamTls,
+    Balance, HashOf, ProxyProtocol, Target, TargetScheme, Upstream, UpstreamId, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
 };
 use crate::config::source::Span;
 use crate::config::tree::Word;
@@ -82,6 +79,10 @@ impl Resolver<'_> {
         for to in parts.all("to") {
             self.to(to, &mut upstream.targets);
         }
+        if !upstream.targets.is_empty() && upstream.targets.iter().all(|target| target.backup) {
+            let hint = "write the first choice without `backup`";
+            self.complain(directive.name.span, "every target of this upstream is a backup", hint);
+        }
         if parts.one("to").is_none() && !parts.incomplete {
             self.complain(directive.name.span, "this upstream has no target", "add a line `to TARGET`");
         }
@@ -93,7 +94,7 @@ impl Resolver<'_> {
         {
             upstream.sticky = self.token(&sticky.values[1]);
         }
-        upstream.health = parts.one("health").and_then(|directive| self.health(directive));
+        self.health_of(parts, &mut upstream);
         self.put(parts, "retry", &mut upstream.retry, |this, word| this.number(word, 0, 10));
         self.put(parts, "hold", &mut upstream.hold, Self::duration);
         self.parts(parts, "timeout", |this, parts| this.upstream_timeouts(parts, &mut upstream.timeouts));
@@ -132,17 +133,28 @@ impl Resolver<'_> {
     }
 
     fn to(&mut self, to: &Directive, targets: &mut Vec<Target>) {
-        let (words, weight) = match to.values.as_slice() {
-            [words @ .., name, weight] if name.text == "weight" => (words, self.number(weight, 1, 1000)),
-            words => (words, None),
-        };
+        let (mut words, mut weight, mut backup) = (to.values.as_slice(), None, false);
+        loop {
+            words = match words {
+                [words @ .., name, number] if name.text == "weight" => {
+                    weight = self.number(number, 1, 1000);
+                    words
+                }
+                [words @ .., word] if word.text == "backup" => {
+                    backup = true;
+                    words
+                }
+                _ => break,
+            };
+        }
         if words.is_empty() {
-            self.complain(to.name.span, "a target is missing before `weight`", "write `to TARGET weight N`");
+            let last = if backup { ("backup", "to TARGET backup") } else { ("weight", "to TARGET weight N") };
+            self.complain(to.name.span, format!("a target is missing before `{}`", last.0), format!("write `{}`", last.1));
         }
         for word in words {
             match self.written(word) {
                 Some(Written::Target(target)) => {
-                    let target = Target { weight: weight.unwrap_or(1), ..target };
+                    let target = Target { weight: weight.unwrap_or(1), backup, ..target };
                     if targets.iter().any(|other| other.address == target.address) {
                         self.complain(
                             word.span,
@@ -235,19 +247,6 @@ impl Resolver<'_> {
             [cookie, name] if cookie.text == "cookie" => Some(self.token(name).map(HashOf::Cookie)),
             _ => None,
         }
-    }
-
-    fn health(&mut self, directive: &Directive) -> Option<Health> {
-        // Every ten seconds: a dead target is out within twenty, and a check costs nothing at that pace.
-        let every = match directive.values.as_slice() {
-            [_] => Duration::from_secs(10),
-            [_, word, every] if word.text == "every" => self.duration(every)?,
-            _ => {
-                self.complain(directive.span(), "the time between two checks is missing", "write `health PATH every 10s`");
-                return None;
-            }
-        };
-        self.plain_path(directive.value()).map(|path| Health { path, every })
     }
 
     fn upstream_timeouts(&mut self, parts: &Directives, timeouts: &mut UpstreamTimeouts) {

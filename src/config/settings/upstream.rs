@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::health::{Health, MaxFails};
+use super::status::StatusRange;
 use crate::base::name::HostName;
 
 /// Index into [`Settings::upstreams`](super::Settings::upstreams).
@@ -24,6 +26,12 @@ pub struct Upstream {
     pub sticky: Option<String>,
     /// Active health check.
     pub health: Option<Health>,
+    /// When a target whose requests fail is left out; `None` means never.
+    pub max_fails: Option<MaxFails>,
+    /// Answers that count as failures of the target, as a refused connection does.
+    pub fail_status: Vec<StatusRange>,
+    /// How long the share of a target that came back grows; zero means that it has all of it at once.
+    pub slow_start: Duration,
     /// Further tries after the first.
     pub retry: u32,
     /// How long a request waits while no target is up; zero means not at all.
@@ -38,6 +46,13 @@ pub struct Upstream {
     pub proxy_protocol: Option<ProxyProtocol>,
 }
 
+impl Upstream {
+    /// Whether it has a name of its own: a name has neither of these, and every target has one.
+    pub fn is_named(&self) -> bool {
+        !self.name.contains([':', '/'])
+    }
+}
+
 /// One backend.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
@@ -47,9 +62,11 @@ pub struct Target {
     pub scheme: TargetScheme,
     /// Its share among its like; at least 1.
     pub weight: u32,
+    /// Whether it is only for when no other target is up.
+    pub backup: bool,
 }
 
-/// As one word of the configuration that reads back to it; the weight is written elsewhere.
+/// As one word of the configuration that reads back to it; weight and rank are written elsewhere.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match self.scheme {
@@ -128,15 +145,6 @@ pub enum HashOf {
     Cookie(String),
     /// Path and query.
     Uri,
-}
-
-/// Active health check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
-    /// Asked by GET; 2xx and 3xx are well.
-    pub path: String,
-    /// Between two checks of one target.
-    pub every: Duration,
 }
 
 /// Limits on a backend's slowness.

@@ -1,26 +1,31 @@
 //! The right to use one target for one exchange. It counts as long as it lives, so whoever carries the answer's body to
-//! its end carries the lease with it.
+//! its end carries the lease with it. What became of the exchange is told here, and moves the target's health.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use super::{Cluster, Member, TargetState};
+use super::Cluster;
+use super::member::Member;
+use super::state::TargetState;
+use super::tell;
 use crate::base::proxy_header::Ends;
+use crate::telemetry::metrics::proxy::ProxyMetrics;
 
 /// One exchange counted on one target, until dropped.
 #[derive(Debug)]
 pub struct Lease {
     cluster: Arc<Cluster>,
-    member: usize,
+    member: Arc<Member>,
+    /// Whether the target had failed lately, so that this exchange shows whether it works again.
+    trial: bool,
     /// The client, where the target is told of it before anything else.
     ends: Option<Box<Ends>>,
 }
 
 impl Lease {
-    pub(super) fn take(cluster: &Arc<Cluster>, member: usize) -> Self {
-        let lease = Self { cluster: Arc::clone(cluster), member, ends: None };
-        lease.state().in_flight.fetch_add(1, Ordering::Relaxed);
-        lease
+    pub(super) fn take(cluster: &Arc<Cluster>, member: &Arc<Member>) -> Self {
+        member.state().enter();
+        let trial = member.state().is_on_trial();
+        Self { cluster: Arc::clone(cluster), member: Arc::clone(member), trial, ends: None }
     }
 
     /// Uses the target in the name of one client; asked only where the target is told of it.
@@ -47,21 +52,41 @@ impl Lease {
 
     /// The target it counts on.
     pub fn member(&self) -> &Member {
-        &self.cluster.members[self.member]
+        &self.member
     }
 
-    /// The target's place among its cluster's, for [`super::Wish::tried`].
-    pub const fn index(&self) -> usize {
-        self.member
+    /// The target among its cluster's, for [`super::Wish::tried`].
+    pub fn id(&self) -> u64 {
+        self.member.id()
     }
 
     pub(super) fn state(&self) -> &Arc<TargetState> {
-        &self.member().state
+        self.member.state()
+    }
+
+    /// The target failed by its own fault; `why` is the code of it.
+    pub fn failed(&self, why: &dyn std::fmt::Display, metrics: &ProxyMetrics) {
+        let settings = self.cluster.settings();
+        if let Some(rule) = &settings.max_fails
+            && self.state().failed(rule).is_some()
+        {
+            tell::failing(&settings.name, &self.member, rule, why, metrics);
+        }
+    }
+
+    /// The target answered; whether that was well is for the settings to say.
+    pub fn answered(&self, status: u16, metrics: &ProxyMetrics) {
+        let settings = self.cluster.settings();
+        if settings.fail_status.iter().any(|range| range.contains(status)) {
+            self.failed(&format_args!("status {status}"), metrics);
+        } else if self.trial && self.state().succeeded().is_some() {
+            tell::works_again(&settings.name, &self.member);
+        }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.state().in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.state().leave();
     }
 }

@@ -20,8 +20,8 @@ use crate::base::task;
 use crate::config::settings::{TargetScheme, UpstreamProtocols};
 use crate::proxy::upgrade;
 
-use super::TargetState;
 use super::lease::Lease;
+use super::state::TargetState;
 use super::stream::BackendStream;
 use super::trust::Offer;
 
@@ -84,8 +84,8 @@ impl<B: RequestBody> Pool<B> {
     /// answer's header.
     ///
     /// The slot is empty afterwards, unless sending failed and the request may be sent again: when it certainly never
-    /// left; or when a resting connection turned out to have been closed before anything was answered and `again` allows
-    /// a second time, which it may for a request without a body. What then lies in the slot has no extensions.
+    /// left; or when the connection was closed before anything was answered and `again` allows a second time, which it may
+    /// for a request without a body. What then lies in the slot has no extensions.
     ///
     /// Dropping the future closes the connection, which is how HTTP/1.1 cancels a request.
     ///
@@ -123,13 +123,18 @@ impl<B: RequestBody> Pool<B> {
             }
         }
         // Rare enough to live elsewhere: every open request would hold the room for it.
-        Box::pin(self.send_afresh(lease, slot)).await.map_err(|error| SendFailure { error, reused: false })
+        Box::pin(self.send_afresh(lease, slot, again)).await.map_err(|error| SendFailure { error, reused: false })
     }
 
-    async fn send_afresh(self: &Rc<Self>, lease: &Lease, slot: &mut Option<Request<B>>) -> Result<Answered<B>, SendError> {
+    async fn send_afresh(
+        self: &Rc<Self>,
+        lease: &Lease,
+        slot: &mut Option<Request<B>>,
+        again: fn(&Request<B>) -> bool,
+    ) -> Result<Answered<B>, SendError> {
         let started = Instant::now();
         let stream = lease.cluster().dialer().dial_for(lease.member().target(), lease.ends(), Offer::Http1).await?;
-        self.send_on(lease, slot, stream, started.elapsed()).await
+        self.send_on(lease, slot, again, stream, started.elapsed()).await
     }
 
     /// Sends over a connection made for it.
@@ -137,11 +142,13 @@ impl<B: RequestBody> Pool<B> {
         self: &Rc<Self>,
         lease: &Lease,
         slot: &mut Option<Request<B>>,
+        again: fn(&Request<B>) -> bool,
         stream: BackendStream,
         connect: Duration,
     ) -> Result<Answered<B>, SendError> {
         let wire = Box::new(Wire::open(stream).await);
-        match self.exchange(lease, wire, slot, false).await {
+        let keep = slot.as_ref().is_some_and(again);
+        match self.exchange(lease, wire, slot, keep).await {
             Ok(mut answered) => {
                 answered.connect = Some(connect);
                 Ok(answered)
@@ -164,7 +171,9 @@ impl<B: RequestBody> Pool<B> {
             let afresh = |error| SendFailure { error, reused: false };
             let (seat, connect) = match self.trunks.line(lease, offer).await {
                 Ok(Line::Seat(seat, connect)) => (seat, connect),
-                Ok(Line::Wire(stream, connect)) => return self.send_on(lease, slot, stream, connect).await.map_err(afresh),
+                Ok(Line::Wire(stream, connect)) => {
+                    return self.send_on(lease, slot, again, stream, connect).await.map_err(afresh);
+                }
                 Ok(Line::Wires) => return self.send_by_wire(lease, slot, again).await,
                 Err(error) => return Err(afresh(error.into())),
             };

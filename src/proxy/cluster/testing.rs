@@ -46,7 +46,7 @@ pub(super) fn trust() -> Trust {
 }
 
 pub(super) fn target(address: TargetAddress, scheme: TargetScheme, weight: u32) -> Target {
-    Target { address, scheme, weight }
+    Target { address, scheme, weight, backup: false }
 }
 
 pub(super) fn upstream(targets: Vec<Target>) -> Upstream {
@@ -58,6 +58,9 @@ pub(super) fn upstream(targets: Vec<Target>) -> Upstream {
         balance: Balance::RoundRobin,
         sticky: None,
         health: None,
+        max_fails: None,
+        fail_status: Vec::new(),
+        slow_start: Duration::ZERO,
         retry: 0,
         hold: Duration::ZERO,
         timeouts,

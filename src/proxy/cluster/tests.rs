@@ -4,7 +4,10 @@ use super::testing::{build, run, target, trust, upstream};
 use super::*;
 use crate::config::settings::{HashOf, TargetAddress, TargetScheme};
 
+mod checks;
 mod dial;
+mod health;
+
 mod tls;
 
 fn settings(ports: &[u16]) -> Upstream {
@@ -12,14 +15,14 @@ fn settings(ports: &[u16]) -> Upstream {
     upstream(ports.iter().map(at).collect())
 }
 
-fn wish(tried: &[usize]) -> Wish<'_> {
+fn wish(tried: &[u64]) -> Wish<'_> {
     Wish { tried, ..Wish::default() }
 }
 
 #[test]
 fn a_lease_counts_until_it_is_dropped() {
     let cluster = build(&settings(&[1, 2]));
-    let counts = || cluster.members().iter().map(Member::in_flight).collect::<Vec<_>>();
+    let counts = || cluster.roster().members().iter().map(|member| member.in_flight()).collect::<Vec<_>>();
     let (first, second) = (cluster.pick(wish(&[])).unwrap(), cluster.pick(wish(&[])).unwrap());
     assert_eq!((first.member().label(), second.member().label()), ("127.0.0.1:1", "127.0.0.1:2"));
     assert_eq!(counts(), [1, 1]);
@@ -33,13 +36,16 @@ fn a_lease_counts_until_it_is_dropped() {
 fn what_was_tried_is_not_chosen_again() {
     for balance in [Balance::RoundRobin, Balance::LeastConnections, Balance::Random, Balance::Hash(HashOf::Ip)] {
         let cluster = build(&Upstream { balance, ..settings(&[1, 2]) });
+        let ids: Vec<u64> = cluster.roster().members().iter().map(|member| member.id()).collect();
         for roll in [0, u64::MAX] {
-            let wish = Wish { roll, key: Some(roll), tried: &[1] };
-            assert_eq!(cluster.pick(wish).unwrap().index(), 0);
-            assert!(cluster.pick(Wish { tried: &[0, 1], ..wish }).is_none());
+            let wish = Wish { roll, key: Some(roll), tried: &ids[1..] };
+            assert_eq!(cluster.pick(wish).unwrap().id(), ids[0]);
+            assert!(cluster.pick(Wish { tried: &ids, ..wish }).is_none());
         }
     }
-    assert!(build(&settings(&[1])).pick(wish(&[0])).is_none());
+    let only = build(&settings(&[1]));
+    let id = only.roster().members()[0].id();
+    assert!(only.pick(wish(&[id])).is_none());
 }
 
 #[test]
@@ -53,11 +59,11 @@ fn a_reload_keeps_what_did_not_change() {
     changed.targets[1].weight = 5;
     changed.timeouts.keep_alive = Duration::from_secs(1);
     let after = rebuild(&changed);
-    assert_eq!(after.members()[1].in_flight(), 1, "the open exchange counts on under the new weight");
-    assert!(Arc::ptr_eq(&after.members()[1].state, lease.state()));
-    assert_eq!(after.members()[0].in_flight(), 0);
+    assert_eq!(after.roster().members()[1].in_flight(), 1, "the open exchange counts on under the new weight");
+    assert!(Arc::ptr_eq(after.roster().members()[1].state(), lease.state()));
+    assert_eq!(after.roster().members()[0].in_flight(), 0);
 
     let mut other_way = settings(&[1, 2]);
     other_way.targets[0].scheme = TargetScheme::Https;
-    assert_eq!(rebuild(&other_way).members()[0].in_flight(), 0, "what is reached in another way is another target");
+    assert_eq!(rebuild(&other_way).roster().members()[0].in_flight(), 0, "what is reached in another way is another target");
 }

@@ -33,6 +33,8 @@ pub struct ProxyMetrics {
     pub messages_limited: Counter,
     /// Requests with a wrong or expired proof of who asks.
     pub auth_failed: Counter,
+    /// Times that a target was found not to work, by its checks or by requests.
+    pub targets_down: Counter,
     /// Client connections.
     pub connections: Arc<Gauge>,
 }

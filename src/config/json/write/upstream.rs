@@ -2,39 +2,37 @@
 
 use super::{Json, Members, duration, list, path};
 use crate::config::settings::{
-    Balance, HashOf, ProxyProtocol, Target, TargetScheme, Upstream, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
+    Balance, HashOf, Health, MaxFails, ProxyProtocol, Target, TargetScheme, Upstream, UpstreamProtocols, UpstreamTimeouts,
+    UpstreamTls,
 };
 
 /// The named groups; those written in place stand with their `proxy`.
 pub(super) fn upstreams(all: &[Upstream]) -> Json {
     let mut members = Members::default();
-    for group in all.iter().filter(|group| is_named(group)) {
+    for group in all.iter().filter(|group| group.is_named()) {
         members.add(&group.name, upstream(group));
     }
     members.object()
 }
 
-/// A name has neither of these, and every target has one.
-fn is_named(group: &Upstream) -> bool {
-    !group.name.contains([':', '/'])
-}
-
 /// What a `proxy` to this group is written as.
 pub(super) fn reference(group: &Upstream) -> Json {
-    if is_named(group) { group.name.as_str().into() } else { list(group.targets.iter().map(Target::to_string)) }
+    if group.is_named() { group.name.as_str().into() } else { list(group.targets.iter().map(Target::to_string)) }
 }
 
 fn upstream(group: &Upstream) -> Json {
     let mut members = Members::default();
-    let to = |one: &Target| Json::List(vec![one.to_string().into(), "weight".into(), one.weight.into()]);
+    let to = |one: &Target| {
+        let words = [one.to_string().into(), "weight".into(), one.weight.into()];
+        Json::List(words.into_iter().chain(one.backup.then(|| "backup".into())).collect())
+    };
     members.add("to", Json::List(group.targets.iter().map(to).collect()));
     members.add("balance", balance(&group.balance));
     members.some("sticky", group.sticky.as_deref().map(|name| list(["cookie", name])));
-    let health = group.health.as_ref();
-    members.some(
-        "health",
-        health.map(|health| Json::List(vec![health.path.as_str().into(), "every".into(), duration(health.every)])),
-    );
+    members.some("health", group.health.as_ref().map(health));
+    members.add("max-fails", group.max_fails.as_ref().map_or_else(|| "off".into(), max_fails));
+    members.filled("fail-status", group.fail_status.iter().map(ToString::to_string));
+    members.some("slow-start", (!group.slow_start.is_zero()).then(|| duration(group.slow_start)));
     members.add("retry", group.retry);
     members.some("hold", (!group.hold.is_zero()).then(|| duration(group.hold)));
     members.add("timeout", timeouts(&group.timeouts));
@@ -73,6 +71,20 @@ fn balance(balance: &Balance) -> Json {
         Balance::Hash(HashOf::Cookie(name)) => list(["hash", "cookie", name]),
         Balance::Hash(HashOf::Uri) => list(["hash", "uri"]),
     }
+}
+
+fn health(health: &Health) -> Json {
+    let mut inside = Members::default();
+    inside.add("timeout", duration(health.timeout));
+    inside.add("status", list(health.status.iter().map(ToString::to_string)));
+    inside.add("rise", health.rise);
+    inside.add("fall", health.fall);
+    inside.some("host", health.host.as_ref().map(ToString::to_string));
+    Json::List(vec![health.path.as_str().into(), "every".into(), duration(health.every), inside.object()])
+}
+
+fn max_fails(rule: &MaxFails) -> Json {
+    Json::List(vec![rule.count.into(), "within".into(), duration(rule.within), "out".into(), duration(rule.out)])
 }
 
 fn timeouts(timeouts: &UpstreamTimeouts) -> Json {

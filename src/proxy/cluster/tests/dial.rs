@@ -14,7 +14,7 @@ async fn dial(address: TargetAddress, scheme: TargetScheme, limit: Duration) -> 
     settings.timeouts.connect = limit;
     settings.tls.insecure = true;
     let cluster = build(&settings);
-    cluster.dialer().dial(cluster.members()[0].target()).await
+    cluster.dialer().dial(cluster.roster().members()[0].target()).await
 }
 
 async fn failure(address: TargetAddress) -> (&'static str, String) {

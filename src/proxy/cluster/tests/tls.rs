@@ -86,7 +86,7 @@ async fn dial(addr: SocketAddr, change: impl FnOnce(&mut Upstream)) -> Result<St
     let mut settings = upstream(vec![target(TargetAddress::Socket(addr), TargetScheme::Https, 1)]);
     change(&mut settings);
     let cluster = build(&settings);
-    let mut stream = cluster.dialer().dial(cluster.members()[0].target()).await?;
+    let mut stream = cluster.dialer().dial(cluster.roster().members()[0].target()).await?;
     let mut said = String::new();
     stream.read_to_string(&mut said).await.unwrap();
     Ok(said)

@@ -75,3 +75,37 @@ fn a_random_choice_reaches_everybody() {
         assert_eq!(seen.len(), 3);
     });
 }
+
+#[test]
+fn a_backend_that_keeps_failing_is_asked_no_more_and_nobody_notices() {
+    run(async {
+        let failing = Backend::start(|mut peer, _| async move { drop(peer.head().await) }).await;
+        let group = Group::new(1).await;
+        let targets = format!("{} {}", failing.addr, group.backends[0].addr);
+        let text = format!("upstream u {{\n to {targets}\n max-fails 2\n}}\na.test {{\n proxy u\n}}");
+        let gateway = Gateway::start(&text, Speaks::H1).await;
+        for _ in 0..12 {
+            assert_eq!(who(&gateway, "").await, '0');
+        }
+        assert_eq!(failing.connections.get(), 2, "the third request in its turn went elsewhere at once");
+        assert_eq!(gateway.metrics.proxy.targets_down.read(), 1);
+    });
+}
+
+#[test]
+fn what_a_backend_may_have_acted_on_goes_to_no_other() {
+    run(async {
+        let failing = Backend::start(|mut peer, _| async move { drop(peer.head().await) }).await;
+        let group = Group::new(1).await;
+        let (first, backup) = (failing.addr, group.backends[0].addr);
+        let text = format!("upstream u {{\n to {first}\n to {backup} backup\n}}\na.test {{\n proxy u\n}}");
+        let gateway = Gateway::start(&text, Speaks::H1).await;
+        for request in
+            ["POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\n\r\nx", "PATCH / HTTP/1.1\r\nHost: a.test\r\n\r\n"]
+        {
+            let answer = gateway.ask(request).await;
+            assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+        }
+        assert_eq!(who(&gateway, "").await, '0');
+    });
+}

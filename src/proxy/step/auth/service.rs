@@ -64,7 +64,7 @@ pub(super) fn upstream(url: &str) -> Result<Upstream, UrlError> {
             Some(ip) => TargetAddress::Socket((ip, port).into()),
             None => TargetAddress::Name(HostName::parse(host).ok()?, port),
         };
-        Some(Target { address, scheme, weight: 1 })
+        Some(Target { address, scheme, weight: 1, backup: false })
     };
     let target = read().ok_or_else(|| UrlError::of(url))?;
     Ok(Upstream { targets: vec![target], ..defaults::upstream(format!("auth {url}")) })

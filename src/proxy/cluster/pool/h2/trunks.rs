@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use super::super::key_of;
 use super::trunk::{Seat, Trunk};
 use crate::config::settings::TargetScheme;
-use crate::proxy::cluster::TargetState;
 use crate::proxy::cluster::connect::ConnectError;
 use crate::proxy::cluster::lease::Lease;
+use crate::proxy::cluster::state::TargetState;
 use crate::proxy::cluster::stream::BackendStream;
 use crate::proxy::cluster::trust::Offer;
 

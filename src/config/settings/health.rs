@@ -1,0 +1,36 @@
+//! By what a target is taken for well or not.
+
+use std::time::Duration;
+
+use super::status::StatusRange;
+use crate::base::name::HostName;
+
+/// Active health check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Asked for by GET.
+    pub path: String,
+    /// Between two checks of one target.
+    pub every: Duration,
+    /// For all of a check, from the connection to the status.
+    pub timeout: Duration,
+    /// Answers that mean that it is well; never empty.
+    pub status: Vec<StatusRange>,
+    /// Checks that pass in a row bring it back; at least 1.
+    pub rise: u32,
+    /// Checks that fail in a row take it out; at least 1.
+    pub fall: u32,
+    /// The host that is asked for, instead of the target's own.
+    pub host: Option<HostName>,
+}
+
+/// When a target whose requests fail is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxFails {
+    /// So many failures; at least 1.
+    pub count: u32,
+    /// Within so long.
+    pub within: Duration,
+    /// For so long, after which it is tried again.
+    pub out: Duration,
+}

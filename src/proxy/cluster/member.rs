@@ -1,0 +1,84 @@
+//! One target in its cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::health::Admission;
+use super::pick::{self, Candidate};
+use super::state::TargetState;
+use crate::config::settings::{Target, Upstream};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Member {
+    target: Target,
+    label: Arc<str>,
+    /// Of its address, whatever its place among the others.
+    id: u64,
+    state: Arc<TargetState>,
+}
+
+/// How a target stands, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// In a word or two.
+    pub state: &'static str,
+    /// What brought it there, where it does not simply work.
+    pub why: Option<String>,
+    /// How long ago that was.
+    pub since: Option<Duration>,
+}
+
+impl Member {
+    pub(super) fn new(target: &Target, state: Arc<TargetState>) -> Self {
+        let label = target.address.to_string();
+        Self { target: target.clone(), id: pick::hash(label.as_bytes()), label: label.into(), state }
+    }
+
+    /// Whether this is where `target` is, reached in the same way.
+    pub(super) fn is_at(&self, target: &Target) -> bool {
+        self.target.address == target.address && self.target.scheme == target.scheme
+    }
+
+    /// What it was made of.
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Its address as it is written in logs.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Who it is, in [`super::Wish::tried`].
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Exchanges open on it now, over all workers.
+    pub fn in_flight(&self) -> u32 {
+        self.state.in_flight()
+    }
+
+    /// What is true of it over reloads.
+    pub(super) const fn state(&self) -> &Arc<TargetState> {
+        &self.state
+    }
+
+    pub(super) fn candidate(&self, open: bool) -> Candidate {
+        Candidate { weight: self.target.weight, in_flight: self.in_flight(), open, id: self.id }
+    }
+
+    /// Whether a request with this number, its key or a roll of the dice, may go there.
+    pub(super) fn admission(&self, settings: &Upstream, number: u64) -> Admission {
+        self.state.admission(settings, || pick::mix(number ^ self.id))
+    }
+
+    /// How it stands now, by the rules of its cluster.
+    pub fn standing(&self, settings: &Upstream) -> Standing {
+        let state = self.state.in_a_word(settings);
+        let change = if state == "up" { None } else { self.state.last_change() };
+        let (why, since) = change.map(|change| (change.why.clone(), change.at.elapsed())).unzip();
+        Standing { state, why, since }
+    }
+}

@@ -1,0 +1,101 @@
+//! The targets of a cluster as they are at one moment, and the choice among them. Immutable; when targets come or go,
+//! another roster takes its place.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::Wish;
+use super::health::Admission;
+use super::member::Member;
+use super::pick::{self, Candidate, Candidates};
+use crate::config::settings::{Balance, Target, Upstream};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Roster {
+    members: Box<[Arc<Member>]>,
+    /// One round of the smooth round robin.
+    order: Box<[u16]>,
+    /// Whether some are for when the others are down.
+    has_backups: bool,
+}
+
+impl Roster {
+    /// These targets; who was in `before` keeps what is known of him.
+    pub(super) fn new(targets: &[Target], before: Option<&Self>) -> Self {
+        let known = |target: &Target| before?.members.iter().find(|member| member.is_at(target));
+        let member = |target: &Target| {
+            let state = known(target).map(|member| Arc::clone(member.state())).unwrap_or_default();
+            Arc::new(Member::new(target, state))
+        };
+        let weights: Vec<u32> = targets.iter().map(|target| target.weight).collect();
+        Self {
+            members: targets.iter().map(member).collect(),
+            order: pick::smooth_order(&weights),
+            has_backups: targets.iter().any(|target| target.backup),
+        }
+    }
+
+    /// Its targets, in the order of the settings.
+    pub const fn members(&self) -> &[Arc<Member>] {
+        &self.members
+    }
+
+    /// Who gets the next request: the best of those that are up; backups only when no other is; and when none is, one of
+    /// those that merely failed lately, since trying costs less than refusing.
+    pub(super) fn choose(&self, settings: &Upstream, turn: &AtomicUsize, wish: Wish<'_>) -> Option<&Arc<Member>> {
+        if let [only] = &*self.members {
+            let open = !wish.tried.contains(&only.id()) && only.admission(settings, wish.roll) != Admission::Closed;
+            return open.then_some(only);
+        }
+        let turn = match (&settings.balance, wish.key) {
+            (Balance::RoundRobin, _) | (Balance::Hash(_), None) => turn.fetch_add(1, Ordering::Relaxed),
+            (Balance::LeastConnections | Balance::Random, _) | (Balance::Hash(_), Some(_)) => 0,
+        };
+        let ranks: &[bool] = if self.has_backups { &[false, true] } else { &[false] };
+        let among = |least, backup| self.among(&Choice { roster: self, settings, wish, least, backup }, turn);
+        let chosen = [Admission::Open, Admission::LastResort]
+            .into_iter()
+            .flat_map(|least| ranks.iter().map(move |backup| (least, *backup)))
+            .find_map(|(least, backup)| among(least, backup))?;
+        self.members.get(chosen)
+    }
+
+    fn among(&self, choice: &Choice<'_>, turn: usize) -> Option<usize> {
+        match (&choice.settings.balance, choice.wish.key) {
+            (Balance::LeastConnections, _) => pick::least_busy(choice, choice.wish.roll),
+            (Balance::Random, _) => pick::two_choices(choice, choice.wish.roll),
+            (Balance::Hash(_), Some(key)) => pick::by_key(choice, key),
+            (Balance::RoundRobin | Balance::Hash(_), _) => pick::in_turn(choice, &self.order, turn),
+        }
+    }
+}
+
+/// The members as one request may have them.
+struct Choice<'a> {
+    roster: &'a Roster,
+    settings: &'a Upstream,
+    wish: Wish<'a>,
+    /// The least that is good enough.
+    least: Admission,
+    backup: bool,
+}
+
+impl Candidates for Choice<'_> {
+    fn count(&self) -> usize {
+        self.roster.members.len()
+    }
+
+    fn at(&self, i: usize) -> Candidate {
+        self.roster.members[i].candidate(self.is_open(i))
+    }
+
+    fn is_open(&self, i: usize) -> bool {
+        let member = &self.roster.members[i];
+        // A key's number is its own, so that a target that warms up takes over key by key.
+        let number = self.wish.key.unwrap_or(self.wish.roll);
+        member.target().backup == self.backup
+            && !self.wish.tried.contains(&member.id())
+            && member.admission(self.settings, number) >= self.least
+    }
+}

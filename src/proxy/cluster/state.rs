@@ -1,0 +1,195 @@
+//! What is true of a target for all workers, over reloads: relaxed atomics, by which [`super::health`] decides. Its address
+//! in memory is its identity.
+//!
+//! What is behind a setting is looked at only where the setting is, and the clock only when something runs out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+use tokio::time::Instant;
+
+use super::health::{self, Admission, Checked, Fails};
+use crate::config::settings::{Health, MaxFails, Upstream};
+
+/// See the module.
+#[derive(Debug)]
+pub struct TargetState {
+    born: Instant,
+    in_flight: AtomicU32,
+    /// [`Checked`], packed. Written by the one probe of the target.
+    checked: AtomicU32,
+    /// [`Fails`], packed.
+    fails: AtomicU64,
+    /// Until when requests that failed keep it out, and from when on it is on trial; 0 when it is neither.
+    out_until: AtomicU64,
+    /// When it came back; 0 when that is long ago.
+    back_since: AtomicU64,
+    /// Taken out by the operator.
+    drained: AtomicBool,
+    last: ArcSwapOption<Change>,
+}
+
+/// What happened to a target last.
+#[derive(Debug)]
+pub struct Change {
+    /// In words.
+    pub why: String,
+    /// When.
+    pub at: Instant,
+}
+
+/// A target came back or went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It may be used again.
+    Up,
+    /// It is to be used no longer.
+    Down,
+}
+
+impl Default for TargetState {
+    fn default() -> Self {
+        Self {
+            born: Instant::now(),
+            in_flight: AtomicU32::new(0),
+            checked: AtomicU32::new(Checked::Unknown.packed()),
+            fails: AtomicU64::new(0),
+            out_until: AtomicU64::new(0),
+            back_since: AtomicU64::new(0),
+            drained: AtomicBool::new(false),
+            last: ArcSwapOption::empty(),
+        }
+    }
+}
+
+impl TargetState {
+    /// Milliseconds since it is known; never 0, which means `not`.
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more exchange.
+    pub(super) fn enter(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts one less.
+    pub(super) fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How far it may be used now. `chance` is any number, spread over its bits.
+    pub(super) fn admission(&self, settings: &Upstream, chance: impl FnOnce() -> u64) -> Admission {
+        if self.drained.load(Ordering::Relaxed) || (settings.health.is_some() && self.checked().is_down()) {
+            return Admission::Closed;
+        }
+        let out_until = self.out_until.load(Ordering::Relaxed);
+        if out_until != 0 && settings.max_fails.is_some() && self.now() < out_until {
+            return Admission::LastResort;
+        }
+        if self.is_warm(settings, chance) { Admission::Open } else { Admission::LastResort }
+    }
+
+    /// Whether it is out or on trial, so that what becomes of an exchange that begins now decides about it.
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.out_until.load(Ordering::Relaxed) != 0
+    }
+
+    /// A request failed there.
+    pub(super) fn failed(&self, rule: &MaxFails) -> Option<Turn> {
+        let now = self.now();
+        let until = now.saturating_add(u64::try_from(rule.out.as_millis()).unwrap_or(u64::MAX));
+        if let out @ 1.. = self.out_until.load(Ordering::Relaxed) {
+            if now >= out {
+                // The trial failed. Whoever else writes now writes the same.
+                self.out_until.store(until, Ordering::Relaxed);
+            }
+            return None;
+        }
+        let add = |packed| Some(Fails::unpacked(packed).after(now, rule).packed());
+        let before = self.fails.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).unwrap_or_else(|packed| packed);
+        let over = Fails::unpacked(before).after(now, rule).count >= u64::from(rule.count);
+        let first = over && self.out_until.compare_exchange(0, until, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        first.then_some(Turn::Down)
+    }
+
+    /// A request that began on trial went well.
+    pub(super) fn succeeded(&self) -> Option<Turn> {
+        if self.out_until.swap(0, Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.fails.store(0, Ordering::Relaxed);
+        self.back_since.store(self.now(), Ordering::Relaxed);
+        Some(Turn::Up)
+    }
+
+    /// A check ended. The first one is no turn when it passes: everybody took the target for well.
+    pub(super) fn checked_again(&self, passes: bool, rule: &Health) -> Option<Turn> {
+        let before = self.checked();
+        let after = before.after(passes, rule.rise, rule.fall);
+        self.checked.store(after.packed(), Ordering::Relaxed);
+        match (before.is_down(), after.is_down()) {
+            (false, true) => Some(Turn::Down),
+            (true, false) => {
+                self.back_since.store(self.now(), Ordering::Relaxed);
+                Some(Turn::Up)
+            }
+            (false, false) | (true, true) => None,
+        }
+    }
+
+    pub(super) fn checked(&self) -> Checked {
+        Checked::unpacked(self.checked.load(Ordering::Relaxed))
+    }
+
+    /// Notes why the last turn was.
+    pub(super) fn note(&self, why: String) {
+        self.last.store(Some(Arc::new(Change { why, at: Instant::now() })));
+    }
+
+    /// The last turn.
+    pub(super) fn last_change(&self) -> Option<Arc<Change>> {
+        self.last.load_full()
+    }
+
+    /// How it stands, by the rules of its cluster.
+    pub(super) fn in_a_word(&self, settings: &Upstream) -> &'static str {
+        let (now, out_until) = (self.now(), self.out_until.load(Ordering::Relaxed));
+        let checked = settings.health.is_some().then(|| self.checked());
+        if self.drained.load(Ordering::Relaxed) {
+            if self.in_flight() == 0 { "drained" } else { "draining" }
+        } else if checked.is_some_and(Checked::is_down) {
+            "down"
+        } else if out_until > now {
+            "failing"
+        } else if out_until != 0 {
+            "on trial"
+        } else if !self.is_warm(settings, || u64::MAX) {
+            "warming up"
+        } else if checked == Some(Checked::Unknown) {
+            "not yet checked"
+        } else {
+            "up"
+        }
+    }
+
+    /// Whether it has its whole share again, or this chance is within the share it has.
+    fn is_warm(&self, settings: &Upstream, chance: impl FnOnce() -> u64) -> bool {
+        let back_since = self.back_since.load(Ordering::Relaxed);
+        if back_since == 0 || settings.slow_start.is_zero() {
+            return true;
+        }
+        let age = self.now().saturating_sub(back_since);
+        if health::is_warm(age, settings.slow_start, u64::MAX) {
+            // Nobody need look at the clock for it any more.
+            self.back_since.store(0, Ordering::Relaxed);
+            return true;
+        }
+        health::is_warm(age, settings.slow_start, chance())
+    }
+}
