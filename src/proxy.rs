@@ -27,6 +27,7 @@ pub mod retry;
 mod join;
 pub mod tunnel;
 pub mod upgrade;
+pub mod visitors;
 
 mod event;
 

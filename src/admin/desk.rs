@@ -102,7 +102,7 @@ fn status(gateway: &Gateway) -> StatusReport {
         tunnels: proxy.tunnels.read(),
         requests: proxy.requests.read(),
         refused: proxy.refused.read(),
-        handshakes_failed: proxy.handshakes_failed.read(),
+        handshakes_failed: gateway.metrics().handshakes.failures().map(|(_, count)| count).sum(),
         alarms: alarms(
             &gateway.certs().status(),
             gateway.metrics().certs.is_stalled(SystemClock.now()),

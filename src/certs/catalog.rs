@@ -19,6 +19,8 @@ pub struct Catalog {
     ips: HashMap<IpAddr, Standing>,
     /// For a client that names nobody: the certificate, if there is just one.
     only: Option<Arc<CertifiedKey>>,
+    /// For a client that no certificate is for.
+    default: Option<Standing>,
 }
 
 /// How a name stands.
@@ -62,6 +64,12 @@ impl Catalog {
         catalog
     }
 
+    /// Shows clients that no certificate is for this one instead of an alert.
+    pub fn with_default(mut self, default: Standing) -> Self {
+        self.default = Some(default);
+        self
+    }
+
     /// Which certificate a handshake gets. `server_name` is what the client sent (RFC 6066 section 3 allows no address
     /// there), `local` the address it connected to, which decides when it sent none (RFC 8738 section 6 speaks of the
     /// validation only; clients of an address send no name).
@@ -95,15 +103,25 @@ impl Catalog {
         match (exact, exact.is_none_or(Standing::is_coming).then(wildcard).flatten()) {
             (Some(Standing::Ready(key)), _) | (_, Some(Standing::Ready(key))) => Lookup::Found(Arc::clone(key)),
             (Some(Standing::Coming(why)), _) | (_, Some(Standing::Coming(why))) => Lookup::Coming(why.to_string()),
-            (None, None) => Lookup::Unknown,
+            (None, None) => self.stranger(),
         }
     }
 
     fn unnamed(&self, local: Option<IpAddr>) -> Lookup {
-        match (local.and_then(|ip| self.ips.get(&unmapped(ip))), &self.only) {
-            (Some(Standing::Ready(key)), _) | (_, Some(key)) => Lookup::Found(Arc::clone(key)),
-            (Some(Standing::Coming(why)), None) => Lookup::Coming(why.to_string()),
-            (None, None) => Lookup::Unknown,
+        match (local.and_then(|ip| self.ips.get(&unmapped(ip))), &self.default, &self.only) {
+            (Some(Standing::Ready(key)), _, _) | (_, Some(Standing::Ready(key)), _) | (_, _, Some(key)) => {
+                Lookup::Found(Arc::clone(key))
+            }
+            (Some(Standing::Coming(why)), _, None) => Lookup::Coming(why.to_string()),
+            (None, _, None) => self.stranger(),
+        }
+    }
+
+    fn stranger(&self) -> Lookup {
+        match &self.default {
+            Some(Standing::Ready(key)) => Lookup::Found(Arc::clone(key)),
+            Some(Standing::Coming(why)) => Lookup::Coming(why.to_string()),
+            None => Lookup::Unknown,
         }
     }
 }
@@ -176,6 +194,20 @@ mod tests {
         let catalog = Catalog::build([(names(&["a.example"]), Standing::Ready(Arc::clone(&keys[0])))]);
         check(&catalog, &keys, None, None, "0");
         check(&catalog, &keys, Some("b.example"), None, "unknown");
+    }
+
+    #[test]
+    fn whom_no_certificate_is_for_is_shown_the_default() {
+        let keys: Vec<_> = (0..3).map(|_| fixtures::certified()).collect();
+        let ready = |n: usize| Standing::Ready(Arc::clone(&keys[n]));
+        let entries = || [(names(&["a.example", "192.0.2.1"]), ready(0)), (names(&["b.example"]), ready(1))];
+        let catalog = Catalog::build(entries()).with_default(ready(2));
+        check(&catalog, &keys, Some("a.example"), None, "0");
+        check(&catalog, &keys, Some("c.example"), None, "2");
+        check(&catalog, &keys, None, Some("192.0.2.1"), "0");
+        check(&catalog, &keys, None, Some("192.0.2.2"), "2");
+        let coming = Catalog::build(entries()).with_default(coming());
+        check(&coming, &keys, Some("c.example"), None, "coming");
     }
 
     #[test]

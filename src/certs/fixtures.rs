@@ -9,7 +9,7 @@ use crate::base::name::HostPattern;
 use crate::base::size::ByteSize;
 use crate::config::settings::{
     Acme, ChallengeKind, GatewayLimits, KeyKind, Level, Log, LogFormat, Place, Protocols, Settings, Site, SiteHost, SiteTls,
-    Timeouts,
+    Timeouts, Tls, TlsVersions,
 };
 
 /// An authority at this directory with everything else at its plainest.
@@ -40,6 +40,7 @@ pub(crate) fn site(hosts: &[&str], tls: &SiteTls) -> Site {
         hosts: hosts.iter().map(host).collect(),
         tls: tls.clone(),
         shared_certificate: false,
+        client_certificates: None,
         blocks: Vec::new(),
         at: Place::default(),
     }
@@ -56,6 +57,7 @@ pub(crate) fn settings(sites: Vec<Site>) -> Settings {
         http_port: 80,
         https_port: 443,
         protocols: Protocols { h1: true, h2: true, h3: false },
+        tls: Tls { versions: TlsVersions { tls12: true, tls13: true }, ciphers: Vec::new(), default_certificate: None },
         trusted_proxies: Vec::new(),
         proxy_protocol_from: Vec::new(),
         drain: second,

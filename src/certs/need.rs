@@ -1,11 +1,11 @@
 //! What must exist: one need for each certificate that the settings ask for. Pure.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::name::{HostPattern, Identifier};
-use crate::config::settings::{Acme, Place, Settings, Site, SiteTls};
+use crate::config::settings::{Acme, DefaultCertificate, Place, Settings, Site, SiteTls};
 use crate::state::slug::Slug;
 use crate::state::vault::Slot;
 
@@ -14,10 +14,12 @@ use crate::state::vault::Slot;
 pub struct Need {
     /// First authority and names: what failed at one authority says nothing of another.
     pub id: Slot,
-    /// What it must cover; never empty.
+    /// What it must cover; nothing in particular for the default of files.
     pub names: Vec<Identifier>,
     /// Where it comes from.
     pub source: Source,
+    /// Whether it is shown to clients that no certificate is for.
+    pub default: bool,
     /// The site that asks for it.
     pub at: Place,
 }
@@ -86,7 +88,7 @@ impl Need {
         match &self.names[..] {
             [one] => one.to_string(),
             [first, rest @ ..] => format!("{first} and {} more", rest.len()),
-            [] => String::new(),
+            [] => "the default certificate".to_owned(),
         }
     }
 }
@@ -108,7 +110,23 @@ pub fn needs(settings: &Settings) -> Vec<Need> {
             }
         }
     }
+    match &settings.tls.default_certificate {
+        Some(DefaultCertificate::Host(host)) => {
+            if let Some(need) = needs.iter_mut().find(|need| need.names.contains(host)) {
+                need.default = true;
+            }
+        }
+        Some(DefaultCertificate::Files { chain, key }) => needs.push(of_files(chain, key)),
+        None => (),
+    }
     needs
+}
+
+/// The default, which is for no name in particular.
+fn of_files(chain: &Path, key: &Path) -> Need {
+    let id = Slot { issuer: Slug::of_url(&chain.to_string_lossy()), name: Slug::of_names(&[]) };
+    let source = Source::Files { chain: chain.to_owned(), key: key.to_owned() };
+    Need { id, names: Vec::new(), source, default: true, at: Place::default() }
 }
 
 /// The hosts of a site by the certificate they get.
@@ -146,7 +164,7 @@ fn need(site: &Site, hosts: Vec<&HostPattern>) -> Option<Need> {
         }
     };
     let id = Slot { issuer, name: Slug::of_names(&names) };
-    (!names.is_empty()).then(|| Need { id, names, source, at: site.at.clone() })
+    (!names.is_empty()).then(|| Need { id, names, source, default: false, at: site.at.clone() })
 }
 
 /// The authority and those behind it, each once; a fallback's own fallbacks come after it.

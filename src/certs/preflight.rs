@@ -7,26 +7,24 @@ use crate::base::chain::Chain;
 use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 use crate::certs::issuer::files::{self, FilesError};
-use crate::config::settings::{Place, Settings, SiteTls};
+use crate::config::settings::{DefaultCertificate, Settings, SiteTls};
 
-/// A site's certificate files that cannot be served.
+/// Certificate files that cannot be served.
 #[derive(Debug)]
 pub struct BadFiles {
-    /// The site.
-    pub at: Place,
-    /// Its first name.
-    pub name: String,
+    /// Who asks for them: a site with its place and first name, or the word for the default.
+    pub whose: String,
     /// Why.
     pub why: FilesError,
 }
 
 impl fmt::Display for BadFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: the certificate files of {} cannot be served: {}", self.at, self.name, Chain(&self.why))
+        write!(f, "{} cannot be served: {}", self.whose, Chain(&self.why))
     }
 }
 
-/// Every site whose certificate files would be refused at `now`. An expired certificate is not among them: it is served
+/// All whose certificate files would be refused at `now`. An expired certificate is not among them: it is served
 /// when there is nothing better.
 pub fn bad_files(settings: &Settings, now: Timestamp) -> Vec<BadFiles> {
     let mut bad = Vec::new();
@@ -36,8 +34,13 @@ pub fn bad_files(settings: &Settings, now: Timestamp) -> Vec<BadFiles> {
             site.hosts.iter().filter(|host| !host.plain).map(|host| host.pattern.identifier()).collect();
         if let Err(why) = files::read(chain, key, &wanted, now, true) {
             let name = wanted.first().map(ToString::to_string).unwrap_or_default();
-            bad.push(BadFiles { at: site.at.clone(), name, why });
+            bad.push(BadFiles { whose: format!("{}: the certificate files of {name}", site.at), why });
         }
+    }
+    if let Some(DefaultCertificate::Files { chain, key }) = &settings.tls.default_certificate
+        && let Err(why) = files::read(chain, key, &[], now, true)
+    {
+        bad.push(BadFiles { whose: "the files of `default-certificate`".to_owned(), why });
     }
     bad
 }

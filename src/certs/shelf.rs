@@ -126,7 +126,10 @@ pub(crate) fn catalog(needs: &[Need], shelf: &Shelf, why: impl Fn(&Need) -> Stri
             need.names.iter().map(|name| (vec![name.clone()], stand_in(name).unwrap_or_else(|| coming.clone()))).collect()
         }
     });
-    Catalog::build(entries)
+    let catalog = Catalog::build(entries);
+    let Some(default) = needs.iter().find(|need| need.default) else { return catalog };
+    let standing = shelf.get(&default.id).map_or_else(|| Standing::Coming(why(default).into()), ready);
+    catalog.with_default(standing)
 }
 
 fn ready(shelved: &Shelved) -> Standing {

@@ -114,7 +114,7 @@ fn status(
     let window = renewal.and_then(|renewal| renewal.window);
     let last_error = record.memory.last_error.as_ref();
     NameStatus {
-        names: need.names.iter().map(ToString::to_string).collect(),
+        names: if need.names.is_empty() { vec![need.title()] } else { need.names.iter().map(ToString::to_string).collect() },
         state: state(need, record, shelved, next, now),
         issuer: shelved.map_or_else(|| asked_of(need), |shelved| shelved.bundle.issuer_name().to_owned()),
         not_after: shelved.map(|shelved| shelved.bundle.validity().not_after.to_string()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::settings::{
     Acme, Balance, ChallengeKind, GatewayLimits, Health, KeyKind, Level, Log, LogFormat, MaxFails, Protocols, Settings,
-    StatusRange, Timeouts, Upstream, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
+    StatusRange, Timeouts, Tls, TlsVersions, Upstream, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
 };
 use super::surroundings::Surroundings;
 use crate::base::size::ByteSize;
@@ -110,6 +110,8 @@ pub fn settings(surroundings: &Surroundings) -> Settings {
         https_port: HTTPS_PORT,
         // All of them: a client that cannot speak the newest loses nothing, and where UDP is blocked browsers stay with TCP.
         protocols: Protocols { h1: true, h2: true, h3: true },
+        // Whoever cannot speak 1.2 has not been updated since 2014. Strangers get an alert: a certificate would be the wrong one.
+        tls: Tls { versions: TlsVersions { tls12: true, tls13: true }, ciphers: Vec::new(), default_certificate: None },
         // Nobody: an address in a header is believed only from whom the operator names.
         trusted_proxies: Vec::new(),
         // Nobody, as above.

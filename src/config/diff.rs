@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::settings::{Block, End, Policy, Settings, Site, SiteTls, Upstream};
+use super::settings::{Block, ClientCertificates, End, Policy, Settings, Site, SiteTls, Upstream};
 
 /// What changed, by what it asks of whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,7 +63,9 @@ pub fn between(old: &Settings, new: &Settings) -> Difference {
     Difference {
         restart,
         rebind: listening(old) != listening(new),
-        certificates: old.email != new.email || certificates(old) != certificates(new),
+        certificates: old.email != new.email
+            || old.tls.default_certificate != new.tls.default_certificate
+            || certificates(old) != certificates(new),
         added: after.keys().filter(|host| !before.contains_key(*host)).cloned().collect(),
         removed: before.keys().filter(|host| !after.contains_key(*host)).cloned().collect(),
         changed: after
@@ -76,7 +78,7 @@ pub fn between(old: &Settings, new: &Settings) -> Difference {
 }
 
 /// A host's answers: every block with the backends it leads to, without its place.
-type Way<'a> = (&'a SiteTls, Vec<(String, &'a Policy, Answer<'a>)>);
+type Way<'a> = ((&'a SiteTls, Option<&'a ClientCertificates>), Vec<(String, &'a Policy, Answer<'a>)>);
 
 #[derive(PartialEq)]
 enum Answer<'a> {
@@ -99,7 +101,10 @@ fn way<'a>(site: &'a Site, settings: &'a Settings) -> Way<'a> {
         End::Proxy(id) => Answer::Backends(&settings.upstreams[id.0]),
         End::Redirect { .. } | End::Respond { .. } | End::Files(_) => Answer::Other(&block.end),
     };
-    (&site.tls, site.blocks.iter().map(|block| (block.path.to_string(), &block.policy, answer(block))).collect())
+    (
+        (&site.tls, site.client_certificates.as_ref()),
+        site.blocks.iter().map(|block| (block.path.to_string(), &block.policy, answer(block))).collect(),
+    )
 }
 
 fn listening(settings: &Settings) -> (Vec<std::net::IpAddr>, Vec<(u16, bool)>) {
@@ -128,7 +133,7 @@ fn certificates(settings: &Settings) -> BTreeMap<String, (&SiteTls, Vec<String>)
 /// What concerns no host in particular, neither ports nor places.
 fn gateway(settings: &Settings) -> impl PartialEq + '_ {
     let whom = (&settings.trusted_proxies, &settings.proxy_protocol_from);
-    (&settings.protocols, whom, settings.drain, settings.timeouts, settings.limits, &settings.log)
+    (&settings.protocols, &settings.tls, whom, settings.drain, settings.timeouts, settings.limits, &settings.log)
 }
 
 #[cfg(test)]
@@ -181,12 +186,15 @@ mod tests {
         check("proxy 1", "proxy 1\n hsts", "changed https://a.example:443 https://b.example:443");
         check("proxy 1", "tls internal\n proxy 1", "certificates changed https://a.example:443 https://b.example:443");
         check("proxy 1", "certificate shared\n proxy 1", "certificates");
+        check("proxy 1", "client-certificates ca.pem\n proxy 1", "changed https://a.example:443 https://b.example:443");
     }
 
     #[test]
     fn words_outside_of_sites_are_sorted_by_what_they_ask_for() {
         check("upstream", "state /srv\nupstream", "State Admin");
         check("upstream", "admin off\nupstream", "Admin");
+        check("upstream", "tls-versions 1.3\nupstream", "gateway");
+        check("upstream", "default-certificate a.example\nupstream", "certificates gateway");
         check("upstream", "bind 127.0.0.1\nupstream", "rebind");
         check("upstream", "drain 5s\nupstream", "gateway");
         check("upstream", "proxy-protocol from private\nupstream", "gateway");

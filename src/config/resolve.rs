@@ -20,6 +20,7 @@ mod base64url;
 mod checks;
 mod end;
 mod gateway;
+mod handshake;
 mod head;
 mod health;
 mod limits;
@@ -125,6 +126,7 @@ impl Resolver<'_> {
         let mut groups = upstream::Groups::new(named);
         settings.sites = self.sites(&raw.sites, &settings, &mut groups);
         self.unused(&groups);
+        self.default_is_served(&raw.top, &settings);
         settings.upstreams = groups.into_upstreams();
         self.checks(&raw.sites, &settings);
         settings

@@ -14,6 +14,7 @@ mod health;
 mod policy;
 mod site;
 mod status;
+mod tls;
 mod upstream;
 
 pub use acme::{Acme, Alert, ChallengeKind, Credential, DnsProvider, Eab, KeyKind, REDACTED, SecretSource};
@@ -23,6 +24,7 @@ pub use policy::{
 };
 pub use site::{Block, Cache, End, Files, PathPattern, Place, Site, SiteHost, SiteTls};
 pub use status::{StatusRange, in_words};
+pub use tls::{Cipher, ClientCertificates, DefaultCertificate, Tls, TlsVersions};
 pub use upstream::{
     Balance, HashOf, ProxyProtocol, Target, TargetAddress, TargetScheme, Upstream, UpstreamId, UpstreamProtocols,
     UpstreamTimeouts, UpstreamTls,
@@ -45,6 +47,8 @@ pub struct Settings {
     pub https_port: u16,
     /// HTTP versions offered to clients.
     pub protocols: Protocols,
+    /// TLS with clients.
+    pub tls: Tls,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Who must say by the PROXY protocol whose connection it is.

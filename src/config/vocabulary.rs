@@ -100,6 +100,9 @@ const TOP: &[Spec] = &[
     one("https-port", "https-port PORT"),
     one("admin", "admin unix/PATH, or admin off"),
     values("protocols", 1, 3, "protocols h1 h2 h3"),
+    values("tls-versions", 1, 2, "tls-versions 1.2 1.3"),
+    values("ciphers", 1, MANY, "ciphers NAME..."),
+    values("default-certificate", 1, 2, "default-certificate HOST, or default-certificate CERT KEY"),
     values("trusted-proxies", 1, MANY, "trusted-proxies CIDR... or names such as cloudflare"),
     values("proxy-protocol", 2, MANY, "proxy-protocol from CIDR..."),
     one("drain", "drain 30s"),
@@ -132,6 +135,7 @@ const ACME: &[Spec] = &[
 const SITE: &[Spec] = &[
     block("tls", 1, 2, Context::Acme, true, "tls CERT KEY, tls internal, or tls acme { ... }"),
     one("certificate", "certificate shared"),
+    values("client-certificates", 1, 3, "client-certificates CA-FILE [optional] [headers]"),
 ];
 
 const BLOCK: &[Spec] = &[

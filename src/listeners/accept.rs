@@ -21,13 +21,13 @@ use super::http::{Caller, Unreadable, Version};
 use super::http3::date::Dates;
 use super::proxy_protocol::{self, HeaderError};
 use super::quic::listener::Listener;
-use super::tls::Refused;
+use super::tls::{self, Greeted, Refused};
 use crate::base::addr::unmapped_socket;
 use crate::base::proxy_header::Ends;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
 use crate::proxy::client_io::ClientIo;
-use crate::proxy::exchange::{Connection, TlsFacts};
+use crate::proxy::exchange::Connection;
 use crate::proxy::worker::Worker;
 use crate::telemetry::log::events;
 use crate::telemetry::metrics::{Held, Metrics};
@@ -136,6 +136,11 @@ impl Door {
         &self.worker
     }
 
+    /// Where all of it is counted.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// The `Date` of an answer that has none.
     pub(super) fn date(&self) -> HeaderValue {
         self.dates.line(SystemClock.now())
@@ -208,11 +213,11 @@ impl Door {
         let (io, version, tls) = match role {
             // QUIC's sockets are [`Listener`]'s.
             Role::Plain | Role::Quic => (ClientIo::plain(stream, activity), Version::H1, None),
-            Role::Tls => match front.tls.accept(stream, ends.server.ip(), deadline).await {
-                Ok(Some(stream)) => {
+            Role::Tls => match front.tls.accept(stream, SocketAddr::new(ends.server.ip(), local.port()), deadline).await {
+                Ok(Some(Greeted { stream, facts })) => {
                     let session = stream.get_ref().1;
+                    tls::count(session, &self.metrics.handshakes);
                     let version = if session.alpn_protocol() == Some(b"h2") { Version::H2 } else { Version::H1 };
-                    let facts = TlsFacts::of(session);
                     (ClientIo::tls(stream, activity), version, Some(facts))
                 }
                 Ok(None) => return,
@@ -247,10 +252,11 @@ impl Door {
 
     /// A refused handshake is the commonest sign of a missing name or certificate, so it is named, at a bounded rate.
     pub(super) fn note(&self, refused: &Refused, peer: SocketAddr) {
-        self.metrics.proxy.handshakes_failed.add_one();
+        let code = refused.why.fault();
+        self.metrics.handshakes.failed(code);
         if self.may_say() {
             let name = refused.server_name.as_deref().unwrap_or("");
-            tracing::info!(event = "handshake_refused", peer = %peer.ip(), name = name.escape_default().to_string(), reason = %refused.why);
+            tracing::info!(event = "handshake_refused", peer = %peer.ip(), name = name.escape_default().to_string(), reason = %refused.why, code = code.code());
         }
     }
 

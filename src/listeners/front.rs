@@ -10,11 +10,13 @@ use http::HeaderValue;
 
 use super::http::Http;
 use super::quic::front::QuicFront;
+use super::tls::guarded::Guarded;
 use super::tls::{TlsFront, TlsRoots};
 use crate::base::addr::IpNet;
 use crate::certs::catalog::Catalog;
 use crate::certs::challenge::ChallengeBoard;
 use crate::config::settings::{Settings, Timeouts};
+use crate::proxy::visitors::Visitors;
 
 /// See the module.
 pub struct Front {
@@ -39,7 +41,8 @@ pub struct Front {
 }
 
 impl Front {
-    /// Puts a front together for a process that has the UDP ports `quic`; fails only if the crypto library lacks what
+    /// Puts a front together for a process that has the UDP ports `quic` and asks clients of some sites (`visitors`, by site)
+    /// for a certificate; fails only if the crypto library lacks what
     /// every handshake needs.
     pub fn new(
         settings: &Settings,
@@ -47,13 +50,15 @@ impl Front {
         roots: &TlsRoots,
         catalog: &Arc<ArcSwap<Catalog>>,
         board: &Arc<ChallengeBoard>,
+        visitors: &[Option<Arc<Visitors>>],
     ) -> Result<Self, rustls::Error> {
+        let guarded = Guarded::new(&settings.sites, visitors);
         Ok(Self {
             timeouts: settings.timeouts,
             connections: u64::from(settings.limits.connections),
-            tls: TlsFront::new(settings.protocols, roots, catalog, board)?,
+            tls: TlsFront::new(settings, roots, catalog, board, guarded.clone())?,
             http: Http::new(&settings.limits),
-            quic: settings.protocols.h3.then(|| QuicFront::new(settings, roots, catalog)).transpose()?,
+            quic: settings.protocols.h3.then(|| QuicFront::new(settings, roots, catalog, guarded)).transpose()?,
             header_size: settings.limits.header_size.bytes(),
             alternatives: quic.iter().map(|port| (*port, alternative(*port))).collect(),
             balancers: settings.proxy_protocol_from.clone().into(),

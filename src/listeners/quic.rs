@@ -8,6 +8,7 @@ pub mod steer;
 pub mod front;
 pub mod listener;
 
+mod asked;
 mod connection;
 mod incoming;
 mod outgoing;

@@ -1,15 +1,16 @@
 //! The TLS side of a connection: one look at the client's hello decides between the challenge certificate, a site's
 //! certificate and a refusal. A handshake waits for the client only, never for disk, network or a lock.
 
-use std::io;
-use std::net::IpAddr;
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::CryptoProvider;
-use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ProducesTickets};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, version};
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -21,12 +22,25 @@ use crate::certs::catalog::{Catalog, Lookup};
 use crate::certs::challenge::ChallengeBoard;
 use crate::certs::challenge::tls_alpn01::{self, ProofResolver};
 use crate::certs::resolver::{CatalogResolver, PinnedResolver};
-use crate::config::settings::Protocols;
+use crate::config::settings::{Protocols, Settings, Tls};
 use crate::proxy::client_io::Socket;
+use crate::proxy::exchange::TlsFacts;
+use crate::proxy::visitors::Visitors;
+use crate::telemetry::metrics::handshakes::HandshakeMetrics;
+
+pub mod fault;
+pub mod guarded;
+pub mod spoken;
+
+pub use fault::{HandshakeError, Refused};
+use guarded::Guarded;
 
 /// What a handshake needs; rebuilt at a reload, but for the tickets' keys.
 pub struct TlsFront {
     sites: Arc<ServerConfig>,
+    guarded: Option<Arc<Guarded>>,
+    /// For each site that asks clients for a certificate.
+    asking: HashMap<usize, Arc<ServerConfig>>,
     challenge: Arc<ServerConfig>,
     catalog: Arc<ArcSwap<Catalog>>,
 }
@@ -42,30 +56,12 @@ pub struct TlsRoots {
     pub quic: Keys,
 }
 
-/// Why a handshake came to nothing. All of it is the client's doing or the configuration's, none of it ours.
-#[derive(Debug, thiserror::Error)]
-pub enum HandshakeError {
-    /// Longer than `timeouts { handshake }`.
-    #[error("the handshake took too long")]
-    TooSlow,
-    /// No site has that name.
-    #[error("no site is configured for this name")]
-    UnknownName,
-    /// The name is ours, its certificate is on its way.
-    #[error("its certificate is still being obtained ({0})")]
-    Coming(String),
-    /// What TLS or the socket said.
-    #[error(transparent)]
-    Tls(io::Error),
-}
-
-/// A failed handshake with the name that was asked for, where it came that far.
-#[derive(Debug)]
-pub struct Refused {
-    /// The client's SNI (RFC 6066 section 3), as far as it was sent.
-    pub server_name: Option<String>,
-    /// Why.
-    pub why: HandshakeError,
+/// A connection whose handshake is done.
+pub struct Greeted {
+    /// What is said over it.
+    pub stream: TlsStream<Socket>,
+    /// Who came.
+    pub facts: TlsFacts,
 }
 
 impl TlsRoots {
@@ -77,44 +73,52 @@ impl TlsRoots {
 }
 
 impl TlsFront {
-    /// Puts the two configurations together.
+    /// Puts the configurations together; `guarded` are the sites that ask clients for a certificate.
     pub fn new(
-        protocols: Protocols,
+        settings: &Settings,
         roots: &TlsRoots,
         catalog: &Arc<ArcSwap<Catalog>>,
         board: &Arc<ChallengeBoard>,
+        guarded: Option<Arc<Guarded>>,
     ) -> Result<Self, rustls::Error> {
-        let with_versions = || {
-            ServerConfig::builder_with_provider(Arc::clone(&roots.provider))
-                .with_protocol_versions(&[&version::TLS13, &version::TLS12])
-                .map(|builder| builder.with_no_client_auth())
+        let resolver = Arc::new(CatalogResolver::new(Arc::clone(catalog)));
+        let site = |verifier| {
+            let mut config = with(&settings.tls, roots, verifier)?.with_cert_resolver(Arc::<CatalogResolver>::clone(&resolver));
+            config.alpn_protocols = alpn(settings.protocols);
+            // Tickets resume both versions; a table of sessions in memory would only add a lock.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            Ok::<_, rustls::Error>(config)
         };
-        let mut sites = with_versions()?.with_cert_resolver(Arc::new(CatalogResolver::new(Arc::clone(catalog))));
-        sites.alpn_protocols = alpn(protocols);
+        let mut sites = site(WebPkiClientVerifier::no_client_auth())?;
         sites.ticketer = Arc::clone(&roots.ticketer);
-        // Tickets resume both versions; a table of sessions in memory would only add a lock.
-        sites.session_storage = Arc::new(NoServerSessionStorage {});
-        let mut challenge = with_versions()?.with_cert_resolver(Arc::new(ProofResolver(Arc::clone(board))));
+        // These have no tickets: who shows a certificate shows it each time, and never after it was taken off the list.
+        let asking = guarded.iter().flat_map(|guarded| guarded.sites());
+        let asking = asking.map(|(at, visitors)| Ok((at, Arc::new(site(Arc::clone(&visitors.verifier))?))));
+        let asking = asking.collect::<Result<_, rustls::Error>>()?;
+        let challenge =
+            with(&Tls { ciphers: Vec::new(), ..settings.tls.clone() }, roots, WebPkiClientVerifier::no_client_auth())?;
+        let mut challenge = challenge.with_cert_resolver(Arc::new(ProofResolver(Arc::clone(board))));
         challenge.alpn_protocols = vec![tls_alpn01::ALPN.to_vec()];
-        Ok(Self { sites: Arc::new(sites), challenge: Arc::new(challenge), catalog: Arc::clone(catalog) })
+        let catalog = Arc::clone(catalog);
+        Ok(Self { sites: Arc::new(sites), guarded, asking, challenge: Arc::new(challenge), catalog })
     }
 
-    /// Brings a connection from its first byte to the end of its handshake, by `deadline`. `None` when it was an
+    /// Brings a connection to `local` from its first byte to the end of its handshake, by `deadline`. `None` when it was an
     /// authority's validation, which ends with the handshake.
-    pub async fn accept(&self, tcp: TcpStream, local: IpAddr, deadline: Instant) -> Result<Option<TlsStream<Socket>>, Refused> {
+    pub async fn accept(&self, tcp: TcpStream, local: SocketAddr, deadline: Instant) -> Result<Option<Greeted>, Refused> {
         let unnamed = |why| Refused { server_name: None, why };
         let started = LazyConfigAcceptor::new(Acceptor::default(), Socket(tcp));
         let start = match tokio::time::timeout_at(deadline, started).await {
             Ok(Ok(start)) => start,
-            Ok(Err(error)) => return Err(unnamed(HandshakeError::Tls(error))),
+            Ok(Err(error)) => return Err(unnamed(HandshakeError::of_tls(error))),
             Err(_) => return Err(unnamed(HandshakeError::TooSlow)),
         };
         let hello = start.client_hello();
         let server_name = hello.server_name().map(str::to_owned);
-        let config = match self.choose(&hello, local) {
-            Choice::Site => Arc::clone(&self.sites),
-            Choice::Address(key) => self.for_address(key),
-            Choice::Challenge => Arc::clone(&self.challenge),
+        let (config, visitors) = match self.choose(&hello, local) {
+            Choice::Site => self.for_site(server_name.as_deref(), local),
+            Choice::Address(key) => self.for_address(key, local),
+            Choice::Challenge => (Arc::clone(&self.challenge), None),
             Choice::Refuse(why) => {
                 refuse(start, deadline).await;
                 return Err(Refused { server_name, why });
@@ -122,11 +126,12 @@ impl TlsFront {
         };
         let mut stream = match tokio::time::timeout_at(deadline, start.into_stream(Arc::clone(&config))).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(Refused { server_name, why: HandshakeError::Tls(error) }),
+            Ok(Err(error)) => return Err(Refused { server_name, why: HandshakeError::of_tls(error) }),
             Err(_) => return Err(Refused { server_name, why: HandshakeError::TooSlow }),
         };
         if !Arc::ptr_eq(&config, &self.challenge) {
-            return Ok(Some(stream));
+            let facts = TlsFacts::of(stream.get_ref().1, visitors.map(|visitors| &**visitors));
+            return Ok(Some(Greeted { stream, facts }));
         }
         tracing::info!(event = "challenge_shown", kind = "tls-alpn-01", name = server_name.as_deref().unwrap_or(""));
         // The validation has seen what it came for (RFC 8737 section 3); whether the close arrives is its affair.
@@ -134,18 +139,27 @@ impl TlsFront {
         Ok(None)
     }
 
-    /// What rustls shows its resolver says nothing of the address, so these clients get a configuration of their own.
-    fn for_address(&self, key: Arc<CertifiedKey>) -> Arc<ServerConfig> {
-        let mut config = ServerConfig::clone(&self.sites);
-        config.cert_resolver = Arc::new(PinnedResolver::new(key));
-        Arc::new(config)
+    fn for_site(&self, server_name: Option<&str>, local: SocketAddr) -> (Arc<ServerConfig>, Option<&Arc<Visitors>>) {
+        let asks = self.guarded.as_ref().and_then(|guarded| guarded.site(server_name, local));
+        match asks.and_then(|(site, visitors)| Some((self.asking.get(&site)?, visitors))) {
+            Some((config, visitors)) => (Arc::clone(config), Some(visitors)),
+            None => (Arc::clone(&self.sites), None),
+        }
     }
 
-    fn choose(&self, hello: &ClientHello<'_>, local: IpAddr) -> Choice {
+    /// What rustls shows its resolver says nothing of the address, so these clients get a configuration of their own.
+    fn for_address(&self, key: Arc<CertifiedKey>, local: SocketAddr) -> (Arc<ServerConfig>, Option<&Arc<Visitors>>) {
+        let (config, visitors) = self.for_site(None, local);
+        let mut config = ServerConfig::clone(&config);
+        config.cert_resolver = Arc::new(PinnedResolver::new(key));
+        (Arc::new(config), visitors)
+    }
+
+    fn choose(&self, hello: &ClientHello<'_>, local: SocketAddr) -> Choice {
         if tls_alpn01::asks_for_proof(hello) {
             return Choice::Challenge;
         }
-        match self.catalog.load().lookup(hello.server_name(), Some(local)) {
+        match self.catalog.load().lookup(hello.server_name(), Some(local.ip())) {
             Lookup::Found(key) if hello.server_name().is_none() => Choice::Address(key),
             Lookup::Found(_) => Choice::Site,
             Lookup::Coming(why) => Choice::Refuse(HandshakeError::Coming(why)),
@@ -160,6 +174,27 @@ enum Choice {
     Address(Arc<CertifiedKey>),
     Challenge,
     Refuse(HandshakeError),
+}
+
+/// A configuration that lacks only its certificates.
+pub(super) fn with(
+    tls: &Tls,
+    roots: &TlsRoots,
+    verifier: Arc<dyn ClientCertVerifier>,
+) -> Result<rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(spoken::provider(tls, &roots.provider));
+    Ok(builder.with_protocol_versions(&spoken::versions(tls))?.with_client_cert_verifier(verifier))
+}
+
+/// Counts a handshake that is done.
+pub(super) fn count(session: &ServerConnection, metrics: &HandshakeMetrics) {
+    match session.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => metrics.tls12.add_one(),
+        _ => metrics.tls13.add_one(),
+    }
+    if session.handshake_kind() == Some(HandshakeKind::Resumed) {
+        metrics.resumed.add_one();
+    }
 }
 
 /// Says `unrecognized_name` (RFC 6066 section 3) in the clear, as nothing is encrypted before our own hello.

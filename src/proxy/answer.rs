@@ -45,6 +45,9 @@ const fn page(refusal: &Refusal) -> Page {
         Refusal::UrlTooLong { .. } => (StatusCode::URI_TOO_LONG, "The address is longer than this server accepts."),
         Refusal::Expectation => (StatusCode::EXPECTATION_FAILED, "The request expects something this server cannot do."),
         Refusal::UnknownHost => (StatusCode::MISDIRECTED_REQUEST, "This server does not serve the site that was asked for."),
+        Refusal::OtherServerName | Refusal::NoClientCertificate => {
+            (StatusCode::MISDIRECTED_REQUEST, "This site has to be asked over a connection of its own.")
+        }
         Refusal::UpgradeToTls(_) => (StatusCode::UPGRADE_REQUIRED, "WebSockets are served here over TLS only. Use"),
         Refusal::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "Too many requests. Please wait a moment."),
         Refusal::TooManyConnections { .. } => {
@@ -167,6 +170,8 @@ pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
         | Refusal::UrlTooLong { .. }
         | Refusal::Expectation
         | Refusal::UnknownHost
+        | Refusal::OtherServerName
+        | Refusal::NoClientCertificate
         | Refusal::TooManyHeaders { .. }
         | Refusal::ClientLeft
         | Refusal::UnknownProtocol

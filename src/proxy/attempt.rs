@@ -69,6 +69,9 @@ fn towards_backend(
     let has_length = parts.headers.contains_key(header::CONTENT_LENGTH);
     let framing = if arrival.chunked { Framing::Chunked } else { forward::framing(&parts.method, body.is_empty(), has_length) };
     forward::towards_backend(&mut parts.headers, exchange.lines(&arrival.authority), parts.version, framing, hop);
+    if let Some(visitors) = &lane.visitors {
+        visitors.tell(exchange.connection.tls(), &mut parts.headers);
+    }
     if let Some(edits) = &lane.request_headers {
         edits.apply(&mut parts.headers);
     }

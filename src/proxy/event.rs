@@ -45,6 +45,8 @@ impl Event {
             | Refusal::UrlTooLong { .. }
             | Refusal::Expectation
             | Refusal::UnknownHost
+            | Refusal::OtherServerName
+            | Refusal::NoClientCertificate
             | Refusal::UpgradeToTls(_)
             | Refusal::TooManyHeaders { .. }
             | Refusal::ClientLeft

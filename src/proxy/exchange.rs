@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::HeaderValue;
@@ -16,6 +17,7 @@ use super::cluster::lease::Lease;
 use super::limit::crowd::Place;
 use super::refusal::{Malformed, Refusal};
 use super::step::compress::Coding;
+use super::visitors::{Visitor, Visitors};
 use super::worker::Worker;
 use super::{answer, forward, forward::Lines};
 use crate::base::addr::{IpNet, Trusted, unmapped_socket};
@@ -31,12 +33,17 @@ mod record;
 pub struct TlsFacts {
     /// The name the client asked for.
     pub server_name: Option<HostName>,
+    /// The client itself, where its site asked for a certificate and accepted it.
+    pub visitor: Option<Arc<Visitor>>,
 }
 
 impl TlsFacts {
     /// From a session whose handshake is done.
-    pub fn of(session: &rustls::ServerConnection) -> Self {
-        Self { server_name: session.server_name().and_then(|name| HostName::parse(name).ok()) }
+    pub fn of(session: &rustls::ServerConnection, visitors: Option<&Visitors>) -> Self {
+        Self {
+            server_name: session.server_name().and_then(|name| HostName::parse(name).ok()),
+            visitor: visitors.and_then(|visitors| visitors.visitor(session.peer_certificates())),
+        }
     }
 }
 
@@ -79,6 +86,11 @@ impl Connection {
     /// Whether it is over TLS.
     pub const fn is_secure(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// What is known of its TLS.
+    pub(super) const fn tls(&self) -> Option<&TlsFacts> {
+        self.tls.as_ref()
     }
 
     /// The port the client came to.

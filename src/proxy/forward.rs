@@ -172,7 +172,7 @@ const fn via(version: Version) -> HeaderValue {
 /// What a walk over the names found.
 struct Found {
     bits: u32,
-    /// Names that go without having a bit of their own: other `x-forwarded-*`, and those with an underscore.
+    /// Names that go without having a bit of their own: other `x-forwarded-*` and their like, and those with an underscore.
     others: Vec<HeaderName>,
 }
 
@@ -200,7 +200,7 @@ impl Found {
             };
             found.bits |= bit;
             // CGI-like backends read `-` and `_` alike, so `x_real_ip` would pass for ours.
-            if bit == 0 && ((!trusted && text.starts_with("x-forwarded-")) || text.contains('_')) {
+            if bit == 0 && ((!trusted && is_a_proxys(text)) || text.contains('_')) {
                 found.others.push(name.clone());
             }
         }
@@ -241,6 +241,11 @@ impl Found {
             headers.remove(name);
         }
     }
+}
+
+/// What only a proxy says of the client: hops before it, and the certificate it showed (RFC 9440 section 2.4).
+fn is_a_proxys(name: &str) -> bool {
+    name.starts_with("x-forwarded-") || name.starts_with("client-cert") || name.starts_with("x-client-cert")
 }
 
 fn hop_bit(name: &str) -> u32 {

@@ -31,6 +31,10 @@ pub enum Refusal {
     Expectation,
     /// No site has this host on this port.
     UnknownHost,
+    /// The site demands client certificates, and the handshake was for another host.
+    OtherServerName,
+    /// The site demands client certificates, and the handshake asked for none: it is older than the demand.
+    NoClientCertificate,
     /// A WebSocket knocked where only a redirect lives: the URL where it is served.
     UpgradeToTls(Box<str>),
     /// Too many requests of this client; try again after so many seconds.
@@ -169,6 +173,8 @@ impl Refusal {
             Self::UrlTooLong { .. } => "url-too-long",
             Self::Expectation => "unknown-expectation",
             Self::UnknownHost => "unknown-host",
+            Self::OtherServerName => "other-server-name",
+            Self::NoClientCertificate => "no-client-certificate",
             Self::UpgradeToTls(_) => "upgrade-without-tls",
             Self::TooMany { .. } => "too-many-requests",
             Self::TooManyConnections { .. } => "too-many-connections",
@@ -237,6 +243,8 @@ impl fmt::Display for Refusal {
             | Self::BodyStalled
             | Self::Expectation
             | Self::UnknownHost
+            | Self::OtherServerName
+            | Self::NoClientCertificate
             | Self::UpgradeToTls(_)
             | Self::Unauthorized(..)
             | Self::Busy

@@ -123,6 +123,7 @@ mod tests {
             hosts: hosts.iter().map(host).collect(),
             tls: SiteTls::Internal,
             shared_certificate: false,
+            client_certificates: None,
             blocks: paths.iter().map(block).collect(),
             at: Place::default(),
         }

@@ -132,6 +132,9 @@ async fn pass(
         routes.find(connection.port(), host, &path)?
     };
     let lane = snapshot.lane(found);
+    if let Some(visitors) = &lane.visitors {
+        visitors.check(connection.tls(), host)?;
+    }
     exchange.course.silent.set(!lane.logged);
     through(exchange, (lane, snapshot.timeouts.body), arrival, slot, page).await
 }

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::cluster::trust::Trust;
+use super::cluster::trust::{Trust, TrustError};
 use super::cluster::{BuildClusterError, Cluster};
 use super::files::Files;
 use super::limit::kept::Kept;
@@ -18,6 +18,7 @@ use super::redirect::Redirect;
 use super::route::{Found, RouteTable};
 use super::step::{BuildAuthError, Building, Edits, Step};
 use super::tunnel::policed::relay::Rules;
+use super::visitors::Visitors;
 use crate::base::addr::IpNet;
 use crate::config::settings::{Block, End, GatewayLimits, Place, Settings, Timeouts, Upstream};
 
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub trusted: Vec<IpNet>,
     /// By site and block, as [`Found`] counts them.
     lanes: Vec<Box<[Lane]>>,
+    /// By site, where not everybody may come.
+    visitors: Vec<Option<Arc<Visitors>>>,
     clusters: Vec<Arc<Cluster>>,
     /// Services that are asked who may pass.
     services: Vec<Arc<Cluster>>,
@@ -53,6 +56,8 @@ pub struct Lane {
     pub request_headers: Option<Edits>,
     /// What answers.
     pub ending: Ending,
+    /// Who may come, where not everybody may.
+    pub visitors: Option<Arc<Visitors>>,
     /// Whether its exchanges may be logged.
     pub logged: bool,
     /// The site's own pages for refusals.
@@ -96,6 +101,15 @@ pub enum BuildError {
         #[source]
         source: Box<BuildAuthError>,
     },
+    /// The authorities of clients could not be read.
+    #[error("{at}: the authorities of `client-certificates` cannot be used")]
+    Visitors {
+        /// Where the site stood.
+        at: Place,
+        /// What is wrong.
+        #[source]
+        source: TrustError,
+    },
     /// The pages for refusals could not be read.
     #[error("{at}: the pages of `errors` cannot be used")]
     Pages {
@@ -124,6 +138,7 @@ impl Snapshot {
         for upstream in &settings.upstreams {
             clusters.push(Cluster::build(upstream, known(&upstream.name), trust)?);
         }
+        let mut visitors = Vec::with_capacity(settings.sites.len());
         let mut lanes = Vec::with_capacity(settings.sites.len());
         let mut kept = Kept::after(before.map(|before| &before.kept));
         let mut folders = HashMap::new();
@@ -138,6 +153,10 @@ impl Snapshot {
             Ok(cluster)
         };
         for site in &settings.sites {
+            let asked = site.client_certificates.as_ref().map(|asked| Visitors::new(asked, trust)).transpose();
+            let asked = asked.map_err(|source| BuildError::Visitors { at: site.at.clone(), source })?;
+            let asked = asked.map(Arc::new);
+            visitors.push(asked.clone());
             let name = site.hosts.first().map(|host| format!("{}:{}", host.pattern, host.port)).unwrap_or_default();
             let mut build = Building {
                 site: &name,
@@ -146,7 +165,12 @@ impl Snapshot {
                 service: &mut service,
                 pages: &mut folders,
             };
-            lanes.push(site.blocks.iter().map(|block| Lane::of(block, &clusters, &mut build)).collect::<Result<_, _>>()?);
+            lanes.push(
+                site.blocks
+                    .iter()
+                    .map(|block| Lane::of(block, &clusters, asked.clone(), &mut build))
+                    .collect::<Result<_, _>>()?,
+            );
         }
         Ok(Self {
             routes: RouteTable::new(&settings.sites),
@@ -154,6 +178,7 @@ impl Snapshot {
             timeouts: settings.timeouts,
             trusted: settings.trusted_proxies.clone(),
             lanes,
+            visitors,
             clusters,
             services,
             kept,
@@ -165,6 +190,11 @@ impl Snapshot {
         &self.lanes[found.site][found.block]
     }
 
+    /// By site, who may come where not everybody may.
+    pub fn visitors(&self) -> &[Option<Arc<Visitors>>] {
+        &self.visitors
+    }
+
     /// Every backend group.
     pub fn clusters(&self) -> &[Arc<Cluster>] {
         &self.clusters
@@ -172,7 +202,12 @@ impl Snapshot {
 }
 
 impl Lane {
-    fn of(block: &Block, clusters: &[Arc<Cluster>], build: &mut Building<'_>) -> Result<Self, BuildError> {
+    fn of(
+        block: &Block,
+        clusters: &[Arc<Cluster>],
+        visitors: Option<Arc<Visitors>>,
+        build: &mut Building<'_>,
+    ) -> Result<Self, BuildError> {
         let unsupported = |word| BuildError::Unsupported { at: block.at.clone(), word };
         let ending = match &block.end {
             End::Proxy(id) => Ending::Proxy(Arc::clone(&clusters[id.0])),
@@ -191,6 +226,7 @@ impl Lane {
             request_headers: Edits::of(&block.policy.request_headers),
             ending,
             pages: block.policy.errors.as_deref().map(|folder| pages(folder, block, build)).transpose()?,
+            visitors,
             logged: block.policy.access_log != Some(false),
             tunnel: Rules { message: block.policy.limit_message, ping: block.policy.ping, idle: block.policy.idle },
             at: block.at.clone(),

@@ -162,8 +162,8 @@ fn common(
     access: AccessLog,
     metrics: Arc<Metrics>,
 ) -> Result<Common, StartError> {
-    let front = Front::new(settings, quic, roots, &certs.catalog, &certs.board).map_err(StartError::Tls)?;
     let snapshot = Snapshot::build(settings, None, trust).map_err(StartError::Build)?;
+    let front = Front::new(settings, quic, roots, &certs.catalog, &certs.board, snapshot.visitors()).map_err(StartError::Tls)?;
     let live = Arc::new(Live::from_pointee(snapshot));
     Ok(Common {
         front: Arc::new(ArcSwap::from_pointee(front)),

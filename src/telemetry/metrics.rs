@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub mod certs;
+pub mod handshakes;
 pub mod proxy;
 
 /// Only ever goes up.
@@ -66,6 +67,8 @@ impl Drop for Held {
 pub struct Metrics {
     /// The request path's.
     pub proxy: proxy::ProxyMetrics,
+    /// TLS with clients.
+    pub handshakes: handshakes::HandshakeMetrics,
     /// The certificates'.
     pub certs: certs::CertMetrics,
 }

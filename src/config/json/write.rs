@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::print::{Json, escaped};
 use crate::base::addr::IpNet;
 use crate::base::span;
-use crate::config::settings::{Level, Log, LogFormat, Protocols, REDACTED, SecretSource, Settings};
+use crate::config::settings::{DefaultCertificate, Level, Log, LogFormat, Protocols, REDACTED, SecretSource, Settings};
 
 mod acme;
 mod policy;
@@ -24,6 +24,13 @@ pub fn document(settings: &Settings) -> String {
     members.add("http-port", settings.http_port);
     members.add("https-port", settings.https_port);
     members.add("protocols", protocols(settings.protocols));
+    let versions = settings.tls.versions;
+    members.add(
+        "tls-versions",
+        list([(versions.tls12, "1.2"), (versions.tls13, "1.3")].into_iter().filter(|(on, _)| *on).map(|(_, name)| name)),
+    );
+    members.filled("ciphers", settings.tls.ciphers.iter().map(|cipher| cipher.name()));
+    members.some("default-certificate", settings.tls.default_certificate.as_ref().map(default_certificate));
     members.filled("trusted-proxies", settings.trusted_proxies.iter().map(ToString::to_string));
     members.filled("proxy-protocol", from(&settings.proxy_protocol_from));
     members.add("drain", duration(settings.drain));
@@ -111,6 +118,13 @@ fn variable(name: &str) -> Json {
 fn from(nets: &[IpNet]) -> impl Iterator<Item = String> {
     let word = (!nets.is_empty()).then(|| "from".to_owned());
     word.into_iter().chain(nets.iter().map(ToString::to_string))
+}
+
+fn default_certificate(default: &DefaultCertificate) -> Json {
+    match default {
+        DefaultCertificate::Host(name) => name.to_string().into(),
+        DefaultCertificate::Files { chain, key } => Json::List(vec![path(chain), path(key)]),
+    }
 }
 
 fn protocols(protocols: Protocols) -> Json {

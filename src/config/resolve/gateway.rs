@@ -28,6 +28,7 @@ impl Resolver<'_> {
         if let Some(directive) = top.one("protocols") {
             settings.protocols = self.protocols(directive);
         }
+        self.handshake(top, settings);
         if let Some(directive) = top.one("trusted-proxies") {
             settings.trusted_proxies = self.trusted(&directive.values);
         }

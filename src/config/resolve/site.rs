@@ -45,10 +45,18 @@ impl Resolver<'_> {
             let hint = "split the site in two, or choose one source by `tls`";
             self.complain(raw.heads[0].span, "public and local hosts cannot share one certificate", hint);
         }
+        let clients = self.client_certificates(raw, &heads);
         let at = self.place(&raw.heads[0]);
         sources
             .into_iter()
-            .map(|(tls, hosts)| Site { hosts, tls, shared_certificate, blocks: blocks.clone(), at: at.clone() })
+            .map(|(tls, hosts)| Site {
+                hosts,
+                tls,
+                shared_certificate,
+                client_certificates: clients.clone(),
+                blocks: blocks.clone(),
+                at: at.clone(),
+            })
             .collect()
     }
 

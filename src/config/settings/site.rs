@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Acme, Policy, UpstreamId};
+use super::{Acme, ClientCertificates, Policy, UpstreamId};
 use crate::base::name::HostPattern;
 
 /// One or several hosts answered alike.
@@ -17,6 +17,8 @@ pub struct Site {
     pub tls: SiteTls,
     /// Whether all hosts share one certificate instead of one each.
     pub shared_certificate: bool,
+    /// Which clients may come, if not all.
+    pub client_certificates: Option<ClientCertificates>,
     /// Longest path first; the first that matches answers. Never empty.
     pub blocks: Vec<Block>,
     /// Where it stood, for banners and `explain`.

@@ -1,21 +1,21 @@
 //! What a QUIC connection is received with: TLS and transport. Rebuilt at a reload, but for the keys.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{IdleTimeout, ServerConfig, TransportConfig, VarInt};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
-use rustls::version;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
+use super::asked::Asked;
 use super::keys::Keys;
-use crate::certs::catalog::{Catalog, Lookup};
+use crate::certs::catalog::Catalog;
 use crate::certs::resolver::CatalogResolver;
-use crate::config::settings::Settings;
-use crate::listeners::tls::{HandshakeError, Refused, TlsRoots};
+use crate::config::settings::{Settings, Tls, TlsVersions};
+use crate::listeners::tls::guarded::Guarded;
+use crate::listeners::tls::{TlsRoots, spoken, with};
 
 /// The protocol's name in the handshake (RFC 9114 section 3.1).
 const ALPN: &[u8] = b"h3";
@@ -39,20 +39,26 @@ pub struct QuicFront {
     transport: Arc<TransportConfig>,
     keys: Keys,
     catalog: Arc<ArcSwap<Catalog>>,
+    guarded: Option<Arc<Guarded>>,
 }
 
 impl QuicFront {
     /// Puts a front together; fails only if the crypto library lacks what every handshake needs.
-    pub fn new(settings: &Settings, roots: &TlsRoots, catalog: &Arc<ArcSwap<Catalog>>) -> Result<Self, rustls::Error> {
-        let mut tls = rustls::ServerConfig::builder_with_provider(Arc::clone(&roots.provider))
-            .with_protocol_versions(&[&version::TLS13])?
-            .with_no_client_auth()
+    pub fn new(
+        settings: &Settings,
+        roots: &TlsRoots,
+        catalog: &Arc<ArcSwap<Catalog>>,
+        guarded: Option<Arc<Guarded>>,
+    ) -> Result<Self, rustls::Error> {
+        let versions = TlsVersions { tls12: false, tls13: true };
+        let spoken = Tls { versions, ..settings.tls.clone() };
+        let mut tls = with(&spoken, roots, WebPkiClientVerifier::no_client_auth())?
             .with_cert_resolver(Arc::new(CatalogResolver::new(Arc::clone(catalog))));
         tls.alpn_protocols = vec![ALPN.to_vec()];
         tls.ticketer = Arc::clone(&roots.ticketer);
         tls.session_storage = Arc::new(NoServerSessionStorage {});
         let transport = Arc::new(transport(settings));
-        Ok(Self { tls, transport, keys: roots.quic.clone(), catalog: Arc::clone(catalog) })
+        Ok(Self { tls, transport, keys: roots.quic.clone(), catalog: Arc::clone(catalog), guarded })
     }
 
     /// For an endpoint; each connection gets what is in force when it comes.
@@ -61,15 +67,30 @@ impl QuicFront {
     }
 
     /// For a connection that came to `local`, with what its handshake will ask for.
-    pub(super) fn for_connection(&self, local: IpAddr) -> Result<(Arc<ServerConfig>, Arc<Asked>), rustls::Error> {
-        let asked = Arc::new(Asked { catalog: Arc::clone(&self.catalog), local, seen: OnceLock::new() });
-        let mut tls = self.tls.clone();
+    pub(super) fn for_connection(&self, local: SocketAddr) -> Result<(Arc<ServerConfig>, Arc<Asked>), rustls::Error> {
+        let (catalog, guarded) = (Arc::clone(&self.catalog), self.guarded.clone());
+        let asked = Arc::new(Asked { catalog, guarded, tickets: Arc::clone(&self.tls.ticketer), local, seen: OnceLock::new() });
+        let mut tls = if self.guarded.is_some() { self.asking(&asked)? } else { self.tls.clone() };
         tls.cert_resolver = Arc::<Asked>::clone(&asked);
         Ok((Arc::new(self.config(tls)?), asked))
     }
 
+    /// One that may ask the client for a certificate, as its site wants it.
+    fn asking(&self, asked: &Arc<Asked>) -> Result<rustls::ServerConfig, rustls::Error> {
+        let mut tls = rustls::ServerConfig::builder_with_provider(Arc::clone(self.tls.crypto_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_client_cert_verifier(Arc::<Asked>::clone(asked))
+            .with_cert_resolver(Arc::<Asked>::clone(asked));
+        tls.alpn_protocols.clone_from(&self.tls.alpn_protocols);
+        tls.ticketer = Arc::<Asked>::clone(asked);
+        tls.session_storage = Arc::clone(&self.tls.session_storage);
+        Ok(tls)
+    }
+
     fn config(&self, tls: rustls::ServerConfig) -> Result<ServerConfig, rustls::Error> {
-        let crypto = QuicServerConfig::try_from(tls).map_err(|error| rustls::Error::General(error.to_string()))?;
+        let lacking = || rustls::Error::General("the crypto library lacks what begins every QUIC connection".to_owned());
+        let crypto = QuicServerConfig::with_initial(Arc::new(tls), spoken::initial().ok_or_else(lacking)?);
+        let crypto = crypto.map_err(|error| rustls::Error::General(error.to_string()))?;
         let mut config = ServerConfig::new(Arc::new(crypto), Arc::clone(&self.keys.token));
         config.transport_config(Arc::clone(&self.transport)).max_incoming(WAITING);
         config.incoming_buffer_size(WAITING_BYTES.0).incoming_buffer_size_total(WAITING_BYTES.1);
@@ -95,51 +116,4 @@ fn transport(settings: &Settings) -> TransportConfig {
 fn idle(limit: Duration) -> IdleTimeout {
     const LATER: Duration = Duration::from_secs(5);
     IdleTimeout::try_from(limit.saturating_add(LATER)).unwrap_or_else(|_| VarInt::MAX.into())
-}
-
-/// What one client asks for, and whether there is a certificate for it. The resolver of one handshake, because rustls tells
-/// a common one neither of the address nor of the connection.
-#[derive(Debug)]
-pub(super) struct Asked {
-    catalog: Arc<ArcSwap<Catalog>>,
-    local: IpAddr,
-    seen: OnceLock<Seen>,
-}
-
-#[derive(Debug)]
-struct Seen {
-    server_name: Option<String>,
-    missing: Option<Missing>,
-}
-
-#[derive(Clone, Debug)]
-enum Missing {
-    Coming(String),
-    Unknown,
-}
-
-impl Asked {
-    /// Why there was no certificate for it, or else what `error` says.
-    pub(super) fn refused(&self, error: HandshakeError) -> Refused {
-        let seen = self.seen.get();
-        let why = match seen.and_then(|seen| seen.missing.clone()) {
-            Some(Missing::Coming(why)) => HandshakeError::Coming(why),
-            Some(Missing::Unknown) => HandshakeError::UnknownName,
-            None => error,
-        };
-        Refused { server_name: seen.and_then(|seen| seen.server_name.clone()), why }
-    }
-}
-
-impl ResolvesServerCert for Asked {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let server_name = hello.server_name();
-        let (key, missing) = match self.catalog.load().lookup(server_name, Some(self.local)) {
-            Lookup::Found(key) => (Some(key), None),
-            Lookup::Coming(why) => (None, Some(Missing::Coming(why))),
-            Lookup::Unknown => (None, Some(Missing::Unknown)),
-        };
-        let _ = self.seen.set(Seen { server_name: server_name.map(str::to_owned), missing });
-        key
-    }
 }

@@ -7,9 +7,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use quinn::crypto::rustls::HandshakeData;
-use quinn::{Endpoint, EndpointConfig, Incoming};
+use quinn::{ConnectionError, Endpoint, EndpointConfig, Incoming};
+use rustls::pki_types::CertificateDer;
 use tokio::task::JoinHandle;
 
+use super::asked::Asked;
 use super::connection::{Limits, Session};
 use super::runtime::OnThisWorker;
 use super::steer::{Ids, Place};
@@ -21,6 +23,7 @@ use crate::listeners::conns::{Conns, Driven};
 use crate::listeners::front::Front;
 use crate::listeners::tls::{HandshakeError, Refused};
 use crate::proxy::exchange::TlsFacts;
+use crate::telemetry::metrics::handshakes::Fault;
 
 /// With more handshakes than this in progress, a client has to prove first that it is where it says (RFC 9000 section
 /// 8.1): a flood from made-up addresses then costs no signatures.
@@ -99,10 +102,11 @@ impl Taking {
         let peer = unmapped_socket(incoming.remote_address());
         let local = SocketAddr::new(incoming.local_ip().map_or_else(|| self.local.ip(), unmapped), self.local.port());
         match self.shake_hands(&front, incoming, local).await {
-            Ok(quic) => {
+            Ok((quic, tls)) => {
                 let member = self.conns.enter();
                 let activity = Arc::clone(member.activity());
-                let tls = facts(&quic);
+                let metrics = &self.door.metrics().handshakes;
+                metrics.tls13.add_one();
                 let session = Session::new(quic, (Rc::clone(&self.door), Limits::of(&front)), activity, local, tls);
                 let _ = Driven::new(session.serve(), member).await;
             }
@@ -110,16 +114,24 @@ impl Taking {
         }
     }
 
-    async fn shake_hands(&self, front: &Front, incoming: Incoming, local: SocketAddr) -> Result<quinn::Connection, Refused> {
-        let tls = |error: io::Error| HandshakeError::Tls(error);
+    async fn shake_hands(
+        &self,
+        front: &Front,
+        incoming: Incoming,
+        local: SocketAddr,
+    ) -> Result<(quinn::Connection, TlsFacts), Refused> {
+        let tls = |error: io::Error| HandshakeError::Tls(Fault::Other, error);
         let unnamed = |why| Refused { server_name: None, why };
         let Some(quic) = &front.quic else { return Err(unnamed(tls(io::ErrorKind::Unsupported.into()))) };
-        let (config, asked) = quic.for_connection(local.ip()).map_err(|error| unnamed(tls(io::Error::other(error))))?;
+        let (config, asked) = quic.for_connection(local).map_err(|error| unnamed(tls(io::Error::other(error))))?;
         let _in_progress = InProgress::begin(&self.handshakes);
         let connecting = incoming.accept_with(config).map_err(|error| unnamed(tls(error.into())))?;
         match tokio::time::timeout(front.timeouts.handshake, connecting).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(asked.refused(tls(error.into()))),
+            Ok(Ok(connection)) => {
+                let facts = facts(&connection, &asked);
+                Ok((connection, facts))
+            }
+            Ok(Err(error)) => Err(asked.refused(HandshakeError::Tls(fault(&error), error.into()))),
             Err(_) => Err(asked.refused(HandshakeError::TooSlow)),
         }
     }
@@ -141,8 +153,28 @@ impl Drop for InProgress {
     }
 }
 
-fn facts(connection: &quinn::Connection) -> TlsFacts {
+fn facts(connection: &quinn::Connection, asked: &Asked) -> TlsFacts {
     let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
     let server_name = data.and_then(|data| data.server_name).and_then(|name| HostName::parse(&name).ok());
-    TlsFacts { server_name }
+    let shown = connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
+    let visitor = asked.visitors().and_then(|visitors| visitors.visitor(shown.as_ref().map(|chain| chain.as_slice())));
+    TlsFacts { server_name, visitor }
+}
+
+/// What a failed handshake means; TLS alerts are codes from 0x100 on (RFC 9001 section 4.8), with ours for what the client
+/// did.
+fn fault(error: &ConnectionError) -> Fault {
+    match error {
+        ConnectionError::TransportError(error) => match u64::from(error.code).checked_sub(0x100) {
+            Some(116) => Fault::NoClientCertificate,
+            // bad_certificate to certificate_unknown, unknown_ca, decrypt_error (RFC 8446 section 6.2)
+            Some(42..=46 | 48 | 51) => Fault::BadClientCertificate,
+            // handshake_failure, protocol_version, missing_extension, no_application_protocol
+            Some(40 | 70 | 109 | 120) => Fault::NothingInCommon,
+            _ => Fault::Other,
+        },
+        ConnectionError::ConnectionClosed(_) | ConnectionError::ApplicationClosed(_) => Fault::RefusedByClient,
+        ConnectionError::TimedOut | ConnectionError::Reset => Fault::ClientLeft,
+        ConnectionError::VersionMismatch | ConnectionError::LocallyClosed | ConnectionError::CidsExhausted => Fault::Other,
+    }
 }

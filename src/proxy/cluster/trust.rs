@@ -104,6 +104,16 @@ impl Trust {
         self.towards(settings).map(|tls| tls.http1)
     }
 
+    /// The crypto library.
+    pub(in crate::proxy) const fn provider(&self) -> &Arc<CryptoProvider> {
+        &self.provider
+    }
+
+    /// Roots of one's own, and in `print` what changes when they change.
+    pub(in crate::proxy) fn roots(&self, path: &Path, print: &mut DefaultHasher) -> Result<RootCertStore, TrustError> {
+        roots_of(path, &read(path, print)?)
+    }
+
     pub(super) fn towards(&self, settings: &UpstreamTls) -> Result<TlsTowards, TrustError> {
         let mut print = DefaultHasher::new();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
@@ -114,7 +124,7 @@ impl Trust {
                 let verifier = Arc::new(Anyone(Arc::clone(&self.provider)));
                 builder.dangerous().with_custom_certificate_verifier(verifier)
             }
-            Some(path) => builder.with_root_certificates(roots_of(path, &read(path, &mut print)?)?),
+            Some(path) => builder.with_root_certificates(self.roots(path, &mut print)?),
             None => builder.with_root_certificates(self.system_roots()),
         };
         let config = match &settings.client {

@@ -19,8 +19,6 @@ pub struct ProxyMetrics {
     pub tunnels_opened: Counter,
     /// Upgrades that did not become a tunnel.
     pub upgrades_failed: Counter,
-    /// TLS handshakes that came to nothing.
-    pub handshakes_failed: Counter,
     /// Connections of balancers that did not say whose they are.
     pub proxy_headers_refused: Counter,
     /// WebSockets refused because of the page that asked.

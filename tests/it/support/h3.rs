@@ -12,8 +12,8 @@ use http::{HeaderMap, Request, Response};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint};
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::task::JoinHandle;
 
 use doorward::base::task;
@@ -38,6 +38,18 @@ impl Visitor {
         let (mut connection, sender) = h3::client::new(h3_quinn::Connection::new(quic.clone())).await.unwrap();
         let driver = task::spawn("h3 client", async move { poll_fn(|cx| connection.poll_close(cx)).await.to_string() });
         Self { sender, quic, endpoint, driver }
+    }
+
+    /// Connects to `name` at 127.0.0.1 with TLS of one's own.
+    pub async fn connect_as(name: &str, port: u16, config: ClientConfig) -> Result<Self, String> {
+        let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        endpoint.set_default_client_config(config);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let quic = endpoint.connect(address, name).unwrap().await.map_err(|error| error.to_string())?;
+        let opened = h3::client::new(h3_quinn::Connection::new(quic.clone())).await;
+        let (mut connection, sender) = opened.map_err(|error| error.to_string())?;
+        let driver = task::spawn("h3 client", async move { poll_fn(|cx| connection.poll_close(cx)).await.to_string() });
+        Ok(Self { sender, quic, endpoint, driver })
     }
 
     /// Sends a request's header.
@@ -83,13 +95,22 @@ pub async fn connect(name: &str, port: u16, roots: &Path) -> (Endpoint, Connecti
 
 /// What a client needs that trusts the roots in a PEM file.
 pub fn trusting(roots: &Path) -> ClientConfig {
+    trusting_as(roots, None)
+}
+
+/// As [`trusting`], for a client that has a certificate of its own.
+pub fn trusting_as(roots: &Path, client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>) -> ClientConfig {
     let mut store = RootCertStore::empty();
     for root in CertificateDer::pem_file_iter(roots).unwrap() {
         store.add(root.unwrap()).unwrap();
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13]);
-    let mut tls = builder.unwrap().with_root_certificates(store).with_no_client_auth();
+    let builder = builder.unwrap().with_root_certificates(store);
+    let mut tls = match client {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).unwrap(),
+        None => builder.with_no_client_auth(),
+    };
     tls.alpn_protocols = vec![b"h3".to_vec()];
     ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
 }

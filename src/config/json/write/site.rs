@@ -2,7 +2,7 @@
 
 use super::{Json, Members, acme, list, path, policy, upstream};
 use crate::base::span;
-use crate::config::settings::{Block, End, Files, Place, Settings, Site, SiteHost, SiteTls};
+use crate::config::settings::{Block, ClientCertificates, End, Files, Place, Settings, Site, SiteHost, SiteTls};
 
 pub(super) fn site(site: &Site, settings: &Settings) -> Json {
     let mut members = Members::default();
@@ -16,6 +16,7 @@ pub(super) fn site(site: &Site, settings: &Settings) -> Json {
         SiteTls::Off => (),
     }
     members.some("certificate", site.shared_certificate.then_some("shared"));
+    members.some("client-certificates", site.client_certificates.as_ref().map(clients));
     let mut paths = Members::default();
     for one in &site.blocks {
         paths.add(&one.path.to_string(), block(one, settings));
@@ -45,6 +46,13 @@ fn block(block: &Block, settings: &Settings) -> Json {
         End::Files(own) => members.add("files", files(own)),
     }
     members.object()
+}
+
+fn clients(clients: &ClientCertificates) -> Json {
+    let mut values = vec![path(&clients.ca_file)];
+    values.extend(clients.optional.then(|| "optional".into()));
+    values.extend(clients.headers.then(|| "headers".into()));
+    Json::List(values)
 }
 
 fn files(files: &Files) -> Json {

@@ -1,0 +1,92 @@
+//! Why a handshake came to nothing: in words for the log, as a code for counters.
+
+use std::io;
+
+use crate::telemetry::metrics::handshakes::Fault;
+
+/// Why a handshake came to nothing. All of it is the client's doing or the configuration's, none of it ours.
+#[derive(Debug, thiserror::Error)]
+pub enum HandshakeError {
+    /// Longer than `timeouts { handshake }`.
+    #[error("the handshake took too long")]
+    TooSlow,
+    /// No site has that name.
+    #[error("no site is configured for this name")]
+    UnknownName,
+    /// The name is ours, its certificate is on its way.
+    #[error("its certificate is still being obtained ({0})")]
+    Coming(String),
+    /// What TLS or the socket said, and what that means.
+    #[error("{}", words(*.0, .1))]
+    Tls(Fault, #[source] io::Error),
+}
+
+/// A failed handshake with the name that was asked for, where it came that far.
+#[derive(Debug)]
+pub struct Refused {
+    /// The client's SNI (RFC 6066 section 3), as far as it was sent.
+    pub server_name: Option<String>,
+    /// Why.
+    pub why: HandshakeError,
+}
+
+impl HandshakeError {
+    /// What a handshake over TCP failed with.
+    pub fn of_tls(error: io::Error) -> Self {
+        Self::Tls(fault(&error), error)
+    }
+
+    /// Its code.
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::TooSlow => Fault::TooSlow,
+            Self::UnknownName => Fault::UnknownName,
+            Self::Coming(_) => Fault::NoCertificate,
+            Self::Tls(fault, _) => *fault,
+        }
+    }
+}
+
+fn fault(error: &io::Error) -> Fault {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::NoCertificatesPresented) => Fault::NoClientCertificate,
+        Some(rustls::Error::InvalidCertificate(_)) => Fault::BadClientCertificate,
+        Some(rustls::Error::PeerIncompatible(_)) => Fault::NothingInCommon,
+        Some(rustls::Error::AlertReceived(_)) => Fault::RefusedByClient,
+        Some(rustls::Error::InvalidMessage(_)) => Fault::NotTls,
+        Some(_) => Fault::Other,
+        None => match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Fault::ClientLeft,
+            _ => Fault::Other,
+        },
+    }
+}
+
+fn words(fault: Fault, error: &io::Error) -> String {
+    match fault {
+        Fault::NoClientCertificate => "the site demands a client certificate, and none was shown".to_owned(),
+        Fault::BadClientCertificate => {
+            format!("the client's certificate is not one that `client-certificates` accepts: {error}")
+        }
+        Fault::NotTls => format!("what came is no TLS: {error}"),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_of_tls_has_its_reason() {
+        let check = |error: rustls::Error, expected| assert_eq!(fault(&io::Error::other(error)), expected);
+        check(rustls::Error::NoCertificatesPresented, Fault::NoClientCertificate);
+        check(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer), Fault::BadClientCertificate);
+        check(rustls::Error::PeerIncompatible(rustls::PeerIncompatible::NoCipherSuitesInCommon), Fault::NothingInCommon);
+        check(rustls::Error::AlertReceived(rustls::AlertDescription::UnknownCA), Fault::RefusedByClient);
+        check(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType), Fault::NotTls);
+        assert_eq!(fault(&io::ErrorKind::UnexpectedEof.into()), Fault::ClientLeft);
+        let shown = HandshakeError::of_tls(io::Error::other(rustls::Error::NoCertificatesPresented)).to_string();
+        assert_eq!(shown, "the site demands a client certificate, and none was shown");
+    }
+}
