@@ -10,6 +10,7 @@ pub mod alarm;
 pub mod bundle;
 pub mod catalog;
 pub mod challenge;
+pub mod demand;
 pub mod dns;
 pub mod export;
 pub mod import;

@@ -43,7 +43,8 @@
 //! 1. What is marked pure never awaits, reads a clock, rolls its own dice or logs.
 //! 2. sled, instant-acme and quinn are each named in the files `tests/it/layers.rs` lists and nowhere else.
 //! 3. A request sees one snapshot from its first byte to its last.
-//! 4. A handshake waits for its peer only.
+//! 4. A handshake waits for its peer only. One for a name on demand also waits for its certificate, in bounded number and
+//!    time (`certs::demand`).
 //! 5. Private keys never leave `certs` and `state`. The state folder is 0700 and its files 0600, whatever the umask.
 //! 6. A failed reload, a failed order or a full disk leaves what is being served untouched.
 //! 7. Only `proxy::answer` invents a status code; `listeners::plain` may answer a challenge.

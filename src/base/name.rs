@@ -102,6 +102,8 @@ pub enum HostPattern {
     Wildcard(HostName),
     /// An IP literal in the request's authority.
     Ip(IpAddr),
+    /// `*`: every name that nobody else answers for. It is never read from a request.
+    Any,
 }
 
 impl HostPattern {
@@ -116,12 +118,13 @@ impl HostPattern {
         }
     }
 
-    /// What a certificate for this pattern must carry.
-    pub fn identifier(&self) -> Identifier {
+    /// What a certificate for this pattern must carry; `None` where each name has its own.
+    pub fn identifier(&self) -> Option<Identifier> {
         match self {
-            Self::Exact(name) => Identifier::Dns(name.clone()),
-            Self::Wildcard(parent) => Identifier::Wildcard(parent.clone()),
-            Self::Ip(ip) => Identifier::Ip(*ip),
+            Self::Exact(name) => Some(Identifier::Dns(name.clone())),
+            Self::Wildcard(parent) => Some(Identifier::Wildcard(parent.clone())),
+            Self::Ip(ip) => Some(Identifier::Ip(*ip)),
+            Self::Any => None,
         }
     }
 
@@ -130,6 +133,7 @@ impl HostPattern {
         match self {
             Self::Exact(name) | Self::Wildcard(name) => name.is_local(),
             Self::Ip(ip) => !is_public(*ip),
+            Self::Any => false,
         }
     }
 }
@@ -141,6 +145,7 @@ impl fmt::Display for HostPattern {
             Self::Wildcard(parent) => write!(f, "*.{parent}"),
             Self::Ip(IpAddr::V4(ip)) => write!(f, "{ip}"),
             Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Self::Any => f.write_str("*"),
         }
     }
 }
@@ -159,7 +164,7 @@ pub enum Identifier {
 impl Identifier {
     /// Reads what `Display` prints.
     pub fn parse(text: &str) -> Result<Self, HostNameError> {
-        HostPattern::parse(text).map(|pattern| pattern.identifier())
+        HostPattern::parse(text).map(|pattern| pattern.identifier().expect("what is read is one name or address"))
     }
 
     /// Whether only the local authority can vouch for it.

@@ -4,9 +4,11 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::sign::CertifiedKey;
 
+use super::demand::Demands;
 use crate::base::addr::unmapped;
 use crate::base::name::Identifier;
 
@@ -21,6 +23,10 @@ pub struct Catalog {
     only: Option<Arc<CertifiedKey>>,
     /// For a client that no certificate is for.
     default: Option<Standing>,
+    /// What may be asked for.
+    demands: Option<Arc<Demands>>,
+    /// For each name on demand that is held: set when somebody asks for it.
+    asked: HashMap<Box<str>, Arc<AtomicBool>>,
 }
 
 /// How a name stands.
@@ -39,6 +45,8 @@ pub enum Lookup {
     Found(Arc<CertifiedKey>),
     /// The name is ours, its certificate is on its way; why it is not there, for the log.
     Coming(String),
+    /// The name is nobody's yet, and may be asked for.
+    Demand,
     /// No site has that name.
     Unknown,
 }
@@ -70,6 +78,17 @@ impl Catalog {
         self
     }
 
+    /// With names on demand, and for those that are held what is set when somebody asks for them.
+    pub fn with_demands(mut self, demands: Arc<Demands>, asked: HashMap<Box<str>, Arc<AtomicBool>>) -> Self {
+        (self.demands, self.asked) = (Some(demands), asked);
+        self
+    }
+
+    /// What may be asked for, if anything may.
+    pub fn demands(&self) -> Option<&Demands> {
+        self.demands.as_deref()
+    }
+
     /// Which certificate a handshake gets. `server_name` is what the client sent (RFC 6066 section 3 allows no address
     /// there), `local` the address it connected to, which decides when it sent none (RFC 8738 section 6 speaks of the
     /// validation only; clients of an address send no name).
@@ -98,11 +117,18 @@ impl Catalog {
     }
 
     fn named(&self, name: &str) -> Lookup {
+        if !self.asked.is_empty()
+            && let Some(asked) = self.asked.get(name)
+            && !asked.load(Ordering::Relaxed)
+        {
+            asked.store(true, Ordering::Relaxed);
+        }
         let exact = self.exact.get(name);
         let wildcard = || self.wildcard.get(name.split_once('.')?.1);
         match (exact, exact.is_none_or(Standing::is_coming).then(wildcard).flatten()) {
             (Some(Standing::Ready(key)), _) | (_, Some(Standing::Ready(key))) => Lookup::Found(Arc::clone(key)),
             (Some(Standing::Coming(why)), _) | (_, Some(Standing::Coming(why))) => Lookup::Coming(why.to_string()),
+            (None, None) if self.demands.as_ref().is_some_and(|demands| demands.covers(name)) => Lookup::Demand,
             (None, None) => self.stranger(),
         }
     }
@@ -157,6 +183,7 @@ mod tests {
         let found = match catalog.lookup(asked, local.map(|ip| ip.parse().unwrap())) {
             Lookup::Found(key) => keys.iter().position(|held| Arc::ptr_eq(held, &key)).unwrap().to_string(),
             Lookup::Coming(_) => "coming".to_owned(),
+            Lookup::Demand => "demand".to_owned(),
             Lookup::Unknown => "unknown".to_owned(),
         };
         assert_eq!(found, expected, "for {asked:?} at {local:?}");

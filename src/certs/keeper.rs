@@ -13,6 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::catalog::Catalog;
 use super::challenge::ChallengeBoard;
+use super::demand::Door;
+use super::demand::porter::Porter;
 use super::issuer::local_ca;
 use super::status::NameStatus;
 use crate::base::dice::Dice;
@@ -64,6 +66,8 @@ pub struct KeeperHandle {
     pub board: Arc<ChallengeBoard>,
     /// Who is told of what concerns the gateway as a whole.
     pub alert: Arc<ArcSwapOption<Alert>>,
+    /// Where handshakes ask for names that are obtained on demand.
+    pub demand: Door,
     status: Arc<ArcSwap<Vec<NameStatus>>>,
     words: mpsc::UnboundedSender<Word>,
     root_file: PathBuf,
@@ -129,17 +133,21 @@ pub fn start(keeping: Keeping) -> Result<KeeperHandle, StartError> {
     let (store, findings) = Store::open(&settings.state, store::PATIENCE, clock.now())?;
     tell::findings(&findings);
     let (words, inbox) = mpsc::unbounded_channel();
+    let (demand, knocks) = Door::new();
+    let (to_keeper, wanted) = mpsc::unbounded_channel();
     let handle = KeeperHandle {
         catalog: Arc::default(),
         board: ChallengeBoard::new(),
         alert: Arc::default(),
+        demand,
         status: Arc::default(),
         words,
         root_file: local_ca::root_file(store.vault()),
     };
     let mut desk = Desk::new(Arc::new(store), metrics, clock, dice, &handle);
     desk.adopt_at_once(&settings);
-    task::spawn_local("keeper", desk.keep(inbox));
+    task::spawn_local("on-demand", Porter::new(Arc::clone(&handle.catalog), to_keeper).stand(knocks));
+    task::spawn_local("keeper", desk.keep(inbox, wanted));
     Ok(handle)
 }
 

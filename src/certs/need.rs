@@ -20,6 +20,8 @@ pub struct Need {
     pub source: Source,
     /// Whether it is shown to clients that no certificate is for.
     pub default: bool,
+    /// Whether it is for a name that somebody asked for, and that stands nowhere in the text.
+    pub on_demand: bool,
     /// The site that asks for it.
     pub at: Place,
 }
@@ -126,18 +128,23 @@ pub fn needs(settings: &Settings) -> Vec<Need> {
 fn of_files(chain: &Path, key: &Path) -> Need {
     let id = Slot { issuer: Slug::of_url(&chain.to_string_lossy()), name: Slug::of_names(&[]) };
     let source = Source::Files { chain: chain.to_owned(), key: key.to_owned() };
-    Need { id, names: Vec::new(), source, default: true, at: Place::default() }
+    Need { id, names: Vec::new(), source, default: true, on_demand: false, at: Place::default() }
 }
 
 /// The hosts of a site by the certificate they get.
 fn groups(site: &Site) -> Vec<Vec<&HostPattern>> {
-    let hosts: Vec<&HostPattern> = site.hosts.iter().filter(|host| !host.plain).map(|host| &host.pattern).collect();
+    let hosts = site.hosts.iter().filter(|host| !host.plain).map(|host| &host.pattern);
+    let hosts: Vec<&HostPattern> = hosts.filter(|pattern| !is_on_demand(site, pattern)).collect();
     let together = site.shared_certificate || matches!(site.tls, SiteTls::Files { .. });
     if !together {
         return hosts.into_iter().map(|host| vec![host]).collect();
     }
     let (local, public): (Vec<_>, Vec<_>) = hosts.into_iter().partition(|host| is_local(site, host));
     [public, local].into_iter().filter(|group| !group.is_empty()).collect()
+}
+
+fn is_on_demand(site: &Site, pattern: &HostPattern) -> bool {
+    matches!(&site.tls, SiteTls::Acme(acme) if acme.is_on_demand(pattern))
 }
 
 fn is_local(site: &Site, host: &HostPattern) -> bool {
@@ -150,7 +157,7 @@ fn is_local(site: &Site, host: &HostPattern) -> bool {
 
 fn need(site: &Site, hosts: Vec<&HostPattern>) -> Option<Need> {
     let local = hosts.first().is_some_and(|host| is_local(site, host));
-    let mut names: Vec<Identifier> = hosts.into_iter().map(HostPattern::identifier).collect();
+    let mut names: Vec<Identifier> = hosts.into_iter().filter_map(HostPattern::identifier).collect();
     let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
     let (issuer, source) = match &site.tls {
@@ -164,11 +171,11 @@ fn need(site: &Site, hosts: Vec<&HostPattern>) -> Option<Need> {
         }
     };
     let id = Slot { issuer, name: Slug::of_names(&names) };
-    (!names.is_empty()).then(|| Need { id, names, source, default: false, at: site.at.clone() })
+    (!names.is_empty()).then(|| Need { id, names, source, default: false, on_demand: false, at: site.at.clone() })
 }
 
 /// The authority and those behind it, each once; a fallback's own fallbacks come after it.
-fn authorities(first: &Arc<Acme>) -> Vec<Authority> {
+pub(super) fn authorities(first: &Arc<Acme>) -> Vec<Authority> {
     let mut all: Vec<Authority> = Vec::new();
     let mut waiting = vec![Arc::clone(first)];
     while let Some(next) = waiting.pop() {

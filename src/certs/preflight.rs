@@ -31,7 +31,7 @@ pub fn bad_files(settings: &Settings, now: Timestamp) -> Vec<BadFiles> {
     for site in &settings.sites {
         let SiteTls::Files { chain, key } = &site.tls else { continue };
         let wanted: Vec<Identifier> =
-            site.hosts.iter().filter(|host| !host.plain).map(|host| host.pattern.identifier()).collect();
+            site.hosts.iter().filter(|host| !host.plain).filter_map(|host| host.pattern.identifier()).collect();
         if let Err(why) = files::read(chain, key, &wanted, now, true) {
             let name = wanted.first().map(ToString::to_string).unwrap_or_default();
             bad.push(BadFiles { whose: format!("{}: the certificate files of {name}", site.at), why });

@@ -26,7 +26,7 @@ impl ResolvesServerCert for CatalogResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         match self.catalog.load().lookup(hello.server_name(), None) {
             Lookup::Found(key) => Some(key),
-            Lookup::Coming(_) | Lookup::Unknown => None,
+            Lookup::Coming(_) | Lookup::Demand | Lookup::Unknown => None,
         }
     }
 }

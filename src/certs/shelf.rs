@@ -119,6 +119,8 @@ pub(crate) fn catalog(needs: &[Need], shelf: &Shelf, why: impl Fn(&Need) -> Stri
     let spare = spare(needs, shelf);
     let entries = needs.iter().flat_map(|need| match shelf.get(&need.id) {
         Some(shelved) => vec![(need.names.clone(), ready(shelved))],
+        // Whoever asks for it waits for it.
+        None if need.on_demand => Vec::new(),
         None => {
             let coming = Standing::Coming(why(need).into());
             let stand_in =

@@ -136,7 +136,10 @@ fn describe(scene: Scene<'_>, site: &Site, host: &SiteHost) -> Host {
     let settings = scene.settings;
     let urls = site.blocks.iter().flat_map(|block| urls_of(settings, host, block)).collect();
     let certificate = (!host.plain).then(|| {
-        let name = host.pattern.identifier().to_string();
+        if matches!(&site.tls, SiteTls::Acme(acme) if acme.is_on_demand(&host.pattern)) {
+            return "one for each name, when somebody asks for it".into();
+        }
+        let name = host.pattern.to_string();
         let line = scene.certs.certs.iter().find(|line| line.names.contains(&name));
         line.map_or_else(|| "not looked at yet".into(), |line| certificate(line, site, scene.now))
     });

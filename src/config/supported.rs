@@ -29,7 +29,6 @@ pub const NOT_YET: &[NotYet] = &[
     word(Context::Acme, "dns-hook"),
     value(Context::Acme, "challenges", "dns-01"),
     value(Context::Acme, "challenges", "dns-persist-01"),
-    word(Context::Acme, "on-demand"),
     word(Context::Acme, "resolvers"),
     word(Context::Upstream, "sticky"),
     word(Context::Upstream, "hold"),

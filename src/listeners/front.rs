@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use http::HeaderValue;
 
 use super::http::Http;
@@ -13,8 +12,8 @@ use super::quic::front::QuicFront;
 use super::tls::guarded::Guarded;
 use super::tls::{TlsFront, TlsRoots};
 use crate::base::addr::IpNet;
-use crate::certs::catalog::Catalog;
 use crate::certs::challenge::ChallengeBoard;
+use crate::certs::keeper::KeeperHandle;
 use crate::config::settings::{Settings, Timeouts};
 use crate::proxy::visitors::Visitors;
 
@@ -48,21 +47,20 @@ impl Front {
         settings: &Settings,
         quic: &BTreeSet<u16>,
         roots: &TlsRoots,
-        catalog: &Arc<ArcSwap<Catalog>>,
-        board: &Arc<ChallengeBoard>,
+        certs: &KeeperHandle,
         visitors: &[Option<Arc<Visitors>>],
     ) -> Result<Self, rustls::Error> {
         let guarded = Guarded::new(&settings.sites, visitors);
         Ok(Self {
             timeouts: settings.timeouts,
             connections: u64::from(settings.limits.connections),
-            tls: TlsFront::new(settings, roots, catalog, board, guarded.clone())?,
+            tls: TlsFront::new(settings, roots, certs, guarded.clone())?,
             http: Http::new(&settings.limits),
-            quic: settings.protocols.h3.then(|| QuicFront::new(settings, roots, catalog, guarded)).transpose()?,
+            quic: settings.protocols.h3.then(|| QuicFront::new(settings, roots, certs, guarded)).transpose()?,
             header_size: settings.limits.header_size.bytes(),
             alternatives: quic.iter().map(|port| (*port, alternative(*port))).collect(),
             balancers: settings.proxy_protocol_from.clone().into(),
-            board: Arc::clone(board),
+            board: Arc::clone(&certs.board),
         })
     }
 

@@ -1,9 +1,11 @@
 //! The TLS side of a connection: one look at the client's hello decides between the challenge certificate, a site's
-//! certificate and a refusal. A handshake waits for the client only, never for disk, network or a lock.
+//! certificate and a refusal. A handshake waits for the client only, never for disk, network or a lock; but for a name on
+//! demand it waits for its certificate ([`Door::obtain`]).
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::CryptoProvider;
@@ -19,8 +21,9 @@ use tokio_rustls::server::{StartHandshake, TlsStream};
 
 use super::quic::keys::Keys;
 use crate::certs::catalog::{Catalog, Lookup};
-use crate::certs::challenge::ChallengeBoard;
 use crate::certs::challenge::tls_alpn01::{self, ProofResolver};
+use crate::certs::demand::Door;
+use crate::certs::keeper::KeeperHandle;
 use crate::certs::resolver::{CatalogResolver, PinnedResolver};
 use crate::config::settings::{Protocols, Settings, Tls};
 use crate::proxy::client_io::Socket;
@@ -35,6 +38,9 @@ pub mod spoken;
 pub use fault::{HandshakeError, Refused};
 use guarded::Guarded;
 
+/// What is left for the rest of a handshake that had to wait for its certificate.
+const AFTER_WAITING: Duration = Duration::from_secs(5);
+
 /// What a handshake needs; rebuilt at a reload, but for the tickets' keys.
 pub struct TlsFront {
     sites: Arc<ServerConfig>,
@@ -43,6 +49,7 @@ pub struct TlsFront {
     asking: HashMap<usize, Arc<ServerConfig>>,
     challenge: Arc<ServerConfig>,
     catalog: Arc<ArcSwap<Catalog>>,
+    demand: Door,
 }
 
 /// What outlives reloads: the cryptography and the keys of session tickets, without which a reload would end every
@@ -77,11 +84,10 @@ impl TlsFront {
     pub fn new(
         settings: &Settings,
         roots: &TlsRoots,
-        catalog: &Arc<ArcSwap<Catalog>>,
-        board: &Arc<ChallengeBoard>,
+        certs: &KeeperHandle,
         guarded: Option<Arc<Guarded>>,
     ) -> Result<Self, rustls::Error> {
-        let resolver = Arc::new(CatalogResolver::new(Arc::clone(catalog)));
+        let resolver = Arc::new(CatalogResolver::new(Arc::clone(&certs.catalog)));
         let site = |verifier| {
             let mut config = with(&settings.tls, roots, verifier)?.with_cert_resolver(Arc::<CatalogResolver>::clone(&resolver));
             config.alpn_protocols = alpn(settings.protocols);
@@ -97,15 +103,15 @@ impl TlsFront {
         let asking = asking.collect::<Result<_, rustls::Error>>()?;
         let challenge =
             with(&Tls { ciphers: Vec::new(), ..settings.tls.clone() }, roots, WebPkiClientVerifier::no_client_auth())?;
-        let mut challenge = challenge.with_cert_resolver(Arc::new(ProofResolver(Arc::clone(board))));
+        let mut challenge = challenge.with_cert_resolver(Arc::new(ProofResolver(Arc::clone(&certs.board))));
         challenge.alpn_protocols = vec![tls_alpn01::ALPN.to_vec()];
-        let catalog = Arc::clone(catalog);
-        Ok(Self { sites: Arc::new(sites), guarded, asking, challenge: Arc::new(challenge), catalog })
+        let (catalog, demand) = (Arc::clone(&certs.catalog), certs.demand.clone());
+        Ok(Self { sites: Arc::new(sites), guarded, asking, challenge: Arc::new(challenge), catalog, demand })
     }
 
     /// Brings a connection to `local` from its first byte to the end of its handshake, by `deadline`. `None` when it was an
     /// authority's validation, which ends with the handshake.
-    pub async fn accept(&self, tcp: TcpStream, local: SocketAddr, deadline: Instant) -> Result<Option<Greeted>, Refused> {
+    pub async fn accept(&self, tcp: TcpStream, local: SocketAddr, mut deadline: Instant) -> Result<Option<Greeted>, Refused> {
         let unnamed = |why| Refused { server_name: None, why };
         let started = LazyConfigAcceptor::new(Acceptor::default(), Socket(tcp));
         let start = match tokio::time::timeout_at(deadline, started).await {
@@ -115,10 +121,24 @@ impl TlsFront {
         };
         let hello = start.client_hello();
         let server_name = hello.server_name().map(str::to_owned);
-        let (config, visitors) = match self.choose(&hello, local) {
+        let mut choice = self.choose(&hello, local);
+        if let (Choice::Demand, Some(name)) = (&choice, &server_name) {
+            // Boxed, for few handshakes need the room.
+            choice = match Box::pin(self.demand.obtain(name)).await {
+                Ok(()) => self.choose(&start.client_hello(), local),
+                Err(words) => Choice::Refuse(HandshakeError::NotGranted(words)),
+            };
+            deadline = deadline.max(Instant::now() + AFTER_WAITING);
+        }
+        let (config, visitors) = match choice {
             Choice::Site => self.for_site(server_name.as_deref(), local),
             Choice::Address(key) => self.for_address(key, local),
             Choice::Challenge => (Arc::clone(&self.challenge), None),
+            // It went as soon as it had come.
+            Choice::Demand => {
+                refuse(start, deadline).await;
+                return Err(Refused { server_name, why: HandshakeError::UnknownName });
+            }
             Choice::Refuse(why) => {
                 refuse(start, deadline).await;
                 return Err(Refused { server_name, why });
@@ -163,6 +183,7 @@ impl TlsFront {
             Lookup::Found(key) if hello.server_name().is_none() => Choice::Address(key),
             Lookup::Found(_) => Choice::Site,
             Lookup::Coming(why) => Choice::Refuse(HandshakeError::Coming(why)),
+            Lookup::Demand => Choice::Demand,
             Lookup::Unknown => Choice::Refuse(HandshakeError::UnknownName),
         }
     }
@@ -173,6 +194,8 @@ enum Choice {
     /// A client that names nobody, as clients of an address do (RFC 6066 section 3).
     Address(Arc<CertifiedKey>),
     Challenge,
+    /// Its certificate may be asked for.
+    Demand,
     Refuse(HandshakeError),
 }
 

@@ -87,7 +87,7 @@ pub fn host(authority: &[u8]) -> Result<(Host, Option<u16>), Malformed> {
     match HostPattern::parse(host) {
         Ok(HostPattern::Exact(name)) => Ok((Host::Name(name), port)),
         Ok(HostPattern::Ip(ip)) if ip.is_ipv4() || host.starts_with('[') => Ok((Host::Ip(ip), port)),
-        Ok(HostPattern::Ip(_) | HostPattern::Wildcard(_)) | Err(_) => Err(Malformed::HostSyntax),
+        Ok(HostPattern::Ip(_) | HostPattern::Wildcard(_) | HostPattern::Any) | Err(_) => Err(Malformed::HostSyntax),
     }
 }
 

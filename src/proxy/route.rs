@@ -25,6 +25,8 @@ struct Hosts {
     /// By the part behind `*.`.
     wildcard: HashMap<HostName, usize>,
     addresses: HashMap<IpAddr, usize>,
+    /// For every other name.
+    any: Option<usize>,
 }
 
 /// A block by its place in the settings.
@@ -83,12 +85,16 @@ impl Hosts {
             HostPattern::Exact(name) => self.exact.entry(name.clone()).or_insert(site),
             HostPattern::Wildcard(parent) => self.wildcard.entry(parent.clone()).or_insert(site),
             HostPattern::Ip(ip) => self.addresses.entry(*ip).or_insert(site),
+            HostPattern::Any => self.any.get_or_insert(site),
         };
     }
 
     fn find(&self, host: &Host) -> Option<usize> {
         match host {
-            Host::Name(name) => self.exact.get(name).or_else(|| self.wildcard.get(name.parent()?)).copied(),
+            Host::Name(name) => {
+                let named = self.exact.get(name).or_else(|| self.wildcard.get(name.parent()?));
+                named.or(self.any.as_ref()).copied()
+            }
             Host::Ip(ip) => self.addresses.get(ip).copied(),
         }
     }

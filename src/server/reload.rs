@@ -95,8 +95,7 @@ impl Gateway {
         let change =
             self.sockets.borrow_mut().prepare(bind::wanted(&settings), self.workers.count()).map_err(ReloadError::Bind)?;
         let front =
-            Front::new(&settings, &change.quic(), &self.roots, &self.certs.catalog, &self.certs.board, snapshot.visitors())
-                .map_err(ReloadError::Tls)?;
+            Front::new(&settings, &change.quic(), &self.roots, &self.certs, snapshot.visitors()).map_err(ReloadError::Tls)?;
         let without: Vec<String> = change.warnings().collect();
         self.watch.replace(watch);
         // Certificates before routes: a name is answered only once its certificate, if one can be had at once, is there.

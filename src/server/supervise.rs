@@ -163,7 +163,7 @@ fn common(
     metrics: Arc<Metrics>,
 ) -> Result<Common, StartError> {
     let snapshot = Snapshot::build(settings, None, trust).map_err(StartError::Build)?;
-    let front = Front::new(settings, quic, roots, &certs.catalog, &certs.board, snapshot.visitors()).map_err(StartError::Tls)?;
+    let front = Front::new(settings, quic, roots, certs, snapshot.visitors()).map_err(StartError::Tls)?;
     let live = Arc::new(Live::from_pointee(snapshot));
     Ok(Common {
         front: Arc::new(ArcSwap::from_pointee(front)),

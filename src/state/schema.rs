@@ -26,6 +26,8 @@ pub enum Key {
     Issuer(Slug),
     /// [`Timestamp`] of the last alarm about a certificate whose life runs out.
     Alarm(Slot),
+    /// [`OnDemand`] of a name that somebody asked for.
+    OnDemand(Slot),
 }
 
 impl Key {
@@ -36,6 +38,7 @@ impl Key {
             Self::Order(slot) => format!("order/{}/{}", slot.issuer, slot.name),
             Self::Issuer(issuer) => format!("issuer/{issuer}"),
             Self::Alarm(slot) => format!("alarm/{}/{}", slot.issuer, slot.name),
+            Self::OnDemand(slot) => format!("on-demand/{}/{}", slot.issuer, slot.name),
         }
     }
 
@@ -49,6 +52,7 @@ impl Key {
             "order" => Self::Order(slot(parts.next())?),
             "issuer" => Self::Issuer(issuer),
             "alarm" => Self::Alarm(slot(parts.next())?),
+            "on-demand" => Self::OnDemand(slot(parts.next())?),
             _ => return None,
         };
         parts.next().is_none().then_some(key)
@@ -84,6 +88,15 @@ pub struct Remembered {
     /// Authorities whose latest order came to nothing; where they have a staging directory, the next one goes there.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub rehearse: BTreeSet<Slug>,
+}
+
+/// A name that is held because somebody asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnDemand {
+    /// The name.
+    pub name: String,
+    /// When somebody asked for it last, to the day.
+    pub last: Timestamp,
 }
 
 /// A wait, with the moment it was decided, so that a clock set back does not stretch it.
@@ -293,7 +306,7 @@ mod tests {
     fn keys_read_back() {
         let issuer = Key::Issuer(Slug::parse("x").unwrap());
         let Key::Need(slot) = key() else { unreachable!() };
-        for key in [key(), issuer, Key::Alarm(slot)] {
+        for key in [key(), issuer, Key::Alarm(slot.clone()), Key::OnDemand(slot)] {
             assert_eq!(Key::parse(&key.to_text()), Some(key));
         }
         for bad in ["", "need/a", "need/a/b/c", "issuer/", "other/a", "need/../b"] {

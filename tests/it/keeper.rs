@@ -94,7 +94,7 @@ async fn until(handle: &KeeperHandle, is_so: impl Fn(&[NameStatus]) -> bool) {
 fn served(handle: &KeeperHandle, name: &str) -> Option<Arc<CertifiedKey>> {
     match handle.catalog.load().lookup(Some(name), None) {
         Lookup::Found(key) => Some(key),
-        Lookup::Coming(_) | Lookup::Unknown => None,
+        Lookup::Coming(_) | Lookup::Demand | Lookup::Unknown => None,
     }
 }
 

@@ -32,6 +32,7 @@ mod http3_life;
 mod http3_rules;
 mod keeper;
 mod layers;
+mod on_demand;
 mod probe;
 mod proxy_protocol;
 mod readme;

@@ -18,6 +18,7 @@ use crate::base::dice::Dice;
 use crate::base::time::{Clock, Timestamp};
 use crate::certs::catalog::Catalog;
 use crate::certs::challenge::ChallengeBoard;
+use crate::certs::demand::porter::Wanted;
 use crate::certs::issuer::account::AcmeAccount;
 use crate::certs::issuer::files::{self, Watch};
 use crate::certs::need::{Authority, Need};
@@ -34,9 +35,12 @@ use crate::telemetry::metrics::certs::CertMetrics;
 
 mod act;
 mod adopt;
+mod demand;
 mod errands;
 mod publish;
 mod tend;
+
+use demand::OnDemandDesk;
 
 use errands::Answered;
 
@@ -75,6 +79,7 @@ pub(super) struct Desk {
     /// When the folder was last asked to take a file, though nothing was to be written.
     probed: Instant,
     alarms: Alarms,
+    demand: OnDemandDesk,
     /// What is published does not show all that is known.
     stale: bool,
     published: Instant,
@@ -120,13 +125,14 @@ impl Desk {
             unwritable: false,
             probed: Instant::now(),
             alarms,
+            demand: OnDemandDesk::default(),
             stale: true,
             published: Instant::now(),
         }
     }
 
     /// The loop. Ends at [`Word::Stop`], or when nobody holds a handle any more.
-    pub(super) async fn keep(mut self, mut inbox: UnboundedReceiver<Word>) {
+    pub(super) async fn keep(mut self, mut inbox: UnboundedReceiver<Word>, mut wanted: UnboundedReceiver<Wanted>) {
         loop {
             self.metrics.certs.ticks.add_one();
             self.metrics.certs.last_tick.set(self.clock.now().unix());
@@ -136,6 +142,7 @@ impl Desk {
             if self.stale || self.published.elapsed() >= CertMetrics::INTERVAL {
                 self.publish();
             }
+            self.answer_waiters();
             tokio::select! {
                 word = inbox.recv() => match word {
                     None => break,
@@ -147,6 +154,7 @@ impl Desk {
                     Some(word) => self.heed(word).await,
                 },
                 Some(done) = self.reports.recv() => self.take(done).await,
+                Some(name) = wanted.recv() => self.grant(name).await,
                 Some(answered) = self.answered.1.recv() => self.take_answer(answered).await,
                 () = tokio::time::sleep(sleep) => {
                     self.look_at_files().await;

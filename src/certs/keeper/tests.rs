@@ -14,6 +14,8 @@ use crate::config::settings::SiteTls;
 use crate::state::slug::Slug;
 use crate::state::vault::{Slot, Vault};
 
+mod on_demand;
+
 const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
 /// Nobody listens on the discard port of the loopback address.
 const DEAD_CA: &str = "https://127.0.0.1:9/dir";
@@ -71,7 +73,7 @@ async fn until(handle: &KeeperHandle, expected: impl Fn(&[NameStatus]) -> bool) 
 fn serial(handle: &KeeperHandle, name: &str) -> Option<Vec<u8>> {
     match handle.catalog.load().lookup(Some(name), None) {
         Lookup::Found(key) => Some(key.cert[0].as_ref().to_vec()),
-        Lookup::Coming(_) | Lookup::Unknown => None,
+        Lookup::Coming(_) | Lookup::Demand | Lookup::Unknown => None,
     }
 }
 

@@ -118,7 +118,14 @@ impl World {
         let rehearsal = self.staging.map(|_| STAGING.to_owned());
         let mut authorities = vec![Authority::new(Arc::new(Acme { rehearsal, ..(*acme(self.ca)).clone() }))];
         authorities.extend(self.second.map(|_| Authority::new(acme(SECOND))));
-        self.needs.push(Need { id, names, source: Source::Acme(authorities), default: false, at: Place::default() });
+        self.needs.push(Need {
+            id,
+            names,
+            source: Source::Acme(authorities),
+            default: false,
+            on_demand: false,
+            at: Place::default(),
+        });
     }
 
     fn id(&self, name: &str) -> Slot {

@@ -74,7 +74,7 @@ impl Resolver<'_> {
     fn default_certificate(&mut self, directive: &Directive) -> Option<DefaultCertificate> {
         match directive.values.as_slice() {
             [host] => match HostPattern::parse(&host.text) {
-                Ok(pattern) => Some(DefaultCertificate::Host(pattern.identifier())),
+                Ok(pattern) => pattern.identifier().map(DefaultCertificate::Host),
                 Err(error) => {
                     let hint = "write the host of a site, or the files `default-certificate CERT KEY`";
                     self.complain(host.span, format!("{} is not a host: {error}", quote(&host.text)), hint);
@@ -90,7 +90,7 @@ impl Resolver<'_> {
     pub(super) fn default_is_served(&mut self, top: &Directives, settings: &Settings) {
         let Some(DefaultCertificate::Host(name)) = &settings.tls.default_certificate else { return };
         let hosts = || settings.sites.iter().flat_map(|site| &site.hosts).filter(|host| !host.plain);
-        if hosts().any(|host| host.pattern.identifier() == *name) {
+        if hosts().any(|host| host.pattern.identifier().as_ref() == Some(name)) {
             return;
         }
         let Some(directive) = top.one("default-certificate") else { return };

@@ -39,11 +39,14 @@ fn read(text: &str, http_port: u16, https_port: u16) -> Result<SiteHost, Complai
         }
     };
     let (host, port) = split_port(rest)?;
-    if host.is_empty() || host == "*" {
+    if host.is_empty() || (plain && host == "*") {
         let hint = "name the hosts; one that is not named is answered by 421, never by another site";
         return Err((format!("{} names no host", quote(text)), hint.into()));
     }
-    let pattern = HostPattern::parse(host).map_err(|error| (format!("{} is not a host", quote(host)), error.to_string()))?;
+    let any = (host == "*").then_some(Ok(HostPattern::Any));
+    let pattern = any
+        .unwrap_or_else(|| HostPattern::parse(host))
+        .map_err(|error| (format!("{} is not a host", quote(host)), error.to_string()))?;
     let port = port.unwrap_or(if plain { http_port } else { https_port });
     if !plain && port == http_port {
         let hint = format!("write http://{pattern}:{port} for plain http, or leave the port out");
@@ -83,6 +86,7 @@ mod tests {
         check("http://example.com", "plain example.com 80");
         check("http://example.com:8080/", "plain example.com 8080");
         check("https://example.com", "tls example.com 443");
+        check("*", "tls * 443");
         check("192.0.2.1", "tls 192.0.2.1 443");
         check("[2001:db8::1]:8443", "tls [2001:db8::1] 8443");
         check("2001:db8::1", "tls [2001:db8::1] 443");
@@ -91,7 +95,7 @@ mod tests {
     #[test]
     fn what_is_no_head_is_said() {
         check(":8080", "! `:8080` names no host");
-        check("*", "! `*` names no host");
+        check("http://*", "! `http://*` names no host");
         check("example.com/api", "! `example.com/api` has a path");
         check("ftp://example.com", "! a site cannot begin with `ftp://`");
         check("wss://example.com", "! `wss://example.com` is not a site");

@@ -31,12 +31,33 @@ impl Resolver<'_> {
                 None => return vec![(SiteTls::Internal, hosts())],
             },
         };
+        self.stars(raw, heads, &sources);
         for (tls, _) in &sources {
             if let SiteTls::Acme(acme) = tls {
                 self.obtainable(acme, heads, written.is_some());
             }
         }
         sources
+    }
+
+    /// Names that nobody knows yet have to be asked for, one by one.
+    fn stars(&mut self, raw: &RawSite, heads: &[Head], sources: &[(SiteTls, Vec<SiteHost>)]) {
+        let on_demand = |host: &SiteHost| {
+            let by = |(tls, hosts): &(SiteTls, Vec<SiteHost>)| {
+                hosts.contains(host) && matches!(tls, SiteTls::Acme(acme) if acme.is_on_demand(&host.pattern))
+            };
+            sources.iter().any(by)
+        };
+        for (host, span) in heads {
+            let known = on_demand(host);
+            if host.pattern == HostPattern::Any && !known {
+                let hint = "add `on-demand ask URL` to `acme { }`, or name the hosts";
+                self.complain(*span, "nothing says which hosts `*` stands for", hint);
+            }
+            if known && raw.words.one("certificate").is_some() {
+                self.complain(*span, "hosts that nobody knows yet cannot share a certificate", "remove `certificate shared`");
+            }
+        }
     }
 
     fn written_tls(&mut self, directive: &Directive, settings: &Settings) -> Option<SiteTls> {
@@ -92,7 +113,7 @@ impl Resolver<'_> {
                     let what = format!("Let's Encrypt gives no certificate for {}", host.pattern);
                     self.complain(*span, what, "write `tls internal`, or name your own authority by `acme { directory URL }`");
                 }
-            } else if matches!(host.pattern, HostPattern::Wildcard(_)) && !records {
+            } else if matches!(host.pattern, HostPattern::Wildcard(_)) && !records && !acme.is_on_demand(&host.pattern) {
                 let what = format!("a certificate for {} cannot be proved by {}", host.pattern, list(&acme.challenges));
                 let hint = "list the hosts one by one, or give a certificate by files: `tls CERT KEY`";
                 self.complain(*span, what, hint);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::base::name::HostPattern;
 use crate::base::secret::Secret;
 
 /// An authority that speaks ACME (RFC 8555), and how we deal with it.
@@ -87,6 +88,20 @@ pub enum ChallengeKind {
     Dns01,
     /// A standing TXT record.
     DnsPersist01,
+}
+
+impl Acme {
+    /// Whether names of this head are obtained one by one when somebody asks for them: those of `*`, and those of `*.name`
+    /// where no challenge can prove all of them at once.
+    pub fn is_on_demand(&self, pattern: &HostPattern) -> bool {
+        let at_once = |kind: &ChallengeKind| matches!(kind, ChallengeKind::Dns01 | ChallengeKind::DnsPersist01);
+        let fits = match pattern {
+            HostPattern::Any => true,
+            HostPattern::Wildcard(_) => !pattern.is_local() && !self.challenges.iter().any(at_once),
+            HostPattern::Exact(_) | HostPattern::Ip(_) => false,
+        };
+        fits && self.on_demand_ask.is_some()
+    }
 }
 
 impl ChallengeKind {

@@ -14,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 
 use crate::certs::catalog::{Catalog, Lookup};
+use crate::certs::demand::Door;
 use crate::listeners::tls::guarded::Guarded;
 use crate::listeners::tls::{HandshakeError, Refused};
 use crate::proxy::visitors::Visitors;
@@ -22,6 +23,7 @@ use crate::proxy::visitors::Visitors;
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) catalog: Arc<ArcSwap<Catalog>>,
+    pub(super) demand: Door,
     pub(super) guarded: Option<Arc<Guarded>>,
     pub(super) tickets: Arc<dyn ProducesTickets>,
     pub(super) local: SocketAddr,
@@ -69,6 +71,11 @@ impl ResolvesServerCert for Asked {
         let (key, missing) = match self.catalog.load().lookup(server_name, Some(self.local.ip())) {
             Lookup::Found(key) => (Some(key), None),
             Lookup::Coming(why) => (None, Some(Missing::Coming(why))),
+            Lookup::Demand => {
+                // QUIC's handshake is one call and cannot wait; the client comes again, over TCP at first.
+                server_name.inspect(|name| self.demand.knock(name));
+                (None, Some(Missing::Coming("it is asked for on demand; over TCP the handshake waits for it".to_owned())))
+            }
             Lookup::Unknown => (None, Some(Missing::Unknown)),
         };
         let asks = self.guarded.as_ref().and_then(|guarded| guarded.site(server_name, self.local));

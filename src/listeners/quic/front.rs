@@ -12,6 +12,8 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use super::asked::Asked;
 use super::keys::Keys;
 use crate::certs::catalog::Catalog;
+use crate::certs::demand::Door;
+use crate::certs::keeper::KeeperHandle;
 use crate::certs::resolver::CatalogResolver;
 use crate::config::settings::{Settings, Tls, TlsVersions};
 use crate::listeners::tls::guarded::Guarded;
@@ -39,6 +41,7 @@ pub struct QuicFront {
     transport: Arc<TransportConfig>,
     keys: Keys,
     catalog: Arc<ArcSwap<Catalog>>,
+    demand: Door,
     guarded: Option<Arc<Guarded>>,
 }
 
@@ -47,18 +50,19 @@ impl QuicFront {
     pub fn new(
         settings: &Settings,
         roots: &TlsRoots,
-        catalog: &Arc<ArcSwap<Catalog>>,
+        certs: &KeeperHandle,
         guarded: Option<Arc<Guarded>>,
     ) -> Result<Self, rustls::Error> {
         let versions = TlsVersions { tls12: false, tls13: true };
         let spoken = Tls { versions, ..settings.tls.clone() };
         let mut tls = with(&spoken, roots, WebPkiClientVerifier::no_client_auth())?
-            .with_cert_resolver(Arc::new(CatalogResolver::new(Arc::clone(catalog))));
+            .with_cert_resolver(Arc::new(CatalogResolver::new(Arc::clone(&certs.catalog))));
         tls.alpn_protocols = vec![ALPN.to_vec()];
         tls.ticketer = Arc::clone(&roots.ticketer);
         tls.session_storage = Arc::new(NoServerSessionStorage {});
         let transport = Arc::new(transport(settings));
-        Ok(Self { tls, transport, keys: roots.quic.clone(), catalog: Arc::clone(catalog), guarded })
+        let (catalog, demand) = (Arc::clone(&certs.catalog), certs.demand.clone());
+        Ok(Self { tls, transport, keys: roots.quic.clone(), catalog, demand, guarded })
     }
 
     /// For an endpoint; each connection gets what is in force when it comes.
@@ -68,8 +72,9 @@ impl QuicFront {
 
     /// For a connection that came to `local`, with what its handshake will ask for.
     pub(super) fn for_connection(&self, local: SocketAddr) -> Result<(Arc<ServerConfig>, Arc<Asked>), rustls::Error> {
-        let (catalog, guarded) = (Arc::clone(&self.catalog), self.guarded.clone());
-        let asked = Arc::new(Asked { catalog, guarded, tickets: Arc::clone(&self.tls.ticketer), local, seen: OnceLock::new() });
+        let (catalog, demand, guarded) = (Arc::clone(&self.catalog), self.demand.clone(), self.guarded.clone());
+        let (tickets, seen) = (Arc::clone(&self.tls.ticketer), OnceLock::new());
+        let asked = Arc::new(Asked { catalog, demand, guarded, tickets, local, seen });
         let mut tls = if self.guarded.is_some() { self.asking(&asked)? } else { self.tls.clone() };
         tls.cert_resolver = Arc::<Asked>::clone(&asked);
         Ok((Arc::new(self.config(tls)?), asked))

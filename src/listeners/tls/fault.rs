@@ -16,6 +16,9 @@ pub enum HandshakeError {
     /// The name is ours, its certificate is on its way.
     #[error("its certificate is still being obtained ({0})")]
     Coming(String),
+    /// The name may be asked for, and is not obtained.
+    #[error("it is not obtained on demand: {0}")]
+    NotGranted(String),
     /// What TLS or the socket said, and what that means.
     #[error("{}", words(*.0, .1))]
     Tls(Fault, #[source] io::Error),
@@ -42,6 +45,7 @@ impl HandshakeError {
             Self::TooSlow => Fault::TooSlow,
             Self::UnknownName => Fault::UnknownName,
             Self::Coming(_) => Fault::NoCertificate,
+            Self::NotGranted(_) => Fault::NotOnDemand,
             Self::Tls(fault, _) => *fault,
         }
     }

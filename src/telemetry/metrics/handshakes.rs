@@ -21,6 +21,8 @@ pub enum Fault {
     UnknownName,
     /// The name's certificate is still being obtained.
     NoCertificate,
+    /// The name may be asked for, and is not obtained.
+    NotOnDemand,
     /// It took too long.
     TooSlow,
     /// The client left in the middle.
@@ -41,9 +43,10 @@ pub enum Fault {
 
 impl Fault {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::UnknownName,
         Self::NoCertificate,
+        Self::NotOnDemand,
         Self::TooSlow,
         Self::ClientLeft,
         Self::NotTls,
@@ -59,6 +62,7 @@ impl Fault {
         match self {
             Self::UnknownName => "unknown-name",
             Self::NoCertificate => "no-certificate-yet",
+            Self::NotOnDemand => "not-on-demand",
             Self::TooSlow => "too-slow",
             Self::ClientLeft => "client-left",
             Self::NotTls => "not-tls",
@@ -94,7 +98,7 @@ mod tests {
             (0..=n).for_each(|_| metrics.failed(fault));
         }
         let counts: Vec<u64> = metrics.failures().map(|(_, count)| count).collect();
-        assert_eq!(counts, (1..=10).collect::<Vec<u64>>());
+        assert_eq!(counts, (1..=11).collect::<Vec<u64>>());
         let codes: std::collections::BTreeSet<&str> = Fault::ALL.into_iter().map(Fault::code).collect();
         assert_eq!(codes.len(), Fault::ALL.len());
     }

@@ -1,4 +1,4 @@
-//! One POST to a service of the operator's, over the same verified connections as orders: JSON there, a status back.
+//! One question to a service of the operator's, over the same verified connections as orders: a status comes back.
 
 use std::time::Duration;
 
@@ -18,8 +18,17 @@ const BODY: usize = 64 * 1024;
 /// Posts `json`. An https service is verified by the machine's roots before a byte of it leaves; plain http is meant for
 /// services on this machine.
 pub async fn json(url: &str, json: String) -> Result<StatusCode, HttpFailure> {
+    let kind = HeaderValue::from_static("application/json");
+    send(url, Request::post(url).header(CONTENT_TYPE, kind).body(Bytes::from(json))).await
+}
+
+/// Asks by GET. As [`json`] otherwise.
+pub async fn get(url: &str) -> Result<StatusCode, HttpFailure> {
+    send(url, Request::get(url).body(Bytes::new())).await
+}
+
+async fn send(url: &str, request: http::Result<Request<Bytes>>) -> Result<StatusCode, HttpFailure> {
     let (host, port, tls) = place(url)?;
-    let request = Request::post(url).header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(Bytes::from(json));
     let request = dressed(request.map_err(|_| HttpFailure::Url { url: host.clone() })?, &host, port, tls)?;
     let dial = async {
         match tls {

@@ -25,7 +25,8 @@ impl Desk {
             }
         }
         self.alarms.restore(&self.store);
-        let needs = need::needs(settings);
+        let mut needs = need::needs(settings);
+        needs.extend(self.on_demand(settings, &needs));
         let mut dice = self.dice();
         let loaded = needs.iter().map(|need| shelf::load(&self.store, need, now, &mut dice)).collect();
         self.have(settings, needs, loaded);
@@ -38,7 +39,8 @@ impl Desk {
     /// While running. Orders in flight go on, whatever the new settings say.
     pub(super) async fn adopt(&mut self, settings: &Settings) {
         let now = self.clock.now();
-        let needs = need::needs(settings);
+        let mut needs = need::needs(settings);
+        needs.extend(self.on_demand(settings, &needs));
         let unknown: Vec<Need> = needs.iter().filter(|need| !self.shelf.contains_key(&need.id)).cloned().collect();
         let (store, mut dice) = (Arc::clone(&self.store), self.dice());
         let load = move || unknown.iter().map(|need| shelf::load(&store, need, now, &mut dice)).collect();
@@ -61,6 +63,11 @@ impl Desk {
             self.authorities.refresh();
         }
         self.needs = needs;
+        self.take_in(loaded);
+    }
+
+    /// What the state holds of needs, for the book and the shelf.
+    pub(super) fn take_in(&mut self, loaded: Vec<Loaded>) {
         for Loaded { id, record, shelved, findings } in loaded {
             tell::findings(&findings);
             match self.book.records.entry(id.clone()) {

@@ -20,7 +20,7 @@ impl Desk {
         shelf::tidy(&self.needs, &mut self.shelf);
         let book = &self.book;
         let catalog = shelf::catalog(&self.needs, &self.shelf, |need| status::why_coming(need, book));
-        self.catalog.store(Arc::new(catalog));
+        self.catalog.store(Arc::new(self.with_demands(catalog)));
         let mut statuses = status::statuses(&self.needs, &self.book, &self.shelf, now);
         self.measure(&statuses, now);
         for (need, status) in self.needs.iter().zip(&mut statuses) {

@@ -26,6 +26,7 @@ impl Desk {
             return;
         }
         self.tended = Instant::now();
+        self.tend_on_demand().await;
         let (store, now) = (Arc::clone(&self.store), self.clock.now());
         let shelved: Vec<(Slot, Shelved)> = self.shelf.iter().map(|(id, shelved)| (id.clone(), shelved.clone())).collect();
         let probing = self.unwritable || self.probed.elapsed() >= PROBE;
