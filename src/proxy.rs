@@ -23,6 +23,7 @@ pub mod forward;
 pub mod limit;
 pub mod pages;
 pub mod retry;
+mod search;
 
 mod join;
 pub mod tunnel;

@@ -93,6 +93,9 @@ pub fn health(path: String, every: Duration) -> Health {
     }
 }
 
+/// Requests that wait for one group at a time: at some 12 KiB each this is 12 MB.
+pub const MOST_HELD: u32 = 1000;
+
 /// Every ten seconds: a dead target is out within twenty, and a check costs nothing at that pace.
 pub const HEALTH_EVERY: Duration = Duration::from_secs(10);
 
@@ -178,7 +181,8 @@ pub fn upstream(name: String) -> Upstream {
         fail_status: Vec::new(),
         slow_start: Duration::ZERO,
         retry: RETRY,
-        hold: Duration::ZERO,
+        hold: None,
+        max_connections: None,
         timeouts: UPSTREAM_TIMEOUTS,
         // A WebSocket can come at any path, and takes HTTP/1.1 everywhere.
         protocols: UpstreamProtocols::Http1,

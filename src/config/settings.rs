@@ -18,7 +18,7 @@ mod tls;
 mod upstream;
 
 pub use acme::{Acme, Alert, ChallengeKind, Credential, DnsProvider, Eab, KeyKind, REDACTED, SecretSource};
-pub use health::{Health, MaxFails};
+pub use health::{Health, Hold, MaxFails};
 pub use policy::{
     Auth, ForwardAuth, HeaderEdit, Jwt, JwtKeys, LimitKey, MessageLimit, Origins, Policy, RequestLimit, TokenPlace,
 };

@@ -12,12 +12,14 @@ use super::body::Body;
 use super::cluster::connect::ConnectError;
 use super::cluster::lease::Lease;
 use super::cluster::pool::{Answered, SendError, SendFailure};
-use super::cluster::{Cluster, Wish, key};
+use super::cluster::Cluster;
+use super::cluster::hold::Seen;
 use super::exchange::{Authority, Exchange};
 use super::forward::{self, Framing, Hop};
 use super::join;
 use super::refusal::{Failed, Refusal};
 use super::retry::{self, Attempt, Reached, Verdict};
+use super::search::Search;
 use super::snapshot::Lane;
 use super::upgrade::{self, Wanted};
 use crate::base::chain::Chain;
@@ -112,15 +114,9 @@ async fn attempts(
     slot: &mut Option<Request<Body>>,
 ) -> Result<Answered<Body>, Refusal> {
     let idempotent = slot.as_ref().is_some_and(|request| retry::is_idempotent(request.method()));
-    let key = slot.as_ref().and_then(|request| key::of(cluster.balance(), exchange.client, request));
     let metrics = exchange.worker.metrics();
-    let mut tried = Vec::new();
-    let pick = |tried: &[u64]| {
-        let lease = cluster.pick(Wish { roll: exchange.worker.roll(), key, tried })?;
-        Some(lease.in_the_name_of(|| exchange.ends()))
-    };
-    let mut lease = pick(&tried).ok_or_else(|| nobody(exchange, cluster))?;
-    let mut further = cluster.settings().retry;
+    let mut search = Search::new(exchange, cluster, slot.as_ref());
+    let mut lease = search.first().await.ok_or_else(|| nobody(exchange, cluster))?;
     let mut stale = STALE;
     loop {
         let failure = match exchange.worker.pool.send(&lease, slot, again).await {
@@ -135,20 +131,23 @@ async fn attempts(
         if is_its_fault(&failure) {
             lease.failed(&failure.error.code(), metrics);
         }
-        let next = match retry::decide(Attempt { reached: reached(&failure, whole), whole, idempotent, further }) {
+        let reached = reached(&failure, whole);
+        let next = match retry::decide(Attempt { reached, whole, idempotent, further: search.further() }) {
             Verdict::Afresh if stale > 0 => {
                 stale -= if matches!(failure.error, SendError::Refused(_)) { STALE / 2 } else { 1 };
                 continue;
             }
-            Verdict::Elsewhere => {
-                further -= 1;
-                tried.push(lease.id());
-                pick(&tried)
-            }
+            Verdict::Elsewhere => search.elsewhere(&lease),
             Verdict::Afresh | Verdict::GiveUp => None,
         };
         let refusal = refusal_of(exchange, &failure.error);
-        if refusal != Refusal::ClientLeft {
+        let is_first = !search.is_held();
+        let next = match next {
+            // Nobody has seen anything of it yet, so it may as well wait.
+            None if whole && reached == Reached::Nowhere => search.held(Seen::NobodyThere).await,
+            next => next,
+        };
+        if refusal != Refusal::ClientLeft && (is_first || next.is_none()) {
             report(exchange, &lease, &failure.error, next.is_some());
         }
         match next {

@@ -5,26 +5,30 @@
 //! target that is still reached in the same way, with its open exchanges counted on, its idle connections warm, and what
 //! is known of its health.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
 
 use crate::config::settings::{Balance, Upstream};
 
 use connect::Dialer;
+use health::Admission;
 use lease::Lease;
+use room::Room;
 use roster::Roster;
 use trust::{Trust, TrustError};
 
 pub mod connect;
 pub mod health;
+pub mod hold;
 pub mod key;
 pub mod lease;
 pub mod member;
 pub mod pick;
 pub mod pool;
 pub mod probe;
+mod room;
 pub mod roster;
 pub mod state;
 pub mod stream;
@@ -40,7 +44,14 @@ pub struct Cluster {
     roster: ArcSwap<Roster>,
     turn: AtomicUsize,
     dialer: Dialer,
+    /// Where requests wait.
+    room: Room,
+    /// Who came in its place at a reload.
+    successor: OnceLock<Arc<Self>>,
 }
+
+/// How often a target may fill up between being chosen and being taken before a request gives up.
+const RACES: usize = 8;
 
 /// What a choice depends on besides the cluster.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,14 +90,57 @@ impl Cluster {
         let before = before.filter(|b| b.dialer.reaches_like(&dialer)).map(|before| before.roster());
         let roster = Roster::new(&settings.targets, before.as_deref().map(|roster| &**roster));
         let roster = ArcSwap::from_pointee(roster);
-        Ok(Arc::new(Self { settings: settings.clone(), roster, turn: AtomicUsize::new(0), dialer }))
+        Ok(Arc::new(Self {
+            settings: settings.clone(),
+            roster,
+            turn: AtomicUsize::new(0),
+            dialer,
+            room: Room::default(),
+            successor: OnceLock::new(),
+        }))
     }
 
     /// Chooses a target and counts an exchange on it. `None` when every target was tried or is closed.
     pub fn pick(self: &Arc<Self>, wish: Wish<'_>) -> Option<Lease> {
         let roster = self.roster.load();
-        let member = roster.choose(&self.settings, &self.turn, wish)?;
-        Some(Lease::take(self, member))
+        for _ in 0..RACES {
+            let member = roster.choose(&self.settings, &self.turn, wish)?;
+            if let Some(lease) = Lease::take(self, member) {
+                return Some(lease);
+            }
+        }
+        None
+    }
+
+    /// Whether a target can be chosen.
+    pub fn is_open(&self) -> bool {
+        self.roster().members().iter().any(|member| member.admission(&self.settings, 0) != Admission::Closed)
+    }
+
+    /// Whether somebody waits who should be served first.
+    pub fn is_queueing(&self) -> bool {
+        self.settings.max_connections.is_some() && self.settings.hold.is_some() && self.room.is_occupied()
+    }
+
+    /// Has requests that wait here go on with `next`.
+    pub fn succeeded_by(self: &Arc<Self>, next: &Arc<Self>) {
+        if !Arc::ptr_eq(self, next) {
+            let _twice = self.successor.set(Arc::clone(next));
+            self.room.ring();
+        }
+    }
+
+    /// The newest that came in its place.
+    fn newest(self: &Arc<Self>) -> &Arc<Self> {
+        let mut newest = self;
+        while let Some(next) = newest.successor.get() {
+            newest = next;
+        }
+        newest
+    }
+
+    pub(super) const fn room(&self) -> &Room {
+        &self.room
     }
 
     /// How a target is chosen, so that the caller knows what [`Wish::key`] is to be made of.

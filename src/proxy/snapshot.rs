@@ -195,6 +195,16 @@ impl Snapshot {
         &self.visitors
     }
 
+    /// Has requests that wait for a group of this snapshot go on with the group of the same name in `next`.
+    pub fn succeeded_by(&self, next: &Self) {
+        for group in self.clusters.iter().filter(|group| group.settings().hold.is_some()) {
+            let same_name = |other: &&Arc<Cluster>| other.settings().name == group.settings().name;
+            if let Some(successor) = next.clusters.iter().find(same_name) {
+                group.succeeded_by(successor);
+            }
+        }
+    }
+
     /// Every backend group.
     pub fn clusters(&self) -> &[Arc<Cluster>] {
         &self.clusters

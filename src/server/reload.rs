@@ -101,7 +101,8 @@ impl Gateway {
         // Certificates before routes: a name is answered only once its certificate, if one can be had at once, is there.
         self.certs.settings(Arc::clone(&settings)).await;
         let snapshot = Arc::new(snapshot);
-        self.common.shared.live.store(Arc::clone(&snapshot));
+        let before = self.common.shared.live.swap(Arc::clone(&snapshot));
+        before.succeeded_by(&snapshot);
         self.checkups.follow(&snapshot);
         self.common.front.store(Arc::new(front));
         self.sockets.borrow_mut().commit(change, &self.workers);

@@ -1,4 +1,5 @@
-//! By what a target is taken for well: `health`, `max-fails`, `fail-status`, `slow-start`.
+//! By what a target is taken for well, and what becomes of requests when none is: `health`, `max-fails`, `fail-status`,
+//! `slow-start`, `hold`, `max-connections`.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use super::Resolver;
 use crate::config::defaults;
 use crate::config::problem::quote;
 use crate::config::raw::{Directive, Directives};
-use crate::config::settings::{Health, MaxFails, StatusRange, Upstream};
+use crate::config::settings::{Health, Hold, MaxFails, StatusRange, Upstream};
 use crate::config::tree::Word;
 
 impl Resolver<'_> {
@@ -17,6 +18,17 @@ impl Resolver<'_> {
         }
         upstream.fail_status = parts.one("fail-status").map(|directive| self.statuses(&directive.values)).unwrap_or_default();
         self.put(parts, "slow-start", &mut upstream.slow_start, Self::duration);
+        upstream.hold = parts.one("hold").and_then(|directive| self.hold(directive));
+        self.put_some(parts, "max-connections", &mut upstream.max_connections, |this, word| this.number(word, 1, 1_000_000));
+    }
+
+    /// `SPAN [N]`.
+    fn hold(&mut self, directive: &Directive) -> Option<Hold> {
+        let most = match directive.values.get(1) {
+            Some(word) => self.number(word, 1, 1_000_000)?,
+            None => defaults::MOST_HELD,
+        };
+        Some(Hold { span: self.duration(directive.value())?, most })
     }
 
     /// `PATH [every SPAN] [{ ... }]`.

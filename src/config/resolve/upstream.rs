@@ -96,7 +96,6 @@ impl Resolver<'_> {
         }
         self.health_of(parts, &mut upstream);
         self.put(parts, "retry", &mut upstream.retry, |this, word| this.number(word, 0, 10));
-        self.put(parts, "hold", &mut upstream.hold, Self::duration);
         self.parts(parts, "timeout", |this, parts| this.upstream_timeouts(parts, &mut upstream.timeouts));
         if let Some(directive) = parts.one("protocols") {
             upstream.protocols = self.upstream_protocols(directive, &upstream.targets);

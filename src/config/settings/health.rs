@@ -24,6 +24,15 @@ pub struct Health {
     pub host: Option<HostName>,
 }
 
+/// How requests wait while no target can take them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The longest that one waits.
+    pub span: Duration,
+    /// The most that wait at a time; more are refused at once.
+    pub most: u32,
+}
+
 /// When a target whose requests fail is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaxFails {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::health::{Health, MaxFails};
+use super::health::{Health, Hold, MaxFails};
 use super::status::StatusRange;
 use crate::base::name::HostName;
 
@@ -34,8 +34,10 @@ pub struct Upstream {
     pub slow_start: Duration,
     /// Further tries after the first.
     pub retry: u32,
-    /// How long a request waits while no target is up; zero means not at all.
-    pub hold: Duration,
+    /// How requests wait while no target can take them; `None` means not at all.
+    pub hold: Option<Hold>,
+    /// Most requests and tunnels open on one target; `None` is no limit.
+    pub max_connections: Option<u32>,
     /// Limits on a backend's slowness.
     pub timeouts: UpstreamTimeouts,
     /// Versions of HTTP that an https target may choose of.

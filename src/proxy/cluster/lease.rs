@@ -22,10 +22,11 @@ pub struct Lease {
 }
 
 impl Lease {
-    pub(super) fn take(cluster: &Arc<Cluster>, member: &Arc<Member>) -> Self {
-        member.state().enter();
+    /// `None` when others have filled the target meanwhile.
+    pub(super) fn take(cluster: &Arc<Cluster>, member: &Arc<Member>) -> Option<Self> {
+        let entered = member.state().enter(cluster.settings().max_connections);
         let trial = member.state().is_on_trial();
-        Self { cluster: Arc::clone(cluster), member: Arc::clone(member), trial, ends: None }
+        entered.then(|| Self { cluster: Arc::clone(cluster), member: Arc::clone(member), trial, ends: None })
     }
 
     /// Uses the target in the name of one client; asked only where the target is told of it.
@@ -88,5 +89,8 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.state().leave();
+        if self.cluster.settings().max_connections.is_some() {
+            self.cluster.room().ring_one();
+        }
     }
 }

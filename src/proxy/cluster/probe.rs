@@ -30,6 +30,9 @@ use crate::telemetry::metrics::Metrics;
 /// The first check of a target comes within this, so that thousands of them do not come at once.
 const FIRST_WITHIN: Duration = Duration::from_millis(500);
 
+/// Between two checks of a target that is down while requests wait for it.
+const HURRIED: Duration = Duration::from_millis(250);
+
 /// Why a target is not well.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
@@ -71,12 +74,29 @@ pub async fn watch(cluster: Arc<Cluster>, member: Arc<Member>, metrics: Arc<Metr
             (Some(Turn::Down), Err(error)) => {
                 tell::check_fails(&settings.name, &member, Chain(&error).to_string(), &metrics.proxy);
             }
-            (Some(Turn::Up), Ok(())) => tell::check_passes(&settings.name, &member),
+            (Some(Turn::Up), Ok(())) => {
+                tell::check_passes(&settings.name, &member);
+                cluster.room().ring();
+            }
             (None, _) | (Some(Turn::Down), Ok(())) | (Some(Turn::Up), Err(_)) => (),
         }
         // A tenth more or less, so that the checks of many gateways do not fall into step.
-        sleep(health.every.mul_f64(0.9 + 0.2 * dice.fraction())).await;
+        let pause = health.every.mul_f64(0.9 + 0.2 * dice.fraction());
+        if member.state().checked().is_down() {
+            while_somebody_waits(&cluster, pause).await;
+        } else {
+            sleep(pause).await;
+        }
     }
+}
+
+/// Until the next check of a target that is down: sooner while requests wait for it.
+async fn while_somebody_waits(cluster: &Cluster, pause: Duration) {
+    let arrival = cluster.room().arrival();
+    if !cluster.room().is_occupied() && timeout(pause, arrival).await.is_err() {
+        return;
+    }
+    sleep(HURRIED.min(pause)).await;
 }
 
 /// Checks a target once.
@@ -91,12 +111,7 @@ pub async fn check(cluster: &Cluster, member: &Member, health: &Health) -> Resul
 
 async fn ask(cluster: &Cluster, member: &Member, health: &Health) -> Result<StatusCode, CheckError> {
     let (target, settings) = (member.target(), cluster.settings());
-    let offer = match (target.scheme, settings.protocols) {
-        (TargetScheme::H2c, _) | (TargetScheme::Https, UpstreamProtocols::Http2) => Offer::Http2,
-        (TargetScheme::Http, _) | (TargetScheme::Https, UpstreamProtocols::Http1) => Offer::Http1,
-        (TargetScheme::Https, UpstreamProtocols::Both) => Offer::Both,
-    };
-    let stream = cluster.dialer().dial_for(target, None, offer).await.map_err(CheckError::Connect)?;
+    let stream = connect(cluster, member).await.map_err(CheckError::Connect)?;
     let host = host(health, &settings.tls, &target.address);
     let request = Request::get(&health.path).header(header::USER_AGENT, "doorward-health-check");
     if target.scheme == TargetScheme::H2c || stream.chose_http2() {
@@ -107,6 +122,17 @@ async fn ask(cluster: &Cluster, member: &Member, health: &Health) -> Result<Stat
         let request = request.header(header::HOST, host).header(header::CONNECTION, "close").body(Empty::<Bytes>::new());
         by_wire(stream, request.expect("a checked path and header values make a request")).await
     }
+}
+
+/// A connection of our own to a target, over which nothing was said yet.
+pub(super) async fn connect(cluster: &Cluster, member: &Member) -> Result<BackendStream, ConnectError> {
+    let target = member.target();
+    let offer = match (target.scheme, cluster.settings().protocols) {
+        (TargetScheme::H2c, _) | (TargetScheme::Https, UpstreamProtocols::Http2) => Offer::Http2,
+        (TargetScheme::Http, _) | (TargetScheme::Https, UpstreamProtocols::Http1) => Offer::Http1,
+        (TargetScheme::Https, UpstreamProtocols::Both) => Offer::Both,
+    };
+    cluster.dialer().dial_for(target, None, offer).await
 }
 
 /// Over HTTP/1.1.

@@ -73,9 +73,14 @@ impl TargetState {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Counts one more exchange.
-    pub(super) fn enter(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    /// Counts one more exchange, unless that would be more than `most`.
+    pub(super) fn enter(&self, most: Option<u32>) -> bool {
+        let Some(most) = most else {
+            self.in_flight.fetch_add(1, Ordering::Relaxed);
+            return true;
+        };
+        let one_more = |open: u32| (open < most).then_some(open + 1);
+        self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 
     /// Counts one less.
@@ -86,6 +91,9 @@ impl TargetState {
     /// How far it may be used now. `chance` is any number, spread over its bits.
     pub(super) fn admission(&self, settings: &Upstream, chance: impl FnOnce() -> u64) -> Admission {
         if self.drained.load(Ordering::Relaxed) || (settings.health.is_some() && self.checked().is_down()) {
+            return Admission::Closed;
+        }
+        if settings.max_connections.is_some_and(|most| self.in_flight() >= most) {
             return Admission::Closed;
         }
         let out_until = self.out_until.load(Ordering::Relaxed);
@@ -165,6 +173,8 @@ impl TargetState {
             if self.in_flight() == 0 { "drained" } else { "draining" }
         } else if checked.is_some_and(Checked::is_down) {
             "down"
+        } else if settings.max_connections.is_some_and(|most| self.in_flight() >= most) {
+            "full"
         } else if out_until > now {
             "failing"
         } else if out_until != 0 {

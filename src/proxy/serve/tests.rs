@@ -8,6 +8,7 @@ mod failures;
 mod files;
 mod framing;
 mod harness;
+mod hold;
 mod http2;
 mod passing;
 mod policies;

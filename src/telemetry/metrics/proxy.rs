@@ -33,6 +33,10 @@ pub struct ProxyMetrics {
     pub auth_failed: Counter,
     /// Times that a target was found not to work, by its checks or by requests.
     pub targets_down: Counter,
+    /// Requests that wait for a target.
+    pub held: Arc<Gauge>,
+    /// Requests that waited for a target so far.
+    pub held_total: Counter,
     /// Client connections.
     pub connections: Arc<Gauge>,
 }

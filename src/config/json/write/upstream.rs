@@ -34,7 +34,8 @@ fn upstream(group: &Upstream) -> Json {
     members.filled("fail-status", group.fail_status.iter().map(ToString::to_string));
     members.some("slow-start", (!group.slow_start.is_zero()).then(|| duration(group.slow_start)));
     members.add("retry", group.retry);
-    members.some("hold", (!group.hold.is_zero()).then(|| duration(group.hold)));
+    members.some("hold", group.hold.map(|hold| Json::List(vec![duration(hold.span), hold.most.into()])));
+    members.some("max-connections", group.max_connections);
     members.add("timeout", timeouts(&group.timeouts));
     if is_spoken_to_by_tls(group) {
         members.add("protocols", protocols(group.protocols));

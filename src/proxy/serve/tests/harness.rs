@@ -219,9 +219,7 @@ impl Gateway {
 
     /// A gateway whose connections believe to have come to `port`; only those to 443 are behind TLS.
     pub(super) async fn at(text: &str, speaks: Speaks, port: u16) -> Self {
-        let resolved = from_text("test.conf", text, &Surroundings::default()).unwrap_or_else(|r| panic!("{}", r.render(false)));
-        let trust = Trust::new(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
-        let snapshot = Snapshot::build(&resolved.settings, None, &trust).unwrap();
+        let snapshot = snapshot(text, None);
         let lines = Arc::new(Mutex::new(Vec::new()));
         let rules = Rules { enabled: true, form: Form::Json, hide: Hide::new([]) };
         let (access, writer) = AccessLog::start(rules, Page(Arc::clone(&lines))).unwrap();
@@ -233,6 +231,13 @@ impl Gateway {
         let addr = listener.local_addr().unwrap();
         drop(task::spawn_local("gateway", accept(listener, Rc::clone(&worker), speaks, port)));
         Self { addr, metrics, worker, lines, writer }
+    }
+
+    /// Puts another configuration in force.
+    pub(super) fn reload(&self, text: &str) {
+        let live = &self.worker.shared.live;
+        let next = Arc::new(snapshot(text, Some(&live.load())));
+        live.swap(Arc::clone(&next)).succeeded_by(&next);
     }
 
     pub(super) async fn client(&self) -> Peer {
@@ -254,6 +259,12 @@ impl Gateway {
         let lines = self.lines.lock().unwrap();
         String::from_utf8_lossy(&lines).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
+}
+
+fn snapshot(text: &str, before: Option<&Snapshot>) -> Snapshot {
+    let resolved = from_text("test.conf", text, &Surroundings::default()).unwrap_or_else(|r| panic!("{}", r.render(false)));
+    let trust = Trust::new(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    Snapshot::build(&resolved.settings, before, &trust).unwrap()
 }
 
 async fn accept(listener: TcpListener, worker: Rc<Worker>, speaks: Speaks, port: u16) {
