@@ -1,6 +1,7 @@
 //! Assembles the parts, reloads, supervises and drains them.
 
 pub mod checkups;
+pub mod drains;
 pub mod gateway;
 pub mod in_service;
 pub mod logs;

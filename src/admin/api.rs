@@ -40,6 +40,16 @@ pub enum Request {
     Status,
     /// Every certificate: held, wanted, and what happens next.
     Certs,
+    /// Send nothing new to a target, until it is taken back or the gateway ends.
+    Drain {
+        /// Its address, as the configuration or the log writes it.
+        target: String,
+    },
+    /// Take a target back.
+    Undrain {
+        /// Its address.
+        target: String,
+    },
     /// Order the certificate that holds this name now, however much life it has left.
     RenewCert {
         /// One of its names.
@@ -82,6 +92,8 @@ impl Request {
             Self::Reload => "reload",
             Self::Status => "status",
             Self::Certs => "certs",
+            Self::Drain { .. } => "drain",
+            Self::Undrain { .. } => "undrain",
             Self::RenewCert { .. } => "renew-cert",
             Self::RevokeCert { .. } => "revoke-cert",
             Self::TestCert { .. } => "test-cert",
@@ -102,6 +114,8 @@ pub enum Reply {
     Status(StatusReport),
     /// Every certificate.
     Certs(CertsReport),
+    /// The target is out, or back.
+    Drained(DrainReport),
     /// The renewal was begun; how it ends is told by `certs` and the log.
     Renewing {
         /// As it was asked for.
@@ -165,6 +179,19 @@ pub struct StatusReport {
     /// Backend groups that have a name, and others with a target that does not simply work.
     #[serde(default)]
     pub upstreams: Vec<UpstreamLine>,
+}
+
+/// A target that was taken out, or back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainReport {
+    /// Its address, as the log writes it.
+    pub target: String,
+    /// The upstreams it is in.
+    pub upstreams: Vec<String>,
+    /// Whether it is out now.
+    pub drained: bool,
+    /// Requests and tunnels open on it.
+    pub open: u32,
 }
 
 /// One backend group.
@@ -244,6 +271,8 @@ pub trait Operator: 'static {
     async fn status(&self) -> StatusReport;
     /// Every certificate.
     async fn certs(&self) -> CertsReport;
+    /// Takes a target out, or back.
+    async fn drain(&self, target: &str, drained: bool) -> Result<DrainReport, Refusal>;
     /// Begins the renewal of the certificate for `name`.
     async fn renew(&self, name: &str, insist: bool) -> Result<(), Refusal>;
     /// Has the certificate of `name` revoked.
@@ -262,6 +291,8 @@ pub async fn perform<O: Operator>(operator: &O, request: Request) -> Reply {
         Request::Reload => operator.reload().await.map(Reply::Reloaded),
         Request::Status => Ok(Reply::Status(operator.status().await)),
         Request::Certs => Ok(Reply::Certs(operator.certs().await)),
+        Request::Drain { target } => operator.drain(&target, true).await.map(Reply::Drained),
+        Request::Undrain { target } => operator.drain(&target, false).await.map(Reply::Drained),
         Request::RenewCert { name, insist } => operator.renew(&name, insist).await.map(|()| Reply::Renewing { name }),
         Request::RevokeCert { name, reason } => operator.revoke(&name, &reason).await.map(Reply::Revoked),
         Request::TestCert { name, directory } => operator.test(&name, directory.as_deref()).await.map(Reply::Tested),

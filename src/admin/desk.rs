@@ -2,8 +2,8 @@
 
 use std::rc::{Rc, Weak};
 
-use super::api::{AccountDone, AccountWish, AccountsReport, CertsReport, Operator, Refusal, ReloadReport, RevokeReport};
-use super::api::{StatusReport, TestReport};
+use super::api::{AccountDone, AccountWish, AccountsReport, CertsReport, DrainReport, Operator, Refusal, ReloadReport};
+use super::api::{RevokeReport, StatusReport, TestReport};
 use super::backends;
 use super::certs::line;
 use crate::base::addr::ListenAddr;
@@ -54,6 +54,11 @@ impl Operator for Desk {
     async fn certs(&self) -> CertsReport {
         let lines = |gateway: Rc<Gateway>| gateway.certs().status().iter().map(line).collect();
         CertsReport { certs: self.gateway().map(lines).unwrap_or_default() }
+    }
+
+    async fn drain(&self, target: &str, drained: bool) -> Result<DrainReport, Refusal> {
+        let done = self.gateway()?.set_drained(target, drained).map_err(|error| Refusal::question(error.to_string()))?;
+        Ok(DrainReport { target: done.target, upstreams: done.groups, drained, open: done.open })
     }
 
     async fn renew(&self, name: &str, insist: bool) -> Result<(), Refusal> {

@@ -183,6 +183,7 @@ async fn converse<O: Operator>(mut stream: UnixStream, owner: u32, operator: &O)
         Reply::Reloaded(_)
         | Reply::Status(_)
         | Reply::Certs(_)
+        | Reply::Drained(_)
         | Reply::Renewing { .. }
         | Reply::Revoked(_)
         | Reply::Tested(_)
@@ -235,6 +236,9 @@ fn audit(request: &Request, peer: tokio::net::unix::UCred) {
         Request::Account { issuer, .. } => {
             tracing::warn!(event = events::ADMIN_REQUEST, uid, pid, asked, issuer, "an operator changes an account");
         }
+        Request::Drain { target } | Request::Undrain { target } => {
+            tracing::info!(event = events::ADMIN_REQUEST, uid, pid, asked, target, "an operator takes a backend out, or back");
+        }
         Request::Status | Request::Certs | Request::Accounts => {
             tracing::debug!(event = events::ADMIN_REQUEST, uid, pid, asked, "an operator looks");
         }
@@ -245,8 +249,8 @@ fn audit(request: &Request, peer: tokio::net::unix::UCred) {
 mod tests {
     use std::io::{Read, Write};
 
-    use super::super::api::{AccountDone, AccountWish, AccountsReport, CertsReport, Refusal, ReloadReport, RevokeReport};
-    use super::super::api::{StatusReport, TestReport};
+    use super::super::api::{AccountDone, AccountWish, AccountsReport, CertsReport, DrainReport, Refusal, ReloadReport};
+    use super::super::api::{RevokeReport, StatusReport, TestReport};
     use super::super::client::{self, AskError};
     use super::*;
 
@@ -261,6 +265,9 @@ mod tests {
         }
         async fn certs(&self) -> CertsReport {
             CertsReport::default()
+        }
+        async fn drain(&self, target: &str, drained: bool) -> Result<DrainReport, Refusal> {
+            Ok(DrainReport { target: target.to_owned(), drained, ..DrainReport::default() })
         }
         async fn renew(&self, name: &str, _insist: bool) -> Result<(), Refusal> {
             if name == "a.example" { Ok(()) } else { Err(Refusal::question("unknown")) }

@@ -104,6 +104,12 @@ pub enum Command {
     Renew(RenewArgs),
     /// Tell what the running gateway serves and how busy it is
     Status(StatusArgs),
+    /// Send nothing new to a backend, as before a deploy; what is open on it goes on
+    ///
+    /// It stays so over reloads, until `undrain` or the end of the gateway. `status` tells how much is still open on it.
+    Drain(DrainArgs),
+    /// Take a drained backend back
+    Undrain(DrainArgs),
     /// Show, re-key or close the accounts with certificate authorities
     #[command(subcommand)]
     Account(AccountAction),
@@ -448,6 +454,16 @@ pub struct ShowCertArgs {
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `drain` and `undrain` take.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct DrainArgs {
+    /// The backend, as the configuration writes it: 3000, 10.0.0.1:8000, unix//run/app.sock
+    pub target: String,
+    /// Which gateway.
+    #[command(flatten)]
+    pub ask: AskArgs,
 }
 
 /// What `status` takes.

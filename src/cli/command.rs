@@ -4,7 +4,9 @@ use super::args::{Cli, Command, ConfigArgs, EXAMPLES, TrustArgs};
 use super::exit::Exit;
 use super::home::{self, User};
 use super::trust::plan::Wish;
-use super::{account, certs, check, configuration, demo, explain, password, probe, reload, run, say, self_signed, status, trust};
+use super::{
+    account, certs, check, configuration, demo, drain, explain, password, probe, reload, run, say, self_signed, status, trust,
+};
 use crate::config::load::LoadError;
 
 /// Reads the process's arguments and does what they say. Wrong ones end the process here, with [`Exit::Usage`].
@@ -29,6 +31,8 @@ fn perform(command: &Command) -> Exit {
         Command::Account(action) => account::account(action),
         Command::Renew(args) => certs::act::renew(args),
         Command::Status(args) => status::status(args),
+        Command::Drain(args) => drain::drain(args),
+        Command::Undrain(args) => drain::undrain(args),
         Command::SelfSigned(args) => self_signed::run(args),
         Command::HashPassword => password::hash(),
         Command::Trust(args) => with_state(Wish::Trust, args),

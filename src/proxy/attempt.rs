@@ -9,11 +9,11 @@ use http::header;
 use http::{Request, Response, Uri, Version};
 
 use super::body::Body;
+use super::cluster::Cluster;
 use super::cluster::connect::ConnectError;
+use super::cluster::hold::Seen;
 use super::cluster::lease::Lease;
 use super::cluster::pool::{Answered, SendError, SendFailure};
-use super::cluster::Cluster;
-use super::cluster::hold::Seen;
 use super::exchange::{Authority, Exchange};
 use super::forward::{self, Framing, Hop};
 use super::join;

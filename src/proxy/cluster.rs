@@ -15,8 +15,10 @@ use crate::config::settings::{Balance, Upstream};
 use connect::Dialer;
 use health::Admission;
 use lease::Lease;
+use member::Member;
 use room::Room;
 use roster::Roster;
+use state::Turn;
 use trust::{Trust, TrustError};
 
 pub mod connect;
@@ -143,6 +145,18 @@ impl Cluster {
         &self.room
     }
 
+    /// Takes a target out for new requests, or back in; what is open on it goes on.
+    pub fn set_drained(&self, member: &Member, drained: bool) {
+        match member.state().set_drained(drained) {
+            Some(Turn::Down) => tell::drained(&self.settings.name, member),
+            Some(Turn::Up) => {
+                tell::taken_back(&self.settings.name, member);
+                self.room.ring();
+            }
+            None => (),
+        }
+    }
+
     /// How a target is chosen, so that the caller knows what [`Wish::key`] is to be made of.
     pub const fn balance(&self) -> &Balance {
         &self.settings.balance
@@ -164,7 +178,7 @@ impl Cluster {
 
     /// Every target with what keeps it from being used, in one line for the log.
     pub fn in_words(&self) -> String {
-        let line = |member: &Arc<member::Member>| {
+        let line = |member: &Arc<Member>| {
             let standing = member.standing(&self.settings);
             let why = standing.why.map(|why| format!(" ({why})")).unwrap_or_default();
             format!("{} is {}{why}", member.label(), standing.state)

@@ -18,6 +18,7 @@ use crate::listeners::tls::TlsRoots;
 use crate::proxy::cluster::trust::Trust;
 use crate::proxy::snapshot::Snapshot;
 use crate::server::checkups::Checkups;
+use crate::server::drains::Drains;
 use crate::server::logs::Logs;
 use crate::server::signals;
 use crate::server::sockets::Sockets;
@@ -39,6 +40,7 @@ pub struct Gateway {
     pub(super) trust: Trust,
     pub(super) certs: KeeperHandle,
     pub(super) checkups: Checkups,
+    pub(super) drains: Drains,
     pub(super) logs: Logs,
     /// Held for the length of a reload, so that two never mix.
     pub(super) reloading: Mutex<()>,

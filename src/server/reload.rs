@@ -101,6 +101,7 @@ impl Gateway {
         // Certificates before routes: a name is answered only once its certificate, if one can be had at once, is there.
         self.certs.settings(Arc::clone(&settings)).await;
         let snapshot = Arc::new(snapshot);
+        self.drains.keep(&snapshot);
         let before = self.common.shared.live.swap(Arc::clone(&snapshot));
         before.succeeded_by(&snapshot);
         self.checkups.follow(&snapshot);

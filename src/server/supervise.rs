@@ -30,6 +30,7 @@ use crate::proxy::cluster::trust::Trust;
 use crate::proxy::snapshot::{BuildError, Live, Snapshot};
 use crate::proxy::worker::Shared;
 use crate::server::checkups::Checkups;
+use crate::server::drains::Drains;
 use crate::server::gateway::Gateway;
 use crate::server::in_service;
 use crate::server::logs::Logs;
@@ -146,6 +147,7 @@ fn start(options: Options) -> Result<Gateway, StartError> {
         trust,
         certs,
         checkups,
+        drains: Drains::default(),
         logs,
         reloading: Mutex::new(()),
         stopping: Notify::new(),

@@ -15,6 +15,7 @@ mod attacks;
 mod authority_faults;
 mod backends;
 mod bad_requests;
+mod balancing;
 mod browser;
 mod cert_actions;
 mod cert_commands;

@@ -155,6 +155,18 @@ impl TargetState {
         Checked::unpacked(self.checked.load(Ordering::Relaxed))
     }
 
+    /// The operator takes it out, or back in.
+    pub(super) fn set_drained(&self, drained: bool) -> Option<Turn> {
+        match (self.drained.swap(drained, Ordering::Relaxed), drained) {
+            (false, true) => Some(Turn::Down),
+            (true, false) => {
+                self.back_since.store(self.now(), Ordering::Relaxed);
+                Some(Turn::Up)
+            }
+            (false, false) | (true, true) => None,
+        }
+    }
+
     /// Notes why the last turn was.
     pub(super) fn note(&self, why: String) {
         self.last.store(Some(Arc::new(Change { why, at: Instant::now() })));

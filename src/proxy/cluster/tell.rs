@@ -53,3 +53,18 @@ pub(super) fn check_passes(group: &str, member: &Member) {
     tracing::info!(event = events::TARGET_UP, group, upstream = member.label(), why);
     member.state().note(why.to_owned());
 }
+
+/// The operator took it out.
+pub(super) fn drained(group: &str, member: &Member) {
+    let why = "`doorward drain`";
+    let open = member.in_flight();
+    tracing::info!(event = events::TARGET_DOWN, group, upstream = member.label(), why, open, "it gets no new requests");
+    member.state().note(why.to_owned());
+}
+
+/// The operator took it back.
+pub(super) fn taken_back(group: &str, member: &Member) {
+    let why = "`doorward undrain`";
+    tracing::info!(event = events::TARGET_UP, group, upstream = member.label(), why);
+    member.state().note(why.to_owned());
+}
