@@ -7,6 +7,7 @@ pub mod in_service;
 pub mod logs;
 pub mod process;
 pub mod reload;
+pub mod seal;
 pub mod signals;
 pub mod sockets;
 pub mod source;

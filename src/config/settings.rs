@@ -26,8 +26,8 @@ pub use site::{Block, Cache, End, Files, PathPattern, Place, Site, SiteHost, Sit
 pub use status::{StatusRange, in_words};
 pub use tls::{Cipher, ClientCertificates, DefaultCertificate, Tls, TlsVersions};
 pub use upstream::{
-    Balance, HashOf, ProxyProtocol, Target, TargetAddress, TargetScheme, Upstream, UpstreamId, UpstreamProtocols,
-    UpstreamTimeouts, UpstreamTls,
+    Balance, HashOf, ProxyProtocol, SameSite, Sticky, Target, TargetAddress, TargetScheme, Upstream, UpstreamId,
+    UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
 };
 
 /// The whole configuration.

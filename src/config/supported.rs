@@ -30,7 +30,6 @@ pub const NOT_YET: &[NotYet] = &[
     value(Context::Acme, "challenges", "dns-01"),
     value(Context::Acme, "challenges", "dns-persist-01"),
     word(Context::Acme, "resolvers"),
-    word(Context::Upstream, "sticky"),
 ];
 
 /// Refuses a line that uses something of `table`. Whether the word as a whole is refused, so that nothing else about the

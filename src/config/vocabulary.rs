@@ -11,6 +11,7 @@ pub enum Context {
     Path,
     Upstream,
     Health,
+    Sticky,
     GatewayLog,
     SiteLog,
     Timeouts,
@@ -166,7 +167,7 @@ const BLOCK: &[Spec] = &[
 const UPSTREAM: &[Spec] = &[
     values("to", 1, MANY, "to TARGET... [weight N] [backup]").repeated(),
     values("balance", 1, 3, "balance round-robin"),
-    values("sticky", 2, 2, "sticky cookie NAME"),
+    block("sticky", 2, 2, Context::Sticky, true, "sticky cookie NAME, or sticky cookie NAME { ... }"),
     block("health", 1, 3, Context::Health, true, "health PATH every 10s, or health PATH every 10s { ... }"),
     values("max-fails", 1, 5, "max-fails 3 within 10s out 10s, or max-fails off"),
     values("fail-status", 1, MANY, "fail-status 502 503"),
@@ -179,6 +180,8 @@ const UPSTREAM: &[Spec] = &[
     parts("tls", Context::UpstreamTls, "tls { ... }, or tls ca-file PATH"),
     one("proxy-protocol", "proxy-protocol v2"),
 ];
+
+const STICKY: &[Spec] = &[one("max-age", "max-age 1d"), one("same-site", "same-site lax")];
 
 const HEALTH: &[Spec] = &[
     one("timeout", "timeout 5s"),
@@ -279,6 +282,7 @@ impl Context {
             Self::Path => (BLOCK, &[]),
             Self::Upstream => (UPSTREAM, &[]),
             Self::Health => (HEALTH, &[]),
+            Self::Sticky => (STICKY, &[]),
             Self::GatewayLog => (GATEWAY_LOG, &[]),
             Self::SiteLog => (SITE_LOG, &[]),
             Self::Timeouts => (TIMEOUTS, &[]),
@@ -327,6 +331,7 @@ mod tests {
             Context::Site,
             Context::Upstream,
             Context::Health,
+            Context::Sticky,
             Context::GatewayLog,
             Context::SiteLog,
             Context::Timeouts,

@@ -120,7 +120,8 @@ async fn attempts(
     let mut stale = STALE;
     loop {
         let failure = match exchange.worker.pool.send(&lease, slot, again).await {
-            Ok(answered) => {
+            Ok(mut answered) => {
+                search.mark(&lease, &mut answered.response);
                 lease.answered(answered.response.status().as_u16(), metrics);
                 exchange.course.lease.replace(Some(lease));
                 return Ok(answered);

@@ -33,6 +33,7 @@ pub mod probe;
 mod room;
 pub mod roster;
 pub mod state;
+pub mod sticky;
 pub mod stream;
 mod tell;
 #[cfg(test)]
@@ -62,6 +63,8 @@ pub struct Wish<'a> {
     pub roll: u64,
     /// What [`key::of`] makes of the request.
     pub key: Option<u64>,
+    /// The value of the cookie that the settings name as sticky.
+    pub cookie: Option<&'a str>,
     /// Members that were tried for this request and are not wanted again, by [`Lease::id`].
     pub tried: &'a [u64],
 }
@@ -90,7 +93,9 @@ impl Cluster {
             return Ok(Arc::clone(same));
         }
         let before = before.filter(|b| b.dialer.reaches_like(&dialer)).map(|before| before.roster());
-        let roster = Roster::new(&settings.targets, before.as_deref().map(|roster| &**roster));
+        let seal = trust.seal().filter(|_| settings.sticky.is_some());
+        let tag = |target: &str| seal.map(|seal| seal.tag(&settings.name, target));
+        let roster = Roster::new(&settings.targets, tag, before.as_deref().map(|roster| &**roster));
         let roster = ArcSwap::from_pointee(roster);
         Ok(Arc::new(Self {
             settings: settings.clone(),
@@ -141,7 +146,7 @@ impl Cluster {
         newest
     }
 
-    pub(super) const fn room(&self) -> &Room {
+    const fn room(&self) -> &Room {
         &self.room
     }
 

@@ -3,12 +3,13 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::Request;
+use http::{Request, Response, header};
 use tokio::time::Instant;
 
 use super::cluster::hold::{self, Seen};
 use super::cluster::lease::Lease;
 use super::cluster::{Cluster, Wish, key};
+use super::cookie;
 use super::exchange::Exchange;
 
 /// See the module.
@@ -17,6 +18,8 @@ pub(super) struct Search<'a> {
     /// The one to choose from; a request that waits follows a reload.
     cluster: Arc<Cluster>,
     key: Option<u64>,
+    /// The value of the sticky cookie that the client has.
+    cookie: Option<Box<str>>,
     tried: Vec<u64>,
     further: u32,
     /// Until when it may wait, once it does.
@@ -27,7 +30,10 @@ impl<'a> Search<'a> {
     pub(super) fn new<B>(exchange: &'a Rc<Exchange>, cluster: &Arc<Cluster>, request: Option<&Request<B>>) -> Self {
         let key = request.and_then(|request| key::of(cluster.balance(), exchange.client, request));
         let further = cluster.settings().retry;
-        Self { exchange, cluster: Arc::clone(cluster), key, tried: Vec::new(), further, until: None }
+        let sticky = cluster.settings().sticky.as_ref();
+        let cookie = sticky.zip(request).and_then(|(sticky, request)| cookie::find(request.headers(), &sticky.cookie));
+        let cookie = cookie.map(Box::from);
+        Self { exchange, cluster: Arc::clone(cluster), key, cookie, tried: Vec::new(), further, until: None }
     }
 
     /// The first target to try, waited for where that is allowed.
@@ -44,6 +50,14 @@ impl<'a> Search<'a> {
         self.further = self.further.saturating_sub(1);
         self.tried.push(failed.id());
         self.pick()
+    }
+
+    /// Has the client come to this target again, where the settings ask for it.
+    pub(super) fn mark<B>(&self, lease: &Lease, response: &mut Response<B>) {
+        let secure = self.exchange.connection.is_secure() || self.exchange.trusted;
+        if let Some(cookie) = lease.cookie(self.cookie.as_deref(), secure) {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
     }
 
     /// How many more may be tried.
@@ -82,7 +96,8 @@ impl<'a> Search<'a> {
     }
 
     fn pick(&self) -> Option<Lease> {
-        let wish = Wish { roll: self.exchange.worker.roll(), key: self.key, tried: &self.tried };
+        let cookie = self.cookie.as_deref();
+        let wish = Wish { roll: self.exchange.worker.roll(), key: self.key, cookie, tried: &self.tried };
         Some(self.cluster.pick(wish)?.in_the_name_of(|| self.exchange.ends()))
     }
 }

@@ -139,7 +139,7 @@ mod tests {
         let state = || lease.member().standing(served.clusters()[0].settings()).state;
         assert_eq!(state(), "draining");
 
-        let reloaded = snapshot(&TEXT.replace("app {", "app {\n tls insecure\n to https://a").as_str(), Some(&served));
+        let reloaded = snapshot(&TEXT.replace("app {", "app {\n tls insecure\n to https://a"), Some(&served));
         drains.keep(&reloaded);
         assert!(!chosen(&reloaded).contains("127.0.0.1:3000"), "also when the reload made another target of it");
         drains.set(&served, ":3000", false).unwrap();

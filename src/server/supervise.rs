@@ -34,6 +34,7 @@ use crate::server::drains::Drains;
 use crate::server::gateway::Gateway;
 use crate::server::in_service;
 use crate::server::logs::Logs;
+use crate::server::seal;
 use crate::server::signals::{self, Asked, Signals};
 use crate::server::sockets::Sockets;
 use crate::server::source::Source;
@@ -130,7 +131,7 @@ fn start(options: Options) -> Result<Gateway, StartError> {
     })
     .map_err(StartError::Keeper)?;
     let roots = TlsRoots::new().map_err(StartError::Tls)?;
-    let trust = Trust::new(Arc::clone(&roots.provider));
+    let trust = Trust::new(Arc::clone(&roots.provider)).sealing(seal::load(&settings.state));
     let common = common(&settings, &change.quic(), &roots, &trust, &certs, access, metrics)?;
     let workers = Workers::start(count, &common).map_err(StartError::System)?;
     sockets.commit(change, &workers);

@@ -7,7 +7,8 @@ use crate::config::defaults;
 use crate::config::problem::{Problem, any_of, nearest, quote};
 use crate::config::raw::{Directive, Directives};
 use crate::config::settings::{
-    Balance, HashOf, ProxyProtocol, Target, TargetScheme, Upstream, UpstreamId, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
+    Balance, HashOf, ProxyProtocol, SameSite, Sticky, Target, TargetScheme, Upstream, UpstreamId, UpstreamProtocols,
+    UpstreamTimeouts, UpstreamTls,
 };
 use crate::config::source::Span;
 use crate::config::tree::Word;
@@ -89,11 +90,7 @@ impl Resolver<'_> {
         if let Some(balance) = parts.one("balance").and_then(|directive| self.balance(directive)) {
             upstream.balance = balance;
         }
-        if let Some(sticky) = parts.one("sticky")
-            && self.choice(&sticky.values[0], &[("cookie", ())]).is_some()
-        {
-            upstream.sticky = self.token(&sticky.values[1]);
-        }
+        upstream.sticky = parts.one("sticky").and_then(|directive| self.sticky(directive));
         self.health_of(parts, &mut upstream);
         self.put(parts, "retry", &mut upstream.retry, |this, word| this.number(word, 0, 10));
         self.parts(parts, "timeout", |this, parts| this.upstream_timeouts(parts, &mut upstream.timeouts));
@@ -105,6 +102,17 @@ impl Resolver<'_> {
         self.put_some(parts, "proxy-protocol", &mut upstream.proxy_protocol, |this, word| this.choice(word, &versions));
         self.idle_tls(parts, &upstream);
         upstream
+    }
+
+    /// `cookie NAME [{ ... }]`.
+    fn sticky(&mut self, directive: &Directive) -> Option<Sticky> {
+        self.choice(&directive.values[0], &[("cookie", ())])?;
+        let mut sticky = Sticky { cookie: self.token(&directive.values[1])?, max_age: None, same_site: SameSite::Lax };
+        let parts = &directive.parts;
+        self.put_some(parts, "max-age", &mut sticky.max_age, Self::duration);
+        let choices = [SameSite::Lax, SameSite::Strict, SameSite::None].map(|choice| (choice.as_str(), choice));
+        self.put(parts, "same-site", &mut sticky.same_site, |this, word| this.choice(word, &choices));
+        Some(sticky)
     }
 
     /// TLS settings without a target that uses TLS are most likely a forgotten `https://`.

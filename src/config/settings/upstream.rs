@@ -22,8 +22,8 @@ pub struct Upstream {
     pub targets: Vec<Target>,
     /// How one is chosen.
     pub balance: Balance,
-    /// Sticky cookie's name.
-    pub sticky: Option<String>,
+    /// The cookie by which a client comes to the same target again.
+    pub sticky: Option<Sticky>,
     /// Active health check.
     pub health: Option<Health>,
     /// When a target whose requests fail is left out; `None` means never.
@@ -134,6 +134,39 @@ pub enum Balance {
     Random,
     /// Requests that are alike in something go to the same target.
     Hash(HashOf),
+}
+
+/// A cookie that names a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sticky {
+    /// Its name.
+    pub cookie: String,
+    /// How long a browser keeps it; `None` is until it is closed.
+    pub max_age: Option<Duration>,
+    /// For which pages' requests a browser sends it.
+    pub same_site: SameSite,
+}
+
+/// The attribute `SameSite` of a cookie (RFC 6265bis section 5.4.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// Those of the site itself, and links to it.
+    Lax,
+    /// Those of the site itself.
+    Strict,
+    /// All; over https only.
+    None,
+}
+
+impl SameSite {
+    /// Its name in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lax => "lax",
+            Self::Strict => "strict",
+            Self::None => "none",
+        }
+    }
 }
 
 /// In what requests are alike.

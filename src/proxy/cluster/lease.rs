@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use http::header::HeaderValue;
+
 use super::Cluster;
 use super::member::Member;
 use super::state::TargetState;
@@ -63,6 +65,14 @@ impl Lease {
 
     pub(super) fn state(&self) -> &Arc<TargetState> {
         self.member.state()
+    }
+
+    /// The cookie by which the client comes here again, unless the one it has says so already; `secure` where it came by
+    /// https.
+    pub fn cookie(&self, has: Option<&str>, secure: bool) -> Option<HeaderValue> {
+        let rule = self.cluster.settings().sticky.as_ref()?;
+        let tag = self.member.tag()?;
+        (!has.is_some_and(|value| tag.is(value))).then(|| tag.cookie(rule, secure))
     }
 
     /// The target failed by its own fault; `why` is the code of it.

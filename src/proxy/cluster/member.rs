@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::health::Admission;
 use super::pick::{self, Candidate};
 use super::state::TargetState;
+use super::sticky::Tag;
 use crate::config::settings::{Target, Upstream};
 
 /// See the module.
@@ -15,6 +16,8 @@ pub struct Member {
     label: Arc<str>,
     /// Of its address, whatever its place among the others.
     id: u64,
+    /// How a sticky cookie names it, where there is one.
+    tag: Option<Tag>,
     state: Arc<TargetState>,
 }
 
@@ -30,9 +33,13 @@ pub struct Standing {
 }
 
 impl Member {
-    pub(super) fn new(target: &Target, state: Arc<TargetState>) -> Self {
+    pub(super) fn new(target: &Target, tag: impl Fn(&str) -> Option<Tag>, state: Arc<TargetState>) -> Self {
         let label = target.address.to_string();
-        Self { target: target.clone(), id: pick::hash(label.as_bytes()), label: label.into(), state }
+        Self { target: target.clone(), id: pick::hash(label.as_bytes()), tag: tag(&label), label: label.into(), state }
+    }
+
+    pub(super) const fn tag(&self) -> Option<&Tag> {
+        self.tag.as_ref()
     }
 
     /// Whether this is where `target` is, reached in the same way.

@@ -8,6 +8,7 @@ use super::Wish;
 use super::health::Admission;
 use super::member::Member;
 use super::pick::{self, Candidate, Candidates};
+use super::sticky::Tag;
 use crate::config::settings::{Balance, Target, Upstream};
 
 /// See the module.
@@ -22,11 +23,11 @@ pub struct Roster {
 
 impl Roster {
     /// These targets; who was in `before` keeps what is known of him.
-    pub(super) fn new(targets: &[Target], before: Option<&Self>) -> Self {
+    pub(super) fn new(targets: &[Target], tag: impl Fn(&str) -> Option<Tag>, before: Option<&Self>) -> Self {
         let known = |target: &Target| before?.members.iter().find(|member| member.is_at(target));
         let member = |target: &Target| {
             let state = known(target).map(|member| Arc::clone(member.state())).unwrap_or_default();
-            Arc::new(Member::new(target, state))
+            Arc::new(Member::new(target, &tag, state))
         };
         let weights: Vec<u32> = targets.iter().map(|target| target.weight).collect();
         Self {
@@ -44,6 +45,9 @@ impl Roster {
     /// Who gets the next request: the best of those that are up; backups only when no other is; and when none is, one of
     /// those that merely failed lately, since trying costs less than refusing.
     pub(super) fn choose(&self, settings: &Upstream, turn: &AtomicUsize, wish: Wish<'_>) -> Option<&Arc<Member>> {
+        if let Some(pinned) = wish.cookie.and_then(|cookie| self.pinned(settings, wish, cookie)) {
+            return Some(pinned);
+        }
         if let [only] = &*self.members {
             let open = !wish.tried.contains(&only.id()) && only.admission(settings, wish.roll) != Admission::Closed;
             return open.then_some(only);
@@ -59,6 +63,13 @@ impl Roster {
             .flat_map(|least| ranks.iter().map(move |backup| (least, *backup)))
             .find_map(|(least, backup)| among(least, backup))?;
         self.members.get(chosen)
+    }
+
+    /// The target that a client came to before, unless it is not to be used now; however warm it is.
+    fn pinned(&self, settings: &Upstream, wish: Wish<'_>, cookie: &str) -> Option<&Arc<Member>> {
+        let member = self.members.iter().find(|member| member.tag().is_some_and(|tag| tag.is(cookie)))?;
+        let usable = member.state().admission(settings, || 0) == Admission::Open && !wish.tried.contains(&member.id());
+        usable.then_some(member)
     }
 
     fn among(&self, choice: &Choice<'_>, turn: usize) -> Option<usize> {

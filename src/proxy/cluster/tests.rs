@@ -38,7 +38,7 @@ fn what_was_tried_is_not_chosen_again() {
         let cluster = build(&Upstream { balance, ..settings(&[1, 2]) });
         let ids: Vec<u64> = cluster.roster().members().iter().map(|member| member.id()).collect();
         for roll in [0, u64::MAX] {
-            let wish = Wish { roll, key: Some(roll), tried: &ids[1..] };
+            let wish = Wish { roll, key: Some(roll), tried: &ids[1..], ..Wish::default() };
             assert_eq!(cluster.pick(wish).unwrap().id(), ids[0]);
             assert!(cluster.pick(Wish { tried: &ids, ..wish }).is_none());
         }

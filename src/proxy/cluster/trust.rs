@@ -11,13 +11,15 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use super::sticky::Seal;
 use crate::config::settings::UpstreamTls;
 
-/// The crypto library, and the machine's roots once somebody needs them.
+/// The crypto library, the machine's roots once somebody needs them, and the key by which we know our own cookies again.
 #[derive(Debug)]
 pub struct Trust {
     provider: Arc<CryptoProvider>,
     system_roots: OnceLock<Arc<RootCertStore>>,
+    seal: Option<Seal>,
 }
 
 /// Why TLS towards backends cannot be set up.
@@ -94,9 +96,18 @@ impl TlsTowards {
 }
 
 impl Trust {
-    /// Trust that computes with `provider`.
+    /// Trust that computes with `provider`, and writes no cookies.
     pub const fn new(provider: Arc<CryptoProvider>) -> Self {
-        Self { provider, system_roots: OnceLock::new() }
+        Self { provider, system_roots: OnceLock::new(), seal: None }
+    }
+
+    /// Has it write cookies with `seal`.
+    pub fn sealing(self, seal: Seal) -> Self {
+        Self { seal: Some(seal), ..self }
+    }
+
+    pub(super) const fn seal(&self) -> Option<&Seal> {
+        self.seal.as_ref()
     }
 
     /// TLS towards a server that is asked outside of any cluster, over HTTP/1.1.

@@ -2,8 +2,8 @@
 
 use super::{Json, Members, duration, list, path};
 use crate::config::settings::{
-    Balance, HashOf, Health, MaxFails, ProxyProtocol, Target, TargetScheme, Upstream, UpstreamProtocols, UpstreamTimeouts,
-    UpstreamTls,
+    Balance, HashOf, Health, MaxFails, ProxyProtocol, Sticky, Target, TargetScheme, Upstream, UpstreamProtocols,
+    UpstreamTimeouts, UpstreamTls,
 };
 
 /// The named groups; those written in place stand with their `proxy`.
@@ -28,7 +28,7 @@ fn upstream(group: &Upstream) -> Json {
     };
     members.add("to", Json::List(group.targets.iter().map(to).collect()));
     members.add("balance", balance(&group.balance));
-    members.some("sticky", group.sticky.as_deref().map(|name| list(["cookie", name])));
+    members.some("sticky", group.sticky.as_ref().map(sticky));
     members.some("health", group.health.as_ref().map(health));
     members.add("max-fails", group.max_fails.as_ref().map_or_else(|| "off".into(), max_fails));
     members.filled("fail-status", group.fail_status.iter().map(ToString::to_string));
@@ -72,6 +72,13 @@ fn balance(balance: &Balance) -> Json {
         Balance::Hash(HashOf::Cookie(name)) => list(["hash", "cookie", name]),
         Balance::Hash(HashOf::Uri) => list(["hash", "uri"]),
     }
+}
+
+fn sticky(sticky: &Sticky) -> Json {
+    let mut inside = Members::default();
+    inside.some("max-age", sticky.max_age.map(duration));
+    inside.add("same-site", sticky.same_site.as_str());
+    Json::List(vec!["cookie".into(), sticky.cookie.as_str().into(), inside.object()])
 }
 
 fn health(health: &Health) -> Json {

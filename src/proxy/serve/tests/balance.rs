@@ -109,3 +109,56 @@ fn what_a_backend_may_have_acted_on_goes_to_no_other() {
         assert_eq!(who(&gateway, "").await, '0');
     });
 }
+
+/// The value of the cookie that an answer sets.
+fn cookie_of(answer: &str) -> Option<String> {
+    let line = answer.lines().find_map(|line| line.strip_prefix("set-cookie: lb="))?;
+    Some(line.split(';').next().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_client_with_our_cookie_comes_to_the_same_backend_and_one_with_another_does_not() {
+    run(async {
+        let group = Group::new(3).await;
+        let gateway = group.gateway("sticky cookie lb").await;
+        let get = |cookie: &str| format!("GET / HTTP/1.1\r\nHost: a.test\r\ncookie: a=b; lb={cookie}; c=d\r\n\r\n");
+        let first = gateway.ask("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+        assert!(first.contains("; Path=/; HttpOnly; Secure; SameSite=Lax\r\n"), "{first}");
+        let cookie = cookie_of(&first).unwrap();
+        for _ in 0..5 {
+            let again = gateway.ask(&get(&cookie)).await;
+            assert!(again.ends_with(first.chars().last().unwrap()) && cookie_of(&again).is_none(), "{again}");
+        }
+        let address = group.backends[0].addr.to_string();
+        for forged in [address.as_str(), "", "0", &cookie[1..], &cookie.replace(|c: char| c.is_ascii_digit(), "f")] {
+            let answer = gateway.ask(&get(forged)).await;
+            assert!(cookie_of(&answer).is_some(), "{forged} is not believed: {answer}");
+        }
+    });
+}
+
+#[test]
+fn a_sticky_client_moves_when_its_backend_is_gone() {
+    run(async {
+        let group = Group::new(1).await;
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let both = format!(
+            "upstream u {{\n to {} {}\n sticky cookie lb\n max-fails 1\n}}\na.test {{\n proxy u\n}}",
+            gone.local_addr().unwrap(),
+            group.backends[0].addr
+        );
+        let gateway = Gateway::start(&both, Speaks::H1).await;
+        drop(gone);
+        let first = gateway.ask("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+        let cookie = cookie_of(&first).unwrap();
+        assert!(first.ends_with('0'), "{first}");
+        // The same cookie is right after the group was built again, too, and of the other target's nobody has one.
+        gateway.reload(&both.replace("max-fails 1", "max-fails 2"));
+        let again = gateway.ask(&format!("GET / HTTP/1.1\r\nHost: a.test\r\ncookie: lb={cookie}\r\n\r\n")).await;
+        assert!(again.ends_with('0') && cookie_of(&again).is_none(), "{again}");
+        let other = Group::new(2).await;
+        gateway.reload(&both.replace(&group.backends[0].addr.to_string(), &other.backends[1].addr.to_string()));
+        let moved = gateway.ask(&format!("GET / HTTP/1.1\r\nHost: a.test\r\ncookie: lb={cookie}\r\n\r\n")).await;
+        assert!(moved.ends_with('1') && cookie_of(&moved).is_some_and(|new| new != cookie), "{moved}");
+    });
+}

@@ -20,6 +20,7 @@ use crate::config::resolve::from_text;
 use crate::config::surroundings::Surroundings;
 use crate::proxy::body::Body;
 use crate::proxy::client_io::{Activity, ClientIo, Ticks};
+use crate::proxy::cluster::sticky::Seal;
 use crate::proxy::cluster::trust::Trust;
 use crate::proxy::exchange::{Connection, TlsFacts};
 use crate::proxy::serve::serve;
@@ -263,7 +264,7 @@ impl Gateway {
 
 fn snapshot(text: &str, before: Option<&Snapshot>) -> Snapshot {
     let resolved = from_text("test.conf", text, &Surroundings::default()).unwrap_or_else(|r| panic!("{}", r.render(false)));
-    let trust = Trust::new(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    let trust = Trust::new(Arc::new(rustls::crypto::aws_lc_rs::default_provider())).sealing(Seal::new(&[7; 32]));
     Snapshot::build(&resolved.settings, before, &trust).unwrap()
 }
 

@@ -137,10 +137,11 @@ fn a_full_target_gets_no_more_and_who_waits_is_served_in_turn() {
         assert!(answer.ends_with("ok"), "{answer}");
         drop(first);
 
-        let without = Gateway::start(&text(backend.addr, "max-connections 1"), Speaks::H1).await;
+        let silent = Backend::start(|mut peer, _| async move { drop(peer.rest().await) }).await;
+        let without = Gateway::start(&text(silent.addr, "max-connections 1"), Speaks::H1).await;
         let mut first = without.client().await;
         first.send(GET).await;
-        until(|| backend.connections.get() == 2).await;
+        until(|| silent.connections.get() == 1).await;
         let answer = without.ask(GET).await;
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     });

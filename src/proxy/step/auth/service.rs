@@ -106,7 +106,7 @@ impl Service {
         let mut slot = Some(request);
         let mut left = STALE;
         loop {
-            let wish = Wish { roll: worker.roll(), key: None, tried: &[] };
+            let wish = Wish { roll: worker.roll(), ..Wish::default() };
             let lease = self.cluster.pick(wish).expect("a service has one target, which was not tried");
             let failure = match worker.pool.send(&lease, &mut slot, attempt::again).await {
                 Ok(answered) => return Ok((answered, lease)),
