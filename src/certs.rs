@@ -7,6 +7,7 @@ pub mod preflight;
 pub mod record;
 
 pub mod alarm;
+mod attic;
 pub mod bundle;
 pub mod catalog;
 pub mod challenge;

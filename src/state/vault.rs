@@ -108,6 +108,12 @@ impl Vault {
         Ok(number)
     }
 
+    /// Removes every generation of a slot.
+    pub fn drop_slot(&self, slot: &Slot) -> Result<(), FileError> {
+        let folder = self.slot_folder(slot);
+        fs::remove_dir_all(&folder).map_err(FileError::of("remove", &folder))
+    }
+
     /// Whether this generation lies in the vault as far as a look at the folder can tell.
     pub fn has_pair(&self, slot: &Slot, generation: u64) -> bool {
         let folder = self.slot_folder(slot).join(generation.to_string());

@@ -80,6 +80,8 @@ pub(super) struct Desk {
     probed: Instant,
     alarms: Alarms,
     demand: OnDemandDesk,
+    /// When it was last looked for what nobody asks for any more.
+    cleared: Option<Timestamp>,
     /// What is published does not show all that is known.
     stale: bool,
     published: Instant,
@@ -126,6 +128,7 @@ impl Desk {
             probed: Instant::now(),
             alarms,
             demand: OnDemandDesk::default(),
+            cleared: None,
             stale: true,
             published: Instant::now(),
         }

@@ -9,6 +9,8 @@ use super::super::tell;
 use super::Desk;
 use crate::base::chain::Chain;
 use crate::base::task;
+use crate::certs::attic;
+use crate::certs::need::Need;
 use crate::certs::shelf::Shelved;
 use crate::state::finding::Finding;
 use crate::state::schema::Key;
@@ -18,6 +20,8 @@ use crate::telemetry::metrics::certs::CertMetrics;
 
 /// Between two trials of a state folder that seems to be well.
 const PROBE: Duration = Duration::from_secs(600);
+/// Between two looks for what nobody asks for any more.
+const CLEARING: Duration = Duration::from_secs(86_400);
 
 impl Desk {
     /// Now and then: repairs the journal, stores certificates that are not in the vault. Serving waits for none of it.
@@ -60,6 +64,7 @@ impl Desk {
         }
         if trouble.is_none() {
             self.tend_accounts().await;
+            self.clear_out().await;
         }
         for (id, generation) in saved {
             let Some(shelved) = self.shelf.get_mut(&id) else { continue };
@@ -73,6 +78,25 @@ impl Desk {
 }
 
 impl Desk {
+    /// Once a day: what nobody asks for any more goes.
+    async fn clear_out(&mut self) {
+        let now = self.clock.now();
+        if self.cleared.is_some_and(|last| now.since(last) < CLEARING && last <= now) {
+            return;
+        }
+        self.cleared = Some(now);
+        let (store, wanted) = (Arc::clone(&self.store), self.needs.iter().flat_map(Need::slots).collect());
+        let cleared = task::blocking("state-clear", move || attic::clear(&store, &wanted, now)).await;
+        for slot in cleared.unwrap_or_default() {
+            tracing::info!(
+                event = "certificate_forgotten",
+                name = %slot.name,
+                issuer = %slot.issuer,
+                "no site asks for it, and it ended more than 90 days ago; it was removed from the state folder"
+            );
+        }
+    }
+
     /// Accounts whose files vanished are written again.
     async fn tend_accounts(&mut self) {
         for authority in self.authorities_in_use() {
