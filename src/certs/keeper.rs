@@ -6,7 +6,7 @@
 //! network before [`KeeperHandle::go`].
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, oneshot};
@@ -17,11 +17,13 @@ use super::demand::Door;
 use super::demand::porter::Porter;
 use super::issuer::local_ca;
 use super::status::NameStatus;
+use crate::base::chain::Chain;
 use crate::base::dice::Dice;
 use crate::base::task;
-use crate::base::time::Clock;
+use crate::base::time::{Clock, Timestamp};
 use crate::config::settings::{Alert, Settings};
 use crate::state::lock::LockError;
+use crate::state::schema::Key;
 use crate::state::store::{self, Store};
 use crate::telemetry::metrics::Metrics;
 
@@ -71,6 +73,33 @@ pub struct KeeperHandle {
     status: Arc<ArcSwap<Vec<NameStatus>>>,
     words: mpsc::UnboundedSender<Word>,
     root_file: PathBuf,
+    stall: StallMemory,
+}
+
+/// When it was last said that the keeper stands still, over restarts: a restart is what people try first. It does not hold
+/// the state folder: once the keeper has ended, nothing is remembered.
+#[derive(Clone, Debug)]
+pub struct StallMemory(Weak<Store>);
+
+impl StallMemory {
+    /// In this state folder.
+    pub fn new(store: &Arc<Store>) -> Self {
+        Self(Arc::downgrade(store))
+    }
+
+    /// When it was said last; `None` once the keeper turned again.
+    pub fn raised(&self) -> Option<Timestamp> {
+        self.0.upgrade()?.get(&Key::Stall)
+    }
+
+    /// Remembers that it was said, or is over. Blocks. A folder that cannot be written costs one alarm more.
+    pub fn keep(&self, raised: Option<Timestamp>) {
+        let Some(store) = self.0.upgrade() else { return };
+        let kept = raised.map_or_else(|| store.remove(&Key::Stall), |at| store.put(&Key::Stall, &at));
+        if let Err(error) = kept {
+            tracing::debug!(event = "journal_behind", error = %Chain(&error));
+        }
+    }
 }
 
 /// What a keeper is told.
@@ -132,6 +161,7 @@ pub fn start(keeping: Keeping) -> Result<KeeperHandle, StartError> {
     let Keeping { settings, metrics, clock, dice } = keeping;
     let (store, findings) = Store::open(&settings.state, store::PATIENCE, clock.now())?;
     tell::findings(&findings);
+    let store = Arc::new(store);
     let (words, inbox) = mpsc::unbounded_channel();
     let (demand, knocks) = Door::new();
     let (to_keeper, wanted) = mpsc::unbounded_channel();
@@ -143,8 +173,9 @@ pub fn start(keeping: Keeping) -> Result<KeeperHandle, StartError> {
         status: Arc::default(),
         words,
         root_file: local_ca::root_file(store.vault()),
+        stall: StallMemory::new(&store),
     };
-    let mut desk = Desk::new(Arc::new(store), metrics, clock, dice, &handle);
+    let mut desk = Desk::new(store, metrics, clock, dice, &handle);
     desk.adopt_at_once(&settings);
     task::spawn_local("on-demand", Porter::new(Arc::clone(&handle.catalog), to_keeper).stand(knocks));
     task::spawn_local("keeper", desk.keep(inbox, wanted));
@@ -198,6 +229,11 @@ impl KeeperHandle {
     /// Where the local authority's root certificate lies, for `trust`. It is there once a site has needed it.
     pub fn root_file(&self) -> &PathBuf {
         &self.root_file
+    }
+
+    /// What is remembered of a keeper that stood still, for who watches it.
+    pub fn stall_memory(&self) -> StallMemory {
+        self.stall.clone()
     }
 
     fn tell(&self, word: Word) {

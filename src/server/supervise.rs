@@ -96,7 +96,8 @@ pub fn run(options: Options, attend: impl AsyncFnOnce(Rc<Gateway>)) -> Result<()
         attend(Rc::clone(&gateway)).await;
         gateway.certs.go();
         gateway.checkups.follow(&gateway.snapshot());
-        let vigil = Vigil::begin(gateway.metrics(), &gateway.certs.alert).map_err(StartError::System)?;
+        let vigil =
+            Vigil::begin(gateway.metrics(), &gateway.certs.alert, gateway.certs.stall_memory()).map_err(StartError::System)?;
         let watchdog = task::spawn_local("watchdog", signals::keep_watchdog(vigil.well()));
         let eyes = task::spawn_local("in service", in_service::watch(Rc::downgrade(&gateway)));
         serve(&gateway, &mut signals).await;

@@ -13,6 +13,7 @@ use tokio::runtime::Builder;
 
 use crate::base::time::{Clock, SystemClock, Timestamp};
 use crate::certs::alarm::{self, Alarm, Trouble, send};
+use crate::certs::keeper::StallMemory;
 use crate::config::settings::Alert;
 use crate::telemetry::metrics::Metrics;
 
@@ -71,16 +72,19 @@ impl Seen {
 
 impl Vigil {
     /// Begins to watch; alarms go to whom `alert` names at the time.
-    pub fn begin(metrics: &Arc<Metrics>, alert: &Arc<ArcSwapOption<Alert>>) -> io::Result<Self> {
+    pub fn begin(metrics: &Arc<Metrics>, alert: &Arc<ArcSwapOption<Alert>>, memory: StallMemory) -> io::Result<Self> {
         let well = Arc::new(AtomicBool::new(true));
         let (end, ended) = mpsc::channel();
         let (metrics, alert, shown) = (Arc::clone(metrics), Arc::clone(alert), Arc::clone(&well));
         let watch = move || {
-            let mut seen = Seen::default();
+            let mut seen = Seen { alarmed: memory.raised(), ..Seen::default() };
             while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 let now = SystemClock.now();
                 let verdict = seen.look(metrics.certs.is_stalled(now), now);
                 shown.store(matches!(verdict, Verdict::Well | Verdict::Recovered), Ordering::Relaxed);
+                if matches!(verdict, Verdict::Alarm | Verdict::Recovered) {
+                    memory.keep(seen.alarmed);
+                }
                 tell(verdict, &metrics, &alert, now);
             }
         };
@@ -127,6 +131,7 @@ fn send_now(alert: &Alert, alarm: &Alarm) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::store::Store;
 
     fn check(looks: &[(bool, i64)], expected: &[Verdict]) {
         let mut seen = Seen::default();
@@ -140,6 +145,26 @@ mod tests {
         use Verdict::{Alarm, Recovered, Still, Well};
         let looks = [(true, 0), (true, 15), (true, 30), (true, 45), (true, 60), (true, 86_445), (false, 86_460), (false, 86_475)];
         check(&looks, &[Well, Well, Well, Alarm, Still, Alarm, Recovered, Well]);
+    }
+
+    #[test]
+    fn a_stall_that_was_told_of_before_a_restart_is_not_told_of_again_that_day() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = Timestamp::from_unix(1_800_000_000);
+        let open = || Arc::new(Store::open(dir.path(), Duration::from_secs(5), now).unwrap().0);
+        let store = open();
+        let memory = StallMemory::new(&store);
+        assert_eq!(memory.raised(), None);
+        memory.keep(Some(now));
+        drop(store);
+        let store = open();
+        let memory = StallMemory::new(&store);
+        let mut seen = Seen { alarmed: memory.raised(), ..Seen::default() };
+        let looks = [1, 2, 3, 4].map(|look| seen.look(true, now + LOOK * look));
+        assert_eq!(looks, [Verdict::Well, Verdict::Well, Verdict::Well, Verdict::Still]);
+        assert_eq!(seen.look(false, now + LOOK * 5), Verdict::Recovered);
+        memory.keep(seen.alarmed);
+        assert_eq!(memory.raised(), None);
     }
 
     #[test]

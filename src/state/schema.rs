@@ -28,6 +28,8 @@ pub enum Key {
     Alarm(Slot),
     /// [`OnDemand`] of a name that somebody asked for.
     OnDemand(Slot),
+    /// [`Timestamp`] of the last alarm that the loop of renewals stands still.
+    Stall,
 }
 
 impl Key {
@@ -39,6 +41,7 @@ impl Key {
             Self::Issuer(issuer) => format!("issuer/{issuer}"),
             Self::Alarm(slot) => format!("alarm/{}/{}", slot.issuer, slot.name),
             Self::OnDemand(slot) => format!("on-demand/{}/{}", slot.issuer, slot.name),
+            Self::Stall => "stall/alarm".to_owned(),
         }
     }
 
@@ -53,6 +56,7 @@ impl Key {
             "issuer" => Self::Issuer(issuer),
             "alarm" => Self::Alarm(slot(parts.next())?),
             "on-demand" => Self::OnDemand(slot(parts.next())?),
+            "stall" if issuer.as_str() == "alarm" => Self::Stall,
             _ => return None,
         };
         parts.next().is_none().then_some(key)
@@ -306,7 +310,7 @@ mod tests {
     fn keys_read_back() {
         let issuer = Key::Issuer(Slug::parse("x").unwrap());
         let Key::Need(slot) = key() else { unreachable!() };
-        for key in [key(), issuer, Key::Alarm(slot.clone()), Key::OnDemand(slot)] {
+        for key in [key(), issuer, Key::Alarm(slot.clone()), Key::OnDemand(slot), Key::Stall] {
             assert_eq!(Key::parse(&key.to_text()), Some(key));
         }
         for bad in ["", "need/a", "need/a/b/c", "issuer/", "other/a", "need/../b"] {
