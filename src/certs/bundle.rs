@@ -59,6 +59,33 @@ impl CertBundle {
         }
     }
 
+    /// As [`CertBundle::build`] for files that a person gave: a leaf alone is taken when it does not say where its issuer's
+    /// certificate is, as every public authority's does, because then its issuer may be a root that clients were given. The
+    /// text says what to do if it is not.
+    pub fn build_of_files(
+        chain_pem: &str,
+        key_pem: &Secret<String>,
+        wanted: &[Identifier],
+        now: Timestamp,
+    ) -> Result<(Self, Option<String>), BundleError> {
+        match Self::build(chain_pem, key_pem, wanted, now) {
+            Err(BundleError::Cut { subject, issuer }) if !links::tells_its_issuer(chain_pem) => {
+                let bundle = Self::assemble(chain_pem, key_pem)?;
+                bundle.leaf.holds_at(now)?;
+                let covered = || bundle.leaf.identifiers.clone();
+                if let Some(missing) = wanted.iter().find(|wanted| !bundle.leaf.covers(wanted)) {
+                    return Err(BundleError::NotCovered { missing: missing.clone(), covered: covered() });
+                }
+                let warning = format!(
+                    "the chain holds the certificate for {subject} alone; clients that were not told to trust `{issuer}` itself \
+                     will refuse it: if that is an intermediate, append its certificate"
+                );
+                Ok((bundle, Some(warning)))
+            }
+            built => Ok((built?, None)),
+        }
+    }
+
     /// Takes back a bundle that was proved before it was stored. Whatever damage can do to files is looked for, but an
     /// expired one is still a bundle: serving it beats serving nothing.
     pub fn restore(chain_pem: &str, key_pem: &Secret<String>) -> Result<Self, BundleError> {

@@ -35,6 +35,20 @@ pub(super) fn issuer_holds_at(chain: &[CertificateDer<'static>], now: Timestamp)
     if at < now { Err(BundleError::Expired { subject: spoken(issuer.subject()), at }) } else { Ok(()) }
 }
 
+/// Whether the only certificate of a chain says where its issuer's is (RFC 5280 section 4.2.2.1).
+pub(super) fn tells_its_issuer(chain_pem: &str) -> bool {
+    use x509_parser::extensions::ParsedExtension;
+    let Ok((_, pem)) = x509_parser::pem::parse_x509_pem(chain_pem.as_bytes()) else { return false };
+    let Ok(leaf) = pem.parse_x509() else { return false };
+    leaf.extensions().iter().any(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityInfoAccess(access) => access
+            .accessdescs
+            .iter()
+            .any(|one| one.access_method == x509_parser::oid_registry::OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS),
+        _ => false,
+    })
+}
+
 fn rooted(leaf: &X509Certificate<'_>, roots: &[CertificateDer<'_>]) -> bool {
     roots.iter().any(|root| parse(root, 1).is_ok_and(|root| signed_by(leaf, &root)))
 }

@@ -107,11 +107,13 @@ pub fn read(chain: &Path, key: &Path, wanted: &[Identifier], now: Timestamp, any
         };
         FilesError::Wrong { file, cause }
     };
-    let (bundle, expired) = match CertBundle::build(&chain_pem, &key_pem, wanted, now) {
-        Err(cause @ BundleError::Expired { .. }) if any_time => (restore(&chain_pem, &key_pem).map_err(wrong)?, Some(cause)),
-        built => (built.map_err(wrong)?, None),
+    let (bundle, warning) = match CertBundle::build_of_files(&chain_pem, &key_pem, wanted, now) {
+        Err(cause @ BundleError::Expired { .. }) if any_time => {
+            (restore(&chain_pem, &key_pem).map_err(wrong)?, Some(cause.to_string()))
+        }
+        built => built.map_err(wrong)?,
     };
-    let warning = expired.map(|cause| cause.to_string()).or_else(|| readable_by_others(key));
+    let warning = warning.or_else(|| readable_by_others(key));
     Ok(FromFiles { bundle, warning })
 }
 

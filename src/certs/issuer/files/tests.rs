@@ -65,8 +65,6 @@ fn wrong_files_are_refused_with_the_file_and_the_reason() {
     says(&folder, &["key.pem", "does not belong"]);
     fs::write(folder.key(), &key).unwrap();
     let second = chain.rfind("-----BEGIN").unwrap();
-    fs::write(folder.chain(), &chain[..second]).unwrap();
-    says(&folder, &["cert.pem", "chain is cut"]);
     fs::write(folder.chain(), &chain[..second / 2]).unwrap();
     says(&folder, &["cert.pem"]);
     fs::write(folder.key(), "not a key").unwrap();
@@ -110,4 +108,36 @@ fn many_files_are_looked_at_less_often() {
     check(1_000, 4);
     check(10_000, 22);
     assert_eq!(every(0), Duration::MAX);
+}
+
+/// The leaf that a private root signed itself, alone; with `pointer` it says where its issuer's certificate is.
+fn leaf_alone(folder: &Folder, pointer: bool) {
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.distinguished_name.push(rcgen::DnType::CommonName, "Our Own Root");
+    let root = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+    if pointer {
+        // RFC 5280 section 4.2.2.1: caIssuers, http://ca/
+        let place = [&[0x06, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2, 0x86, 10][..], b"http://ca/"].concat();
+        let content = [&[0x30, 24, 0x30, 22][..], &place].concat();
+        params.custom_extensions.push(rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], content));
+    }
+    let key = rcgen::KeyPair::generate().unwrap();
+    let leaf = params.signed_by(&key, &root).unwrap();
+    durable::write(&folder.chain(), leaf.pem().as_bytes()).unwrap();
+    durable::write(&folder.key(), key.serialize_pem().as_bytes()).unwrap();
+}
+
+#[test]
+fn the_leaf_of_a_private_root_may_stand_alone_and_that_of_a_public_authority_may_not() {
+    let folder = Folder::new();
+    leaf_alone(&folder, false);
+    let warning = folder.read(NOW, false).unwrap().warning.unwrap();
+    assert!(warning.contains("`Our Own Root` itself") && warning.contains("append its certificate"), "{warning}");
+    let wanted = [Identifier::parse("b.example").unwrap()];
+    assert!(read(&folder.chain(), &folder.key(), &wanted, NOW, false).is_err(), "names are proved all the same");
+    leaf_alone(&folder, true);
+    let refused = folder.read(NOW, false).map(|_| ()).unwrap_err();
+    assert!(refused.contains("the chain is cut") && refused.contains("`Our Own Root`"), "{refused}");
 }
