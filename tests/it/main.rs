@@ -11,6 +11,7 @@ mod acme_faults;
 mod acme_issue;
 mod acme_resume;
 mod acme_rules;
+mod alerts;
 mod attacks;
 mod authority_faults;
 mod backends;
