@@ -16,3 +16,8 @@ pub mod self_signed;
 pub fn root_file(state: &Path) -> PathBuf {
     local_ca::root_file(&Vault::new(state.to_owned()))
 }
+
+/// The PEM file of the root that is to follow it, if there is one already.
+pub fn next_root_file(state: &Path) -> Option<PathBuf> {
+    Some(local_ca::next_root_file(&Vault::new(state.to_owned()))).filter(|file| file.exists())
+}

@@ -53,7 +53,10 @@ pub fn run(wish: Wish, args: &TrustArgs, state: &Path) -> Exit {
 fn try_run(wish: Wish, args: &TrustArgs, state: &Path) -> Result<Exit, TrustError> {
     let root = read_root(state)?;
     let machine = Machine::look(Path::new("/"), &Person::here());
-    let plan = plan::plan(wish, &root, &machine);
+    let mut plan = plan::plan(wish, &root, &machine);
+    if let Some(file) = crate::admin::local::next_root_file(state) {
+        plan.append(plan::plan(wish, &read_root_at(state, file)?, &machine));
+    }
     say::line(&announce(wish, &root, &plan));
     if !args.dry_run && !plan.steps.is_empty() {
         if !args.yes && !confirmed()? {
@@ -116,7 +119,10 @@ fn carry_out(wish: Wish, steps: &[Step]) -> Result<(), TrustError> {
 
 /// Reads the root and gives it the name by which stores know it: its serial number's beginning makes it unlike others.
 fn read_root(state: &Path) -> Result<Root, TrustError> {
-    let file = crate::admin::local::root_file(state);
+    read_root_at(state, crate::admin::local::root_file(state))
+}
+
+fn read_root_at(state: &Path, file: PathBuf) -> Result<Root, TrustError> {
     let pem = std::fs::read(&file).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => TrustError::NoRoot { state: state.to_owned() },
         _ => TrustError::Unreadable { file: file.clone(), source },

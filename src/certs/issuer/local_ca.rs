@@ -1,4 +1,5 @@
-//! The local authority: a root for ten years, an intermediate for a week, leaves for half a day. It vouches for names
+//! The local authority: a root for ten years (and its successor beside it in the last one), an intermediate for a week,
+//! leaves for half a day. It vouches for names
 //! that no public authority may vouch for, to machines that were told to trust its root.
 //!
 //! The root's key signs one intermediate a week and nothing else. All of it lies in the vault under
@@ -36,6 +37,8 @@ const BACKDATED: Duration = Duration::from_secs(300);
 /// The local authority, ready to sign.
 pub struct LocalCa {
     root: Authority,
+    /// The root to come, once the present one is near its end.
+    next: Option<Authority>,
     intermediate: Authority,
     vault: Vault,
 }
@@ -82,7 +85,9 @@ impl LocalCa {
     pub fn open(vault: &Vault, now: Timestamp) -> Result<(Self, Opened), LocalCaError> {
         let mut opened = Opened::default();
         let root = match load(vault, "root") {
-            Ok(Some(root)) if now < root.validity.not_after => Some(root),
+            Ok(Some(root)) if stage(root.validity, now) != Stage::Over => Some(root),
+            // Perhaps a crash while the successor took its place.
+            Ok(_) | Err(_) if successor(vault, now).is_some() => successor(vault, now),
             Ok(_) => None,
             Err(why) => {
                 let folder = vault.authority_file("local", "root.pem").parent().map(PathBuf::from).unwrap_or_default();
@@ -102,22 +107,31 @@ impl LocalCa {
             Some(intermediate) => intermediate,
             None => make_intermediate(&root, now)?,
         };
-        Ok((Self { root, intermediate, vault: vault.clone() }, opened))
+        let mut ca = Self { root, next: None, intermediate, vault: vault.clone() };
+        ca.follow(now)?;
+        Ok((ca, opened))
     }
 
     /// Writes what is not yet in the vault.
     pub fn keep(&self) -> Result<(), LocalCaError> {
         keep(&self.vault, "root", &self.root)
             .and_then(|()| keep(&self.vault, "intermediate", &self.intermediate))
+            .and_then(|()| self.keep_successor())
             .map_err(LocalCaError::Keep)
     }
 
     /// Makes a leaf for these names: its chain (leaf, intermediate) and its key, both PEM.
     pub fn make(&mut self, names: &[Identifier], now: Timestamp) -> Result<(String, Secret<String>), LocalCaError> {
-        if !is_fresh(&self.intermediate, now) {
+        let (root, was_ending) = (self.root.pem.clone(), self.next.is_some());
+        self.follow(now)?;
+        let followed = self.root.pem != root || self.next.is_some() != was_ending;
+        let renewed = !is_fresh(&self.intermediate, now);
+        if renewed {
             self.intermediate = make_intermediate(&self.root, now)?;
-            // Kept best effort: the next start makes another one.
-            let _made_anew_if_lost = keep(&self.vault, "intermediate", &self.intermediate);
+        }
+        if followed || renewed {
+            // Kept best effort: the next start makes what is missing, and tending the state keeps it later.
+            let _made_anew_if_lost = self.keep();
         }
         let key = KeyPair::generate().map_err(LocalCaError::Sign)?;
         let params = leaf_params(names, now)?;
@@ -255,6 +269,11 @@ fn signed_by(pem: &str, authority: &Authority) -> bool {
     };
     parse(pem).zip(parse(&authority.pem)).is_some_and(|(child, parent)| verified(&child, &parent).is_some())
 }
+
+mod succession;
+
+pub use succession::next_root_file;
+use succession::{Stage, stage, successor};
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::chain::Chain;
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
+use crate::certs::alarm;
 use crate::certs::bundle::CertBundle;
 use crate::certs::issuer::files::{self, FromFiles};
 use crate::certs::issuer::local_ca::{LocalCa, LocalCaError};
@@ -17,6 +18,8 @@ use crate::state::store::Store;
 #[derive(Default)]
 pub(super) struct LocalDesk {
     ca: Option<LocalCa>,
+    /// When it was last said that the root comes to its end.
+    told: Option<Timestamp>,
 }
 
 impl LocalDesk {
@@ -24,6 +27,7 @@ impl LocalDesk {
     pub(super) fn make(&mut self, store: &Store, need: &Need, now: Timestamp) -> Result<Shelved, String> {
         let made = self.open(store, now).and_then(|ca| ca.make(&need.names, now));
         let (chain, key) = made.map_err(|error| Chain(&error).to_string())?;
+        self.tell_of_the_end(now);
         let bundle = CertBundle::build(&chain, &key, &need.names, now).map_err(|error| Chain(&error).to_string())?;
         Ok(Shelved::new(Arc::new(bundle), Arc::new(key), None))
     }
@@ -32,6 +36,19 @@ impl LocalDesk {
     pub(super) fn keep(&self) {
         if let Some(Err(error)) = self.ca.as_ref().map(LocalCa::keep) {
             tracing::debug!(event = "local_authority_unkept", error = %Chain(&error));
+        }
+    }
+
+    /// A root is trusted by hand, so its end is told of every day of its last year.
+    fn tell_of_the_end(&mut self, now: Timestamp) {
+        let ends = self.ca.as_ref().and_then(LocalCa::ending).filter(|_| alarm::is_due(self.told, now));
+        if let Some(ends) = ends {
+            self.told = Some(now);
+            tracing::warn!(
+                event = "local_root_ending",
+                %ends,
+                "the local authority's root ends, and its successor lies ready; `doorward trust` has this machine trust both"
+            );
         }
     }
 

@@ -51,6 +51,15 @@ pub struct Plan {
     pub installed: Option<PathBuf>,
 }
 
+impl Plan {
+    /// The commands for another root after these.
+    pub fn append(&mut self, other: Self) {
+        self.steps.extend(other.steps);
+        let new = other.remarks.into_iter().filter(|remark| !self.remarks.contains(remark)).collect::<Vec<_>>();
+        self.remarks.extend(new);
+    }
+}
+
 /// Decides from what the machine offers.
 pub fn plan(wish: Wish, root: &Root, machine: &Machine) -> Plan {
     let mut plan = Plan::default();

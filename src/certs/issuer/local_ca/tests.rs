@@ -94,3 +94,47 @@ fn a_vault_that_cannot_be_written_leaves_an_authority_in_memory() {
     assert!(ca.keep().is_err());
     assert!(ca.make(&names(&["localhost"]), NOW).is_ok());
 }
+
+#[test]
+fn a_root_is_followed_before_its_end_by_one_that_lay_ready_for_a_year() {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = Vault::new(dir.path().to_owned());
+    let read = |path: PathBuf| std::fs::read_to_string(path).ok();
+    let (mut ca, _) = open(&vault, NOW);
+    ca.keep().unwrap();
+    let old = ca.root_pem().to_owned();
+    let end = NOW + ROOT_LIFE;
+    ca.make(&names(&["localhost"]), end - DAY * 366).unwrap();
+    assert_eq!((ca.ending(), read(next_root_file(&vault))), (None, None));
+    // A year before its end the successor lies ready, and the old root signs on, over restarts as well.
+    let (chain, _) = ca.make(&names(&["localhost"]), end - DAY * 364).unwrap();
+    let next = read(next_root_file(&vault)).expect("the successor is kept");
+    assert!(ca.ending() == Some(end) && accepts(&old, &chain, "localhost", end - DAY * 364));
+    let (mut ca, opened) = open(&vault, end - DAY * 300);
+    assert!(!opened.new_root && ca.ending() == Some(end) && ca.root_pem() == old);
+    // It takes its place before anything that the old one signed could outlive it.
+    let (last, _) = ca.make(&names(&["localhost"]), end - DAY * 15).unwrap();
+    assert!(accepts(&old, &last, "localhost", end - DAY * 15));
+    let (chain, _) = ca.make(&names(&["localhost"]), end - DAY * 13).unwrap();
+    assert!(ca.root_pem() == next && accepts(&next, &chain, "localhost", end - DAY * 13));
+    assert_eq!((read(root_file(&vault)), read(next_root_file(&vault))), (Some(next.clone()), None));
+    let (ca, opened) = open(&vault, end);
+    assert!(!opened.new_root && ca.root_pem() == next && ca.ending().is_none());
+}
+
+#[test]
+fn a_crash_while_the_successor_takes_the_roots_place_loses_neither() {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = Vault::new(dir.path().to_owned());
+    open(&vault, NOW).0.keep().unwrap();
+    let end = NOW + ROOT_LIFE;
+    let (ca, _) = open(&vault, end - DAY * 100);
+    ca.keep().unwrap();
+    let next = std::fs::read_to_string(next_root_file(&vault)).unwrap();
+    // Killed between the root's key and its certificate.
+    std::fs::copy(vault.authority_file("local", "next-root-key.pem"), vault.authority_file("local", "root-key.pem")).unwrap();
+    let (ca, opened) = open(&vault, end - DAY);
+    assert!(!opened.new_root && opened.damaged.is_none() && ca.root_pem() == next);
+    ca.keep().unwrap();
+    assert_eq!(open(&vault, end - DAY).0.root_pem(), next);
+}

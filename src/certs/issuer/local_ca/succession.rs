@@ -1,0 +1,86 @@
+//! When a root is followed by another, and how the files of both stand. A root is trusted by hand, machine by machine, so
+//! its successor is made a year before it is needed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Authority, LocalCa, LocalCaError, files, keep, load, make_intermediate, make_root};
+use crate::base::time::{Timestamp, Validity};
+use crate::state::durable::{self, FileError};
+use crate::state::vault::Vault;
+
+/// From then on a successor lies ready, for machines to be told to trust it beside the old one.
+const ANNOUNCED: Duration = Duration::from_secs(365 * 86_400);
+/// From then on it is the successor that signs: what the old one signs would outlive it.
+const LAST: Duration = Duration::from_secs(14 * 86_400);
+
+/// How far a root's life is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It signs, and nothing is near.
+    Fresh,
+    /// It signs, and its successor lies ready.
+    Ending,
+    /// It signs no more.
+    Over,
+}
+
+pub(super) fn stage(root: Validity, now: Timestamp) -> Stage {
+    match root.not_after.since(now) {
+        left if left < LAST => Stage::Over,
+        left if left < ANNOUNCED => Stage::Ending,
+        _ => Stage::Fresh,
+    }
+}
+
+/// The root that was made to follow, if it lies there whole and signs.
+pub(super) fn successor(vault: &Vault, now: Timestamp) -> Option<Authority> {
+    load(vault, NEXT).ok().flatten().filter(|next| stage(next.validity, now) != Stage::Over)
+}
+
+/// Name of the successor's files.
+const NEXT: &str = "next-root";
+
+/// Where the successor's certificate lies once there is one, for `trust`.
+pub fn next_root_file(vault: &Vault) -> PathBuf {
+    files(vault, NEXT).0
+}
+
+impl LocalCa {
+    /// When the root ends, once its successor lies ready.
+    pub fn ending(&self) -> Option<Timestamp> {
+        self.next.as_ref().map(|_| self.root.validity.not_after)
+    }
+
+    /// Makes the successor, or puts it in the root's place, when it is time.
+    pub(super) fn follow(&mut self, now: Timestamp) -> Result<(), LocalCaError> {
+        if stage(self.root.validity, now) == Stage::Over {
+            self.root = match self.next.take().or_else(|| successor(&self.vault, now)) {
+                Some(next) => next,
+                None => make_root(now)?,
+            };
+            self.intermediate = make_intermediate(&self.root, now)?;
+        }
+        if stage(self.root.validity, now) == Stage::Ending && self.next.is_none() {
+            self.next = match successor(&self.vault, now).filter(|next| next.pem != self.root.pem) {
+                Some(next) => Some(next),
+                None => Some(make_root(now)?),
+            };
+        }
+        Ok(())
+    }
+
+    /// Writes the successor, or removes its files once it is the root. They go last: a crash while the root's two files are
+    /// replaced leaves them to be found.
+    pub(super) fn keep_successor(&self) -> Result<(), FileError> {
+        if let Some(next) = &self.next {
+            return keep(&self.vault, NEXT, next);
+        }
+        let (cert, key) = files(&self.vault, NEXT);
+        if durable::read(&cert)?.as_deref() == Some(&self.root.pem) {
+            durable::remove(&cert)?;
+            durable::remove(&key)?;
+        }
+        Ok(())
+    }
+}
