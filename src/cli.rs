@@ -18,6 +18,7 @@ pub mod ask;
 mod backends;
 pub mod certs;
 pub mod check;
+pub mod doctor;
 pub mod drain;
 pub mod explain;
 pub mod probe;

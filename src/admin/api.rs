@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::certs::preflight::beacon::Beacon;
+
 mod authorities;
 mod certs;
 
@@ -50,6 +52,8 @@ pub enum Request {
         /// Its address.
         target: String,
     },
+    /// Show a light at the ports by which an address is known to lead here; it burns for two minutes.
+    Beacon,
     /// Order the certificate that holds this name now, however much life it has left.
     RenewCert {
         /// One of its names.
@@ -94,6 +98,7 @@ impl Request {
             Self::Certs => "certs",
             Self::Drain { .. } => "drain",
             Self::Undrain { .. } => "undrain",
+            Self::Beacon => "beacon",
             Self::RenewCert { .. } => "renew-cert",
             Self::RevokeCert { .. } => "revoke-cert",
             Self::TestCert { .. } => "test-cert",
@@ -116,6 +121,8 @@ pub enum Reply {
     Certs(CertsReport),
     /// The target is out, or back.
     Drained(DrainReport),
+    /// What the light looks like.
+    Beacon(Beacon),
     /// The renewal was begun; how it ends is told by `certs` and the log.
     Renewing {
         /// As it was asked for.
@@ -273,6 +280,8 @@ pub trait Operator: 'static {
     async fn certs(&self) -> CertsReport;
     /// Takes a target out, or back.
     async fn drain(&self, target: &str, drained: bool) -> Result<DrainReport, Refusal>;
+    /// Shows a light by which an address is known to lead here.
+    async fn beacon(&self) -> Result<Beacon, Refusal>;
     /// Begins the renewal of the certificate for `name`.
     async fn renew(&self, name: &str, insist: bool) -> Result<(), Refusal>;
     /// Has the certificate of `name` revoked.
@@ -293,6 +302,7 @@ pub async fn perform<O: Operator>(operator: &O, request: Request) -> Reply {
         Request::Certs => Ok(Reply::Certs(operator.certs().await)),
         Request::Drain { target } => operator.drain(&target, true).await.map(Reply::Drained),
         Request::Undrain { target } => operator.drain(&target, false).await.map(Reply::Drained),
+        Request::Beacon => operator.beacon().await.map(Reply::Beacon),
         Request::RenewCert { name, insist } => operator.renew(&name, insist).await.map(|()| Reply::Renewing { name }),
         Request::RevokeCert { name, reason } => operator.revoke(&name, &reason).await.map(Reply::Revoked),
         Request::TestCert { name, directory } => operator.test(&name, directory.as_deref()).await.map(Reply::Tested),
@@ -344,6 +354,11 @@ mod tests {
             String::from_utf8(line(&Answer { version: VERSION, reply })).unwrap(),
             "{\"version\":1,\"reply\":{\"answer\":\"refused\",\"cause\":\"config\",\"words\":\"line 3: no\"}}\n"
         );
+        let beacon =
+            Reply::Beacon(Beacon { token: "t".into(), says: "s".into(), server_name: "n".into(), certificate: "c".into() });
+        let shown = "{\"answer\":\"beacon\",\"token\":\"t\",\"says\":\"s\",\"server_name\":\"n\",\"certificate\":\"c\"}\n";
+        assert_eq!(String::from_utf8(line(&beacon)).unwrap(), shown);
+        assert_eq!(serde_json::from_str::<Reply>(shown).unwrap(), beacon);
         let reloaded = Reply::Reloaded(ReloadReport { file: "a.conf".into(), ..ReloadReport::default() });
         assert_eq!(
             String::from_utf8(line(&reloaded)).unwrap(),

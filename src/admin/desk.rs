@@ -1,6 +1,7 @@
 //! What operators ask, done by the running gateway.
 
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use super::api::{AccountDone, AccountWish, AccountsReport, CertsReport, DrainReport, Operator, Refusal, ReloadReport};
 use super::api::{RevokeReport, StatusReport, TestReport};
@@ -8,8 +9,10 @@ use super::backends;
 use super::certs::line;
 use crate::base::addr::ListenAddr;
 use crate::base::chain::Chain;
+use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
 use crate::certs::keeper::RenewError;
+use crate::certs::preflight::beacon::{Beacon, Lit};
 use crate::certs::status::NameStatus;
 use crate::listeners::bind::{Role, Spot};
 use crate::server::gateway::Gateway;
@@ -17,6 +20,9 @@ use crate::server::reload::ReloadError;
 use crate::telemetry::metrics::certs::CertMetrics;
 
 mod errands;
+
+/// How long a light burns: for as many names as are looked at in one go.
+const BURNS: Duration = Duration::from_secs(120);
 
 /// Stands between the socket and the gateway, and does not keep it alive: a gateway that has drained may go.
 #[derive(Clone)]
@@ -59,6 +65,18 @@ impl Operator for Desk {
     async fn drain(&self, target: &str, drained: bool) -> Result<DrainReport, Refusal> {
         let done = self.gateway()?.set_drained(target, drained).map_err(|error| Refusal::question(error.to_string()))?;
         Ok(DrainReport { target: done.target, upstreams: done.groups, drained, open: done.open })
+    }
+
+    async fn beacon(&self) -> Result<Beacon, Refusal> {
+        let gateway = self.gateway()?;
+        let lit = Lit::new(&gateway.certs().board, SystemClock.now());
+        let lit = lit.map_err(|error| Refusal::gateway(format!("no light can be shown: {}", Chain(&error))))?;
+        let beacon = lit.beacon.clone();
+        task::spawn_local("beacon", async move {
+            tokio::time::sleep(BURNS).await;
+            drop(lit);
+        });
+        Ok(beacon)
     }
 
     async fn renew(&self, name: &str, insist: bool) -> Result<(), Refusal> {

@@ -184,6 +184,7 @@ async fn converse<O: Operator>(mut stream: UnixStream, owner: u32, operator: &O)
         | Reply::Status(_)
         | Reply::Certs(_)
         | Reply::Drained(_)
+        | Reply::Beacon(_)
         | Reply::Renewing { .. }
         | Reply::Revoked(_)
         | Reply::Tested(_)
@@ -239,7 +240,7 @@ fn audit(request: &Request, peer: tokio::net::unix::UCred) {
         Request::Drain { target } | Request::Undrain { target } => {
             tracing::info!(event = events::ADMIN_REQUEST, uid, pid, asked, target, "an operator takes a backend out, or back");
         }
-        Request::Status | Request::Certs | Request::Accounts => {
+        Request::Status | Request::Certs | Request::Beacon | Request::Accounts => {
             tracing::debug!(event = events::ADMIN_REQUEST, uid, pid, asked, "an operator looks");
         }
     }
@@ -253,6 +254,7 @@ mod tests {
     use super::super::api::{RevokeReport, StatusReport, TestReport};
     use super::super::client::{self, AskError};
     use super::*;
+    use crate::certs::preflight::beacon::Beacon;
 
     struct Fake;
 
@@ -268,6 +270,9 @@ mod tests {
         }
         async fn drain(&self, target: &str, drained: bool) -> Result<DrainReport, Refusal> {
             Ok(DrainReport { target: target.to_owned(), drained, ..DrainReport::default() })
+        }
+        async fn beacon(&self) -> Result<Beacon, Refusal> {
+            Ok(Beacon { token: "t".into(), ..Beacon::default() })
         }
         async fn renew(&self, name: &str, _insist: bool) -> Result<(), Refusal> {
             if name == "a.example" { Ok(()) } else { Err(Refusal::question("unknown")) }

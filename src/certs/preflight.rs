@@ -1,13 +1,34 @@
-//! What can be said of a configuration's certificates before anything is tried: files that are named must be there and
-//! right. Reads files; asks nobody.
+//! What can be said of a configuration's certificates before anything is ordered. Findings are made of facts by pure
+//! functions, one file a check; [`look`], [`reach`] and [`authority`] gather them. Nothing here prevents an order: it advises.
+//!
+//! In this file: certificate files that are named must be there and right.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::base::chain::Chain;
+use crate::base::machine;
 use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 use crate::certs::issuer::files::{self, FilesError};
 use crate::config::settings::{DefaultCertificate, Settings, SiteTls};
+
+pub mod advice;
+pub mod authority;
+pub mod beacon;
+pub mod caa;
+pub mod cdn;
+pub mod clock;
+pub mod finding;
+pub mod look;
+pub mod outside;
+pub mod reach;
+
+/// The addresses of this machine, its own loopback among them.
+pub fn own_addresses() -> Vec<IpAddr> {
+    let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+    machine::addresses().into_iter().chain(loopback).collect()
+}
 
 /// Certificate files that cannot be served.
 #[derive(Debug)]

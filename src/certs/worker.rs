@@ -17,12 +17,14 @@ use super::issuer::renewal_info;
 use super::keeper::tell;
 use super::need::{Authority, Need};
 use super::pace::{self, OrderLimit};
+use super::preflight::advice::{self, Before};
 use super::record::{Blame, Failure, Outcome, Parts};
 use super::shelf::Shelved;
 use crate::base::chain::Chain;
 use crate::base::secret::Secret;
 use crate::base::task;
 use crate::base::time::{Clock, Timestamp};
+use crate::config::settings::Acme;
 use crate::state::history::{Ended, History};
 use crate::state::schema::{Bucket, Remembered};
 use crate::state::slug::Slug;
@@ -134,7 +136,7 @@ async fn obtain_one(task: &OrderTask) -> Done {
     let now = task.clock.now();
     let left = pace::proofs_left(&ledger.history(), now);
     let job = OrderJob {
-        acme: Arc::clone(&task.from.acme),
+        acme: advised(task, now).await,
         identifiers: task.need.names.clone(),
         replaces: task.replaces.clone(),
         most_failures: left,
@@ -165,6 +167,19 @@ async fn obtain_one(task: &OrderTask) -> Done {
     };
     let tried = Some(Tried { history: ledger.history(), worked: ledger.worked(), bucket: ledger.bucket() });
     Done { id, outcome, tried, shelved, warning }
+}
+
+/// The authority's settings; before a first order, with the challenges in the order in which they may work.
+async fn advised(task: &OrderTask, now: Timestamp) -> Arc<Acme> {
+    let acme = &task.from.acme;
+    if task.memory.worked.is_some() || task.rehearsal {
+        return Arc::clone(acme);
+    }
+    // An authority that does not answer is told of by the order.
+    let directory = task.account.http().directory().await;
+    let identities = directory.map(|directory| directory.meta.caa_identities.clone()).unwrap_or_default();
+    let before = Before { names: &task.need.names, identities: &identities, board: &task.board, now };
+    advice::before_order(acme, before).await
 }
 
 /// Makes sure that the disk takes what an order must not lose, and counts the attempt.

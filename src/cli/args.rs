@@ -80,9 +80,15 @@ pub enum Command {
     /// Needs nothing else on this machine. Takes ports 443 and 80, or 8443 and 8080 where those cannot be had.
     Demo(DemoArgs),
     /// Tell everything that is wrong with a configuration; exit 0 only when it would run
-    Check(ConfigArgs),
+    Check(CheckArgs),
     /// Print the configuration as JSON, which `run` takes as well
     Adapt(ConfigArgs),
+    /// Look for what keeps certificates from being issued and sites from being served
+    ///
+    /// Asks name servers, authorities and backends, knocks at this gateway's own doors from without, and tells for each
+    /// finding what was seen, what was expected and what to do. Works with and without a running gateway; without one it
+    /// opens the configured ports for a moment. Exit code 1 when something prevents a certificate or serving.
+    Doctor(DoctorArgs),
     /// Tell which site, block and steps would answer a request, and why, without sending it
     ///
     /// Reads the configuration only; works with and without a running gateway. wss:// and ws:// ask for a WebSocket.
@@ -141,6 +147,47 @@ pub struct ConfigArgs {
     /// Use Let's Encrypt's staging authority this once, whatever the configuration says
     #[arg(long)]
     pub staging: bool,
+}
+
+/// What `check` takes.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckArgs {
+    /// Look at what is outside as well, as `doctor` does: ports, names, authorities, backends, the state folder
+    #[arg(long)]
+    pub live: bool,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// The ports that the world knows.
+const HTTP: u16 = 80;
+const HTTPS: u16 = 443;
+
+/// What `doctor` takes.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct DoctorArgs {
+    /// Only this name; every configured one when left out
+    pub name: Option<String>,
+    /// Port by which http comes in from outside; authorities know no other than 80
+    #[arg(long, value_name = "PORT", default_value_t = HTTP)]
+    pub public_http: u16,
+    /// Port by which https comes in from outside; authorities know no other than 443
+    #[arg(long, value_name = "PORT", default_value_t = HTTPS)]
+    pub public_https: u16,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+impl DoctorArgs {
+    /// Everything, for a person.
+    pub fn of(config: &ConfigArgs) -> Self {
+        Self { name: None, public_http: HTTP, public_https: HTTPS, json: false, config: config.clone() }
+    }
 }
 
 /// What `explain` takes.
@@ -519,9 +566,21 @@ mod tests {
     #[test]
     fn help_tells_every_command_and_every_exit_code() {
         let help = words().render_long_help().to_string();
-        for word in
-            ["run", "proxy", "demo", "check", "adapt", "explain", "probe", "reload", "certs", "trust", "untrust", "DOORWARD_LOG"]
-        {
+        for word in [
+            "run",
+            "proxy",
+            "demo",
+            "check",
+            "adapt",
+            "doctor",
+            "explain",
+            "probe",
+            "reload",
+            "certs",
+            "trust",
+            "untrust",
+            "DOORWARD_LOG",
+        ] {
             assert!(help.contains(word), "{word} is missing in:\n{help}");
         }
         assert!(help.contains(exit::HELP));

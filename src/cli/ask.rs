@@ -48,6 +48,15 @@ pub fn unexpected(reply: &Reply) -> Exit {
     Exit::Failed
 }
 
+/// The same, for who can do without: `None` where the configuration switches the socket off.
+pub fn socket_if_any(args: &AskArgs) -> Result<Option<PathBuf>, Exit> {
+    let surroundings = configuration::surroundings(false)?;
+    match load::admin(args.config.as_deref(), &surroundings) {
+        Ok(None) => Ok(None),
+        _ => socket(args).map(Some),
+    }
+}
+
 /// The socket that was named, else the configured one. A socket elsewhere is tried only where the configuration says
 /// neither `admin` nor `state`, or where there is none.
 fn socket(args: &AskArgs) -> Result<PathBuf, Exit> {

@@ -1,20 +1,21 @@
 //! `doorward check` and `doorward adapt`: a configuration looked at without being run.
 
-use super::args::ConfigArgs;
-use super::configuration;
+use std::sync::Arc;
+
+use super::args::{CheckArgs, ConfigArgs, DoctorArgs};
 use super::exit::Exit;
-use super::say;
+use super::{configuration, doctor, say};
 use crate::config::json;
 use crate::config::load::Loaded;
 use crate::server::reload::certificate_files;
 
 /// Tells every problem, or that there is none.
-pub fn check(args: &ConfigArgs) -> Exit {
-    match configuration::load_or_tell(args) {
+pub fn check(args: &CheckArgs) -> Exit {
+    match configuration::load_or_tell(&args.config) {
         Ok(loaded) => match certificate_files(&loaded.settings) {
             Ok(()) => {
                 say::line(&praise(&loaded));
-                Exit::Done
+                if args.live { doctor::examine(Arc::new(loaded.settings), &DoctorArgs::of(&args.config)) } else { Exit::Done }
             }
             Err(error) => {
                 say::failure(&error);

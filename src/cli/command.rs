@@ -5,7 +5,8 @@ use super::exit::Exit;
 use super::home::{self, User};
 use super::trust::plan::Wish;
 use super::{
-    account, certs, check, configuration, demo, drain, explain, password, probe, reload, run, say, self_signed, status, trust,
+    account, certs, check, configuration, demo, doctor, drain, explain, password, probe, reload, run, say, self_signed, status,
+    trust,
 };
 use crate::config::load::LoadError;
 
@@ -24,6 +25,7 @@ fn perform(command: &Command) -> Exit {
         Command::Demo(args) => demo::run(args),
         Command::Check(args) => check::check(args),
         Command::Adapt(args) => check::adapt(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Reload(args) => reload::run(args),

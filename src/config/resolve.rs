@@ -33,6 +33,8 @@ mod trusted;
 mod upstream;
 mod values;
 
+pub use trusted::named_networks;
+
 /// A configuration that may run.
 #[derive(Clone, Debug)]
 pub struct Resolved {

@@ -29,7 +29,6 @@ pub const NOT_YET: &[NotYet] = &[
     word(Context::Acme, "dns-hook"),
     value(Context::Acme, "challenges", "dns-01"),
     value(Context::Acme, "challenges", "dns-persist-01"),
-    word(Context::Acme, "resolvers"),
 ];
 
 /// Refuses a line that uses something of `table`. Whether the word as a whole is refused, so that nothing else about the

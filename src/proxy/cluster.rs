@@ -177,7 +177,8 @@ impl Cluster {
         self.roster.load()
     }
 
-    pub(super) const fn dialer(&self) -> &Dialer {
+    /// What reaches its targets, also for who asks one outside of any exchange.
+    pub const fn dialer(&self) -> &Dialer {
         &self.dialer
     }
 

@@ -27,6 +27,7 @@ mod config_files;
 mod crash;
 mod deny;
 mod dns;
+mod doctor;
 mod examples;
 mod first_issue;
 mod http3;

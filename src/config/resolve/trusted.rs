@@ -35,7 +35,7 @@ const NAMED: [(&str, &[&str]); 2] = [
 ];
 
 /// The networks of a group; `None` when no group has this name.
-pub(super) fn named_networks(name: &str) -> Option<impl Iterator<Item = IpNet>> {
+pub fn named_networks(name: &str) -> Option<impl Iterator<Item = IpNet>> {
     let (_, list) = NAMED.iter().find(|(known, _)| *known == name)?;
     Some(list.iter().map(|net| parse_net(net).expect("every network of the table reads")))
 }

@@ -29,6 +29,8 @@ pub struct Options {
     pub strict: bool,
     /// Orders that take over an authorization which is still valid, in percent.
     pub reuse: u8,
+    /// By which name it goes in CAA records, which it obeys then.
+    pub caa_identity: Option<&'static str>,
     /// Roots besides the first, each with an alternate chain that leads to it.
     pub alternate_roots: u8,
 }
@@ -42,6 +44,7 @@ impl Default for Options {
             profiles: vec![("default", Duration::from_secs(90 * 86_400))],
             strict: true,
             reuse: 0,
+            caa_identity: None,
             alternate_roots: 0,
         }
     }
@@ -75,6 +78,7 @@ impl Pebble {
             "keyAlgorithm": "ecdsa",
             "profiles": profiles(options),
         });
+        config["caaIdentities"] = options.caa_identity.into_iter().collect();
         if let Some((id, key)) = options.eab {
             config["externalAccountMACKeys"] = json!({ id: key });
         }

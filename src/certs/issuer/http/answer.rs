@@ -1,7 +1,7 @@
 //! One whole answer of an authority, and what its status, header and first bytes mean.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap, LINK, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, DATE, HeaderMap, LINK, RETRY_AFTER};
 use http::{Response, StatusCode};
 use instant_acme::BytesResponse;
 use serde::de::IgnoredAny;
@@ -33,6 +33,11 @@ impl Answer {
 
     pub(in crate::certs::issuer) fn headers(&self) -> &HeaderMap {
         self.response.headers()
+    }
+
+    /// When it was sent (RFC 9110 section 6.6.1).
+    pub(super) fn date(&self) -> Option<Timestamp> {
+        date(self.headers().get(DATE)?.to_str().ok()?)
     }
 
     /// When the authority wants to be asked again, within [`RETRY_AFTER_BOUNDS`].

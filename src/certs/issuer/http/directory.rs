@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::answer::Answer;
 use super::{HttpFailure, Kind};
+use crate::base::time::Timestamp;
 
 /// What the authority offers, and where.
 #[derive(Debug, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Directory {
     /// The rest.
     #[serde(default)]
     pub meta: Meta,
+    /// When it was sent, by the authority's clock.
+    #[serde(skip)]
+    pub date: Option<Timestamp>,
     /// The text, as it is handed on to instant-acme.
     #[serde(skip)]
     text: Bytes,
@@ -53,6 +57,7 @@ impl Directory {
     pub(super) fn read(answer: &Answer) -> Result<Self, HttpFailure> {
         let mut directory: Self = serde_json::from_slice(answer.body()).map_err(|_| answer.garbage())?;
         directory.text = answer.body().clone();
+        directory.date = answer.date();
         Ok(directory)
     }
 

@@ -1,0 +1,119 @@
+//! The state folder: whether it is there, private, and takes what must not be lost.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::admin::api::StatusReport;
+use crate::base::chain::Chain;
+use crate::base::task;
+use crate::certs::preflight::finding::Finding;
+use crate::state::durable;
+
+const CHECK: &str = "state";
+
+/// Examines a folder as the user who asks; what the running gateway says of it counts more.
+pub async fn examine(folder: &Path, running: Option<&StatusReport>) -> Finding {
+    let path = folder.to_owned();
+    let facts = task::blocking("state", move || gather(&path)).await;
+    judge(folder, facts.unwrap_or(Facts::Absent), running)
+}
+
+#[derive(Debug)]
+enum Facts {
+    Absent,
+    /// Its mode, and whether a file in it was written, made durable and read back.
+    There {
+        mode: u32,
+        written: Result<(), String>,
+        forbidden: bool,
+    },
+}
+
+fn gather(folder: &Path) -> Facts {
+    let Ok(metadata) = fs::metadata(folder) else { return Facts::Absent };
+    let file: PathBuf = folder.join(format!(".doctor.{}", std::process::id()));
+    let text = "doorward doctor was here\n";
+    let written = durable::write(&file, text.as_bytes()).and_then(|()| durable::read(&file));
+    let _best_effort = durable::remove(&file);
+    let forbidden = matches!(&written, Err(error) if error.source.kind() == io::ErrorKind::PermissionDenied);
+    let written = match written {
+        Ok(Some(read)) if read == text => Ok(()),
+        Ok(_) => Err("what was written there did not come back".to_owned()),
+        Err(error) => Err(Chain(&error).to_string()),
+    };
+    Facts::There { mode: metadata.mode() & 0o7777, written, forbidden }
+}
+
+fn judge(folder: &Path, facts: Facts, running: Option<&StatusReport>) -> Finding {
+    let about = folder.display().to_string();
+    let trouble = |seen: String, expected: &str, repair: String| Finding::trouble(CHECK, &about, seen, expected, repair);
+    if let Some(alarm) = running.and_then(|status| status.alarms.iter().find(|alarm| alarm.contains("state folder"))) {
+        let repair = "make room on the disk, or let the gateway's user write there; the rest goes by itself".to_owned();
+        return trouble(format!("the gateway says: {alarm}"), "a folder that takes files", repair);
+    }
+    match facts {
+        Facts::Absent => Finding::fine(CHECK, &about, "it is not there yet, and will be made at the first start"),
+        Facts::There { mode, .. } if mode & 0o077 != 0 => trouble(
+            format!("others may look into it (mode {mode:04o}), and it holds private keys"),
+            "mode 0700",
+            format!("chmod 700 {about}"),
+        )
+        .noted(),
+        Facts::There { written: Ok(()), .. } => Finding::fine(CHECK, &about, "private, and files written there are on the disk"),
+        // The gateway writes there, or it would have said so.
+        Facts::There { forbidden: true, .. } if running.is_some() => {
+            Finding::fine(CHECK, &about, "private, and the gateway's own user writes there")
+        }
+        Facts::There { written: Err(why), forbidden: true, .. } => trouble(
+            why,
+            "a folder that takes files",
+            "run this as the gateway's user, or with sudo; the folder is that user's alone".to_owned(),
+        )
+        .noted(),
+        Facts::There { written: Err(why), .. } => trouble(
+            why,
+            "a folder that takes files and keeps them over a power cut",
+            "make room on that disk, or name another folder with `state`".to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::certs::preflight::finding::Weight;
+
+    #[test]
+    fn a_private_folder_that_takes_files_is_fine_and_nothing_is_left_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let found = |weight, says: &str| {
+            let found = judge(&state, gather(&state), None);
+            assert!(found.weight == weight && format!("{found} {}", found.repair).contains(says), "{found:?}");
+        };
+        found(Weight::Fine, "not there yet");
+        durable::make_folder(&state).unwrap();
+        found(Weight::Fine, "on the disk");
+        assert_eq!(fs::read_dir(&state).unwrap().count(), 0);
+        fs::set_permissions(&state, fs::Permissions::from_mode(0o755)).unwrap();
+        found(Weight::Note, "chmod 700");
+    }
+
+    #[test]
+    fn what_the_gateway_says_counts_more() {
+        let status = |alarms: &[&str]| StatusReport {
+            alarms: alarms.iter().map(ToString::to_string).collect(),
+            ..StatusReport::default()
+        };
+        let there = |forbidden| Facts::There { mode: 0o700, written: Err("permission denied".into()), forbidden };
+        let weigh = |facts, running: Option<&StatusReport>| judge(Path::new("/s"), facts, running).weight;
+        assert_eq!(weigh(there(true), None), Weight::Note);
+        assert_eq!(weigh(there(false), None), Weight::Prevents);
+        assert_eq!(weigh(there(true), Some(&status(&[]))), Weight::Fine);
+        assert_eq!(weigh(there(true), Some(&status(&["the state folder cannot be written"]))), Weight::Prevents);
+    }
+}

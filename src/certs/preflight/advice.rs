@@ -1,0 +1,121 @@
+//! A look outside before a first order: what a person would have to repair is told before it costs a try, and the challenge
+//! that can work is tried first. It advises: the order goes on whatever was found, and after ten seconds at the latest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::caa::Asker;
+use super::finding::{Finding, Weight};
+use super::look::{self, Ways};
+use super::outside::{self, Here, Verdict};
+use super::{beacon::Lit, own_addresses};
+use crate::base::name::{HostPattern, Identifier};
+use crate::base::time::Timestamp;
+use crate::certs::challenge::ChallengeBoard;
+use crate::certs::dns::Dns;
+use crate::config::settings::{Acme, ChallengeKind};
+
+/// For all of it. Nobody waits for a first certificate who would not wait ten seconds more for one that comes.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Names of one certificate that are looked at.
+const MOST_NAMES: usize = 10;
+/// Where authorities come in.
+const DOORS: (u16, u16) = (80, 443);
+
+/// What is known before the look.
+pub struct Before<'a> {
+    /// The names of the order.
+    pub names: &'a [Identifier],
+    /// By which names the authority goes in CAA records.
+    pub identities: &'a [String],
+    /// Where lights are shown.
+    pub board: &'a Arc<ChallengeBoard>,
+    /// The present second.
+    pub now: Timestamp,
+}
+
+/// Looks, tells, and gives the authority's settings with the challenges in the order in which they may work.
+pub async fn before_order(acme: &Arc<Acme>, before: Before<'_>) -> Arc<Acme> {
+    if !concerns_the_world(acme) {
+        return Arc::clone(acme);
+    }
+    let verdicts = tokio::time::timeout(PATIENCE, look_at_all(acme, &before)).await.unwrap_or_default();
+    for finding in verdicts.iter().flat_map(|verdict| &verdict.findings) {
+        tell(finding);
+    }
+    let ordered = ordered(&acme.challenges, &verdicts);
+    if ordered == acme.challenges { Arc::clone(acme) } else { Arc::new(Acme { challenges: ordered, ..Acme::clone(acme) }) }
+}
+
+/// An authority of one's own house sees other addresses than the world does. Where `resolvers` says whom to ask, they
+/// are taken to see what it sees.
+fn concerns_the_world(acme: &Acme) -> bool {
+    let authority = acme.directory.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    !acme.resolvers.is_empty() || HostPattern::parse(host).is_ok_and(|host| !host.is_local())
+}
+
+async fn look_at_all(acme: &Acme, before: &Before<'_>) -> Vec<Verdict> {
+    let Ok(dns) = Dns::configured(&acme.resolvers) else { return Vec::new() };
+    let lit = Lit::new(before.board, before.now).ok();
+    let ways = lit.as_ref().map(|lit| Ways { plain: Some(DOORS.0), tls: Some(DOORS.1), beacon: lit.beacon.clone() });
+    let own = own_addresses();
+    // Which account a record names is not asked: ours may come with this very order.
+    let asker = Asker { identities: before.identities, account: None, challenges: &acme.challenges };
+    let here = Here { own: &own, asker };
+    let mut verdicts = Vec::new();
+    for name in before.names.iter().take(MOST_NAMES) {
+        verdicts.push(outside::judge(&look::look(name, &dns, ways.as_ref()).await, &here));
+    }
+    verdicts
+}
+
+/// First those that can work for every name, then the others: the look may be wrong. Pure.
+fn ordered(configured: &[ChallengeKind], verdicts: &[Verdict]) -> Vec<ChallengeKind> {
+    let works = |kind: &&ChallengeKind| verdicts.iter().all(|verdict| verdict.challenges.contains(kind));
+    let (first, later): (Vec<ChallengeKind>, Vec<ChallengeKind>) = configured.iter().partition(works);
+    first.into_iter().chain(later).collect()
+}
+
+fn tell(finding: &Finding) {
+    let Finding { check, about, seen, expected, repair, weight } = finding;
+    match weight {
+        Weight::Prevents => tracing::warn!(event = "preflight", name = about, check, seen, expected, repair),
+        Weight::Note => tracing::info!(event = "preflight", name = about, check, seen, expected, repair),
+        Weight::Fine => tracing::debug!(event = "preflight", name = about, check, seen),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ChallengeKind::{Dns01, Http01, TlsAlpn01};
+
+    use super::*;
+    use crate::config::defaults;
+
+    #[test]
+    fn what_can_work_for_every_name_comes_first_and_nothing_is_left_out() {
+        let verdict = |challenges: &[ChallengeKind]| Verdict { findings: Vec::new(), challenges: challenges.to_vec() };
+        let check = |verdicts: &[Verdict], expected: &[ChallengeKind]| {
+            assert_eq!(ordered(&[Http01, TlsAlpn01, Dns01], verdicts), expected);
+        };
+        check(&[], &[Http01, TlsAlpn01, Dns01]);
+        check(&[verdict(&[TlsAlpn01])], &[TlsAlpn01, Http01, Dns01]);
+        check(&[verdict(&[TlsAlpn01, Dns01]), verdict(&[Dns01])], &[Dns01, Http01, TlsAlpn01]);
+        check(&[verdict(&[])], &[Http01, TlsAlpn01, Dns01]);
+    }
+
+    #[test]
+    fn an_authority_of_ones_own_house_is_not_the_worlds() {
+        let check = |directory: &str, resolvers: bool, expected| {
+            let resolvers = if resolvers { vec!["127.0.0.1:53".parse().unwrap()] } else { Vec::new() };
+            let acme = Acme { directory: directory.into(), resolvers, ..defaults::acme() };
+            assert_eq!(concerns_the_world(&acme), expected, "for {directory}");
+        };
+        check("https://acme-v02.api.letsencrypt.org/directory", false, true);
+        check("https://localhost:14000/dir", false, false);
+        check("https://10.0.0.1/dir", false, false);
+        check("https://ca.internal:9000/acme/directory", false, false);
+        check("https://localhost:14000/dir", true, true);
+    }
+}

@@ -1,0 +1,49 @@
+//! Our clock against an authority's. Pure.
+
+use std::time::Duration;
+
+use super::finding::Finding;
+use crate::base::span;
+use crate::base::time::Timestamp;
+
+/// Certificates begin an hour before they are issued; a clock that is further off takes them for not valid yet, and calls
+/// others expired that are not.
+const MOST: Duration = Duration::from_secs(3_600);
+/// A clock that is kept is off by less; one that is not will drift on.
+const USUAL: Duration = Duration::from_secs(120);
+
+/// Judges our clock by the moment an answer was sent, which is exact to a second and the way here.
+pub fn judge(theirs: Timestamp, ours: Timestamp) -> Finding {
+    let (off, way) = if ours > theirs { (ours.since(theirs), "ahead of") } else { (theirs.since(ours), "behind") };
+    if off <= USUAL {
+        return Finding::fine("clock", "", "the clock is right, by the authority's");
+    }
+    let seen = format!("this machine's clock is {} {way} the authority's", span::rough(off));
+    let found = Finding::trouble(
+        "clock",
+        "",
+        seen,
+        "less than two minutes",
+        "set the clock, and keep it with systemd-timesyncd or chrony",
+    );
+    if off > MOST { found } else { found.noted() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Weight;
+    use super::*;
+
+    #[test]
+    fn an_hour_prevents_and_minutes_are_noted() {
+        let check = |ours: i64, expected| {
+            let found = judge(Timestamp::from_unix(1_000_000), Timestamp::from_unix(1_000_000 + ours));
+            assert_eq!(found.weight, expected, "{found:?}");
+        };
+        check(0, Weight::Fine);
+        check(-60, Weight::Fine);
+        check(600, Weight::Note);
+        check(-7_200, Weight::Prevents);
+        check(7_200, Weight::Prevents);
+    }
+}

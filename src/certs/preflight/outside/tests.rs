@@ -1,0 +1,118 @@
+use super::*;
+
+const HERE: &str = "198.51.100.7";
+const CHALLENGES: [ChallengeKind; 2] = [ChallengeKind::Http01, ChallengeKind::TlsAlpn01];
+
+fn door(ip: &str, plain: Seen, tls: Seen) -> Door {
+    Door { ip: ip.parse().unwrap(), plain: Some(plain), tls: Some(tls) }
+}
+
+fn facts(name: &str, doors: Vec<Door>) -> NameFacts {
+    let of = |four: bool| {
+        let found: Vec<IpAddr> = doors.iter().map(|door| door.ip).filter(|ip| ip.is_ipv4() == four).collect();
+        if found.is_empty() { Answer::Nothing } else { Answer::Addresses(found) }
+    };
+    NameFacts { name: Identifier::parse(name).unwrap(), four: of(true), six: of(false), doors, caa: Ok(None) }
+}
+
+fn judged(facts: &NameFacts, own: &[&str]) -> Verdict {
+    let own: Vec<IpAddr> = own.iter().map(|ip| ip.parse().unwrap()).collect();
+    let identities = ["letsencrypt.org".to_owned()];
+    judge(facts, &Here { own: &own, asker: Asker { identities: &identities, account: None, challenges: &CHALLENGES } })
+}
+
+/// The worst finding of a check, with its weight and words.
+#[track_caller]
+fn check(verdict: &Verdict, check: &str, weight: Weight, says: &str) {
+    let found = verdict.findings.iter().filter(|finding| finding.check == check).max_by_key(|finding| finding.weight).unwrap();
+    assert_eq!(found.weight, weight, "{verdict:#?}");
+    assert!(format!("{found} -> {}", found.repair).contains(says), "{found:#?}");
+}
+
+fn other() -> Seen {
+    Seen::Other("another web server (nginx): 404 Not Found".into())
+}
+
+#[test]
+fn a_name_that_leads_here_is_fine() {
+    let verdict = judged(&facts("a.test", vec![door(HERE, Seen::Ourselves, Seen::Ourselves)]), &[HERE]);
+    assert!(verdict.findings.iter().all(|finding| finding.weight == Weight::Fine), "{verdict:#?}");
+    assert_eq!(verdict.challenges, CHALLENGES);
+}
+
+#[test]
+fn a_name_without_an_address_is_told_what_to_add() {
+    let verdict = judged(&facts("a.test", Vec::new()), &[HERE, "10.0.0.1"]);
+    check(&verdict, "dns", Weight::Prevents, "add an A record for a.test that points to this machine (198.51.100.7)");
+    check(&verdict, "challenge", Weight::Prevents, "no configured challenge");
+}
+
+#[test]
+fn name_servers_that_do_not_answer_are_told_from_a_missing_record() {
+    let mut facts = facts("a.test", Vec::new());
+    facts.four = Answer::Untold("no answer about a.test (A) within 15 s".into());
+    check(&judged(&facts, &[HERE]), "dns", Weight::Prevents, "repair the zone's name servers");
+}
+
+#[test]
+fn a_name_that_leads_elsewhere_is_told_where() {
+    let verdict = judged(&facts("a.test", vec![door("203.0.113.9", other(), other())]), &[HERE]);
+    check(&verdict, "port-80", Weight::Prevents, "the A record leads to 203.0.113.9, where another web server (nginx)");
+    check(&verdict, "port-80", Weight::Prevents, "let the A record point to this machine (198.51.100.7)");
+    assert!(verdict.challenges.is_empty());
+}
+
+#[test]
+fn another_program_on_our_own_port_is_told_from_another_machine() {
+    let verdict = judged(&facts("a.test", vec![door(HERE, other(), Seen::Ourselves)]), &[HERE]);
+    check(&verdict, "port-80", Weight::Note, "stop that program on port 80");
+    assert_eq!(verdict.challenges, [ChallengeKind::TlsAlpn01], "the other challenge can still work");
+}
+
+#[test]
+fn a_forgotten_aaaa_record_is_named_by_itself() {
+    let doors = vec![door(HERE, Seen::Ourselves, Seen::Ourselves), door("2001:db8::9", Seen::Silent, Seen::Silent)];
+    let verdict = judged(&facts("a.test", doors), &[HERE, "2001:db8::1"]);
+    check(&verdict, "port-80", Weight::Note, "the AAAA record leads to 2001:db8::9, which does not answer as us");
+    check(&verdict, "port-80", Weight::Note, "remove the AAAA record, or have the gateway listen there");
+    assert_eq!(verdict.challenges, CHALLENGES, "authorities go on to IPv4 where no connection comes about");
+    let doors = vec![door(HERE, Seen::Ourselves, Seen::Ourselves), door("2001:db8::9", other(), other())];
+    let verdict = judged(&facts("a.test", doors), &[HERE, "2001:db8::1"]);
+    check(&verdict, "port-80", Weight::Prevents, "the AAAA record leads to 2001:db8::9, where another web server");
+    assert!(verdict.challenges.is_empty(), "who answers first answers for all");
+}
+
+#[test]
+fn a_closed_firewall_is_told_from_a_record_that_leads_elsewhere() {
+    let verdict = judged(&facts("a.test", vec![door(HERE, Seen::Silent, Seen::Refused)]), &[HERE]);
+    check(&verdict, "port-80", Weight::Prevents, "open port 80 in this machine's firewall");
+    check(&verdict, "port-443", Weight::Prevents, "refuses connections");
+}
+
+#[test]
+fn behind_a_router_what_is_not_reached_is_in_doubt() {
+    let verdict = judged(&facts("a.test", vec![door(HERE, Seen::Silent, Seen::Silent)]), &["192.168.1.5"]);
+    check(&verdict, "port-80", Weight::Note, "forward port 80 on the router to this machine");
+    assert_eq!(verdict.challenges, CHALLENGES);
+}
+
+#[test]
+fn behind_a_cdn_http_01_is_the_one_that_passes() {
+    let verdict = judged(&facts("a.test", vec![door("104.16.1.1", Seen::Ourselves, other())]), &[HERE]);
+    check(&verdict, "dns", Weight::Fine, "behind Cloudflare");
+    check(&verdict, "port-80", Weight::Fine, "leads here through Cloudflare");
+    check(&verdict, "port-443", Weight::Note, "tls-alpn-01 cannot pass it");
+    assert_eq!(verdict.challenges, [ChallengeKind::Http01]);
+}
+
+#[test]
+fn caa_counts_even_where_every_door_is_open() {
+    let mut facts = facts("a.test", vec![door(HERE, Seen::Ourselves, Seen::Ourselves)]);
+    let record = |value: &str| Caa { critical: false, tag: "issue".into(), value: value.into() };
+    facts.caa = Ok(Some(("test".into(), vec![record("other.example")])));
+    check(&judged(&facts, &[HERE]), "caa", Weight::Prevents, "add `test. CAA 0 issue \"letsencrypt.org\"`");
+    facts.caa = Ok(Some(("test".into(), vec![record("letsencrypt.org; validationmethods=tls-alpn-01")])));
+    assert_eq!(judged(&facts, &[HERE]).challenges, [ChallengeKind::TlsAlpn01]);
+    facts.caa = Err("SERVFAIL".into());
+    check(&judged(&facts, &[HERE]), "caa", Weight::Prevents, "must answer questions for CAA");
+}
