@@ -1,6 +1,8 @@
 //! What an operator may ask of a running gateway and what it answers: one JSON object a line, each with the version of
 //! these words. A field may be added within a version; anything else makes a new one.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::certs::preflight::beacon::Beacon;
@@ -180,6 +182,9 @@ pub struct StatusReport {
     /// TLS handshakes that came to nothing.
     #[serde(default)]
     pub handshakes_failed: u64,
+    /// How many of them for which reason, in its stable code; those that never occurred are left out.
+    #[serde(default)]
+    pub handshakes_failed_by: BTreeMap<String, u64>,
     /// What an operator should look after now, a sentence each; empty when all is well.
     #[serde(default)]
     pub alarms: Vec<String>,

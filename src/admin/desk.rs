@@ -113,6 +113,7 @@ impl Operator for Desk {
 fn status(gateway: &Gateway) -> StatusReport {
     let settings = gateway.settings();
     let proxy = &gateway.metrics().proxy;
+    let failures = gateway.metrics().handshakes.failures().filter(|(_, count)| *count > 0);
     StatusReport {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
@@ -126,6 +127,7 @@ fn status(gateway: &Gateway) -> StatusReport {
         requests: proxy.requests.read(),
         refused: proxy.refused.read(),
         handshakes_failed: gateway.metrics().handshakes.failures().map(|(_, count)| count).sum(),
+        handshakes_failed_by: failures.map(|(fault, count)| (fault.code().to_owned(), count)).collect(),
         alarms: alarms(
             &gateway.certs().status(),
             gateway.metrics().certs.is_stalled(SystemClock.now()),

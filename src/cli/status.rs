@@ -40,7 +40,7 @@ fn page(report: &StatusReport) -> String {
         ("connections", report.connections.to_string()),
         ("open tunnels", report.tunnels.to_string()),
         ("requests so far", report.requests.to_string()),
-        ("refused", format!("{}, and {} handshakes", report.refused, report.handshakes_failed)),
+        ("refused", format!("{}, and {}", report.refused, handshakes(report))),
     ];
     let listens = report.listens.iter().map(|listen| ("listens on", listen.clone()));
     for (name, value) in facts.into_iter().chain(listens) {
@@ -51,6 +51,14 @@ fn page(report: &StatusReport) -> String {
     }
     text.push_str(&backends::table(&report.upstreams));
     text
+}
+
+/// Handshakes that came to nothing, and why.
+fn handshakes(report: &StatusReport) -> String {
+    let by: Vec<String> =
+        report.handshakes_failed_by.iter().map(|(code, count)| format!("{count} {}", escaped(code, 40))).collect();
+    let why = if by.is_empty() { String::new() } else { format!(" ({})", by.join(", ")) };
+    format!("{} handshakes{why}", report.handshakes_failed)
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, NamedGroup, ProtocolVersion, RootCertStore, SupportedProtocolVersion, version};
+use rustls::{ClientConfig, HandshakeKind, NamedGroup, ProtocolVersion, RootCertStore, SupportedProtocolVersion, version};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -135,4 +136,43 @@ fn the_default_certificate_may_be_of_files() {
     let shown = gateway.run("certs");
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.contains("the default certificate"), "{shown}");
+}
+
+/// Asks once over a connection of `config`; whether its handshake took up an earlier session. The answer is read, and with
+/// it the tickets that come before it.
+fn resumes(port: u16, config: &Arc<ClientConfig>) -> bool {
+    server::runtime().block_on(async {
+        let socket = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut stream = TlsConnector::from(Arc::clone(config)).connect(name, socket).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(SOON, stream.read_to_end(&mut answer)).await.expect("it is answered in time");
+        assert!(read.is_ok() && answer.starts_with(b"HTTP/1.1 200"), "{read:?}");
+        stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
+    })
+}
+
+#[test]
+fn sessions_are_taken_up_again_over_a_reload() {
+    let (gateway, root) = gateway(SITE);
+    for version in BOTH {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&root).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+        let config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
+        assert!(!resumes(gateway.https, &config), "{version:?}: there is nothing to take up");
+        assert!(gateway.run("reload").status.success());
+        assert!(resumes(gateway.https, &config), "{version:?}");
+    }
+}
+
+#[test]
+fn the_operator_sees_why_handshakes_come_to_nothing() {
+    let (gateway, root) = gateway(SITE);
+    shake(gateway.https, "stranger.example", &root, &BOTH, &[]).expect_err("nobody has this name");
+    let shown = gateway.run("status");
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("1 unknown-name"), "{shown}");
 }
