@@ -114,13 +114,17 @@ impl Drop for Member {
 /// Who must leave. A client that takes nothing off us, or sends its header in drops, is cut; a silent one is bid farewell.
 fn verdict(seen: Seen, timeouts: &Timeouts, now: u32) -> Option<Order> {
     let over = |since: u32, limit: Duration| since != 0 && u64::from(now.saturating_sub(since)) > limit.as_secs();
-    if over(seen.blocked_since, timeouts.send) {
+    if over(seen.blocked_since, timeouts.send) || over(seen.stuck_since, timeouts.send) {
         return Some(Order::Close);
     }
     if seen.open > 0 {
         return None;
     }
     if over(seen.header_since, timeouts.header) {
+        return Some(Order::Close);
+    }
+    // Bytes that HTTP/2 still holds for windows that stay shut keep a farewell waiting for ever.
+    if over(seen.quiet_since, timeouts.idle.saturating_add(timeouts.send)) {
         return Some(Order::Close);
     }
     over(seen.quiet_since, timeouts.idle).then_some(Order::Finish)
@@ -182,12 +186,16 @@ mod tests {
 
     #[test]
     fn only_those_over_a_limit_must_leave() {
-        let quiet = Seen { open: 0, quiet_since: 1, header_since: 0, blocked_since: 0 };
+        let quiet = Seen { open: 0, quiet_since: 1, header_since: 0, blocked_since: 0, stuck_since: 0 };
         check(quiet, 301, None);
         check(quiet, 302, Some(Order::Finish));
         check(Seen { header_since: 10, ..quiet }, 70, None);
         check(Seen { header_since: 10, ..quiet }, 71, Some(Order::Close));
+        check(quiet, 361, Some(Order::Finish));
+        check(quiet, 362, Some(Order::Close));
         check(Seen { open: 1, ..quiet }, 100_000, None);
+        check(Seen { open: 1, stuck_since: 40, ..quiet }, 100, None);
+        check(Seen { open: 1, stuck_since: 40, ..quiet }, 101, Some(Order::Close));
         check(Seen { open: 1, blocked_since: 40, ..quiet }, 101, Some(Order::Close));
     }
 

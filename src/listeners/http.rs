@@ -158,7 +158,7 @@ async fn answer(caller: Rc<Caller>, request: Request<Incoming>, open: OpenReques
     if let Some(board) = &caller.challenges
         && let Some(response) = plain::challenge(board, &request)
     {
-        return Ok(response.map(|body| Open { body, _open: open }));
+        return Ok(response.map(|body| Open::new(body, open)));
     }
     let mut response = serve(Rc::clone(&caller.worker), Rc::clone(&caller.connection), request.map(Body::client)).await?;
     if let Some(alternative) = &caller.alternative
@@ -166,13 +166,36 @@ async fn answer(caller: Rc<Caller>, request: Request<Incoming>, open: OpenReques
     {
         response.headers_mut().insert(header::ALT_SVC, alternative.clone());
     }
-    Ok(response.map(|body| Open { body, _open: open }))
+    Ok(response.map(|body| Open::new(body, open)))
 }
 
-/// An answer's body; while it lives, its request counts as open.
+/// An answer's body; while it lives, its request counts as open. It tells the connection's [`Activity`](crate::proxy::client_io::Activity) when a piece waits for
+/// the client rather than for the backend.
 pub struct Open<B> {
     body: B,
-    _open: OpenRequest,
+    open: OpenRequest,
+    handed: bool,
+}
+
+impl<B> Open<B> {
+    const fn new(body: B, open: OpenRequest) -> Self {
+        Self { body, open, handed: false }
+    }
+
+    fn set_handed(&mut self, handed: bool) {
+        match (self.handed, handed) {
+            (false, true) => self.open.activity().hand(),
+            (true, false) => self.open.activity().take(),
+            (true, true) | (false, false) => (),
+        }
+        self.handed = handed;
+    }
+}
+
+impl<B> Drop for Open<B> {
+    fn drop(&mut self) {
+        self.set_handed(false);
+    }
 }
 
 impl<B: http_body::Body + Unpin> http_body::Body for Open<B> {
@@ -180,7 +203,10 @@ impl<B: http_body::Body + Unpin> http_body::Body for Open<B> {
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        self.set_handed(false);
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.set_handed(matches!(frame, Poll::Ready(Some(Ok(_)))));
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -68,6 +68,12 @@ impl ClientIo {
         Self { stream: Stream::Tls(Box::new(stream)), activity }
     }
 
+    fn wrote(&self, result: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = result {
+            self.activity.wrote(*bytes);
+        }
+    }
+
     fn noted<T>(&self, result: Poll<T>) -> Poll<T> {
         match result {
             Poll::Ready(_) => self.activity.write_moved(),
@@ -97,6 +103,7 @@ impl AsyncWrite for ClientIo {
             Stream::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Stream::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
         };
+        self.wrote(&result);
         self.noted(result)
     }
 
@@ -105,6 +112,7 @@ impl AsyncWrite for ClientIo {
             Stream::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Stream::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
         };
+        self.wrote(&result);
         self.noted(result)
     }
 
@@ -161,6 +169,10 @@ pub struct Activity {
     quiet_since: AtomicU32,
     header_since: AtomicU32,
     blocked_since: AtomicU32,
+    /// Answers with a piece handed to the protocol that has not asked for the next.
+    handed: AtomicU32,
+    /// When one of them last moved.
+    handed_since: AtomicU32,
 }
 
 /// [`Activity`] at one moment; 0 in a `since` field means "not so".
@@ -174,6 +186,8 @@ pub struct Seen {
     pub header_since: u32,
     /// Since when the client takes nothing off us.
     pub blocked_since: u32,
+    /// Since when no answer moved, though one has more to send: the client gives the protocol no room.
+    pub stuck_since: u32,
 }
 
 impl Activity {
@@ -181,7 +195,15 @@ impl Activity {
     pub fn new(ticks: Arc<Ticks>) -> Arc<Self> {
         let now = ticks.now();
         let zero = || AtomicU32::new(0);
-        Arc::new(Self { ticks, open: zero(), quiet_since: AtomicU32::new(now), header_since: zero(), blocked_since: zero() })
+        Arc::new(Self {
+            ticks,
+            open: zero(),
+            quiet_since: AtomicU32::new(now),
+            header_since: zero(),
+            blocked_since: zero(),
+            handed: zero(),
+            handed_since: zero(),
+        })
     }
 
     /// A request's header is complete. Falls when the answer's last byte was handed over, or never will be.
@@ -198,6 +220,28 @@ impl Activity {
             quiet_since: self.quiet_since.load(Ordering::Relaxed),
             header_since: self.header_since.load(Ordering::Relaxed),
             blocked_since: self.blocked_since.load(Ordering::Relaxed),
+            stuck_since: if self.handed.load(Ordering::Relaxed) > 0 { self.handed_since.load(Ordering::Relaxed) } else { 0 },
+        }
+    }
+
+    /// A piece of an answer was handed to the protocol.
+    pub fn hand(&self) {
+        self.handed.store(self.handed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.handed_since.store(self.ticks.now(), Ordering::Relaxed);
+    }
+
+    /// The protocol asks for the next, or never will.
+    pub fn take(&self) {
+        self.handed.store(self.handed.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+        self.handed_since.store(self.ticks.now(), Ordering::Relaxed);
+    }
+
+    /// So many bytes were written. A slow client's piece moves too, over many writes; a frame that only answers one of its
+    /// own is no progress.
+    fn wrote(&self, bytes: usize) {
+        const MERE_ANSWER: usize = 64;
+        if bytes > MERE_ANSWER && self.handed.load(Ordering::Relaxed) > 0 {
+            self.handed_since.store(self.ticks.now(), Ordering::Relaxed);
         }
     }
 
@@ -224,6 +268,13 @@ impl Activity {
 #[derive(Debug)]
 pub struct OpenRequest(Arc<Activity>);
 
+impl OpenRequest {
+    /// What its connection is seen doing.
+    pub fn activity(&self) -> &Activity {
+        &self.0
+    }
+}
+
 impl Drop for OpenRequest {
     fn drop(&mut self) {
         let activity = &self.0;
@@ -246,19 +297,35 @@ mod tests {
         activity.read_moved();
         ticks.advance(1);
         activity.read_moved();
-        assert_eq!(activity.seen(), Seen { open: 0, quiet_since: 1, header_since: 6, blocked_since: 0 });
+        assert_eq!(activity.seen(), Seen { open: 0, quiet_since: 1, header_since: 6, blocked_since: 0, stuck_since: 0 });
         let request = activity.begin();
-        assert_eq!(activity.seen(), Seen { open: 1, quiet_since: 1, header_since: 0, blocked_since: 0 });
+        assert_eq!(activity.seen(), Seen { open: 1, quiet_since: 1, header_since: 0, blocked_since: 0, stuck_since: 0 });
         activity.read_moved();
         assert_eq!(activity.seen().header_since, 0, "a body is not a header");
         ticks.advance(3);
         drop(request);
-        assert_eq!(activity.seen(), Seen { open: 0, quiet_since: 10, header_since: 0, blocked_since: 0 });
+        assert_eq!(activity.seen(), Seen { open: 0, quiet_since: 10, header_since: 0, blocked_since: 0, stuck_since: 0 });
         activity.write_blocked();
         ticks.advance(1);
         activity.write_blocked();
         assert_eq!(activity.seen().blocked_since, 10);
         activity.write_moved();
         assert_eq!(activity.seen().blocked_since, 0);
+    }
+
+    #[test]
+    fn an_answer_is_stuck_until_it_moves() {
+        let ticks = Arc::new(Ticks::default());
+        let activity = Activity::new(Arc::clone(&ticks));
+        assert_eq!(activity.seen().stuck_since, 0);
+        ticks.advance(5);
+        activity.hand();
+        ticks.advance(5);
+        activity.wrote(17);
+        assert_eq!(activity.seen().stuck_since, 6, "an answer to a ping is no progress");
+        activity.wrote(1000);
+        assert_eq!(activity.seen().stuck_since, 11);
+        activity.take();
+        assert_eq!(activity.seen().stuck_since, 0);
     }
 }
