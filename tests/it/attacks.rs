@@ -2,5 +2,8 @@
 //! backend hears nothing that can be read in two ways, others are served meanwhile, and memory stays bounded.
 
 mod downgrade;
+mod floods;
 mod property;
+mod siege;
+mod slow;
 mod smuggling;

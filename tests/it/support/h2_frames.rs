@@ -1,6 +1,7 @@
 //! HTTP/2 spoken by hand (RFC 9113): frames and header blocks as no client would write them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::line::Line;
 
@@ -8,9 +9,12 @@ pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
 pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
+pub const PING: u8 = 6;
 pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
 
-/// On DATA and HEADERS. SETTINGS calls the same bit ACK.
+/// On DATA and HEADERS. SETTINGS and PING call the same bit ACK.
 pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 
@@ -101,6 +105,21 @@ impl H2 {
             }
         }
         End::Closed(0)
+    }
+
+    /// Whether the connection is closed in time, whatever came before.
+    pub fn is_closed_within(&mut self, limit: Duration) -> bool {
+        self.0.rest(limit).is_some()
+    }
+
+    /// Waits for the server's GOAWAY and gives its code; `None` when the connection ends without one.
+    pub fn goaway(&mut self) -> Option<u8> {
+        loop {
+            let came = self.next()?;
+            if came.kind == GOAWAY {
+                return Some(came.payload[7]);
+            }
+        }
     }
 }
 

@@ -33,13 +33,18 @@ impl Line {
 
     /// As [`open`](Self::open), for the protocols of `alpn`.
     pub fn open_for(name: &str, port: u16, root: &Path, alpn: &[&[u8]]) -> Self {
-        let roots = std::fs::read_to_string(root).unwrap();
+        Self::try_open(name, port, root, alpn).unwrap()
+    }
+
+    /// As [`open_for`](Self::open_for), where the other side may not want it.
+    pub fn try_open(name: &str, port: u16, root: &Path, alpn: &[&[u8]]) -> io::Result<Self> {
+        let roots = std::fs::read_to_string(root)?;
         let runtime = server::runtime();
         let stream = runtime.block_on(async {
-            let socket = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.unwrap();
-            client::handshake(socket, name, &roots, alpn).await.unwrap()
-        });
-        Self { stream: Box::new(stream), runtime, kept: Vec::new() }
+            let socket = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+            client::handshake(socket, name, &roots, alpn).await
+        })?;
+        Ok(Self { stream: Box::new(stream), runtime, kept: Vec::new() })
     }
 
     /// TCP to 127.0.0.1.
@@ -56,6 +61,18 @@ impl Line {
             stream.write_all(bytes).await?;
             stream.flush().await
         });
+    }
+
+    /// Sends bytes, as long as they are taken within `limit`. Whether all were.
+    pub fn say_within(&mut self, bytes: &[u8], limit: Duration) -> bool {
+        let Self { stream, runtime, .. } = self;
+        runtime.block_on(async {
+            let saying = async {
+                stream.write_all(bytes).await?;
+                stream.flush().await
+            };
+            matches!(tokio::time::timeout(limit, saying).await, Ok(Ok(())))
+        })
     }
 
     /// The next header section, with its blank line; what came before the end, where it ends earlier.
