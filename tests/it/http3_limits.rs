@@ -1,0 +1,80 @@
+//! Limits of connections over QUIC, and QUIC over IPv6.
+
+use std::fs;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use quinn::{Connection, ConnectionError, Endpoint};
+
+use crate::support::h3::trusting;
+use crate::support::scene::Scene;
+
+/// A QUIC connection to `localhost` at `address`, or why there is none.
+async fn connect(address: SocketAddr, root: &Path) -> Result<(Endpoint, Connection), ConnectionError> {
+    let from = if address.is_ipv4() { ([127, 0, 0, 1], 0).into() } else { (Ipv6Addr::LOCALHOST, 0).into() };
+    let mut endpoint = Endpoint::client(from).unwrap();
+    endpoint.set_default_client_config(trusting(root));
+    let connection = endpoint.connect(address, "localhost").unwrap().await?;
+    Ok((endpoint, connection))
+}
+
+#[test]
+fn a_connection_that_rests_is_closed() {
+    let scene = Scene::new("timeouts idle 2s");
+    scene.run(async {
+        let mut visitor = scene.visitor().await;
+        assert_eq!(visitor.ask(scene.get("/a")).await.status(), 200);
+        // H3_NO_ERROR, and not the end of QUIC's own patience.
+        let why = visitor.until_closed().await;
+        assert!(why.contains("closed") && !why.contains("timed out"), "{why}");
+    });
+}
+
+#[test]
+fn connections_over_quic_count_like_others() {
+    let scene = Scene::new("limit connections 4");
+    scene.run(async {
+        let address = ([127, 0, 0, 1], scene.gateway.https).into();
+        let mut open = Vec::new();
+        let refused = loop {
+            match connect(address, &scene.root).await {
+                Ok(connection) => open.push(connection),
+                Err(error) => break error,
+            }
+            assert!(open.len() <= 4, "a fifth connection was taken");
+        };
+        assert!(matches!(refused, ConnectionError::ConnectionClosed(_)), "{refused}");
+        // Whoever leaves makes room.
+        let (endpoint, connection) = open.pop().expect("some were taken");
+        connection.close(0_u32.into(), b"");
+        endpoint.wait_idle().await;
+        while connect(address, &scene.root).await.is_err() {}
+    });
+    assert!(scene.gateway.output().contains("too_many_connections"), "{}", scene.gateway.output());
+}
+
+#[test]
+fn quic_is_spoken_over_ipv6() {
+    let scene = Scene::new("");
+    let text = fs::read_to_string(scene.gateway.config_file()).unwrap();
+    fs::write(scene.gateway.config_file(), text.replace("bind 127.0.0.1", "bind 127.0.0.1 ::1")).unwrap();
+    let reloaded = scene.gateway.run("reload");
+    assert!(reloaded.status.success(), "{reloaded:?}");
+    scene.run(async {
+        let address = (Ipv6Addr::LOCALHOST, scene.gateway.https).into();
+        let (_endpoint, quic) = connect(address, &scene.root).await.unwrap();
+        let (mut connection, mut sender) = h3::client::new(h3_quinn::Connection::new(quic)).await.unwrap();
+        let asking = async {
+            let mut stream = sender.send_request(scene.get("/a")).await.unwrap();
+            stream.finish().await.unwrap();
+            crate::support::h3::whole(&mut stream).await.0
+        };
+        let driving = std::future::poll_fn(|cx| connection.poll_close(cx));
+        let response = tokio::select! {
+            response = asking => response,
+            error = driving => panic!("{error}"),
+        };
+        let said = String::from_utf8_lossy(response.body()).into_owned();
+        assert!(response.status() == 200 && said.contains("x-real-ip: ::1"), "{said}");
+    });
+}
