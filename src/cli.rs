@@ -25,6 +25,7 @@ pub mod probe;
 pub mod reload;
 pub mod status;
 
+pub mod maintenance;
 pub mod password;
 pub mod self_signed;
 pub mod trust;

@@ -5,6 +5,7 @@ pub mod drains;
 pub mod gateway;
 pub mod in_service;
 pub mod logs;
+pub mod memory;
 pub mod process;
 pub mod reload;
 pub mod seal;

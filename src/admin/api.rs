@@ -89,6 +89,15 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         issuer: Option<String>,
     },
+    /// Close sites for maintenance, or open them again.
+    Maintenance {
+        /// One of a site's hosts; every site where there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        site: Option<String>,
+        /// After how many seconds visitors are told to come again; `None` opens.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<u64>,
+    },
 }
 
 impl Request {
@@ -107,6 +116,7 @@ impl Request {
             Self::Accounts => "accounts",
             Self::Account { wish: AccountWish::RollKey, .. } => "roll-account-key",
             Self::Account { wish: AccountWish::Deactivate, .. } => "deactivate-account",
+            Self::Maintenance { .. } => "maintenance",
         }
     }
 }
@@ -138,6 +148,11 @@ pub enum Reply {
     Accounts(AccountsReport),
     /// It was done with the account.
     Account(AccountDone),
+    /// The sites were closed, or opened.
+    Maintenance {
+        /// Their hosts.
+        sites: Vec<String>,
+    },
     /// What was asked is not done, and nothing changed.
     Refused(Refusal),
 }
@@ -185,6 +200,15 @@ pub struct StatusReport {
     /// How many of them for which reason, in its stable code; those that never occurred are left out.
     #[serde(default)]
     pub handshakes_failed_by: BTreeMap<String, u64>,
+    /// Hosts that are closed for maintenance by command.
+    #[serde(default)]
+    pub maintenance: Vec<String>,
+    /// Clients that are shut out by `ban`, the first hundred of them, with the seconds that are left.
+    #[serde(default)]
+    pub banned: Vec<(String, u64)>,
+    /// Connections that were closed at once: of clients that are shut out, and because memory was short.
+    #[serde(default)]
+    pub turned_away: u64,
     /// What an operator should look after now, a sentence each; empty when all is well.
     #[serde(default)]
     pub alarms: Vec<String>,
@@ -297,6 +321,8 @@ pub trait Operator: 'static {
     async fn accounts(&self) -> AccountsReport;
     /// Does something with an account.
     async fn account(&self, wish: AccountWish, issuer: Option<&str>) -> Result<AccountDone, Refusal>;
+    /// Closes the site of a host, or every site, and opens it with no seconds; whose it was.
+    async fn maintain(&self, site: Option<&str>, seconds: Option<u64>) -> Result<Vec<String>, Refusal>;
 }
 
 /// Has `operator` do what is asked.
@@ -313,6 +339,9 @@ pub async fn perform<O: Operator>(operator: &O, request: Request) -> Reply {
         Request::TestCert { name, directory } => operator.test(&name, directory.as_deref()).await.map(Reply::Tested),
         Request::Accounts => Ok(Reply::Accounts(operator.accounts().await)),
         Request::Account { wish, issuer } => operator.account(wish, issuer.as_deref()).await.map(Reply::Account),
+        Request::Maintenance { site, seconds } => {
+            operator.maintain(site.as_deref(), seconds).await.map(|sites| Reply::Maintenance { sites })
+        }
     };
     done.unwrap_or_else(Reply::Refused)
 }

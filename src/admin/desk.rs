@@ -9,6 +9,7 @@ use super::backends;
 use super::certs::line;
 use crate::base::addr::ListenAddr;
 use crate::base::chain::Chain;
+use crate::base::name::HostPattern;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
 use crate::certs::keeper::RenewError;
@@ -107,6 +108,18 @@ impl Operator for Desk {
     async fn account(&self, wish: AccountWish, issuer: Option<&str>) -> Result<AccountDone, Refusal> {
         errands::account(self.gateway()?.certs(), wish, issuer).await
     }
+
+    async fn maintain(&self, site: Option<&str>, seconds: Option<u64>) -> Result<Vec<String>, Refusal> {
+        let unknown = |name: &str| {
+            Refusal::question(format!("no site has the host {}; name one as the configuration does", name.escape_debug()))
+        };
+        let host = match site {
+            Some(name) => Some(HostPattern::parse(name).map_err(|_| unknown(name))?),
+            None => None,
+        };
+        let sites = self.gateway()?.maintain(host.as_ref(), seconds);
+        if sites.is_empty() { Err(unknown(site.unwrap_or_default())) } else { Ok(sites) }
+    }
 }
 
 /// What runs.
@@ -128,6 +141,9 @@ fn status(gateway: &Gateway) -> StatusReport {
         refused: proxy.refused.read(),
         handshakes_failed: gateway.metrics().handshakes.failures().map(|(_, count)| count).sum(),
         handshakes_failed_by: failures.map(|(fault, count)| (fault.code().to_owned(), count)).collect(),
+        maintenance: gateway.maintained(),
+        banned: gateway.shut_out(100).into_iter().map(|(client, left)| (client.to_string(), left.as_secs())).collect(),
+        turned_away: proxy.banned_connections.read() + proxy.shed.read(),
         alarms: alarms(
             &gateway.certs().status(),
             gateway.metrics().certs.is_stalled(SystemClock.now()),

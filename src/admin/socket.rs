@@ -186,6 +186,7 @@ async fn converse<O: Operator>(mut stream: UnixStream, owner: u32, operator: &O)
         | Reply::Drained(_)
         | Reply::Beacon(_)
         | Reply::Renewing { .. }
+        | Reply::Maintenance { .. }
         | Reply::Revoked(_)
         | Reply::Tested(_)
         | Reply::Accounts(_)
@@ -227,6 +228,10 @@ fn audit(request: &Request, peer: tokio::net::unix::UCred) {
         Request::Reload => tracing::info!(event = events::ADMIN_REQUEST, uid, pid, asked, "an operator asks for a reload"),
         Request::RenewCert { name, .. } => {
             tracing::info!(event = events::ADMIN_REQUEST, uid, pid, asked, name, "an operator asks for a renewal");
+        }
+        Request::Maintenance { site, seconds } => {
+            let (site, on) = (site.as_deref().unwrap_or("every site"), seconds.is_some());
+            tracing::info!(event = events::ADMIN_REQUEST, uid, pid, asked, site, on, "an operator asks for maintenance");
         }
         Request::RevokeCert { name, reason } => {
             tracing::warn!(event = events::ADMIN_REQUEST, uid, pid, asked, name, reason, "an operator has a certificate revoked");
@@ -288,6 +293,9 @@ mod tests {
         }
         async fn account(&self, _wish: AccountWish, _issuer: Option<&str>) -> Result<AccountDone, Refusal> {
             Err(Refusal::gateway("busy"))
+        }
+        async fn maintain(&self, site: Option<&str>, _seconds: Option<u64>) -> Result<Vec<String>, Refusal> {
+            Ok(vec![site.unwrap_or("all").to_owned()])
         }
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::base::name::HostPattern;
 use crate::base::size::ByteSize;
 use crate::config::settings::{
-    Acme, ChallengeKind, GatewayLimits, KeyKind, Level, Log, LogFormat, Place, Protocols, Settings, Site, SiteHost, SiteTls,
-    Timeouts, Tls, TlsVersions,
+    Acme, ChallengeKind, GatewayLimits, KeyKind, Level, Log, LogFormat, MemoryLimit, Place, Protocols, Settings, Site, SiteHost,
+    SiteTls, Timeouts, Tls, TlsVersions,
 };
 
 /// An authority at this directory with everything else at its plainest.
@@ -62,7 +62,15 @@ pub(crate) fn settings(sites: Vec<Site>) -> Settings {
         proxy_protocol_from: Vec::new(),
         drain: second,
         timeouts: Timeouts { handshake: second, header: second, body: second, send: second, idle: second },
-        limits: GatewayLimits { connections: 1, header_size: ByteSize(1), header_count: 1, url_size: ByteSize(1), streams: 1 },
+        limits: GatewayLimits {
+            connections: 1,
+            header_size: ByteSize(1),
+            header_count: 1,
+            url_size: ByteSize(1),
+            streams: 1,
+            memory: MemoryLimit::Off,
+        },
+        ban: None,
         acme: acme("https://ca.example/dir"),
         log: Log { format: LogFormat::Auto, access: true, level: Level::Info, hide: Vec::new() },
         upstreams: Vec::new(),

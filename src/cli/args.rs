@@ -108,6 +108,10 @@ pub enum Command {
     Certs(CertsArgs),
     /// Order a new certificate for a name now, whatever life the held one has left
     Renew(RenewArgs),
+    /// Answer nothing but 503, with when to come again, for one site or all; and open again
+    ///
+    /// Holds until `off`, over reloads, but not over a restart; `maintenance` in the configuration does.
+    Maintenance(MaintenanceArgs),
     /// Tell what the running gateway serves and how busy it is
     Status(StatusArgs),
     /// Send nothing new to a backend, as before a deploy; what is open on it goes on
@@ -511,6 +515,30 @@ pub struct DrainArgs {
     /// Which gateway.
     #[command(flatten)]
     pub ask: AskArgs,
+}
+
+/// What `maintenance` takes.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct MaintenanceArgs {
+    /// Close or open
+    pub turn: Turn,
+    /// A site by one of its hosts, as the configuration names it; every site without
+    pub site: Option<String>,
+    /// After what time visitors are told to come again
+    #[arg(long, value_name = "TIME", default_value = "5min", value_parser = span_of)]
+    pub retry_after: Duration,
+    /// Which gateway.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// Close or open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Turn {
+    /// Closed for maintenance.
+    On,
+    /// Open.
+    Off,
 }
 
 /// What `status` takes.

@@ -5,8 +5,8 @@ use super::exit::Exit;
 use super::home::{self, User};
 use super::trust::plan::Wish;
 use super::{
-    account, certs, check, configuration, demo, doctor, drain, explain, password, probe, reload, run, say, self_signed, status,
-    trust,
+    account, certs, check, configuration, demo, doctor, drain, explain, maintenance, password, probe, reload, run, say,
+    self_signed, status, trust,
 };
 use crate::config::load::LoadError;
 
@@ -32,6 +32,7 @@ fn perform(command: &Command) -> Exit {
         Command::Certs(args) => certs::certs(args),
         Command::Account(action) => account::account(action),
         Command::Renew(args) => certs::act::renew(args),
+        Command::Maintenance(args) => maintenance::run(args),
         Command::Status(args) => status::status(args),
         Command::Drain(args) => drain::drain(args),
         Command::Undrain(args) => drain::undrain(args),

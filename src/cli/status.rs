@@ -42,8 +42,21 @@ fn page(report: &StatusReport) -> String {
         ("requests so far", report.requests.to_string()),
         ("refused", format!("{}, and {}", report.refused, handshakes(report))),
     ];
+    let lists = [
+        ("maintenance", report.maintenance.clone()),
+        (
+            "shut out",
+            report
+                .banned
+                .iter()
+                .map(|(client, left)| format!("{client}, for {}", span::rough(Duration::from_secs(*left))))
+                .collect(),
+        ),
+    ];
+    let lists = lists.into_iter().flat_map(|(name, values)| values.into_iter().map(move |value| (name, value)));
+    let turned = (report.turned_away > 0).then(|| ("turned away", format!("{} connections", report.turned_away)));
     let listens = report.listens.iter().map(|listen| ("listens on", listen.clone()));
-    for (name, value) in facts.into_iter().chain(listens) {
+    for (name, value) in facts.into_iter().chain(listens).chain(lists).chain(turned) {
         text.push_str(&format!("  {name:15}  {value}\n"));
     }
     for alarm in &report.alarms {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settings::{
-    Acme, Balance, ChallengeKind, GatewayLimits, Health, KeyKind, Level, Log, LogFormat, MaxFails, Protocols, Settings,
-    StatusRange, Timeouts, Tls, TlsVersions, Upstream, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
+    Acme, Balance, ChallengeKind, GatewayLimits, Health, KeyKind, Level, Log, LogFormat, MaxFails, MemoryLimit, Protocols,
+    Settings, StatusRange, Timeouts, Tls, TlsVersions, Upstream, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
 };
 use super::surroundings::Surroundings;
 use crate::base::size::ByteSize;
@@ -57,6 +57,8 @@ const LIMITS: GatewayLimits = GatewayLimits {
     url_size: ByteSize(64 << 10),
     // A page loads about 100 files at once; RFC 9113 section 6.5.2 asks for no less. Each costs memory before it is authorised.
     streams: 128,
+    // What would end the process is known to the system; to close new connections before that keeps the open ones.
+    memory: MemoryLimit::Auto,
 };
 
 const UPSTREAM_TIMEOUTS: UpstreamTimeouts = UpstreamTimeouts {
@@ -122,6 +124,8 @@ pub fn settings(surroundings: &Surroundings) -> Settings {
         drain: DRAIN,
         timeouts: TIMEOUTS,
         limits: LIMITS,
+        // Nobody: behind one address of an office or a phone network stand many.
+        ban: None,
         acme: Arc::new(acme()),
         log: log(),
         upstreams: Vec::new(),

@@ -1,6 +1,7 @@
 //! What a configuration means. Total types: whoever holds a [`Settings`] holds a valid one, with every default filled
 //! in. How it was typed is `raw`'s concern, and where a value stood is kept only where a later complaint needs it.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Limits for the gateway as a whole.
     pub limits: GatewayLimits,
+    /// Who is shut out for a while; nobody where there is none.
+    pub ban: Option<Ban>,
     /// The authority for sites that name none.
     pub acme: Arc<Acme>,
     /// Where and how is logged.
@@ -108,6 +111,42 @@ pub struct GatewayLimits {
     pub url_size: ByteSize,
     /// Concurrent streams of one HTTP/2 connection.
     pub streams: u32,
+    /// Memory from which on no new connection is taken.
+    pub memory: MemoryLimit,
+}
+
+/// Memory from which on no new connection is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryLimit {
+    /// Fifteen sixteenths of what the control group allows, and of what the machine has.
+    Auto,
+    /// This much of our own.
+    Bytes(ByteSize),
+    /// However much.
+    Off,
+}
+
+impl fmt::Display for MemoryLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Bytes(size) => size.fmt(f),
+            Self::Off => f.write_str("off"),
+        }
+    }
+}
+
+/// When a client is shut out, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// So many refusals; at least 2.
+    pub refusals: u32,
+    /// In this time.
+    pub within: Duration,
+    /// How long it stays out.
+    pub span: Duration,
+    /// Who is never shut out.
+    pub except: Vec<IpNet>,
 }
 
 /// Where and how is logged.

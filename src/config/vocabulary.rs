@@ -112,6 +112,7 @@ const TOP: &[Spec] = &[
     parts("log", Context::GatewayLog, "log { ... }, or log level info"),
     parts("timeouts", Context::Timeouts, "timeouts { ... }, or timeouts idle 5min"),
     parts("limit", Context::GatewayLimits, "limit connections 20000"),
+    values("ban", 7, MANY, "ban after 20 refusals within 1min for 10min [except CIDR...]"),
     values("import", 1, 1, "import PATH").repeated(),
 ];
 
@@ -214,6 +215,7 @@ const GATEWAY_LIMITS: &[Spec] = &[
     one("header-count", "header-count 100"),
     one("url-size", "url-size 64KiB"),
     one("streams", "streams 128"),
+    one("memory", "memory auto, memory 512MiB, or memory off"),
 ];
 
 const LIMITS: &[Spec] = &[

@@ -35,6 +35,9 @@ use crate::telemetry::throttle::Throttle;
 
 /// Lines a second about refused handshakes and full tables, for each worker.
 const LINES: u32 = 10;
+/// While memory is short, fewer than so many connections are taken all the same: then it is not clients that fill it, and to
+/// refuse them would only lock people out.
+const FEW: u64 = 64;
 /// How long accepting rests when the system has no descriptors left: long enough for some to come free.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
@@ -169,15 +172,24 @@ impl Door {
 
     /// Counts one more connection; `None` when there are enough.
     pub(super) fn room(&self, peer: SocketAddr) -> Option<Held> {
-        let limit = self.front.load().connections;
-        let held = self.metrics.proxy.connections.hold();
         let proxy = &self.metrics.proxy;
+        if self.worker.shuts_out(unmapped_socket(peer).ip()) {
+            proxy.banned_connections.add_one();
+            return None;
+        }
+        let limit = self.front.load().connections;
+        let held = proxy.connections.hold();
         // A tunnel is a connection whose first part is over.
-        if proxy.connections.read() + proxy.tunnels.read() > limit {
+        let open = proxy.connections.read() + proxy.tunnels.read();
+        if open > limit {
             proxy.refused.add_one();
             if self.may_say() {
                 tracing::warn!(event = "too_many_connections", limit, peer = %peer.ip(), "`limit connections` reached");
             }
+            return None;
+        }
+        if proxy.memory_short.read() != 0 && open > FEW {
+            proxy.shed.add_one();
             return None;
         }
         Some(held)
@@ -245,6 +257,7 @@ impl Door {
     /// What came was no request; where it comes from and why is told, at a bounded rate.
     pub(super) fn unreadable(&self, what: Unreadable, peer: SocketAddr) {
         self.metrics.proxy.refused.add_one();
+        self.worker.hold_against(peer.ip(), "request-unreadable");
         if self.may_say() {
             tracing::info!(event = "request_unreadable", peer = %peer.ip(), reason = what.words());
         }

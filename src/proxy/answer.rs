@@ -32,7 +32,7 @@ pub fn status(refusal: &Refusal) -> u16 {
 const fn page(refusal: &Refusal) -> Page {
     let (status, says) = match refusal {
         Refusal::Malformed(_) => (StatusCode::BAD_REQUEST, "The request could not be understood."),
-        Refusal::Forbidden(Rule::Allow | Rule::Deny) => {
+        Refusal::Forbidden(Rule::Allow | Rule::Deny | Rule::Banned) => {
             (StatusCode::FORBIDDEN, "This site does not answer requests from your address.")
         }
         Refusal::Forbidden(Rule::Origin | Rule::NoOrigin) => {

@@ -37,7 +37,7 @@ impl Event {
             // A browser asks without a password first, to be told that there is one.
             Refusal::Unauthorized(_, Unproved::Missing) => None,
             Refusal::Malformed(_)
-            | Refusal::Forbidden(Rule::Allow | Rule::Deny)
+            | Refusal::Forbidden(Rule::Allow | Rule::Deny | Rule::Banned)
             | Refusal::NothingHere
             | Refusal::Method
             | Refusal::BodyStalled
@@ -90,6 +90,10 @@ pub(super) fn refused(exchange: &Exchange, refusal: &Refusal, upgrade: bool) {
     let (id, client, reason) = (exchange.id(), exchange.client, refusal.reason());
     match Event::of_refusal(refusal) {
         Some(event) => tell(exchange, event, reason, &refusal.to_string()),
+        None if matches!(refusal, Refusal::Malformed(_)) => {
+            exchange.worker.hold_against(exchange.client, reason);
+            tracing::debug!(event = "refused", id, %client, reason, "{refusal}");
+        }
         None if upgrade => {
             if let Some(withheld) = exchange.worker.may_tell() {
                 tracing::warn!(event = events::UPGRADE_FAILED, id, %client, reason, withheld, "{refusal}");
@@ -122,6 +126,7 @@ pub(super) fn ended(exchange: &Exchange, reason: TunnelReason) {
 
 fn tell(exchange: &Exchange, event: Event, reason: &'static str, why: &str) {
     event.counter(exchange.worker.metrics()).add_one();
+    exchange.worker.hold_against(exchange.client, reason);
     let Some(withheld) = exchange.worker.may_tell() else { return };
     let origin = exchange.course.origin.borrow();
     // A header may be long, and whatever a stranger likes: `Debug` escapes it.

@@ -127,6 +127,8 @@ pub enum Rule {
     Origin,
     /// Nobody says which page asks, and `origin` has no `none`.
     NoOrigin,
+    /// The client was refused too often and is shut out by `ban`.
+    Banned,
 }
 
 /// How a backend failed.
@@ -166,6 +168,7 @@ impl Refusal {
             Self::Forbidden(Rule::Allow) => "not-allowed-address",
             Self::Forbidden(Rule::Origin) => "bad-origin",
             Self::Forbidden(Rule::NoOrigin) => "no-origin",
+            Self::Forbidden(Rule::Banned) => "banned",
             Self::NothingHere => "no-such-path",
             Self::Method => "method-not-allowed",
             Self::BodyStalled => "client-stalled",

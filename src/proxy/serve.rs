@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, Version};
+use tokio::time::Instant;
 
 use super::answer::{self, Asked, Form};
 use super::attempt::{self, Arrival};
@@ -15,7 +16,7 @@ use super::event;
 use super::exchange::{Connection, Exchange};
 use super::plain;
 use super::redirect::Redirect;
-use super::refusal::{Malformed, Refusal};
+use super::refusal::{Malformed, Refusal, Rule};
 use super::snapshot::{Ending, Lane, Snapshot};
 use super::step::Flow;
 use super::worker::Worker;
@@ -43,7 +44,8 @@ pub fn serve(
         let request = slot.as_ref().expect("the request has just been put here");
         let exchange = Exchange::begin(&worker, &connection, &in_force.0.trusted, request);
         let page = Page::of(request);
-        let outcome = match arrive(&connection, &in_force.0.limits, request) {
+        let arrival = let_in(&exchange, &in_force.0).and_then(|()| arrive(&connection, &in_force.0.limits, request));
+        let outcome = match arrival {
             Ok(arrival) => pass(&exchange, &in_force.0, &arrival, &mut slot, &page).await,
             Err(refusal) => Err(refusal),
         };
@@ -84,10 +86,18 @@ impl Page {
         let mut response = answer::answer(refusal, Asked::of(self.accept.as_ref(), self.head, exchange.id()));
         // Where such a request ends is as doubtful as what it says: what follows is not taken for another one (RFC 9112
         // section 11.2).
-        if self.in_line && matches!(refusal, Refusal::Malformed(_)) {
+        if self.in_line && matches!(refusal, Refusal::Malformed(_) | Refusal::Forbidden(Rule::Banned)) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+/// Refuses who is shut out, whatever it asks.
+fn let_in(exchange: &Exchange, snapshot: &Snapshot) -> Result<(), Refusal> {
+    match &snapshot.bans {
+        Some(bans) if bans.is_out(exchange.client, Instant::now()) => Err(Refusal::Forbidden(Rule::Banned)),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -8,15 +8,17 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::StatusCode;
+use tokio::time::Instant;
 
 use super::cluster::trust::{Trust, TrustError};
 use super::cluster::{BuildClusterError, Cluster};
 use super::files::Files;
+use super::limit::bans::Bans;
 use super::limit::kept::Kept;
 use super::pages::{Pages, PagesError};
 use super::redirect::Redirect;
 use super::route::{Found, RouteTable};
-use super::step::{BuildAuthError, Building, Edits, Step};
+use super::step::{BuildAuthError, Building, Edits, Step, Switch};
 use super::tunnel::policed::relay::Rules;
 use super::visitors::Visitors;
 use crate::base::addr::IpNet;
@@ -45,6 +47,10 @@ pub struct Snapshot {
     services: Vec<Arc<Cluster>>,
     /// What clients have used of their limits.
     kept: Kept,
+    /// Who is shut out.
+    pub bans: Option<Arc<Bans>>,
+    /// What the operator's command says of each site, in the order of the settings.
+    switches: Vec<Arc<Switch>>,
 }
 
 /// One block, ready to run.
@@ -152,6 +158,7 @@ impl Snapshot {
             services.push(Arc::clone(&cluster));
             Ok(cluster)
         };
+        let mut switches = Vec::with_capacity(settings.sites.len());
         for site in &settings.sites {
             let asked = site.client_certificates.as_ref().map(|asked| Visitors::new(asked, trust)).transpose();
             let asked = asked.map_err(|source| BuildError::Visitors { at: site.at.clone(), source })?;
@@ -165,6 +172,7 @@ impl Snapshot {
                 service: &mut service,
                 pages: &mut folders,
             };
+            switches.push(build.kept.switch(build.before, &name));
             lanes.push(
                 site.blocks
                     .iter()
@@ -172,6 +180,11 @@ impl Snapshot {
                     .collect::<Result<_, _>>()?,
             );
         }
+        let bans = settings.ban.as_ref().map(|rule| {
+            // Who speaks for others is not shut out for what those did.
+            let spared = [&rule.except[..], &settings.trusted_proxies, &settings.proxy_protocol_from].concat();
+            kept.shut_out(before.map(|before| &before.kept), rule, &spared, Instant::now())
+        });
         Ok(Self {
             routes: RouteTable::new(&settings.sites),
             limits: settings.limits,
@@ -182,6 +195,8 @@ impl Snapshot {
             clusters,
             services,
             kept,
+            bans,
+            switches,
         })
     }
 
@@ -203,6 +218,11 @@ impl Snapshot {
                 group.succeeded_by(successor);
             }
         }
+    }
+
+    /// What the operator's command says of the site that is number `site` of the settings.
+    pub fn switch(&self, site: usize) -> &Switch {
+        &self.switches[site]
     }
 
     /// Every backend group.

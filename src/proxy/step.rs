@@ -32,6 +32,8 @@ use cors::Cors;
 use crowd::LimitConnections;
 pub use edit::Edits;
 use limit_body::LimitBody;
+use maintenance::Maintenance;
+pub use maintenance::Switch;
 use origin::Origins;
 use path::{Rewrite, StripPrefix};
 use rate::Rate;
@@ -43,6 +45,7 @@ mod cors;
 mod crowd;
 mod edit;
 mod limit_body;
+mod maintenance;
 mod origin;
 mod path;
 mod query;
@@ -65,8 +68,8 @@ pub enum Step {
     Admit(Admit),
     /// `cors`.
     Cors(Cors),
-    /// `maintenance`, with the seconds to wait.
-    Maintenance(u64),
+    /// `maintenance`, by the configuration or by command.
+    Maintenance(Maintenance),
     /// `limit requests`.
     Rate(Rate),
     /// `limit connections`.
@@ -124,7 +127,10 @@ impl Step {
         steps.extend(policy.hsts.then_some(Self::Hsts));
         steps.extend(Admit::of(&policy.allow, &policy.deny).map(Self::Admit));
         steps.extend((!policy.cors.is_empty()).then(|| Self::Cors(Cors::of(&policy.cors))));
-        steps.extend(policy.maintenance.map(|wait| Self::Maintenance(wait.as_secs().max(1))));
+        steps.push(Self::Maintenance(Maintenance {
+            always: policy.maintenance.map(|wait| wait.as_secs().max(1)),
+            switch: build.kept.switch(build.before, build.site),
+        }));
         steps.extend(policy.limit_requests.as_ref().and_then(|limit| {
             let rates = build.kept.rates(build.before, build.site, limit, Instant::now());
             Rate::of(limit, rates).map(Self::Rate)
@@ -153,7 +159,7 @@ impl Step {
                 note_origin(exchange, request);
                 return Ok(cors.enter(request)?.map_or(Flow::Onward, |answer| Flow::Answer(Box::new(answer))));
             }
-            Self::Maintenance(after) => return Err(Refusal::Maintenance { after: *after }),
+            Self::Maintenance(maintenance) => maintenance.check()?,
             Self::Rate(rate) => rate.enter(exchange.client, request, Instant::now())?,
             Self::LimitConnections(limit) => {
                 exchange.course.place.replace(Some(limit.enter(exchange.client)?));

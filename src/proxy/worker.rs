@@ -2,6 +2,7 @@
 //! snapshot, counters and the log.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use super::tally::Tally;
 use super::tunnel::Scratch;
 use crate::base::dice::Dice;
 use crate::telemetry::access::AccessLog;
+use crate::telemetry::log::events;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::throttle::Throttle;
 
@@ -92,6 +94,24 @@ impl Worker {
             *seen = Rc::new(InForce(Arc::clone(&live)));
         }
         Rc::clone(&seen)
+    }
+
+    /// Whether `client` is shut out by `ban`.
+    pub fn shuts_out(&self, client: IpAddr) -> bool {
+        self.snapshot().0.bans.as_ref().is_some_and(|bans| bans.is_out(client, Instant::now()))
+    }
+
+    /// Counts a refusal against `client`; one too many shuts it out, and is told.
+    pub fn hold_against(&self, client: IpAddr, reason: &'static str) {
+        let in_force = self.snapshot();
+        let Some(bans) = &in_force.0.bans else { return };
+        if bans.refused(client, Instant::now()) {
+            self.metrics().banned.add_one();
+            if let Some(withheld) = self.may_tell() {
+                let seconds = bans.span().as_secs();
+                tracing::warn!(event = events::CLIENT_BANNED, %client, reason, seconds, withheld, "shut out by `ban`");
+            }
+        }
     }
 
     pub(super) fn metrics(&self) -> &crate::telemetry::metrics::proxy::ProxyMetrics {

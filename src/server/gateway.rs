@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,9 @@ use sd_notify::NotifyState;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 
+use crate::base::name::HostPattern;
 use crate::certs::keeper::KeeperHandle;
-use crate::config::settings::Settings;
+use crate::config::settings::{Settings, Site, SiteHost};
 use crate::listeners::bind::Spot;
 use crate::listeners::tls::TlsRoots;
 use crate::proxy::cluster::trust::Trust;
@@ -84,6 +86,33 @@ impl Gateway {
         self.common.shared.live.load_full()
     }
 
+    /// Closes the sites of `host` for maintenance, or all of them, and opens them with `None`; whom that concerned.
+    pub fn maintain(&self, host: Option<&HostPattern>, after: Option<u64>) -> Vec<String> {
+        let snapshot = self.common.shared.live.load();
+        let settings = self.settings();
+        let wanted = |site: &Site| host.is_none_or(|host| site.hosts.iter().any(|known| known.pattern == *host));
+        let concerned = settings.sites.iter().enumerate().filter(|(_, site)| wanted(site));
+        concerned
+            .flat_map(|(number, site)| {
+                snapshot.switch(number).set(after);
+                site.hosts.iter().map(named)
+            })
+            .collect()
+    }
+
+    /// Hosts that are closed for maintenance by command.
+    pub fn maintained(&self) -> Vec<String> {
+        let snapshot = self.common.shared.live.load();
+        let settings = self.settings();
+        let closed = settings.sites.iter().enumerate().filter(|(number, _)| snapshot.switch(*number).after().is_some());
+        closed.flat_map(|(_, site)| site.hosts.iter().map(named)).collect()
+    }
+
+    /// Clients that are shut out, and for how long yet; at most so many.
+    pub fn shut_out(&self, most: usize) -> Vec<(IpAddr, Duration)> {
+        self.common.shared.live.load().bans.as_ref().map(|bans| bans.out(Instant::now(), most)).unwrap_or_default()
+    }
+
     /// How long it runs.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
@@ -100,4 +129,8 @@ impl Gateway {
         let status = format!("serving {sites} site{}", if sites == 1 { "" } else { "s" });
         signals::tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
     }
+}
+
+fn named(host: &SiteHost) -> String {
+    format!("{}:{}", host.pattern, host.port)
 }

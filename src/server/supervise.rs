@@ -34,6 +34,7 @@ use crate::server::drains::Drains;
 use crate::server::gateway::Gateway;
 use crate::server::in_service;
 use crate::server::logs::Logs;
+use crate::server::memory;
 use crate::server::seal;
 use crate::server::signals::{self, Asked, Signals};
 use crate::server::sockets::Sockets;
@@ -100,11 +101,15 @@ pub fn run(options: Options, attend: impl AsyncFnOnce(Rc<Gateway>)) -> Result<()
             Vigil::begin(gateway.metrics(), &gateway.certs.alert, gateway.certs.stall_memory()).map_err(StartError::System)?;
         let watchdog = task::spawn_local("watchdog", signals::keep_watchdog(vigil.well()));
         let eyes = task::spawn_local("in service", in_service::watch(Rc::downgrade(&gateway)));
+        let weak = Rc::downgrade(&gateway);
+        let limit = move || weak.upgrade().map(|gateway| gateway.settings().limits.memory);
+        let scales = task::spawn_local("memory", memory::watch(Arc::clone(gateway.metrics()), limit));
         serve(&gateway, &mut signals).await;
         // The keeper is about to stand still on purpose.
         vigil.end();
         drain(&gateway, &mut signals).await;
         eyes.abort();
+        scales.abort();
         watchdog.abort();
         // Whoever still holds the gateway (an operator's question) ends with the runtime.
         if let Some(gateway) = Rc::into_inner(gateway) {

@@ -39,6 +39,8 @@ pub mod events {
     pub const TOO_MANY_CONNECTIONS: &str = "too_many_connections";
     /// A client sent larger, more, or other messages than its site allows.
     pub const MESSAGE_LIMIT: &str = "message_limit";
+    /// A client was refused too often and is shut out for a while.
+    pub const CLIENT_BANNED: &str = "client_banned";
     /// A client could not prove who it is.
     pub const AUTH_FAILED: &str = "auth_failed";
     /// A service that is asked who may pass gave no answer.

@@ -55,7 +55,7 @@ pub fn headers(data: &[u8]) {
         host: value("a.test"),
         forwarded: value("for=192.0.2.1"),
         id: value("1"),
-        trusted: data.len() % 2 == 0,
+        trusted: data.len().is_multiple_of(2),
     };
     let trusted = lines.trusted;
     let hosts = headers.get_all(header::HOST).iter().count().max(1);

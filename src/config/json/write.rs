@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::print::{Json, escaped};
 use crate::base::addr::IpNet;
 use crate::base::span;
-use crate::config::settings::{DefaultCertificate, Level, Log, LogFormat, Protocols, REDACTED, SecretSource, Settings};
+use crate::config::settings::{Ban, DefaultCertificate, Level, Log, LogFormat, Protocols, REDACTED, SecretSource, Settings};
 
 mod acme;
 mod policy;
@@ -36,6 +36,7 @@ pub fn document(settings: &Settings) -> String {
     members.add("drain", duration(settings.drain));
     members.add("timeouts", timeouts(settings));
     members.add("limit", limits(settings));
+    members.some("ban", settings.ban.as_ref().map(ban));
     members.add("log", log(&settings.log));
     members.add("acme", acme::acme(&settings.acme));
     members.add("upstreams", upstream::upstreams(&settings.upstreams));
@@ -151,7 +152,15 @@ fn limits(settings: &Settings) -> Json {
     members.add("header-count", limits.header_count);
     members.add("url-size", limits.url_size.to_string());
     members.add("streams", limits.streams);
+    members.add("memory", limits.memory.to_string());
     members.object()
+}
+
+fn ban(ban: &Ban) -> Json {
+    let (count, within, span) = (ban.refusals.to_string(), span::print(ban.within), span::print(ban.span));
+    let words = ["after", &count, "refusals", "within", &within, "for", &span].map(str::to_owned);
+    let except = (!ban.except.is_empty()).then(|| "except".to_owned()).into_iter();
+    list(words.into_iter().chain(except).chain(ban.except.iter().map(ToString::to_string)))
 }
 
 fn log(log: &Log) -> Json {

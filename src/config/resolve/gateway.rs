@@ -10,7 +10,7 @@ use crate::base::size::ByteSize;
 use crate::config::defaults;
 use crate::config::problem::quote;
 use crate::config::raw::{Directive, Directives};
-use crate::config::settings::{GatewayLimits, Level, Log, LogFormat, Protocols, Settings, Timeouts};
+use crate::config::settings::{Ban, GatewayLimits, Level, Log, LogFormat, MemoryLimit, Protocols, Settings, Timeouts};
 use crate::config::tree::Word;
 
 impl Resolver<'_> {
@@ -36,6 +36,9 @@ impl Resolver<'_> {
             && self.choice(directive.value(), &[("from", ())]).is_some()
         {
             settings.proxy_protocol_from = self.trusted(&directive.values[1..]);
+        }
+        if let Some(directive) = top.one("ban") {
+            settings.ban = self.ban(directive);
         }
         self.parts(top, "timeouts", |this, parts| this.timeouts(parts, &mut settings.timeouts));
         self.parts(top, "limit", |this, parts| this.gateway_limits(parts, &mut settings.limits));
@@ -138,6 +141,38 @@ impl Resolver<'_> {
         self.put(parts, "header-count", &mut limits.header_count, |this, word| this.number(word, 20, 10_000));
         self.put(parts, "url-size", &mut limits.url_size, |this, word| this.header_size(word, ByteSize(1 << 10)));
         self.put(parts, "streams", &mut limits.streams, |this, word| this.number(word, 1, 100_000));
+        self.put(parts, "memory", &mut limits.memory, Self::memory);
+    }
+
+    fn memory(&mut self, word: &Word) -> Option<MemoryLimit> {
+        match word.text.as_str() {
+            "auto" => Some(MemoryLimit::Auto),
+            "off" => Some(MemoryLimit::Off),
+            // Less than that is taken by the program itself.
+            _ => self.size(word, ByteSize(32 << 20)).map(MemoryLimit::Bytes),
+        }
+    }
+
+    /// `after N refusals within SPAN for SPAN [except CIDR...]`.
+    fn ban(&mut self, directive: &Directive) -> Option<Ban> {
+        let [after, count, refusals, within, time, during, span, rest @ ..] = directive.values.as_slice() else { return None };
+        for (word, expected) in [(after, "after"), (refusals, "refusals"), (within, "within"), (during, "for")] {
+            self.choice(word, &[(expected, ())])?;
+        }
+        let (refusals, within, span) = (self.number(count, 2, 1_000_000)?, self.duration(time)?, self.duration(span)?);
+        let except = match rest {
+            [] => Vec::new(),
+            [except] => {
+                self.choice(except, &[("except", ())])?;
+                self.complain(except.span, "nobody stands behind `except`", "write networks behind it, or take it out");
+                return None;
+            }
+            [except, nets @ ..] => {
+                self.choice(except, &[("except", ())])?;
+                self.trusted(nets)
+            }
+        };
+        Some(Ban { refusals, within, span, except })
     }
 
     /// A header is held in memory as a whole, so its limit has an upper bound.

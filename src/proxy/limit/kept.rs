@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::bans::Bans;
 use super::bucket::Rate;
 use super::crowd::Crowd;
 use super::rates::Rates;
 use super::turns::Turns;
-use crate::config::settings::RequestLimit;
+use crate::base::addr::IpNet;
+use crate::config::settings::{Ban, RequestLimit};
+use crate::proxy::step::Switch;
 
 /// The counts of one configuration.
 #[derive(Debug)]
@@ -22,6 +25,10 @@ pub struct Kept {
     crowds: HashMap<(String, u32), Arc<Crowd>>,
     /// Of password checks, in the whole process.
     checks: Arc<Turns>,
+    /// Who is shut out of the whole gateway.
+    bans: Option<Arc<Bans>>,
+    /// What the operator's command says of each site.
+    switches: HashMap<String, Arc<Switch>>,
 }
 
 /// Password checks at a time: more would take the cores from the traffic. And requests that may wait for theirs.
@@ -29,7 +36,13 @@ const CHECKS: (usize, usize) = (2, 64);
 
 impl Default for Kept {
     fn default() -> Self {
-        Self { rates: HashMap::new(), crowds: HashMap::new(), checks: Arc::new(Turns::new(CHECKS.0, CHECKS.1)) }
+        Self {
+            rates: HashMap::new(),
+            crowds: HashMap::new(),
+            checks: Arc::new(Turns::new(CHECKS.0, CHECKS.1)),
+            bans: None,
+            switches: HashMap::new(),
+        }
     }
 }
 
@@ -56,6 +69,24 @@ impl Kept {
         });
         self.rates.entry(site.to_owned()).or_default().push((limit.clone(), Arc::clone(&rates)));
         rates
+    }
+
+    /// Who is shut out: those of `before` where the rule is the same.
+    pub fn shut_out(&mut self, before: Option<&Self>, rule: &Ban, spared: &[IpNet], now: Instant) -> Arc<Bans> {
+        let known = before.and_then(|before| before.bans.as_ref()).filter(|bans| bans.is_of(rule, spared));
+        let bans = known.map_or_else(|| Arc::new(Bans::new(rule.clone(), spared.to_vec(), now)), Arc::clone);
+        self.bans = Some(Arc::clone(&bans));
+        bans
+    }
+
+    /// The switch of a site, over reloads.
+    pub fn switch(&mut self, before: Option<&Self>, site: &str) -> Arc<Switch> {
+        if let Some(known) = self.switches.get(site) {
+            return Arc::clone(known);
+        }
+        let switch = before.and_then(|before| before.switches.get(site)).map_or_else(Arc::default, Arc::clone);
+        self.switches.insert(site.to_owned(), Arc::clone(&switch));
+        switch
     }
 
     fn find(&self, site: &str, limit: &RequestLimit) -> Option<Arc<Rates>> {

@@ -37,6 +37,14 @@ pub struct ProxyMetrics {
     pub held: Arc<Gauge>,
     /// Requests that waited for a target so far.
     pub held_total: Counter,
+    /// Clients that were shut out.
+    pub banned: Counter,
+    /// Connections of clients that are shut out.
+    pub banned_connections: Counter,
+    /// 1 while memory is short, and connections that were closed for it.
+    pub memory_short: Gauge,
+    /// See [`memory_short`](Self::memory_short).
+    pub shed: Counter,
     /// Client connections.
     pub connections: Arc<Gauge>,
 }
