@@ -102,7 +102,6 @@ fn pseudo_fields_that_http1_would_read_as_more_are_refused() {
 fn a_body_is_as_long_as_it_is() {
     let stage = Stage::new();
     const NEXT: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    stage.refused("a length of none", &post(&[("content-length", "0")], NEXT));
     stage.refused("too short a length", &post(&[("content-length", "4")], NEXT));
     stage.refused("two lengths", &post(&[("content-length", "43"), ("content-length", "0")], NEXT));
     stage.refused("an odd length", &post(&[("content-length", "+43")], NEXT));
@@ -122,6 +121,17 @@ fn a_body_is_as_long_as_it_is() {
     // The h2 library drops pseudo-fields from trailers, where it could refuse them; the backend hears none of it.
     trailers[2] = frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&[(":path", "/other"), (":method", "GET")]));
     assert_eq!(stage.frames(&trailers), (End::Answered(200), vec!["POST / hi".to_owned()]));
+}
+
+/// A request that says it has no body is whole with its header, and may be on its way when the body comes that it has not.
+#[test]
+fn a_body_behind_a_length_of_none_goes_nowhere() {
+    let stage = Stage::new();
+    let (end, heard) = stage.frames(&post(&[("content-length", "0")], "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    assert!(matches!(end, End::Reset(PROTOCOL) | End::Closed(PROTOCOL) | End::Answered(200 | 400)), "{end:?}");
+    assert!(heard.iter().all(|heard| heard == "POST / "), "{heard:?}");
+    assert_eq!(stage.h2().ask(1, "/behind"), End::Answered(200));
+    assert!(stage.recorder.tape().heard.iter().all(|heard| heard.body.is_empty() && heard.target != "/smuggled"));
 }
 
 #[test]

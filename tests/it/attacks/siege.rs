@@ -57,7 +57,7 @@ impl Siege {
         assert_eq!(self.visitors.failures(), Vec::<String>::new());
     }
 
-    /// Waits until nobody but the visitors is connected: one who stays, and perhaps one who comes and goes.
+    /// Waits until nobody but the visitors is connected: the one who stays; who comes and goes is between two visits then.
     pub(super) fn until_connections_are_few(&self) {
         let open = || {
             let page = self.gateway.run("status");
@@ -66,7 +66,7 @@ impl Siege {
             line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).ok_or(page)
         };
         wait::until("the slow are cut off", SOON, || {
-            open().and_then(|open| if open <= 2 { Ok(()) } else { Err(open.to_string()) })
+            open().and_then(|open| if open <= 1 { Ok(()) } else { Err(open.to_string()) })
         });
     }
 

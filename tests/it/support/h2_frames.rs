@@ -107,6 +107,12 @@ impl H2 {
         End::Closed(0)
     }
 
+    /// Sends a whole request and gives what becomes of it.
+    pub fn ask(&mut self, stream: u32, path: &str) -> End {
+        self.0.say(&frame(HEADERS, END_STREAM | END_HEADERS, stream, &request("GET", path, &[])));
+        self.end_of(stream)
+    }
+
     /// Whether the connection is closed in time, whatever came before.
     pub fn is_closed_within(&mut self, limit: Duration) -> bool {
         self.0.rest(limit).is_some()
