@@ -65,8 +65,20 @@ pub fn make_folder(path: &Path) -> Result<(), FileError> {
     if path.is_dir() {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(FileError::of("create the folder", path))?;
-    if let Some(parent) = path.parent() {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        make_folder(parent)?;
+    }
+    // A umask such as 0277 would leave a folder in which its owner cannot write.
+    let made = DirBuilder::new().mode(0o700).create(path);
+    match made.and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o700))) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => {
+            return Err(FileError::of("create the folder", path)(error));
+        }
+        // Somebody may have been quicker.
+        Ok(()) | Err(_) => (),
+    }
+    if let Some(parent) = parent {
         let _best_effort = sync_folder(parent);
     }
     Ok(())
