@@ -2,7 +2,9 @@
 //! the catalog of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
 
 use super::bundle::CertBundle;
 use super::catalog::{Catalog, Standing};
@@ -68,8 +70,29 @@ pub(crate) struct Loaded {
     pub(crate) findings: Vec<Finding>,
 }
 
-/// Looks up what the journal and the vault hold for a need. Blocks.
-pub(crate) fn load(store: &Store, need: &Need, now: Timestamp, dice: &mut Dice) -> Loaded {
+/// Needs below which one core is as quick as several.
+const FEW: usize = 32;
+
+/// Looks up what the journal and the vault hold for these needs, in their order, on all cores: to prove a thousand chains
+/// takes one core a good part of the second within which they are to be served. Blocks.
+pub(crate) fn load(store: &Store, needs: &[Need], now: Timestamp, dice: &mut Dice) -> Vec<Loaded> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = needs.len().div_ceil(cores).max(FEW);
+    let load_part = |part: &[Need], mut dice: Dice| -> Vec<Loaded> {
+        part.iter().map(|need| load_one(store, need, now, &mut dice)).collect()
+    };
+    thread::scope(|scope| {
+        let parts = needs.chunks(share).map(|part| {
+            let dice = Dice::seeded(dice.roll());
+            scope.spawn(move || load_part(part, dice))
+        });
+        let parts: Vec<_> = parts.collect();
+        parts.into_iter().flat_map(|part| part.join().expect("damaged files are findings, not panics")).collect()
+    })
+}
+
+/// As [`load`], for one need.
+pub(crate) fn load_one(store: &Store, need: &Need, now: Timestamp, dice: &mut Dice) -> Loaded {
     let memory = store.get(&Key::Need(need.id.clone())).unwrap_or_default();
     let mut findings = Vec::new();
     let stored = need.slots().iter().filter_map(|slot| newest(store, slot, &need.names, now, &mut findings)).collect::<Vec<_>>();
@@ -199,11 +222,11 @@ mod tests {
         let damaged = store.vault().generation_folder(slot, 2).join("cert.pem");
         let text = std::fs::read_to_string(&damaged).unwrap();
         std::fs::write(&damaged, &text[..text.len() / 3]).unwrap();
-        let loaded = load(&store, &need, NOW, &mut Dice::seeded(1));
+        let loaded = load_one(&store, &need, NOW, &mut Dice::seeded(1));
         assert_eq!(loaded.shelved.unwrap().generation, Some(1));
         assert!(matches!(&loaded.findings[..], [Finding::SetAside { now_at: Some(_), .. }]), "{:?}", loaded.findings);
         assert!(loaded.record.held.is_some() && loaded.record.memory.renewal.is_some());
-        assert_eq!(load(&store, &need, NOW, &mut Dice::seeded(1)).findings, []);
+        assert_eq!(load_one(&store, &need, NOW, &mut Dice::seeded(1)).findings, []);
     }
 
     #[test]
@@ -217,8 +240,8 @@ mod tests {
             let (chain, key) = pair(&["a.example"], at);
             store.vault().save_pair(&need.slots()[0], &chain, &key).unwrap();
         }
-        assert_eq!(load(&store, &need, NOW, &mut Dice::seeded(1)).shelved.unwrap().generation, Some(1));
-        let later = load(&store, &need, NOW + week, &mut Dice::seeded(1)).shelved;
+        assert_eq!(load_one(&store, &need, NOW, &mut Dice::seeded(1)).shelved.unwrap().generation, Some(1));
+        let later = load_one(&store, &need, NOW + week, &mut Dice::seeded(1)).shelved;
         assert!(later.is_some(), "an expired one is better than none");
     }
 

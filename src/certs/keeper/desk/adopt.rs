@@ -28,7 +28,7 @@ impl Desk {
         let mut needs = need::needs(settings);
         needs.extend(self.on_demand(settings, &needs));
         let mut dice = self.dice();
-        let loaded = needs.iter().map(|need| shelf::load(&self.store, need, now, &mut dice)).collect();
+        let loaded = shelf::load(&self.store, &needs, now, &mut dice);
         self.have(settings, needs, loaded);
         self.look_at_files_at_once();
         // The leaves of the local authority are made by the first plan.
@@ -43,7 +43,7 @@ impl Desk {
         needs.extend(self.on_demand(settings, &needs));
         let unknown: Vec<Need> = needs.iter().filter(|need| !self.shelf.contains_key(&need.id)).cloned().collect();
         let (store, mut dice) = (Arc::clone(&self.store), self.dice());
-        let load = move || unknown.iter().map(|need| shelf::load(&store, need, now, &mut dice)).collect();
+        let load = move || shelf::load(&store, &unknown, now, &mut dice);
         let loaded = task::blocking("certificates-load", load).await.unwrap_or_default();
         self.have(settings, needs, loaded);
         let failing: Vec<Slot> = self.needs.iter().map(|need| need.id.clone()).collect();

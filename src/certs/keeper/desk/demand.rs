@@ -114,7 +114,7 @@ impl Desk {
             let record = OnDemand { name: wanted.names[0].to_string(), last: now };
             // What cannot be remembered is served all the same, and asked for again after a restart.
             let _unwritten = store.put(&Key::OnDemand(wanted.id.clone()), &record);
-            shelf::load(&store, &wanted, now, &mut dice)
+            shelf::load_one(&store, &wanted, now, &mut dice)
         };
         let Some(loaded) = task::blocking("certificate-load", load).await else { return };
         tracing::info!(event = "on_demand_granted", name = %name, "the endpoint of `on-demand ask` wants this name");
