@@ -72,7 +72,7 @@ pub(super) struct Rhythm {
 
 impl Rhythm {
     pub(super) fn new(budget: Duration) -> Self {
-        Self { deadline: Instant::now() + budget, budget, next: Duration::from_millis(100) }
+        Self { deadline: Instant::now() + budget, budget, next: Duration::from_millis(25) }
     }
 
     /// Waits for the next question, which comes no sooner than `retry_after`; an error when the budget is used up.
