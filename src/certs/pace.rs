@@ -50,11 +50,9 @@ pub fn held_back(history: &History, life: Option<Duration>, now: Timestamp) -> O
 
 /// How many failed proofs one more try may cost; at least 1, because [`held_back`] lets no try begin at 0.
 pub fn proofs_left(history: &History, now: Timestamp) -> usize {
-    // The try's own attempt is open, and counts among those that may fail.
-    (1..=MOST_UNPROVED)
-        .rev()
-        .find(|left| history.full_until(MOST_UNPROVED + 2 - left, HOUR, now, Ended::is_unproved).is_none())
-        .unwrap_or(1)
+    // An attempt of the try's own that is open counts among those that may fail.
+    let most = MOST_UNPROVED + usize::from(history.is_open()) + 1;
+    (1..=MOST_UNPROVED).rev().find(|left| history.full_until(most - left, HOUR, now, Ended::is_unproved).is_none()).unwrap_or(1)
 }
 
 /// Which of the limits holds an order back.
@@ -156,6 +154,8 @@ mod tests {
             let mut tried: Vec<_> = (0..before).map(|n| (n, Ended::Unproved)).collect();
             tried.push((50, Ended::Open));
             assert_eq!(proofs_left(&history(&tried), at(60)), expected, "after {before}");
+            tried.pop();
+            assert_eq!(proofs_left(&history(&tried), at(60)), expected, "after {before}, before the next");
         };
         check(0, 5);
         check(1, 4);

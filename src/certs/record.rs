@@ -164,7 +164,9 @@ impl Book {
     /// Takes the outcome of what was tried for a need into the book.
     pub fn settle(&mut self, id: &Slot, outcome: Outcome, now: Timestamp, dice: &mut Dice) {
         let record = self.records.entry(id.clone()).or_default();
-        let rehearsed = match record.doing.take() {
+        let doing = record.doing.take();
+        let ordered = matches!(doing, Some(Doing::Issuing(_)));
+        let rehearsed = match doing {
             Some(Doing::Rehearsing { of, .. }) => Some(of),
             Some(Doing::Issuing(_) | Doing::Asking(_)) | None => None,
         };
@@ -172,6 +174,9 @@ impl Book {
             Outcome::Issued(held) => {
                 let issuer = self.issuers.entry(held.issuer.clone()).or_default();
                 issuer.recover();
+                if ordered {
+                    record.memory.history.settle(Ended::Issued, now);
+                }
                 record.issued(held, now, dice);
             }
             Outcome::Failed(failure) => {
@@ -232,7 +237,6 @@ impl Record {
 
     fn issued(&mut self, held: Held, now: Timestamp, dice: &mut Dice) {
         let memory = &mut self.memory;
-        memory.history.end(Ended::Issued);
         (memory.fails, memory.unreachable, memory.failing_since, memory.pause, memory.last_error) = (0, 0, None, None, None);
         (memory.failed_at, memory.rehearse) = (None, BTreeSet::new());
         memory.limited = false;
@@ -263,7 +267,7 @@ impl Record {
 
     fn failed(&mut self, failure: Failure, now: Timestamp, dice: &mut Dice) {
         let memory = &mut self.memory;
-        memory.history.end(failure.ended);
+        memory.history.settle(failure.ended, now);
         memory.failing_since.get_or_insert(now);
         memory.last_error = Some(LastError { at: now, words: failure.words, remedy: failure.parts.remedy });
         self.asked = false;

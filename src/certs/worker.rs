@@ -39,7 +39,7 @@ use ledger::VaultOrder;
 /// For one order with everything that belongs to it; what is not done by then is resumed by the next try.
 const LONGEST_ORDER: Duration = Duration::from_secs(900);
 /// For one question about a renewal window.
-const LONGEST_QUESTION: Duration = Duration::from_secs(120);
+pub(crate) const LONGEST_QUESTION: Duration = Duration::from_secs(120);
 
 /// What an order needs.
 pub(crate) struct OrderTask {
@@ -182,7 +182,7 @@ async fn advised(task: &OrderTask, now: Timestamp) -> Arc<Acme> {
     advice::before_order(acme, before).await
 }
 
-/// Makes sure that the disk takes what an order must not lose, and counts the attempt.
+/// Makes sure that the disk takes what an order must not lose.
 async fn begin(task: &OrderTask, slot: &Slot) -> Result<Arc<VaultOrder>, String> {
     let (store, clock) = (Arc::clone(&task.store), Arc::clone(&task.clock));
     let (need, slot, memory) = (task.need.id.clone(), slot.clone(), task.memory.clone());
@@ -191,7 +191,7 @@ async fn begin(task: &OrderTask, slot: &Slot) -> Result<Arc<VaultOrder>, String>
         // What was wrong with the folder may be over, or may have come just now.
         tell::findings(&store.tend(clock.now()));
         store.probe().map_err(|error| Chain(&error).to_string())?;
-        VaultOrder::begin(store, clock, need, slot, memory, limit).map_err(|error| Chain(&error).to_string())
+        Ok(VaultOrder::new(store, clock, need, slot, memory, limit))
     });
     let no_order = |words| format!("nothing is ordered while the state folder cannot be written: {words}");
     begun.await.unwrap_or_else(|| Err("doorward itself failed".to_owned())).map(Arc::new).map_err(no_order)
@@ -229,9 +229,9 @@ async fn discard(ledger: &Arc<VaultOrder>) {
     }
 }
 
-/// Asks for a renewal window and reports.
-pub(crate) async fn ask_window(account: Arc<AcmeAccount>, certificate: String, report: Reporter) {
-    let asked = tokio::time::timeout(LONGEST_QUESTION, renewal_info::ask(account.http(), &certificate)).await;
+/// Asks for a renewal window and reports, within `limit`.
+pub(crate) async fn ask_window(account: Arc<AcmeAccount>, certificate: String, limit: Duration, report: Reporter) {
+    let asked = tokio::time::timeout(limit, renewal_info::ask(account.http(), &certificate)).await;
     let now = account.http().now();
     let outcome = match asked {
         Ok(Ok(Some(suggestion))) => Outcome::Window(suggestion.window, suggestion.ask_again.since(now)),
@@ -308,5 +308,27 @@ impl Shelved {
         let slot = self.slot.as_ref().expect("only certificates with a slot are saved");
         let key: &Secret<String> = &self.key;
         store.vault().save_pair(slot, CertBundle::chain_pem(&self.bundle), key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_reported_and_ends_nothing_but_its_own_try() {
+        let slot = Slot { issuer: Slug::parse("ca").unwrap(), name: Slug::parse("a.example").unwrap() };
+        for asking in [false, true] {
+            let (to, mut reports) = tokio::sync::mpsc::unbounded_channel();
+            let report = Reporter::new(to, slot.clone(), slot.issuer.clone(), asking);
+            let worker = task::spawn("panicking worker", async move {
+                let _report = report;
+                panic!("by order of the test");
+            });
+            let done = reports.recv().await.expect("whatever becomes of a worker, its report arrives");
+            assert_eq!((done.id, matches!(done.outcome, Outcome::WindowUnknown(None))), (slot.clone(), asking));
+            let _it_panicked = worker.await;
+            assert!(reports.recv().await.is_none(), "one report for one try");
+        }
     }
 }

@@ -83,11 +83,24 @@ impl History {
         self.0.remove(oldest.unwrap_or(0));
     }
 
-    /// Notes how the latest attempt ended.
+    /// Notes how the attempt that is open ended; nothing when none is.
     pub fn end(&mut self, ended: Ended) {
-        if let Some(last) = self.0.last_mut() {
+        if let Some(last) = self.0.last_mut().filter(|last| last.ended == Ended::Open) {
             last.ended = ended;
         }
+    }
+
+    /// As [`History::end`], but what was issued counts also when its order was thought to be lost.
+    pub fn settle(&mut self, ended: Ended, now: Timestamp) {
+        if ended.is_issued() && !self.is_open() {
+            self.begin(now);
+        }
+        self.end(ended);
+    }
+
+    /// Whether the latest attempt has not ended.
+    pub fn is_open(&self) -> bool {
+        self.0.last().is_some_and(|last| last.ended == Ended::Open)
     }
 
     /// The attempts, oldest first.

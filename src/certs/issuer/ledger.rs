@@ -78,6 +78,11 @@ pub trait OrderLedger: Send + Sync {
     /// The order that was begun and not yet settled, if there is one.
     fn in_flight(&self) -> Result<Option<InFlight>, LedgerError>;
 
+    /// Notes that the authority is about to be asked for a new order, which counts from then on, whatever becomes of it.
+    fn count_order(&self) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
     /// Keeps a new order's URL, in place of any older order and its key.
     fn keep_order(&self, url: &str) -> Result<(), LedgerError>;
 
@@ -87,6 +92,11 @@ pub trait OrderLedger: Send + Sync {
     /// Drops the order in flight and its key: the authority called it invalid or no longer knows it, or its
     /// certificate is safe.
     fn forget_order(&self) -> Result<(), LedgerError>;
+
+    /// As [`OrderLedger::forget_order`], for one that failed because a name was not proved.
+    fn fail_order(&self) -> Result<(), LedgerError> {
+        self.forget_order()
+    }
 
     /// The challenge type that worked last for this need.
     fn last_challenge(&self) -> Result<Option<ChallengeKind>, LedgerError>;

@@ -84,3 +84,29 @@ impl Authorities {
         self.0.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::base::time::ManualClock;
+    use crate::certs::fixtures;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
+
+    #[test]
+    fn what_an_authority_asked_for_holds_after_a_restart_and_a_reload() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(dir.path(), Duration::ZERO, NOW).unwrap().0);
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOW));
+        let authority = Authority::new(fixtures::acme("https://ca.example/dir"));
+        let until = NOW + Duration::from_secs(3_600);
+        let mut before = Authorities::default();
+        before.account(&authority, None, &store, &clock, None).http().pauses().pause(Kind::RenewalInfo, until);
+        let memory = IssuerMemory { quiet: before.quiet(&authority.issuer, NOW), ..IssuerMemory::default() };
+        let account = Authorities::default().account(&authority, None, &store, &clock, Some(&memory));
+        assert_eq!(account.http().pauses().until(Kind::RenewalInfo, NOW), Some(until));
+        assert_eq!(account.http().pauses().until(Kind::NewOrder, NOW), None);
+    }
+}

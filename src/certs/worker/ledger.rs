@@ -93,45 +93,27 @@ pub(crate) struct VaultOrder {
     progress: Mutex<Progress>,
 }
 
-#[derive(Default)]
 struct Progress {
     memory: Remembered,
     bucket: Option<Bucket>,
-    /// The attempt that was counted before the authority was asked has become an order.
-    used: bool,
 }
 
 impl VaultOrder {
-    /// For one try. The attempt is on the disk before this returns, unless an order in flight is resumed, which was
-    /// counted when it was made.
-    pub(crate) fn begin(
+    /// For one try, with what is remembered of those before it. Nothing is counted yet.
+    pub(crate) fn new(
         store: Arc<Store>,
         clock: Arc<dyn Clock>,
         need: Slot,
         slot: Slot,
         memory: Remembered,
         limit: Option<OrderLimit>,
-    ) -> Result<Self, LedgerError> {
-        let resumed = store.get::<OpenOrder>(&Key::Order(slot.clone())).is_some()
-            && memory.history.attempts().last().is_some_and(|last| last.ended == Ended::Open);
-        let mut progress = Progress { memory, bucket: None, used: resumed };
-        let ledger = Self { store, clock, need, slot, limit, progress: Mutex::default() };
-        if !resumed {
-            ledger.count(&mut progress)?;
-        }
-        *ledger.progress() = progress;
-        Ok(ledger)
+    ) -> Self {
+        let progress = Mutex::new(Progress { memory, bucket: None });
+        Self { store, clock, need, slot, limit, progress }
     }
 
-    /// One more order is about to be made.
-    fn count(&self, progress: &mut Progress) -> Result<(), LedgerError> {
-        progress.memory.history.begin(self.now());
-        self.store.put(&Key::Need(self.need.clone()), &progress.memory).map_err(cannot("note the attempt"))?;
-        let Some(limit) = self.limit else { return Ok(()) };
-        let take = |issuer: &mut IssuerMemory| issuer.bucket = Some(limit.take(issuer.bucket, self.now()));
-        let issuer = self.store.update(&Key::Issuer(self.slot.issuer.clone()), take).map_err(cannot("count the order"))?;
-        progress.bucket = issuer.bucket;
-        Ok(())
+    fn note(&self, memory: &Remembered) -> Result<(), LedgerError> {
+        self.store.put(&Key::Need(self.need.clone()), memory).map_err(cannot("note the attempt"))
     }
 
     /// What is left of the authority's limit of new orders, if it has one and this try made an order.
@@ -169,14 +151,20 @@ impl OrderLedger for VaultOrder {
         Ok(Some(InFlight { url: order.url, key_pem }))
     }
 
-    fn keep_order(&self, url: &str) -> Result<(), LedgerError> {
+    fn count_order(&self) -> Result<(), LedgerError> {
         let mut progress = self.progress();
-        if progress.used {
-            // The order before this one came to nothing: one more attempt is counted.
-            progress.memory.history.end(Ended::Unproved);
-            self.count(&mut progress)?;
-        }
-        progress.used = true;
+        // One that is open still was cut off before its URL was kept, so that no proof can have failed for it.
+        progress.memory.history.end(Ended::Failed);
+        progress.memory.history.begin(self.now());
+        self.note(&progress.memory)?;
+        let Some(limit) = self.limit else { return Ok(()) };
+        let take = |issuer: &mut IssuerMemory| issuer.bucket = Some(limit.take(issuer.bucket, self.now()));
+        let issuer = self.store.update(&Key::Issuer(self.slot.issuer.clone()), take).map_err(cannot("count the order"))?;
+        progress.bucket = issuer.bucket;
+        Ok(())
+    }
+
+    fn keep_order(&self, url: &str) -> Result<(), LedgerError> {
         self.store.vault().drop_pending_key(&self.slot).map_err(cannot("drop the key of an older order"))?;
         let order = OpenOrder { url: url.to_owned(), at: self.now() };
         self.store.put(&self.order_key(), &order).map_err(cannot("keep the order's URL"))
@@ -189,6 +177,14 @@ impl OrderLedger for VaultOrder {
     fn forget_order(&self) -> Result<(), LedgerError> {
         self.store.remove(&self.order_key()).map_err(cannot("forget the order"))?;
         self.store.vault().drop_pending_key(&self.slot).map_err(cannot("drop the order's key"))
+    }
+
+    fn fail_order(&self) -> Result<(), LedgerError> {
+        let mut progress = self.progress();
+        progress.memory.history.end(Ended::Unproved);
+        self.note(&progress.memory)?;
+        drop(progress);
+        self.forget_order()
     }
 
     fn last_challenge(&self) -> Result<Option<ChallengeKind>, LedgerError> {
@@ -230,7 +226,7 @@ mod tests {
     /// A try, as it begins with whatever is on the disk.
     fn begin(store: &Arc<Store>) -> VaultOrder {
         let memory = store.get(&Key::Need(slot())).unwrap_or_default();
-        VaultOrder::begin(Arc::clone(store), Arc::new(ManualClock::at(NOW)), slot(), slot(), memory, LIMIT).unwrap()
+        VaultOrder::new(Arc::clone(store), Arc::new(ManualClock::at(NOW)), slot(), slot(), memory, LIMIT)
     }
 
     fn ended(ledger: &VaultOrder) -> Vec<Ended> {
@@ -242,6 +238,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
         let ledger = begin(&store);
+        ledger.count_order().unwrap();
         ledger.keep_order("https://ca/order/1").unwrap();
         ledger.keep_certificate_key(&Secret::new("key".to_owned())).unwrap();
         drop((ledger, store));
@@ -260,8 +257,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
         let ledger = begin(&store);
+        ledger.count_order().unwrap();
         ledger.keep_order("https://ca/order/1").unwrap();
         ledger.keep_certificate_key(&Secret::new("key".to_owned())).unwrap();
+        ledger.fail_order().unwrap();
+        ledger.count_order().unwrap();
         ledger.keep_order("https://ca/order/2").unwrap();
         assert!(ledger.in_flight().unwrap().unwrap().key_pem.is_none(), "a key belongs to one order");
         drop((ledger, store));
@@ -278,8 +278,11 @@ mod tests {
         };
         let store = open(dir.path());
         let ledger = begin(&store);
+        ledger.count_order().unwrap();
         assert_eq!((left(&store), ledger.bucket().unwrap().1.left), (299, 299));
         ledger.keep_order("https://ca/order/1").unwrap();
+        ledger.fail_order().unwrap();
+        ledger.count_order().unwrap();
         ledger.keep_order("https://ca/order/2").unwrap();
         assert_eq!(left(&store), 298);
         drop((ledger, store));
@@ -289,11 +292,15 @@ mod tests {
     }
 
     #[test]
-    fn a_try_that_died_before_its_order_counts_as_one() {
+    fn a_try_that_died_as_it_asked_counts_as_an_order_and_one_that_died_before_as_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
         drop(begin(&store));
-        assert_eq!(ended(&begin(&store)), [Ended::Open, Ended::Open]);
+        assert_eq!(ended(&begin(&store)), []);
+        begin(&store).count_order().unwrap();
+        let ledger = begin(&store);
+        ledger.count_order().unwrap();
+        assert_eq!(ended(&ledger), [Ended::Failed, Ended::Open], "no proof can have failed");
     }
 
     #[test]

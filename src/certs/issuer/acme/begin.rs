@@ -29,7 +29,10 @@ impl Run<'_> {
         };
         let status = order.state().status;
         match status {
-            OrderStatus::Invalid => self.drop_order("the authority called it invalid").await,
+            OrderStatus::Invalid => {
+                self.keep("note failed order", |ledger| ledger.fail_order()).await?;
+                self.drop_order("the authority called it invalid").await
+            }
             // Finalized, and the key is lost: its certificate would be of no use.
             OrderStatus::Processing | OrderStatus::Valid if in_flight.key_pem.is_none() => {
                 self.drop_order("its key is lost").await
@@ -54,6 +57,7 @@ impl Run<'_> {
         self.must_have_profile(&directory)?;
         self.must_be_provable()?;
         let replaces = self.job.replaces.as_deref().filter(|_| directory.renewal_info.is_some()).and_then(read_id);
+        self.keep("count order", |ledger| ledger.count_order()).await?;
         let order = match self.new_order(talk, replaces.clone()).await {
             Err(cause) if replaces.is_some() && is_about_replaces(&cause) => {
                 tracing::info!(event = "order_without_replaces", name = %self.job.identifiers[0], said = cause.detail());

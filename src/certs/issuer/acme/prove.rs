@@ -136,7 +136,7 @@ impl Run<'_> {
             self.failed.extend(failure(&handle)?);
         }
         let problem = order.state().error.clone();
-        self.keep("forget order", |ledger| ledger.forget_order()).await?;
+        self.keep("forget order", |ledger| ledger.fail_order()).await?;
         let resumed = std::mem::take(&mut self.resumed);
         if self.failed.len() == known {
             // An order of an earlier call may have grown too old to be proved. That is nobody's failure.

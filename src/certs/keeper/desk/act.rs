@@ -94,9 +94,17 @@ impl Desk {
             return;
         };
         self.book.begin(&need.id, Doing::Asking(from.issuer.clone()));
+        let limit = self.patience(&need.id);
         let account = self.account_at(from);
         let report = Reporter::new(self.report_to.clone(), need.id, from.issuer.clone(), true);
-        self.workers.push(task::spawn_local("renewal-window", worker::ask_window(account, certificate, report)));
+        self.workers.push(task::spawn_local("renewal-window", worker::ask_window(account, certificate, limit, report)));
+    }
+
+    /// How long an authority may take over a question: not past the moment at which the certificate is renewed without it.
+    fn patience(&self, id: &Slot) -> Duration {
+        let renewal = self.book.records.get(id).and_then(|record| record.memory.renewal.as_ref());
+        let left = renewal.map_or(Duration::ZERO, |renewal| renewal.renew_at.since(self.clock.now()));
+        left.clamp(Duration::from_secs(1), worker::LONGEST_QUESTION)
     }
 
     /// A leaf of the local authority: made on the spot, in a few milliseconds.
