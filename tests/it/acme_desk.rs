@@ -1,9 +1,9 @@
 //! What an order needs around it: ledgers in memory that can stop an order at any step, a board, and listeners that show
 //! its proofs on two ports, each of which can be shut.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -32,6 +32,8 @@ use crate::support::server::Server;
 pub struct Desk {
     pub board: Arc<ChallengeBoard>,
     pub http_open: Arc<AtomicBool>,
+    /// Proofs by HTTP that are still to be missed.
+    pub http_misses: Arc<AtomicUsize>,
     pub alpn_open: Arc<AtomicBool>,
     http: Server,
     https: Server,
@@ -42,15 +44,26 @@ impl Desk {
         Self::showing(ChallengeBoard::new(), 0, 0)
     }
 
+    /// At this address of the machine.
+    pub fn open_at(address: &str) -> Self {
+        Self::showing_at(address.parse().unwrap(), ChallengeBoard::new(), 0, 0)
+    }
+
     /// Shows what somebody else posts, at these ports.
     pub fn showing(board: Arc<ChallengeBoard>, http_port: u16, https_port: u16) -> Self {
+        Self::showing_at(Ipv4Addr::LOCALHOST.into(), board, http_port, https_port)
+    }
+
+    fn showing_at(address: IpAddr, board: Arc<ChallengeBoard>, http_port: u16, https_port: u16) -> Self {
         let (http_open, alpn_open) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
-        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let at = |port| SocketAddr::from((address, port));
         let (shown, open) = (Arc::clone(&board), Arc::clone(&http_open));
-        let http = Server::start("port 80", at(http_port), move |listener| show_http(listener, shown, open));
+        let http_misses = Arc::<AtomicUsize>::default();
+        let misses = Arc::clone(&http_misses);
+        let http = Server::start("port 80", at(http_port), move |listener| show_http(listener, shown, open, misses));
         let (shown, open) = (Arc::clone(&board), Arc::clone(&alpn_open));
         let https = Server::start("port 443", at(https_port), move |listener| show_alpn(listener, shown, open));
-        Self { board, http_open, alpn_open, http, https }
+        Self { board, http_open, http_misses, alpn_open, http, https }
     }
 
     pub fn http_port(&self) -> u16 {
@@ -62,12 +75,13 @@ impl Desk {
     }
 }
 
-async fn show_http(listener: TcpListener, board: Arc<ChallengeBoard>, open: Arc<AtomicBool>) {
+async fn show_http(listener: TcpListener, board: Arc<ChallengeBoard>, open: Arc<AtomicBool>, misses: Arc<AtomicUsize>) {
     while let Ok((socket, _)) = listener.accept().await {
-        let (board, open) = (Arc::clone(&board), Arc::clone(&open));
+        let (board, open, misses) = (Arc::clone(&board), Arc::clone(&open), Arc::clone(&misses));
         task::spawn("port 80", async move {
             let service = service_fn(async |request: Request<Incoming>| {
-                let token = http01::token(request.uri().path()).filter(|_| open.load(Ordering::Relaxed));
+                let missed = misses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+                let token = http01::token(request.uri().path()).filter(|_| open.load(Ordering::Relaxed) && !missed);
                 let proof = token.and_then(|token| board.http(token));
                 let (status, body) = match &proof {
                     Some(proof) => (StatusCode::OK, proof.key_authorization.clone()),

@@ -1,6 +1,7 @@
 //! An authority that is slow, broken, busy or false: every answer is bounded, and nothing bad is believed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use doorward::base::chain::Chain;
@@ -8,6 +9,7 @@ use doorward::base::time::{Clock, SystemClock};
 use doorward::certs::issuer::Rejection;
 use doorward::certs::issuer::acme::{OrderCause, Step};
 use doorward::certs::issuer::http::HttpFailure;
+use doorward::config::settings::ChallengeKind;
 use tokio::time::Instant;
 
 use crate::acme_desk::{Customer, Desk};
@@ -107,4 +109,70 @@ async fn an_authority_that_hangs_or_is_gone_costs_a_bounded_time() {
     let error = gone.order(&desk, &["a.example"]).await.unwrap_err();
     assert!(matches!(error.cause, OrderCause::Http(HttpFailure::Connect { .. })), "{}", Chain(&error));
     assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn what_only_a_person_or_a_policy_changes_is_not_tried_again_soon() {
+    let (desk, _pebble, proxy, customer) = begin();
+    let soon = Duration::from_secs(3_000);
+    for (kind, said) in [
+        (Kind::NewOrder, "rejectedIdentifier"),
+        (Kind::NewOrder, "unsupportedIdentifier"),
+        (Kind::NewOrder, "caa"),
+        (Kind::Finalize, "badCSR"),
+        (Kind::Finalize, "caa"),
+    ] {
+        proxy.fail_always(kind, Fault::Problem(403, said));
+        let asked = proxy.count(kind);
+        let error = customer.order(&desk, &["a.example"]).await.unwrap_err();
+        let now = SystemClock.now();
+        assert!(matches!(error.rejection(now), Rejection::Until(until) if until.since(now) > soon), "{said}: {}", Chain(&error));
+        assert_eq!(proxy.count(kind) - asked, 1, "{said} was asked about again at once");
+        proxy.heal();
+    }
+}
+
+#[tokio::test]
+async fn an_authority_that_never_finds_its_ready_order_ready_is_asked_a_few_times() {
+    let (desk, _pebble, proxy, customer) = begin();
+    proxy.fail_always(Kind::Finalize, Fault::Problem(403, "orderNotReady"));
+    let error = customer.order(&desk, &["a.example"]).await.unwrap_err();
+    assert_eq!((error.step, proxy.count(Kind::Finalize)), (Step::Finalize, 3), "{}", Chain(&error));
+    // One that only lagged behind is served well, with the same order.
+    proxy.heal();
+    proxy.fail(Kind::Finalize, Fault::Problem(403, "orderNotReady"));
+    customer.restarted().order(&desk, &["a.example"]).await.unwrap();
+    assert_eq!(customer.memory.count("order"), 1);
+}
+
+#[tokio::test]
+async fn a_validation_that_failed_once_costs_one_more_order_and_no_wait() {
+    let (desk, _pebble, _proxy, mut customer) = begin();
+    customer.acme.challenges = vec![ChallengeKind::Http01];
+    desk.http_misses.store(1, Ordering::Relaxed);
+    let started = Instant::now();
+    let issued = customer.order(&desk, &["a.example"]).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert_eq!((issued.failed.len(), customer.memory.count("order")), (1, 2));
+}
+
+#[tokio::test]
+async fn an_alternate_chain_that_cannot_be_fetched_loses_nothing() {
+    let desk = Desk::open();
+    let pebble = Pebble::start(desk.http_port(), desk.https_port(), &Options { alternate_roots: 2, ..Options::default() });
+    let proxy = FaultProxy::start(&pebble);
+    let directory = format!("https://localhost:{}/dir", proxy.port());
+    let mut customer = Customer::new(&directory, pebble.authority().root_file(), Arc::default());
+    customer.acme.preferred_root = Some(pebble.root_name(2));
+    for (number, fault) in
+        [Fault::Status(404, None), Fault::LoseAnswer, Fault::Html, Fault::CutChain, Fault::Huge].into_iter().enumerate()
+    {
+        proxy.fail_always(Kind::Alternate, fault.clone());
+        let issued = customer.order(&desk, &[&format!("n{number}.example")]).await;
+        let issued = issued.unwrap_or_else(|error| panic!("{fault:?}: {}", Chain(&error)));
+        assert_eq!((issued.bundle.root_name(), issued.preferred_root), (&*pebble.root_name(0), false), "{fault:?}");
+        assert!(proxy.has_struck(Kind::Alternate));
+        proxy.heal();
+    }
+    assert_eq!(proxy.answered(Kind::Finalize, 200), 5, "a chain was lost and bought again");
 }

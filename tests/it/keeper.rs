@@ -11,7 +11,7 @@ use doorward::certs::catalog::Lookup;
 use doorward::certs::keeper::{self, KeeperHandle, Keeping};
 use doorward::certs::status::{CertState, NameStatus};
 use doorward::config::resolve;
-use doorward::config::settings::Settings;
+use doorward::config::settings::{Settings, SiteTls};
 use doorward::config::surroundings::Surroundings;
 use doorward::telemetry::metrics::Metrics;
 use rustls::sign::CertifiedKey;
@@ -28,6 +28,8 @@ struct House {
     folder: TempDir,
     acme: String,
     ports: (u16, u16),
+    /// Where orders are tried first after a failure.
+    rehearsal: Option<String>,
     metrics: Arc<Metrics>,
 }
 
@@ -36,8 +38,15 @@ impl House {
     fn with(options: &Options) -> (Self, Pebble) {
         let ports = (ports::free(), ports::free());
         let pebble = Pebble::start(ports.0, ports.1, options);
-        let house = Self { folder: tempfile::tempdir().unwrap(), acme: pebble.acme_lines(), ports, metrics: Arc::default() };
+        let (folder, acme) = (tempfile::tempdir().unwrap(), pebble.acme_lines());
+        let house = Self { folder, acme, ports, rehearsal: None, metrics: Arc::default() };
         (house, pebble)
+    }
+
+    /// The names of the folders in this one of the state folder.
+    fn folders(&self, name: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.state().join(name)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     fn state(&self) -> PathBuf {
@@ -47,7 +56,13 @@ impl House {
     fn settings(&self, names: &[&str]) -> Arc<Settings> {
         let sites: String = names.iter().map(|name| format!("{name} {{\n proxy 1\n}}\n")).collect();
         let text = format!("state {}\nacme {{\n{}}}\n{sites}", self.state().display(), self.acme);
-        Arc::new(resolve::from_text("test.conf", &text, &Surroundings::default()).unwrap().settings)
+        let mut settings = resolve::from_text("test.conf", &text, &Surroundings::default()).unwrap().settings;
+        for site in &mut settings.sites {
+            if let SiteTls::Acme(acme) = &mut site.tls {
+                Arc::make_mut(acme).rehearsal.clone_from(&self.rehearsal);
+            }
+        }
+        Arc::new(settings)
     }
 
     fn start(&mut self, names: &[&str]) -> (KeeperHandle, Desk) {
@@ -243,8 +258,48 @@ fn a_state_folder_lost_while_running_is_written_again() {
         std::fs::remove_dir_all(house.state()).unwrap();
         // A new name needs the folder, and its order makes the keeper look.
         handle.settings(house.settings(&["a.example", "b.example"])).await;
-        until(&handle, |all| all.iter().all(|one| one.state == CertState::Valid)).await;
+        until(&handle, |all| all.iter().all(|one| one.state == CertState::Valid && !one.unsaved)).await;
         assert!(served(&handle, "a.example").is_some());
+        let issuer = house.state().join("certificates").join(&house.folders("certificates")[0]);
+        let written = async {
+            while !["a.example", "b.example"].iter().all(|name| issuer.join(name).join("current/cert.pem").exists()) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        assert!(tokio::time::timeout(3 * STEP, written).await.is_ok(), "what was held is not written again");
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn after_a_failure_an_order_is_tried_at_the_staging_directory_until_it_works_there() {
+    run(async || {
+        let (mut house, pebble) = House::with(&Options::default());
+        let staging = Pebble::start(house.ports.0, house.ports.1, &Options::default());
+        let (proxy, rehearsals) = (FaultProxy::start(&pebble), FaultProxy::start(&staging));
+        let roots = house.folder.path().join("roots.pem");
+        std::fs::write(&roots, pebble.authority().root_pem() + &staging.authority().root_pem()).unwrap();
+        house.acme = format!("directory https://localhost:{}/dir\nca-file {}\n", proxy.port(), roots.display());
+        house.rehearsal = Some(format!("https://localhost:{}/dir", rehearsals.port()));
+        let (handle, desk) = house.start(&["a.example"]);
+        let open = |is_open| [&desk.http_open, &desk.alpn_open].iter().for_each(|port| port.store(is_open, Ordering::Relaxed));
+        open(false);
+        handle.go();
+        until(&handle, |all| all[0].fails == 1).await;
+        assert_eq!((proxy.count(Kind::NewOrder), rehearsals.count_all()), (2, 0));
+        // A person believes that it is repaired. The authority itself does not hear of it.
+        handle.settings(house.settings(&["a.example"])).await;
+        until(&handle, |all| all[0].fails == 2).await;
+        assert_eq!((proxy.count(Kind::NewOrder), rehearsals.count(Kind::NewOrder)), (2, 2));
+        open(true);
+        handle.settings(house.settings(&["a.example"])).await;
+        until(&handle, |all| all[0].state == CertState::Valid).await;
+        assert_eq!((proxy.count(Kind::NewOrder), rehearsals.count(Kind::NewOrder)), (3, 3));
+        // An account of its own, and nothing of what it issued is kept.
+        assert_eq!((rehearsals.answered(Kind::Finalize, 200), proxy.answered(Kind::Finalize, 200)), (1, 1));
+        assert_eq!(house.folders("accounts").len(), 2);
+        let kept = house.folders("certificates");
+        assert!(kept.len() == 1 && kept[0].contains(&proxy.port().to_string()), "{kept:?}");
         handle.stop().await;
     });
 }

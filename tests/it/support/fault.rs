@@ -35,6 +35,8 @@ pub enum Kind {
     Finalize,
     Order,
     Certificate,
+    /// A chain to another root.
+    Alternate,
     RenewalInfo,
     Other,
 }
@@ -51,9 +53,13 @@ impl Kind {
             ("/finalize-order/", Kind::Finalize),
             ("/my-order/", Kind::Order),
             ("/certZ/", Kind::Certificate),
-            ("/draft-ietf-acme-renewalinfo", Kind::RenewalInfo),
+            ("/draft-ietf-acme-ari-03/renewalInfo", Kind::RenewalInfo),
         ];
-        PATHS.iter().find(|(prefix, _)| path.starts_with(prefix)).map_or(Self::Other, |(_, kind)| *kind)
+        match PATHS.iter().find(|(prefix, _)| path.starts_with(prefix)) {
+            Some((_, Self::Certificate)) if path.contains("/alternate/") => Self::Alternate,
+            Some((_, kind)) => *kind,
+            None => Self::Other,
+        }
     }
 }
 
@@ -70,6 +76,10 @@ pub enum Fault {
     HoldAnswer,
     /// Answered here with this status and `Retry-After` in seconds.
     Status(u16, Option<u32>),
+    /// Answered here with this status and a problem document of this type, whose common prefix is added.
+    Problem(u16, &'static str),
+    /// Answered here with this JSON and 200.
+    Json(&'static str),
     /// Answered here with a page of HTML and 200.
     Html,
     /// The authority's answer without its last certificate and with half of the one before.
@@ -81,6 +91,8 @@ pub enum Fault {
 struct Rule {
     kind: Kind,
     fault: Fault,
+    /// It strikes every request, not only one.
+    stays: bool,
 }
 
 #[derive(Default)]
@@ -97,7 +109,21 @@ struct Book {
 pub struct FaultProxy {
     server: Server,
     book: Arc<Mutex<Book>>,
+    ahead: Arc<Mutex<Ahead>>,
     root: PathBuf,
+}
+
+/// The authority behind the proxy.
+#[derive(Clone)]
+struct Ahead {
+    pebble: SocketAddr,
+    roots: String,
+}
+
+impl Ahead {
+    fn of(pebble: &Pebble) -> Self {
+        Self { pebble: pebble.address(), roots: pebble.authority().root_pem() }
+    }
 }
 
 impl FaultProxy {
@@ -106,10 +132,11 @@ impl FaultProxy {
         let book = Arc::new(Mutex::new(Book::default()));
         let (chain, key) = pebble.authority().sign(&[]);
         let acceptor = TlsAcceptor::from(Arc::new(client::server_config(&chain, &key, &[b"http/1.1"])));
-        let road = Road { pebble: pebble.address(), roots: pebble.authority().root_pem(), book: Arc::clone(&book) };
+        let ahead = Arc::new(Mutex::new(Ahead::of(pebble)));
+        let road = Road { ahead: Arc::clone(&ahead), book: Arc::clone(&book) };
         let server =
             Server::start("fault proxy", (Ipv4Addr::LOCALHOST, 0).into(), move |listener| listen(listener, acceptor, road));
-        Self { server, book, root: pebble.authority().root_file() }
+        Self { server, book, ahead, root: pebble.authority().root_file() }
     }
 
     /// Where it listens.
@@ -124,7 +151,17 @@ impl FaultProxy {
 
     /// The next request of `kind` without a fault so far fails so. Several for one kind are taken in turn.
     pub fn fail(&self, kind: Kind, fault: Fault) {
-        self.book().rules.push_back(Rule { kind, fault });
+        self.book().rules.push_back(Rule { kind, fault, stays: false });
+    }
+
+    /// All requests of `kind` fail so from now on.
+    pub fn fail_always(&self, kind: Kind, fault: Fault) {
+        self.book().rules.push_back(Rule { kind, fault, stays: true });
+    }
+
+    /// Leads to another Pebble from now on, as when an authority lost all it knew.
+    pub fn lead_to(&self, pebble: &Pebble) {
+        *self.ahead.lock().expect("nothing panics under this lock") = Ahead::of(pebble);
     }
 
     /// No request fails any more; what is held stays held.
@@ -169,8 +206,7 @@ impl FaultProxy {
 
 #[derive(Clone)]
 struct Road {
-    pebble: SocketAddr,
-    roots: String,
+    ahead: Arc<Mutex<Ahead>>,
     book: Arc<Mutex<Book>>,
 }
 
@@ -192,7 +228,9 @@ async fn pass(road: &Road, request: Request<Incoming>) -> io::Result<Response<Fu
     match &fault {
         Some(Fault::LoseRequest) => return Err(road.strike(kind)),
         Some(Fault::HoldRequest) => return Ok(road.hold(kind).await),
-        Some(Fault::Status(status, retry_after)) => return Ok(road.answer(kind, refusal(*status, *retry_after))),
+        Some(Fault::Status(status, retry_after)) => return Ok(road.answer(kind, refusal(*status, "rateLimited", *retry_after))),
+        Some(Fault::Problem(status, short)) => return Ok(road.answer(kind, refusal(*status, short, None))),
+        Some(Fault::Json(text)) => return Ok(road.answer(kind, Response::new(Full::from(*text)))),
         Some(Fault::Html) => return Ok(road.answer(kind, Response::new(Full::from("<html><body>Be right back</body></html>")))),
         Some(Fault::LoseAnswer | Fault::HoldAnswer | Fault::CutChain | Fault::Huge) | None => (),
     }
@@ -206,7 +244,8 @@ async fn pass(road: &Road, request: Request<Incoming>) -> io::Result<Response<Fu
         Some(Fault::Huge) => {
             Ok(road.answer(kind, resized(answer, |body| [vec![b' '; 10 << 20].as_slice(), &body].concat().into())))
         }
-        Some(Fault::LoseRequest | Fault::HoldRequest | Fault::Status(..) | Fault::Html) => unreachable!("answered above"),
+        Some(Fault::LoseRequest | Fault::HoldRequest | Fault::Status(..)) => unreachable!("answered above"),
+        Some(Fault::Problem(..) | Fault::Json(_) | Fault::Html) => unreachable!("answered above"),
     }
 }
 
@@ -215,6 +254,9 @@ impl Road {
         let mut book = lock(&self.book);
         book.seen.push(kind);
         let at = book.rules.iter().position(|rule| rule.kind == kind)?;
+        if book.rules[at].stays {
+            return Some(book.rules[at].fault.clone());
+        }
         book.rules.remove(at).map(|rule| rule.fault)
     }
 
@@ -234,8 +276,9 @@ impl Road {
     }
 
     async fn ask(&self, request: Request<Incoming>) -> io::Result<Response<Bytes>> {
-        let socket = TcpStream::connect(self.pebble).await?;
-        let stream = client::handshake(socket, "localhost", &self.roots, &[b"http/1.1"]).await?;
+        let Ahead { pebble, roots } = self.ahead.lock().expect("nothing panics under this lock").clone();
+        let socket = TcpStream::connect(pebble).await?;
+        let stream = client::handshake(socket, "localhost", &roots, &[b"http/1.1"]).await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         task::spawn("fault proxy to pebble", connection);
@@ -246,8 +289,8 @@ impl Road {
     }
 }
 
-fn refusal(status: u16, retry_after: Option<u32>) -> Response<Full<Bytes>> {
-    let body = r#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"by order of the test"}"#;
+fn refusal(status: u16, short: &str, retry_after: Option<u32>) -> Response<Full<Bytes>> {
+    let body = format!(r#"{{"type":"urn:ietf:params:acme:error:{short}","detail":"by order of the test"}}"#);
     let mut response = Response::builder().status(status).header("content-type", "application/problem+json");
     if let Some(seconds) = retry_after {
         response = response.header("retry-after", seconds);

@@ -22,6 +22,7 @@ pub struct Gateway {
     pub https: u16,
     state: PathBuf,
     environment: Vec<(&'static str, String)>,
+    umask: Option<&'static str>,
     process: Option<Process>,
 }
 
@@ -33,7 +34,7 @@ impl Gateway {
     pub fn prepare() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
-        Self { folder, http: ports::free(), https: ports::free(), state, environment: Vec::new(), process: None }
+        Self { folder, http: ports::free(), https: ports::free(), state, environment: Vec::new(), umask: None, process: None }
     }
 
     /// Keeps its state at `path` from the next start on.
@@ -44,6 +45,11 @@ impl Gateway {
     /// Has this in its environment from the next start on.
     pub fn set_environment(&mut self, name: &'static str, value: impl Into<String>) {
         self.environment.push((name, value.into()));
+    }
+
+    /// Runs with this umask (octal) from the next start on.
+    pub fn set_umask(&mut self, umask: &'static str) {
+        self.umask = Some(umask);
     }
 
     /// Its state folder.
@@ -85,7 +91,15 @@ impl Gateway {
     /// Starts it without waiting for anything.
     pub fn launch(&mut self) {
         assert!(self.process.is_none(), "it runs already");
-        let mut command = process::command(env!("CARGO_BIN_EXE_doorward"));
+        let program = env!("CARGO_BIN_EXE_doorward");
+        let mut command = match self.umask {
+            None => process::command(program),
+            Some(umask) => {
+                let mut shell = process::command("sh");
+                shell.args(["-c", &format!("umask {umask} && exec \"$0\" \"$@\""), program]);
+                shell
+            }
+        };
         command.arg("run").arg("--config").arg(self.config_file()).current_dir(self.folder.path());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         self.process = Some(Process::start("doorward", &mut command));

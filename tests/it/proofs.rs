@@ -1,0 +1,157 @@
+//! How names are proved while everything else goes on: the paths that authorities ask, and what visitors see meanwhile.
+
+use std::time::Duration;
+
+use crate::support::fault::{Fault, Kind};
+use crate::support::issuance::{ISSUE, Issuance};
+use crate::support::pebble::Options;
+use crate::support::peers::{curl, curl_status};
+use crate::support::{client, process, wait};
+
+const SITE: &str = "door.example.test";
+const NEW: &str = "new.example.test";
+
+#[test]
+fn a_challenge_is_answered_before_every_rule_of_its_site_and_throughout_reloads() {
+    // Long enough for several reloads before the authority looks.
+    let options = Options { validation_sleep: Some(4), ..Options::default() };
+    let mut all = Issuance::new(&options);
+    let rules = "deny 127.0.0.1\n    limit requests 1/min\n    redirect https://elsewhere.example.test";
+    let configure = |all: &Issuance, round: usize| {
+        let sites = format!("{SITE} {{\n    {rules}\n}}\nhttp://{SITE} {{\n    deny 127.0.0.1\n    respond 200 {round}\n}}");
+        all.gateway.configure(&format!("{}challenges http-01\n", all.proxy.acme_lines()), &sites);
+    };
+    configure(&all, 0);
+    all.gateway.start();
+    all.proxy.until_seen(Kind::Challenge, 1, ISSUE);
+    for round in 1..=4 {
+        configure(&all, round);
+        assert!(all.gateway.run("reload").status.success());
+    }
+    let root = all.root();
+    // The site itself lets nobody in; its certificate is what counts.
+    let seen = all.gateway.until_served(SITE, &root, 2 * ISSUE);
+    assert_eq!(seen.response.status(), 403);
+    assert_eq!((all.orders(), all.bought()), (1, 1), "a challenge went unanswered");
+}
+
+#[test]
+fn a_path_that_only_looks_like_a_challenge_is_no_secret_no_file_and_no_failure() {
+    let mut all = Issuance::of(&[SITE], &Options::default());
+    all.until_served(&[SITE]);
+    let long = "a".repeat(3_000);
+    for path in ["unknown-token", "", "../../../etc/passwd", "%2e%2e%2fsecret", long.as_str()] {
+        let url = format!("http://{SITE}:{}/.well-known/acme-challenge/{path}", all.gateway.http);
+        let body = curl(&["--path-as-is", "--write-out", "\n%{http_code}", &url]);
+        let (body, status) = body.rsplit_once('\n').unwrap();
+        assert!(status == "308" || status == "404" || status == "400", "{path}: {status}");
+        assert!(!body.contains("root:") && !body.contains("hello from echo"), "{path}: {body}");
+    }
+    assert!(all.gateway.process().exit_status().is_none());
+}
+
+#[test]
+fn a_proof_certificate_is_shown_to_the_authoritys_protocol_alone() {
+    let all = Issuance::new(&Options::default());
+    all.configure("challenges tls-alpn-01\n", &[SITE]);
+    let mut all = all;
+    all.gateway.start();
+    let before = all.until_served(&[SITE]);
+    // The authority has looked, and its answer is not let through: the proof stays where it is.
+    all.proxy.fail_always(Kind::Challenge, Fault::HoldAnswer);
+    assert!(all.gateway.run(&format!("renew {SITE}")).status.success());
+    all.proxy.until_struck(Kind::Challenge, ISSUE);
+    let proof = shown(all.gateway.https, "acme-tls/1");
+    assert!(is_proof(&proof), "the authority's protocol is shown the proof:\n{proof}");
+    for protocol in ["http/1.1", "h2"] {
+        let seen = shown(all.gateway.https, protocol);
+        assert!(seen.contains("BEGIN CERTIFICATE") && !is_proof(&seen), "a visitor with {protocol} sees:\n{seen}");
+    }
+    assert_eq!(all.until_served(&[SITE]), before);
+}
+
+/// What openssl says of the certificate that is shown to somebody who speaks this protocol.
+fn shown(port: u16, protocol: &str) -> String {
+    let script = format!(
+        "openssl s_client -connect 127.0.0.1:{port} -servername {SITE} -alpn {protocol} </dev/null 2>/dev/null | \
+         openssl x509 -text -outform PEM"
+    );
+    let output = process::run("openssl", process::command("sh").args(["-c", &script]), ISSUE);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// RFC 8737 section 3: the critical acmeIdentifier extension.
+fn is_proof(text: &str) -> bool {
+    text.contains("1.3.6.1.5.5.7.1.31") || text.contains("acmeIdentifier")
+}
+
+#[test]
+fn handshakes_for_strange_names_are_no_work_for_the_authority() {
+    let all = Issuance::of(&[SITE], &Options::default());
+    all.until_served(&[SITE]);
+    let (orders, root) = (all.proxy.count(Kind::NewOrder), all.root());
+    for number in 0..50 {
+        let strange = format!("strange{number}.example.test");
+        assert!(client::get(&strange, all.gateway.https, "/", &root).is_err(), "{strange} was served");
+    }
+    // The keeper has turned since: it answers.
+    assert!(all.gateway.run("certs").status.success());
+    assert_eq!(all.proxy.count(Kind::NewOrder), orders);
+}
+
+#[test]
+fn a_backend_that_is_down_hinders_no_issuance() {
+    let mut all = Issuance::new(&Options::default());
+    // Nobody listens on the discard port.
+    all.gateway.configure(&all.proxy.acme_lines(), &format!("{SITE} {{\n    proxy 9\n}}"));
+    all.gateway.start();
+    let seen = all.gateway.until_served(SITE, &all.root(), ISSUE);
+    assert_eq!(seen.response.status(), 502);
+}
+
+#[test]
+fn everything_else_is_served_while_the_authority_hangs() {
+    let mut all = Issuance::new(&Options::default());
+    all.proxy.fail_always(Kind::Directory, Fault::HoldRequest);
+    all.configure("", &[SITE, "localhost"]);
+    all.gateway.start();
+    all.proxy.until_struck(Kind::Directory, ISSUE);
+    let root = all.gateway.local_root();
+    assert_eq!(all.gateway.until_served("localhost", &root, ISSUE).response.status(), 200);
+    assert_eq!(curl_status(&format!("http://{SITE}:{}/", all.gateway.http)), "308");
+}
+
+#[test]
+fn a_reload_aborts_no_order_and_repeats_none() {
+    let names: Vec<String> = (0..12).map(|n| format!("n{n}.example.test")).collect();
+    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut all = Issuance::new(&Options { validation_sleep: Some(1), ..Options::default() });
+    all.configure("", &names);
+    all.gateway.start();
+    for (round, more) in ["x.example.test", "y.example.test", NEW].into_iter().enumerate() {
+        all.proxy.until_seen(Kind::Challenge, 3 * round + 1, ISSUE);
+        names.push(more);
+        all.configure("", &names);
+        assert!(all.gateway.run("reload").status.success());
+    }
+    all.until_served(&names);
+    assert_eq!((all.orders(), all.bought(), all.accounts()), (15, 15, 1));
+}
+
+#[test]
+fn after_a_repair_a_reload_of_the_same_file_or_a_renewal_by_hand_tries_at_once() {
+    for command in ["reload".to_owned(), format!("renew {SITE}")] {
+        let all = Issuance::new(&Options::default());
+        // A refusal after which nothing is tried for a day.
+        all.proxy.fail_always(Kind::NewOrder, Fault::Problem(400, "rejectedIdentifier"));
+        all.configure("", &[SITE]);
+        let mut all = all;
+        all.gateway.start();
+        all.gateway.process().until_said("certificate_failed", ISSUE);
+        all.proxy.heal();
+        assert!(all.gateway.run(&command).status.success(), "{command}");
+        wait::until(&format!("{SITE} is served after `{command}`"), Duration::from_secs(20), || {
+            all.gateway.get(SITE, "/", &all.root())
+        });
+    }
+}
