@@ -17,6 +17,7 @@ pub mod supported;
 pub mod vocabulary;
 
 pub mod defaults;
+pub mod dns_services;
 pub mod password;
 pub mod resolve;
 

@@ -6,7 +6,8 @@
 #   tests/yard.sh [--install] [--print]      --print writes the yard's folder as the last line
 #
 # What is unpacked rather than installed: Pebble (2.10 or newer: renewal information and profiles), a static program
-# that only newer suites carry. The mirror is the one this machine's own apt sources name.
+# that only newer suites carry, and Knot DNS with its libraries, which would otherwise start as a service. The mirror is
+# the one this machine's own apt sources name.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 target=${CARGO_TARGET_DIR:-$here/../target}
@@ -139,6 +140,33 @@ fetch_pebble() {
   die "Pebble $least or newer could not be fetched; unpack the Debian package 'pebble' of a newer suite into $yard/pebble and write its version into $yard/pebble/version"
 }
 
+# --- Knot DNS ------------------------------------------------------------------------------------------------------
+
+knot_is_good() { [ -x "$yard/knot/usr/sbin/knotd" ] && LD_LIBRARY_PATH="$yard/knot/lib" "$yard/knot/usr/sbin/knotd" -V >/dev/null 2>&1; }
+
+# The server and those of its libraries that are packaged apart, from this machine's own suite; the C library is the machine's.
+fetch_knot() {
+  knot_is_good && return 0
+  command -v apt-get >/dev/null || die "Knot DNS is taken from apt, and this machine has no apt-get; unpack its package into $yard/knot"
+  local apt=$yard/apt-knot packages
+  rm -rf "$apt" "$yard/knot"
+  mkdir -p "$apt"/{lists/partial,archives/partial} "$yard/knot/lib"
+  local options=(-o Dir::State::lists="$apt/lists" -o Dir::Cache::archives="$apt/archives" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
+    -o APT::Sandbox::User=root -o Acquire::Languages=none)
+  apt-get "${options[@]}" update >"$apt/update.log" 2>&1 || { tail -5 "$apt/update.log" >&2; die "apt-get update failed; see $apt/update.log"; }
+  packages=$(apt-cache "${options[@]}" depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances knot |
+    grep -E '^lib[a-z]' | grep -vE '^(libc6|libgcc|libcrypt1|libc-|libelogind)' | sort -u | tr '\n' ' ')
+  # shellcheck disable=SC2086
+  (cd "$apt" && apt-get "${options[@]}" download knot $packages >"$apt/download.log" 2>&1) ||
+    { tail -5 "$apt/download.log" >&2; die "Knot DNS could not be fetched; see $apt/download.log"; }
+  local file
+  for file in "$apt"/*.deb; do dpkg-deb -x "$file" "$yard/knot"; done
+  find "$yard/knot" -name '*.so.*' -not -path "$yard/knot/lib/*.so.*" -exec cp -d -t "$yard/knot/lib" {} +
+  knot_is_good || die "Knot DNS does not run: $(LD_LIBRARY_PATH="$yard/knot/lib" "$yard/knot/usr/sbin/knotd" -V 2>&1 | tail -1)"
+  rm -rf "$apt"
+  say "Knot DNS $(LD_LIBRARY_PATH="$yard/knot/lib" "$yard/knot/usr/sbin/knotd" -V 2>&1 | head -1)"
+}
+
 # --- Python and Node -----------------------------------------------------------------------------------------------
 
 # A stamp holds the sum of what was asked for, so that a changed pin is fetched again.
@@ -168,6 +196,7 @@ fetch_node() {
 
 install_missing
 fetch_pebble
+fetch_knot
 fetch_python
 fetch_node
 ln -sfn "$(chromium_of_system)" "$yard/chromium"

@@ -12,6 +12,8 @@ use rustls::sign::CertifiedKey;
 
 use crate::base::name::Identifier;
 
+pub mod dns01;
+pub mod dns_persist01;
 pub mod http01;
 pub mod tls_alpn01;
 
@@ -20,6 +22,8 @@ pub mod tls_alpn01;
 pub struct ChallengeBoard {
     proofs: ArcSwap<Proofs>,
     next: AtomicU64,
+    /// Of those who set records for dns-01, which no listener reads.
+    pub(in crate::certs) turns: dns01::turns::Turns,
 }
 
 /// Proofs at a time. Orders run ten at a time with at most a hundred names each.

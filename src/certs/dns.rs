@@ -19,6 +19,7 @@ mod exchange;
 mod system;
 #[cfg(test)]
 mod tests;
+pub mod update;
 mod zone;
 
 pub use error::DnsError;

@@ -279,7 +279,9 @@ fn ended(error: &OrderError) -> Ended {
         _ if !error.failed.is_empty() => Ended::Unproved,
         Step::Account | Step::Order => Ended::NoOrder,
         // Its verdict may still come.
-        Step::Prove if matches!(error.cause, OrderCause::Slow { .. } | OrderCause::Http(_)) => Ended::Open,
+        Step::Prove if matches!(error.cause, OrderCause::Slow { .. } | OrderCause::Http(_) | OrderCause::Record(_)) => {
+            Ended::Open
+        }
         Step::Download if matches!(&error.cause, OrderCause::Bundle(bundle) if bundle.never_fits()) => Ended::Unusable,
         Step::Prove | Step::Finalize | Step::Issue | Step::Download => Ended::Failed,
     }

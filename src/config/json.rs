@@ -39,7 +39,7 @@ mod tests {
     const HASH: &str = "$2b$04$abcdefghijklmnopqrstuuJdTJgYb8G3fbVVOKkWbQF7tw0QEwQpG";
 
     fn resolve(name: &str, text: &str) -> Resolved {
-        let environment = [("EAB_KEY", "Zm9v"), ("HASH", HASH), ("DNS_SERVER", "192.0.2.53")];
+        let environment = [("EAB_KEY", "Zm9v"), ("HASH", HASH), ("TSIG", "c2VjcmV0")];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let surroundings = Surroundings { environment, folder: "/etc/doorward".into(), ..Surroundings::default() };
         let (mut findings, mut sources) = (Findings::default(), Sources::default());

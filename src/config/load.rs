@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::problem::{Findings, Problem, Report};
 use super::resolve;
-use super::settings::{Alert, Settings, SiteTls};
+use super::settings::{Alert, DnsProvider, Settings, SiteTls};
 use super::supported::NOT_YET;
 use super::surroundings::Surroundings;
 use crate::base::program;
@@ -125,7 +125,8 @@ fn unreadable_files(settings: &Settings) -> impl Iterator<Item = Problem> {
     sites.chain(upstreams).filter(move |(_, path)| seen.insert(*path)).filter_map(unread)
 }
 
-/// Programs that settings name and that could not be started now. Only warned of: certificates do not depend on them.
+/// Programs that settings name and that could not be started now. Only warned of: they may come later, and what is served
+/// does not depend on them.
 fn unrunnable_programs(settings: &Settings) -> impl Iterator<Item = Problem> {
     let of_sites = settings.sites.iter().filter_map(|site| match &site.tls {
         SiteTls::Acme(acme) => Some(acme),
@@ -138,7 +139,11 @@ fn unrunnable_programs(settings: &Settings) -> impl Iterator<Item = Problem> {
             Some(Alert::Program(path)) => Some(("alert", path)),
             Some(Alert::Url(_)) | None => None,
         };
-        acme.hook.iter().map(|path| ("hook", path)).chain(alert)
+        let dns = match &acme.dns {
+            Some(DnsProvider::Hook(path)) => Some(("dns-hook", path)),
+            Some(DnsProvider::Rfc2136(_) | DnsProvider::Service { .. }) | None => None,
+        };
+        acme.hook.iter().map(|path| ("hook", path)).chain(alert).chain(dns)
     });
     programs.filter(move |(_, path)| seen.insert(*path)).filter_map(|(word, path)| {
         let why = program::obstacle(path)?;

@@ -18,6 +18,7 @@ mod acme;
 mod auth;
 mod base64url;
 mod checks;
+mod dns;
 mod end;
 mod gateway;
 mod handshake;

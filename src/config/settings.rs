@@ -11,6 +11,7 @@ use crate::base::addr::IpNet;
 use crate::base::size::ByteSize;
 
 mod acme;
+mod dns;
 mod health;
 mod policy;
 mod site;
@@ -18,7 +19,8 @@ mod status;
 mod tls;
 mod upstream;
 
-pub use acme::{Acme, Alert, ChallengeKind, Credential, DnsProvider, Eab, KeyKind, REDACTED, SecretSource};
+pub use acme::{Acme, Alert, ChallengeKind, Credential, Eab, KeyKind, REDACTED, SecretSource};
+pub use dns::{DnsProvider, Rfc2136, TsigAlgorithm, TsigKey};
 pub use health::{Health, Hold, MaxFails};
 pub use policy::{
     Auth, ForwardAuth, HeaderEdit, Jwt, JwtKeys, LimitKey, MessageLimit, Origins, Policy, RequestLimit, TokenPlace,

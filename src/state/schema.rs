@@ -30,6 +30,8 @@ pub enum Key {
     OnDemand(Slot),
     /// [`Timestamp`] of the last alarm that the loop of renewals stands still.
     Stall,
+    /// [`TxtRecord`] that was set for an order at this authority; the name is made of its name and value.
+    Record(Slot),
 }
 
 impl Key {
@@ -42,6 +44,7 @@ impl Key {
             Self::Alarm(slot) => format!("alarm/{}/{}", slot.issuer, slot.name),
             Self::OnDemand(slot) => format!("on-demand/{}/{}", slot.issuer, slot.name),
             Self::Stall => "stall/alarm".to_owned(),
+            Self::Record(slot) => format!("record/{}/{}", slot.issuer, slot.name),
         }
     }
 
@@ -57,6 +60,7 @@ impl Key {
             "alarm" => Self::Alarm(slot(parts.next())?),
             "on-demand" => Self::OnDemand(slot(parts.next())?),
             "stall" if issuer.as_str() == "alarm" => Self::Stall,
+            "record" => Self::Record(slot(parts.next())?),
             _ => return None,
         };
         parts.next().is_none().then_some(key)
@@ -159,6 +163,23 @@ pub struct OpenOrder {
     pub url: String,
     /// When it was made.
     pub at: Timestamp,
+}
+
+/// A TXT record that was set to prove a name, and is to be taken away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TxtRecord {
+    /// Its name in DNS, behind all aliases.
+    pub name: String,
+    /// Its text.
+    pub value: String,
+}
+
+impl TxtRecord {
+    /// Where the journal keeps it.
+    pub fn key(&self, issuer: &Slug) -> Key {
+        let name = Slug::of_url(&format!("{}={}", self.name, self.value));
+        Key::Record(Slot { issuer: issuer.clone(), name })
+    }
 }
 
 /// What is remembered of an authority.
@@ -310,7 +331,9 @@ mod tests {
     fn keys_read_back() {
         let issuer = Key::Issuer(Slug::parse("x").unwrap());
         let Key::Need(slot) = key() else { unreachable!() };
-        for key in [key(), issuer, Key::Alarm(slot.clone()), Key::OnDemand(slot), Key::Stall] {
+        let record = TxtRecord { name: "_acme-challenge.a.example".into(), value: "x-_Y".into() };
+        let record = record.key(&Slug::parse("x").unwrap());
+        for key in [key(), issuer, Key::Alarm(slot.clone()), Key::OnDemand(slot), Key::Stall, record] {
             assert_eq!(Key::parse(&key.to_text()), Some(key));
         }
         for bad in ["", "need/a", "need/a/b/c", "issuer/", "other/a", "need/../b"] {

@@ -18,6 +18,7 @@ use doorward::certs::issuer::acme::{Issued, OrderError, OrderJob, order};
 use doorward::certs::issuer::http::{AcmeHttp, HttpLimits};
 use doorward::certs::issuer::ledger::{AccountFacts, AccountLedger, InFlight, LedgerError, OrderLedger};
 use doorward::config::settings::{Acme, ChallengeKind, Eab, KeyKind, SecretSource};
+use doorward::state::schema::TxtRecord;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -118,6 +119,7 @@ struct Facts {
     account: AccountFacts,
     in_flight: Option<InFlight>,
     challenge: Option<ChallengeKind>,
+    records: Vec<TxtRecord>,
     steps: Vec<&'static str>,
     stop_after: Option<&'static str>,
 }
@@ -213,6 +215,14 @@ impl OrderLedger for Memory {
 
     fn keep_challenge(&self, kind: ChallengeKind) -> Result<(), LedgerError> {
         self.keep("challenge", |facts| facts.challenge = Some(kind))
+    }
+
+    fn keep_record(&self, record: &TxtRecord) -> Result<(), LedgerError> {
+        self.keep("record", |facts| facts.records.push(record.clone()))
+    }
+
+    fn forget_record(&self, record: &TxtRecord) -> Result<(), LedgerError> {
+        self.keep("record forgotten", |facts| facts.records.retain(|kept| kept != record))
     }
 }
 

@@ -22,6 +22,7 @@ const WALLED_IN: &[(&str, &str)] = &[
     ("sled", "state/journal"),
     ("instant_acme", "certs/issuer"),
     ("hickory_proto", "certs/dns"),
+    ("dns_update", "certs/challenge/dns01/service"),
     ("quinn", "listeners/quic"),
     ("h3", "listeners/quic"),
 ];

@@ -29,6 +29,8 @@ mod config_files;
 mod crash;
 mod deny;
 mod dns;
+mod dns_proof;
+mod dns_update;
 mod doctor;
 mod examples;
 mod first_issue;

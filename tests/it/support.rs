@@ -20,6 +20,7 @@ pub mod gateway;
 pub mod h2_frames;
 pub mod h3;
 pub mod issuance;
+pub mod knot;
 pub mod line;
 pub mod load;
 pub mod obedient;

@@ -17,6 +17,7 @@ use crate::base::secret::Secret;
 use crate::base::task;
 use crate::certs::bundle::CertBundle;
 use crate::certs::challenge::ChallengeBoard;
+use crate::certs::challenge::dns01::RecordError;
 use crate::config::settings::{Acme, ChallengeKind};
 
 mod advice;
@@ -26,6 +27,7 @@ mod error;
 mod obtain;
 mod patience;
 mod prove;
+mod publish;
 mod request;
 
 pub use error::{FailedProof, OrderCause, OrderError, Step};
@@ -72,7 +74,19 @@ pub async fn order(
     board: &Arc<ChallengeBoard>,
 ) -> Result<Issued, OrderError> {
     let (step, failed) = (Step::Account, Vec::new());
-    let mut run = Run { job, account, ledger, board, step, failed, proved_by: None, last: None, resumed: false, not_ready: 0 };
+    let mut run = Run {
+        job,
+        account,
+        ledger,
+        board,
+        step,
+        failed,
+        proved_by: None,
+        last: None,
+        resumed: false,
+        not_ready: 0,
+        unplaced: Vec::new(),
+    };
     // Boxed: the machine's future is large, and its caller holds many.
     let result = Box::pin(run.issue()).await;
     result.map_err(|cause| OrderError { step: run.step, cause, failed: run.failed })
@@ -94,6 +108,8 @@ struct Run<'a> {
     resumed: bool,
     /// How often the authority contradicted itself on whether an order is ready.
     not_ready: u32,
+    /// Ways that a name cannot be proved in now, because its record is not there.
+    unplaced: Vec<(Identifier, ChallengeKind, Arc<RecordError>)>,
 }
 
 /// instant-acme's account, with what it reads over.

@@ -99,6 +99,11 @@ impl AcmeHttp {
         &self.0.pauses
     }
 
+    /// Its clock.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.0.clock)
+    }
+
     /// The present second.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()

@@ -16,6 +16,7 @@
 
 use crate::base::secret::Secret;
 use crate::config::settings::ChallengeKind;
+use crate::state::schema::TxtRecord;
 
 /// A fact could not be read or kept. An order stops at such a step instead of going on without a net.
 #[derive(Debug, thiserror::Error)]
@@ -103,4 +104,10 @@ pub trait OrderLedger: Send + Sync {
 
     /// Remembers the challenge type that worked.
     fn keep_challenge(&self, kind: ChallengeKind) -> Result<(), LedgerError>;
+
+    /// Notes a record of dns-01 before it is set, so that it is taken away even after a crash.
+    fn keep_record(&self, record: &TxtRecord) -> Result<(), LedgerError>;
+
+    /// The record is gone.
+    fn forget_record(&self, record: &TxtRecord) -> Result<(), LedgerError>;
 }

@@ -54,7 +54,7 @@ impl Alarms {
     pub(super) fn restore(&mut self, store: &Store) {
         let raised = |key| match key {
             Key::Alarm(slot) => store.get(&Key::Alarm(slot.clone())).map(|at| (slot, at)),
-            Key::Need(_) | Key::OnDemand(_) | Key::Order(_) | Key::Issuer(_) | Key::Stall => None,
+            Key::Need(_) | Key::OnDemand(_) | Key::Order(_) | Key::Issuer(_) | Key::Record(_) | Key::Stall => None,
         };
         self.endangered = store.keys().into_iter().filter_map(raised).collect();
     }

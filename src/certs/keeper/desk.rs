@@ -171,7 +171,10 @@ impl Desk {
     async fn heed(&mut self, word: Word) {
         self.stale = true;
         match word {
-            Word::Go => self.gone = true,
+            Word::Go => {
+                self.gone = true;
+                self.sweep_records();
+            }
             Word::Settings(settings, done) => {
                 self.adopt(&settings).await;
                 let _nobody_waits = done.send(());

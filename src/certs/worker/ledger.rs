@@ -9,7 +9,7 @@ use crate::certs::issuer::ledger::{AccountFacts, AccountLedger, InFlight, Ledger
 use crate::certs::pace::OrderLimit;
 use crate::config::settings::ChallengeKind;
 use crate::state::history::{Ended, History};
-use crate::state::schema::{Bucket, IssuerMemory, Key, OpenOrder, Remembered};
+use crate::state::schema::{Bucket, IssuerMemory, Key, OpenOrder, Remembered, TxtRecord};
 use crate::state::slug::Slug;
 use crate::state::store::Store;
 use crate::state::vault::Slot;
@@ -199,6 +199,24 @@ impl OrderLedger for VaultOrder {
         progress.memory.worked = Some(kind.as_str().to_owned());
         self.store.put(&Key::Need(self.need.clone()), &progress.memory).map_err(cannot("remember the challenge that worked"))
     }
+
+    fn keep_record(&self, record: &TxtRecord) -> Result<(), LedgerError> {
+        keep_record(&self.store, &self.slot.issuer, record)
+    }
+
+    fn forget_record(&self, record: &TxtRecord) -> Result<(), LedgerError> {
+        forget_record(&self.store, &self.slot.issuer, record)
+    }
+}
+
+/// Notes a record that is about to be set for an order at this authority.
+pub(super) fn keep_record(store: &Store, issuer: &Slug, record: &TxtRecord) -> Result<(), LedgerError> {
+    store.put(&record.key(issuer), record).map_err(cannot("note the DNS record"))
+}
+
+/// The record is gone.
+pub(super) fn forget_record(store: &Store, issuer: &Slug, record: &TxtRecord) -> Result<(), LedgerError> {
+    store.remove(&record.key(issuer)).map_err(cannot("forget the DNS record"))
 }
 
 fn cannot<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl FnOnce(E) -> LedgerError {

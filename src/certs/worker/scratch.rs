@@ -1,18 +1,30 @@
-//! The ledger of an order that is only tried: nothing of it outlives the try, and nothing is counted.
+//! The ledger of an order that is only tried: nothing of it outlives the try, and nothing is counted. Records in DNS alone
+//! are noted in the journal, because others would be left with what a crash left behind.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::secret::Secret;
 use crate::certs::issuer::ledger::{InFlight, LedgerError, OrderLedger};
 use crate::config::settings::ChallengeKind;
+use crate::state::schema::TxtRecord;
+use crate::state::slug::Slug;
+use crate::state::store::Store;
 
 /// In memory.
-#[derive(Default)]
-pub(crate) struct Scratch(Mutex<Option<InFlight>>);
+pub(crate) struct Scratch {
+    order: Mutex<Option<InFlight>>,
+    store: Arc<Store>,
+    issuer: Slug,
+}
 
 impl Scratch {
+    /// For a try at this authority.
+    pub(crate) fn new(store: Arc<Store>, issuer: Slug) -> Self {
+        Self { order: Mutex::default(), store, issuer }
+    }
+
     fn order(&self) -> MutexGuard<'_, Option<InFlight>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -44,5 +56,13 @@ impl OrderLedger for Scratch {
 
     fn keep_challenge(&self, _kind: ChallengeKind) -> Result<(), LedgerError> {
         Ok(())
+    }
+
+    fn keep_record(&self, record: &TxtRecord) -> Result<(), LedgerError> {
+        super::ledger::keep_record(&self.store, &self.issuer, record)
+    }
+
+    fn forget_record(&self, record: &TxtRecord) -> Result<(), LedgerError> {
+        super::ledger::forget_record(&self.store, &self.issuer, record)
     }
 }

@@ -1,16 +1,15 @@
 //! `acme { }`: the authority and how it is dealt with. A site's own starts from the gateway's; what belongs to one
 //! directory (account binding, profile, roots, fallbacks) is not taken over to another.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Resolver, base64url};
 use crate::base::name;
 use crate::base::secret::Secret;
 use crate::config::defaults::{DIRECTORY, STAGING_DIRECTORY};
-use crate::config::problem::{Problem, quote};
+use crate::config::problem::Problem;
 use crate::config::raw::{Directive, Directives};
-use crate::config::settings::{Acme, Alert, ChallengeKind, Credential, DnsProvider, Eab, KeyKind, REDACTED, SecretSource};
+use crate::config::settings::{Acme, Alert, ChallengeKind, Credential, Eab, KeyKind, REDACTED, SecretSource};
 use crate::config::source::Span;
 use crate::config::tree::Word;
 
@@ -39,7 +38,7 @@ impl Resolver<'_> {
             self.challenges(directive, &mut acme.challenges);
         }
         if let Some(directive) = parts.one("resolvers") {
-            acme.resolvers = directive.values.iter().filter_map(|word| self.resolver(word)).collect();
+            acme.resolvers = directive.values.iter().filter_map(|word| self.name_server(word)).collect();
         }
         if let Some(directive) = parts.one("on-demand")
             && self.choice(&directive.values[0], &[("ask", ())]).is_some()
@@ -164,15 +163,6 @@ impl Resolver<'_> {
             .ok()
     }
 
-    fn resolver(&mut self, word: &Word) -> Option<SocketAddr> {
-        let address = word.text.parse().ok().or_else(|| name::parse_ip(&word.text).map(|ip| SocketAddr::new(ip, 53)));
-        if address.is_none() {
-            let what = format!("{} is not a resolver's address", quote(&word.text));
-            self.complain(word.span, what, "write an IP address, with a port if it is not 53");
-        }
-        address
-    }
-
     fn alert(&mut self, word: &Word) -> Option<Alert> {
         if word.text.contains("://") {
             let url = self.url(word, &["https://", "http://"])?;
@@ -184,34 +174,6 @@ impl Resolver<'_> {
             Some(Alert::Url(url))
         } else {
             self.file(word).map(Alert::Program)
-        }
-    }
-
-    fn dns(&mut self, parts: &Directives, acme: &mut Acme) {
-        if let Some(directive) = parts.one("dns") {
-            let parameter = |this: &mut Self, part: &Directive| {
-                let value = match part.values.as_slice() {
-                    [file, path] if file.text == "file" => this.credential_file(path),
-                    [value] => this.credential(value, &format!("{} file PATH", part.name.text)),
-                    _ => {
-                        this.complain(part.span(), "a provider's parameter has one value", "write NAME VALUE, or NAME file PATH");
-                        None
-                    }
-                };
-                value.map(|value| (part.name.text.clone(), value))
-            };
-            let parameters = directive.parts.list.iter().filter_map(|part| parameter(self, part)).collect();
-            acme.dns = Some(DnsProvider::Named { name: directive.value().text.clone(), parameters });
-        }
-        if let Some(directive) = parts.one("dns-hook") {
-            if let Some(other) = parts.one("dns") {
-                self.findings.push(
-                    Problem::at(directive.name.span, "the record can be set in one way only")
-                        .also(other.name.span, "the other way")
-                        .hint("keep either `dns` or `dns-hook`"),
-                );
-            }
-            acme.dns = self.file(directive.value()).map(DnsProvider::Hook);
         }
     }
 

@@ -115,8 +115,12 @@ impl Resolver<'_> {
                 }
             } else if matches!(host.pattern, HostPattern::Wildcard(_)) && !records && !acme.is_on_demand(&host.pattern) {
                 let what = format!("a certificate for {} cannot be proved by {}", host.pattern, list(&acme.challenges));
-                let hint = "list the hosts one by one, or give a certificate by files: `tls CERT KEY`";
+                let hint = "add `dns PROVIDER { }` or `dns-hook PATH` to `acme { }`, so that a record can prove it; or list the hosts one \
+                            by one";
                 self.complain(*span, what, hint);
+            } else if matches!(host.pattern, HostPattern::Ip(_)) && acme.challenges.iter().all(by_record) {
+                let what = format!("a certificate for {} cannot be proved by {}", host.pattern, list(&acme.challenges));
+                self.complain(*span, what, "add http-01 or tls-alpn-01 to `challenges`: an address has no record of its own");
             }
         }
         let standing = acme.challenges.contains(&ChallengeKind::DnsPersist01);

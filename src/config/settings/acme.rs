@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::dns::DnsProvider;
 use crate::base::name::HostPattern;
 use crate::base::secret::Secret;
 
@@ -120,20 +121,6 @@ impl fmt::Display for ChallengeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// How dns-01 sets its record.
-#[derive(Clone, Debug, PartialEq)]
-pub enum DnsProvider {
-    /// A program: `PATH set FQDN VALUE`, `PATH unset FQDN VALUE`.
-    Hook(PathBuf),
-    /// A provider by name with its parameters.
-    Named {
-        /// The provider's name.
-        name: String,
-        /// Its parameters in the order of the text; values may be secret.
-        parameters: Vec<(String, Credential)>,
-    },
 }
 
 /// Kind of a certificate's key.

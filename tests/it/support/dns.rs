@@ -2,7 +2,9 @@
 //! asked. To the gateway it is its resolver and the zones' authoritative server at once.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use hickory_proto::op::{Message, ResponseCode};
@@ -26,6 +28,7 @@ struct Script {
     records: Vec<Record>,
     refused: BTreeMap<Name, ResponseCode>,
     anything: Option<IpAddr>,
+    told: Option<PathBuf>,
     mute: bool,
     small: bool,
     heard: Vec<String>,
@@ -34,11 +37,12 @@ struct Script {
 impl DnsServer {
     /// Starts one that knows nothing.
     pub fn start() -> Self {
-        Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free())))
+        Self::start_at(Ipv4Addr::LOCALHOST)
     }
 
-    /// As [`start`](Self::start), at this address.
-    pub fn start_at(address: SocketAddr) -> Self {
+    /// As [`start`](Self::start), at this address of the machine.
+    pub fn start_at(ip: Ipv4Addr) -> Self {
+        let address = SocketAddr::from((ip, ports::free()));
         let script = Arc::<Mutex<Script>>::default();
         let told = Arc::clone(&script);
         // Before the server's thread runs, so that nobody asks too early.
@@ -114,6 +118,11 @@ impl DnsServer {
     /// Gives this address to every name that has no records.
     pub fn anything_at(&self, ip: &str) -> &Self {
         self.tell(|script| script.anything = Some(ip.parse().unwrap()))
+    }
+
+    /// Has a TXT record for each file `NAME/VALUE` in this folder, as it is when it is asked.
+    pub fn txt_from(&self, folder: &Path) -> &Self {
+        self.tell(|script| script.told = Some(folder.to_owned()))
     }
 
     /// Whether it answers nothing at all.
@@ -203,7 +212,8 @@ impl Script {
             return;
         }
         loop {
-            let found: Vec<Record> = self.records.iter().filter(|record| record.name == name).cloned().collect();
+            let told = self.told_of(&name);
+            let found: Vec<Record> = self.records.iter().filter(|record| record.name == name).cloned().chain(told).collect();
             let (wanted, rest): (Vec<_>, Vec<_>) = found.into_iter().partition(|record| record.record_type() == kind);
             let exists = !rest.is_empty() || self.records.iter().any(|record| name.zone_of(&record.name));
             if !wanted.is_empty() {
@@ -222,6 +232,14 @@ impl Script {
             }
             return self.say_no(answer, &name, kind, exists);
         }
+    }
+
+    fn told_of(&self, name: &Name) -> Vec<Record> {
+        let Some(folder) = &self.told else { return Vec::new() };
+        let folder = folder.join(name.to_ascii().trim_end_matches('.'));
+        let values = fs::read_dir(folder).into_iter().flatten().flatten();
+        let data = values.map(|file| RData::TXT(TXT::new(vec![file.file_name().into_string().unwrap()])));
+        data.map(|data| Record::from_rdata(name.clone(), 5, data)).collect()
     }
 
     fn say_no(&self, answer: &mut Message, name: &Name, kind: RecordType, exists: bool) {

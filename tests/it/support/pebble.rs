@@ -33,6 +33,8 @@ pub struct Options {
     pub caa_identity: Option<&'static str>,
     /// Roots besides the first, each with an alternate chain that leads to it.
     pub alternate_roots: u8,
+    /// The name server it asks; with none, all names are 127.0.0.1 to it.
+    pub dns: Option<SocketAddr>,
 }
 
 impl Default for Options {
@@ -46,11 +48,12 @@ impl Default for Options {
             reuse: 0,
             caa_identity: None,
             alternate_roots: 0,
+            dns: None,
         }
     }
 }
 
-/// A running Pebble. All names are 127.0.0.1 to it.
+/// A running Pebble.
 pub struct Pebble {
     folder: TempDir,
     authority: Authority,
@@ -85,7 +88,8 @@ impl Pebble {
         let file = folder.path().join("pebble.json");
         fs::write(&file, json!({ "pebble": config }).to_string()).unwrap();
         let resolver = Process::start("pebble-challtestsrv", &mut resolver_command(dns, ports::free()));
-        let pebble = Process::start("pebble", &mut pebble_command(&file, dns, options));
+        let asked = options.dns.unwrap_or_else(|| loopback(dns));
+        let pebble = Process::start("pebble", &mut pebble_command(&file, asked, options));
         wait::until_listening("pebble", loopback(port), START);
         wait::until_listening("pebble's management", loopback(management), START);
         Self { folder, authority, port, management, processes: vec![pebble, resolver] }
@@ -167,9 +171,9 @@ fn profiles(options: &Options) -> Value {
     Value::Object(options.profiles.iter().map(profile).collect())
 }
 
-fn pebble_command(config: &Path, dns: u16, options: &Options) -> Command {
+fn pebble_command(config: &Path, dns: SocketAddr, options: &Options) -> Command {
     let mut command = process::command(yard::tool("pebble/usr/bin/pebble"));
-    command.arg("-config").arg(config).arg("-dnsserver").arg(loopback(dns).to_string());
+    command.arg("-config").arg(config).arg("-dnsserver").arg(dns.to_string());
     if options.strict {
         command.arg("-strict");
     }

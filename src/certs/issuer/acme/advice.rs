@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::{FailedProof, OrderCause, OrderError};
 use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
+use crate::certs::challenge::dns01::RecordError;
+use crate::certs::dns::update::UpdateError;
 use crate::certs::issuer::Rejection;
 use crate::certs::issuer::http::HttpFailure;
 use crate::config::settings::ChallengeKind;
@@ -67,6 +69,7 @@ impl OrderError {
                 Some("a wildcard is proved by DNS only: say how with `dns` or `dns-hook`, and allow `challenges dns-01`".into())
             }
             (None, OrderCause::NoChallenge { .. }) => Some("allow one of the offered ones by `challenges`".into()),
+            (None, OrderCause::Record(why)) => Some(repair(why)),
             (None, OrderCause::Ledger(_)) => Some("make room in the state folder, and let the gateway's user write there".into()),
             (None, cause) => comply(cause),
         }
@@ -120,8 +123,25 @@ impl FailedProof {
         }
     }
 
+    /// The record was at every server of the zone before the authority was told.
+    fn remedy_of_record(&self) -> Option<String> {
+        let name = &self.identifier;
+        Some(match self.acme_type()? {
+            "caa" => format!("let a CAA record of {name} allow this authority and {}", self.kind),
+            "rateLimited" => "wait: it is tried again by itself as soon as the limit allows it".into(),
+            _ => format!("let every name server of {name}'s zone answer to the internet what it answers to this machine"),
+        })
+    }
+
     fn likely_cause(&self) -> Option<String> {
         let name = &self.identifier;
+        if matches!(self.kind, ChallengeKind::Dns01 | ChallengeKind::DnsPersist01)
+            && matches!(self.acme_type()?, "unauthorized" | "incorrectResponse" | "dns")
+        {
+            return Some(
+                "the authority asks other name servers than this machine does, or remembers an older answer of theirs".into(),
+            );
+        }
         let port = if self.kind == ChallengeKind::TlsAlpn01 { 443 } else { 80 };
         Some(match self.acme_type()? {
             "connection" => format!(
@@ -140,8 +160,41 @@ impl FailedProof {
     }
 }
 
+/// What to do about a record that is not there.
+fn repair(why: &RecordError) -> String {
+    let words = match why {
+        RecordError::NoWay => "add `dns PROVIDER { }` or `dns-hook PATH` to `acme`",
+        RecordError::NoResolver(_) | RecordError::Lookup { .. } => {
+            "repair this machine's DNS, or name other servers by `resolvers`"
+        }
+        RecordError::Hook { .. } => "run the program by hand with these words, and repair what it complains about",
+        RecordError::Update { source: UpdateError::Key { .. } | UpdateError::Unsigned { .. }, .. } => {
+            "give `key`, `algorithm` and `secret` the values of the name server's own configuration"
+        }
+        RecordError::Update { source: UpdateError::Refused { .. }, .. } => {
+            "let the key update this zone in the name server's configuration, and let `server` be the zone's primary"
+        }
+        RecordError::Update { .. } => "let this machine reach the name server behind `server`, by UDP and TCP",
+        RecordError::Service { .. } => {
+            "give the braces of `dns` a token that may edit this zone, and look at the service's own page"
+        }
+        RecordError::NotStanding { .. } => {
+            "publish that record and keep the account's key safe: whoever has it can from then on get certificates for the name"
+        }
+        RecordError::Unseen { .. } => {
+            "look whether the zone's servers follow its primary, or whether the record went to another zone"
+        }
+        RecordError::Ledger(_) => "make room in the state folder, and let the gateway's user write there",
+        RecordError::Panicked => "report it",
+    };
+    words.into()
+}
+
 impl FailedProof {
     fn remedy(&self) -> Option<String> {
+        if matches!(self.kind, ChallengeKind::Dns01 | ChallengeKind::DnsPersist01) {
+            return self.remedy_of_record();
+        }
         let name = &self.identifier;
         let port = if self.kind == ChallengeKind::TlsAlpn01 { 443 } else { 80 };
         Some(match self.acme_type()? {

@@ -7,13 +7,13 @@ use crate::base::name::Identifier;
 use crate::config::settings::ChallengeKind;
 
 /// The kinds that may prove this identifier, the preferred first: what worked last, then the order of the configuration.
-/// A wildcard needs DNS (RFC 8555 section 8.3, RFC 8737 section 3).
+/// A wildcard needs DNS (RFC 8555 section 8.3, RFC 8737 section 3), and an address cannot use it (RFC 8738 section 4).
 pub(super) fn allowed(identifier: &Identifier, configured: &[ChallengeKind], last: Option<ChallengeKind>) -> Vec<ChallengeKind> {
     let first = last.filter(|last| configured.contains(last));
     let others = configured.iter().copied().filter(|kind| Some(*kind) != first);
     let built = |kind: &ChallengeKind| match kind {
         ChallengeKind::Http01 | ChallengeKind::TlsAlpn01 => !matches!(identifier, Identifier::Wildcard(_)),
-        ChallengeKind::Dns01 | ChallengeKind::DnsPersist01 => false,
+        ChallengeKind::Dns01 | ChallengeKind::DnsPersist01 => !matches!(identifier, Identifier::Ip(_)),
     };
     first.into_iter().chain(others).filter(built).collect()
 }
@@ -74,10 +74,10 @@ mod tests {
         let check = |id: &str, last, expected: &[ChallengeKind]| {
             assert_eq!(allowed(&name(id), &[Http01, TlsAlpn01, Dns01], last), expected, "for {id}");
         };
-        check("a.example", None, &[Http01, TlsAlpn01]);
-        check("a.example", Some(TlsAlpn01), &[TlsAlpn01, Http01]);
+        check("a.example", None, &[Http01, TlsAlpn01, Dns01]);
+        check("a.example", Some(TlsAlpn01), &[TlsAlpn01, Http01, Dns01]);
         check("192.0.2.1", Some(Dns01), &[Http01, TlsAlpn01]);
-        check("*.a.example", None, &[]);
+        check("*.a.example", None, &[Dns01]);
         assert_eq!(allowed(&name("a.example"), &[Http01], Some(TlsAlpn01)), [Http01]);
     }
 

@@ -2,6 +2,7 @@
 //! when to try again and what the likely cause is.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -11,6 +12,7 @@ use crate::base::name::Identifier;
 use crate::base::span;
 use crate::certs::bundle::BundleError;
 use crate::certs::challenge::BoardFull;
+use crate::certs::challenge::dns01::RecordError;
 use crate::certs::challenge::tls_alpn01::ProofError;
 use crate::certs::issuer::http::{HttpFailure, problem};
 use crate::certs::issuer::jws::AccountKeyError;
@@ -139,6 +141,9 @@ pub enum OrderCause {
     /// The proof certificate cannot be made.
     #[error(transparent)]
     ProofCertificate(#[from] ProofError),
+    /// A record in DNS is not there.
+    #[error(transparent)]
+    Record(#[from] Arc<RecordError>),
     /// Too many proofs at once.
     #[error(transparent)]
     Board(#[from] BoardFull),

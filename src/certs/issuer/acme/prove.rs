@@ -1,5 +1,6 @@
 //! Proving the names of an order: proofs on the board, then the challenges, then the authority's verdict.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use instant_acme::{
@@ -9,6 +10,7 @@ use instant_acme::{
 use super::patience::{Repeat, call};
 use super::{FailedProof, OrderCause, Run, Step, Talk, choice};
 use crate::base::name::Identifier;
+use crate::certs::challenge::dns01::Placed;
 use crate::certs::challenge::{HttpProof, Posted, tls_alpn01};
 use crate::config::settings::ChallengeKind;
 
@@ -18,8 +20,24 @@ const VERDICT: Duration = Duration::from_secs(180);
 /// How often the challenges are told again when the telling was lost.
 const MOST_ROUNDS: usize = 3;
 
+/// What stands for the authority to see. It falls, and the proofs with it, when the verdict is there.
+#[derive(Default)]
+pub(super) struct Proofs {
+    posted: Vec<Posted>,
+    pub(super) placed: Vec<(Identifier, Placed)>,
+    /// Names with a record that nobody has to set.
+    pub(super) standing: Vec<Identifier>,
+}
+
+impl Proofs {
+    /// Whether a name's record is there.
+    pub(super) fn has(&self, identifier: &Identifier) -> bool {
+        self.standing.contains(identifier) || self.placed.iter().any(|(name, _)| name == identifier)
+    }
+}
+
 /// What the authority knows of an authorization that needs a proof.
-enum Need {
+pub(super) enum Need {
     /// It is proved already.
     Nothing,
     /// It will never be.
@@ -33,12 +51,12 @@ impl Run<'_> {
     /// the authority wants a new order.
     pub(super) async fn prove(&mut self, talk: &Talk, order: &mut Order) -> Result<bool, OrderCause> {
         self.step = Step::Prove;
-        // They fall, and the proofs with them, when the verdict is there.
-        let mut posted = Vec::new();
+        let mut proofs = Proofs::default();
         let mut alive = true;
         for round in 1..=MOST_ROUNDS {
             load(order).await?;
-            match self.tell(order, &mut posted).await {
+            self.publish(talk, order, &mut proofs).await?;
+            match self.tell(order, &mut proofs).await {
                 Ok(all) => {
                     alive = all;
                     break;
@@ -53,7 +71,7 @@ impl Run<'_> {
             true => self.poll(talk, order, VERDICT, |status| status != OrderStatus::Pending).await?,
             false => OrderStatus::Invalid,
         };
-        drop(posted);
+        drop(proofs);
         if verdict == OrderStatus::Invalid {
             self.learn(order).await?;
             return Ok(false);
@@ -63,7 +81,7 @@ impl Run<'_> {
     }
 
     /// Posts each proof that is missing and tells the authority of it. `false` when an authorization is beyond proof.
-    async fn tell(&mut self, order: &mut Order, posted: &mut Vec<Posted>) -> Result<bool, OrderCause> {
+    async fn tell(&mut self, order: &mut Order, proofs: &mut Proofs) -> Result<bool, OrderCause> {
         let mut stream = order.authorizations();
         while let Some(handle) = stream.next().await {
             let mut handle = handle?;
@@ -74,7 +92,9 @@ impl Run<'_> {
                 Need::Proof(kind) => kind,
             };
             let Some(mut challenge) = handle.challenge(choice::acme_kind(kind)) else { continue };
-            posted.push(self.post(kind, &identifier, &challenge.token, &challenge.key_authorization())?);
+            if !matches!(kind, ChallengeKind::Dns01 | ChallengeKind::DnsPersist01) {
+                proofs.posted.push(self.post(kind, &identifier, &challenge.token, &challenge.key_authorization())?);
+            }
             self.proved_by = Some(kind);
             if challenge.status == ChallengeStatus::Pending {
                 ready(&mut challenge).await?;
@@ -83,15 +103,15 @@ impl Run<'_> {
         Ok(true)
     }
 
-    fn need(&self, handle: &AuthorizationHandle<'_>, identifier: &Identifier) -> Result<Need, OrderCause> {
+    pub(super) fn need(&self, handle: &AuthorizationHandle<'_>, identifier: &Identifier) -> Result<Need, OrderCause> {
         match handle.status {
             AuthorizationStatus::Valid => return Ok(Need::Nothing),
             AuthorizationStatus::Pending => (),
             _ => return Ok(Need::Dead),
         }
         let offers = |kind: &ChallengeKind| handle.challenges.iter().any(|one| one.r#type == choice::acme_kind(*kind));
-        let mut usable = choice::allowed(identifier, &self.job.acme.challenges, self.last);
-        let allowed = usable.clone();
+        let allowed = choice::allowed(identifier, &self.job.acme.challenges, self.last);
+        let mut usable = self.usable(identifier);
         usable.retain(offers);
         // A resumed order goes on with the challenge the authority was told of.
         let begun = handle.challenges.iter().find(|one| one.status == ChallengeStatus::Processing);
@@ -100,12 +120,22 @@ impl Run<'_> {
         }
         match choice::next(identifier, &usable, &self.failed, self.job.most_failures) {
             Some(kind) => Ok(Need::Proof(kind)),
-            None => {
-                let offered = handle.challenges.iter().filter_map(|one| choice::our_kind(&one.r#type));
-                let offered = offered.map(|kind| kind.to_string()).collect();
-                Err(OrderCause::NoChallenge { identifier: identifier.clone(), offered, allowed })
-            }
+            None => match self.unplaced.iter().find(|(name, ..)| name == identifier) {
+                Some((.., why)) => Err(Arc::clone(why).into()),
+                None => {
+                    let offered = handle.challenges.iter().filter_map(|one| choice::our_kind(&one.r#type));
+                    let offered = offered.map(|kind| kind.to_string()).collect();
+                    Err(OrderCause::NoChallenge { identifier: identifier.clone(), offered, allowed })
+                }
+            },
         }
+    }
+
+    /// What may prove a name and was not found impossible in this call.
+    fn usable(&self, identifier: &Identifier) -> Vec<ChallengeKind> {
+        let mut usable = choice::allowed(identifier, &self.job.acme.challenges, self.last);
+        usable.retain(|kind| !self.unplaced.iter().any(|(name, of, _)| name == identifier && of == kind));
+        usable
     }
 
     fn post(
@@ -147,8 +177,8 @@ impl Run<'_> {
         }
         for failed in &self.failed[known..] {
             tracing::info!(event = "proof_failed", name = %failed.identifier, challenge = %failed.kind, said = %failed);
-            let allowed = choice::allowed(&failed.identifier, &self.job.acme.challenges, self.last);
-            if choice::next(&failed.identifier, &allowed, &self.failed, self.job.most_failures).is_none() {
+            let usable = self.usable(&failed.identifier);
+            if choice::next(&failed.identifier, &usable, &self.failed, self.job.most_failures).is_none() {
                 return Err(OrderCause::Proof(Box::new(failed.clone())));
             }
         }
@@ -185,7 +215,7 @@ async fn ready(challenge: &mut ChallengeHandle<'_>) -> Result<(), OrderCause> {
     }
 }
 
-fn identifier(handle: &AuthorizationHandle<'_>) -> Result<Identifier, OrderCause> {
+pub(super) fn identifier(handle: &AuthorizationHandle<'_>) -> Result<Identifier, OrderCause> {
     let text = handle.identifier().to_string();
     Identifier::parse(&text).map_err(|_| OrderCause::Form(Error::Str("an authorization for something that is no name")))
 }

@@ -1,5 +1,6 @@
 //! Performing the plan, and taking in what came of it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,9 @@ use crate::base::chain::Chain;
 use crate::base::task;
 use crate::base::time::Timestamp;
 use crate::certs::alarm;
+use crate::certs::challenge::dns01::sweep;
 use crate::certs::issuer::files;
-use crate::certs::need::{Authority, Need};
+use crate::certs::need::{Authority, Need, Source};
 use crate::certs::plan::{self, Action};
 use crate::certs::record::{Blame, Doing, Failure, Outcome, Parts};
 use crate::certs::worker::{self, Done, OrderTask, Reporter};
@@ -259,6 +261,20 @@ impl Desk {
             Some(watch) => watch.sees(stamp),
             None => self.watches.entry(id.clone()).or_default().sees(stamp),
         }
+    }
+
+    /// Takes away the DNS records that an earlier process left behind.
+    pub(super) fn sweep_records(&self) {
+        let mut authorities = BTreeMap::new();
+        for need in &self.needs {
+            let Source::Acme(all) = &need.source else { continue };
+            let rehearsals: Vec<Authority> = all.iter().filter_map(Authority::rehearsal).collect();
+            for authority in all.iter().chain(&rehearsals).filter(|authority| authority.acme.dns.is_some()) {
+                authorities.insert(authority.issuer.clone(), Arc::clone(&authority.acme));
+            }
+        }
+        let (store, board, clock) = (Arc::clone(&self.store), Arc::clone(&self.board), Arc::clone(&self.clock));
+        task::spawn_local("dns-records-sweep", sweep::sweep(store, board, authorities, clock));
     }
 
     fn needs_of_files(&self) -> impl Iterator<Item = (&Need, &PathBuf, &PathBuf)> {

@@ -134,8 +134,8 @@ impl Desk {
         let job = OrderJob { acme: Arc::clone(&at.acme), identifiers, replaces: None, most_failures: MOST_FAILURES };
         let account = self.account_at(&at);
         let board = Arc::clone(&self.board);
+        let ledger: Arc<dyn OrderLedger> = Arc::new(Scratch::new(Arc::clone(&self.store), at.issuer.clone()));
         Ok(async move {
-            let ledger: Arc<dyn OrderLedger> = Arc::new(Scratch::default());
             let late = || failed("the order was not done within 10 minutes".to_owned(), None);
             let ordered = tokio::time::timeout(TRIAL, acme::order(&job, &account, &ledger, &board)).await.map_err(|_| late())?;
             let issued = ordered.map_err(|error| {
@@ -195,7 +195,7 @@ impl Desk {
         let account = self.account_at(&authority);
         Ok(async move {
             let thumbprint = match wish {
-                AccountWish::RollKey => Some(within(QUESTION, account.roll_key()).await?),
+                AccountWish::RollKey => Some(Box::pin(within(QUESTION, account.roll_key())).await?),
                 AccountWish::Deactivate => {
                     within(QUESTION, account.deactivate()).await?;
                     None

@@ -1,7 +1,8 @@
 //! `acme { }` as JSON.
 
 use super::{Json, Members, list, path, secret};
-use crate::config::settings::{Acme, Alert, DnsProvider, Eab, KeyKind, SecretSource};
+use crate::config::dns_services;
+use crate::config::settings::{Acme, Alert, Credential, DnsProvider, Eab, KeyKind, Rfc2136, SecretSource};
 
 pub(super) fn acme(acme: &Acme) -> Json {
     let mut members = Members::default();
@@ -19,12 +20,13 @@ fn rest(acme: &Acme, members: &mut Members) {
     match &acme.dns {
         None => (),
         Some(DnsProvider::Hook(program)) => members.add("dns-hook", path(program)),
-        Some(DnsProvider::Named { name, parameters }) => {
+        Some(DnsProvider::Rfc2136(rfc2136)) => members.add("dns", Json::List(vec!["rfc2136".into(), updates(rfc2136)])),
+        Some(DnsProvider::Service { name, parameters }) => {
             let mut inside = Members::default();
-            for (name, credential) in parameters {
-                inside.add(name, Json::List(secret(&credential.from)));
+            for (parameter, credential) in parameters {
+                inside.add(parameter, service_parameter(name, parameter, credential));
             }
-            members.add("dns", Json::List(vec![name.as_str().into(), inside.object()]));
+            members.add("dns", Json::List(vec![(*name).into(), inside.object()]));
         }
     }
     members.some("preferred-root", acme.preferred_root.as_deref());
@@ -44,6 +46,27 @@ fn rest(acme: &Acme, members: &mut Members) {
         None => (),
         Some(Alert::Url(url)) => members.add("alert", url.as_str()),
         Some(Alert::Program(program)) => members.add("alert", path(program)),
+    }
+}
+
+fn updates(rfc2136: &Rfc2136) -> Json {
+    let mut members = Members::default();
+    members.add("server", rfc2136.server.to_string());
+    if let Some(key) = &rfc2136.key {
+        members.add("key", key.name.as_str());
+        members.add("algorithm", key.algorithm.as_str());
+        members.add("secret", Json::List(secret(&key.from)));
+    }
+    members.some("zone", rfc2136.zone.as_deref());
+    members.object()
+}
+
+/// What is no secret is printed as it is.
+fn service_parameter(service: &str, name: &str, credential: &Credential) -> Json {
+    let known = dns_services::find(service).and_then(|service| service.parameter(name));
+    match (&credential.from, known) {
+        (SecretSource::InPlace, Some(parameter)) if !parameter.secret => credential.value.expose().as_str().into(),
+        (from, _) => Json::List(secret(from)),
     }
 }
 

@@ -1,0 +1,150 @@
+//! dns-01 (RFC 8555 section 8.4): TXT records that others set for us, seen at the zone's own servers before the authority
+//! is told, and taken away whatever becomes of the order.
+//!
+//! A record is in the journal before it is set and until it is gone, so that one a crash left behind is taken away at the
+//! next start. Values of one name stand side by side: a name and its wildcard need two at once. Changes of one name go
+//! one after the other, because many services can only replace all values of a name together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::ChallengeBoard;
+use crate::base::chain::Chain;
+use crate::base::name::Identifier;
+use crate::base::task;
+use crate::base::time::Clock;
+use crate::certs::dns::Dns;
+use crate::certs::issuer::ledger::OrderLedger;
+use crate::config::settings::{Acme, DnsProvider};
+use crate::state::schema::TxtRecord;
+
+mod change;
+mod error;
+pub mod propagation;
+mod service;
+pub(in crate::certs) mod sweep;
+pub(super) mod turns;
+
+pub use error::RecordError;
+
+use turns::Turn;
+
+/// How long a record is waited for. Slow services take some minutes until all of their servers have it.
+const PROPAGATION: Duration = Duration::from_secs(300);
+/// Waits before a record that could not be taken away is tried again; after the last it is left to the next start.
+const UNSET_AGAIN: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(15)];
+
+/// Where the authority looks for the proof of an identifier; an address has no such place.
+pub fn record_name(identifier: &Identifier) -> Option<String> {
+    match identifier {
+        Identifier::Dns(name) | Identifier::Wildcard(name) => Some(format!("_acme-challenge.{name}")),
+        Identifier::Ip(_) => None,
+    }
+}
+
+/// Sets records as one configuration says.
+pub(in crate::certs) struct Publisher {
+    provider: DnsProvider,
+    dns: Dns,
+    clock: Arc<dyn Clock>,
+}
+
+impl Publisher {
+    /// As `acme` says.
+    pub(in crate::certs) fn new(acme: &Acme, clock: Arc<dyn Clock>) -> Result<Self, RecordError> {
+        let provider = acme.dns.clone().ok_or(RecordError::NoWay)?;
+        let dns = Dns::configured(&acme.resolvers).map_err(RecordError::NoResolver)?;
+        Ok(Self { provider, dns, clock })
+    }
+
+    /// Sets a record for as long as the guard lives. Aliases of the name are followed: whoever delegates
+    /// `_acme-challenge` to another zone has the record set there.
+    pub(in crate::certs) async fn set(
+        self: &Arc<Self>,
+        board: &ChallengeBoard,
+        name: &str,
+        value: &str,
+        ledger: &Arc<dyn OrderLedger>,
+    ) -> Result<Placed, RecordError> {
+        let name = self.dns.canonical(name).await.map_err(|source| RecordError::Lookup { name: name.to_owned(), source })?;
+        let record = TxtRecord { name, value: value.to_owned() };
+        let turn = board.turns.of(&record.name);
+        let mut uses = turn.lock().await;
+        let first = uses.begin(&record.value);
+        // From here on, whatever happens, the guard takes the record away.
+        let placed =
+            Placed(Some(Standing { publisher: Arc::clone(self), turn: Arc::clone(&turn), record, ledger: Arc::clone(ledger) }));
+        if first {
+            let Some(Standing { record, .. }) = &placed.0 else { return Ok(placed) };
+            self.keep(ledger, record, true).await?;
+            self.change(record, true).await?;
+            tracing::info!(event = "dns_record_set", record = record.name);
+        }
+        drop(uses);
+        Ok(placed)
+    }
+
+    /// Waits until every server of the zone has the record.
+    pub(in crate::certs) async fn until_seen(&self, placed: &Placed) -> Result<(), RecordError> {
+        let Some(Standing { record, .. }) = &placed.0 else { return Ok(()) };
+        propagation::until_seen(&self.dns, record, PROPAGATION).await
+    }
+
+    async fn keep(&self, ledger: &Arc<dyn OrderLedger>, record: &TxtRecord, there: bool) -> Result<(), RecordError> {
+        let (ledger, kept) = (Arc::clone(ledger), record.clone());
+        let written = task::blocking("dns-record-note", move || match there {
+            true => ledger.keep_record(&kept),
+            false => ledger.forget_record(&kept),
+        });
+        written.await.ok_or(RecordError::Panicked)?.map_err(RecordError::Ledger)
+    }
+}
+
+/// A record stands for as long as this lives; then it is taken away by a task of its own.
+#[must_use = "the record goes with its guard"]
+pub(in crate::certs) struct Placed(Option<Standing>);
+
+struct Standing {
+    publisher: Arc<Publisher>,
+    turn: Arc<Turn>,
+    record: TxtRecord,
+    ledger: Arc<dyn OrderLedger>,
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        // Without a runtime the process ends, and the next start takes it away.
+        if let (Some(standing), Ok(_)) = (self.0.take(), Handle::try_current()) {
+            task::spawn("dns-record-unset", standing.clear());
+        }
+    }
+}
+
+impl Standing {
+    async fn clear(self) {
+        let mut uses = self.turn.lock().await;
+        // Another order may need the same value: authorities hand out a pending authorization twice.
+        if !uses.end(&self.record.value) {
+            return;
+        }
+        let mut again = UNSET_AGAIN.into_iter();
+        while let Err(error) = self.publisher.change(&self.record, false).await {
+            let Some(wait) = again.next() else {
+                tracing::warn!(
+                    event = "dns_record_left",
+                    record = self.record.name,
+                    error = %Chain(&error),
+                    "it is tried again at the next start"
+                );
+                return;
+            };
+            tokio::time::sleep(wait).await;
+        }
+        tracing::info!(event = "dns_record_unset", record = self.record.name);
+        if let Err(error) = self.publisher.keep(&self.ledger, &self.record, false).await {
+            tracing::debug!(event = "journal_behind", error = %Chain(&error));
+        }
+    }
+}

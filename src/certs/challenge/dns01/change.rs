@@ -1,0 +1,60 @@
+//! One record set or taken away, by whoever the configuration names.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::service::{self, Change};
+use super::{Publisher, RecordError};
+use crate::base::program::{self, Program};
+use crate::certs::dns::update::{Update, update};
+use crate::config::settings::{DnsProvider, Rfc2136};
+use crate::state::schema::TxtRecord;
+
+/// For the operator's program. Some wait until the record is everywhere before they end.
+const HOOK: Duration = Duration::from_secs(120);
+
+impl Publisher {
+    pub(super) async fn change(&self, record: &TxtRecord, present: bool) -> Result<(), RecordError> {
+        match &self.provider {
+            DnsProvider::Hook(path) => by_hook(path, record, present).await,
+            DnsProvider::Rfc2136(rfc2136) => self.by_update(rfc2136, record, present).await,
+            DnsProvider::Service { name, parameters } => {
+                let zone = self.apex(record).await?;
+                service::change(name, parameters, Change { zone: &zone, record, present }).await
+            }
+        }
+    }
+
+    async fn by_update(&self, to: &Rfc2136, record: &TxtRecord, present: bool) -> Result<(), RecordError> {
+        let zone = match &to.zone {
+            Some(zone) => zone.clone(),
+            None => self.apex(record).await?,
+        };
+        let change = Update { server: to.server, zone: &zone, name: &record.name, text: &record.value, present };
+        let updated = update(change, to.key.as_ref(), self.clock.now()).await;
+        updated.map_err(|source| RecordError::Update { name: record.name.clone(), present, source })
+    }
+
+    async fn apex(&self, record: &TxtRecord) -> Result<String, RecordError> {
+        self.dns.apex(&record.name).await.map_err(|source| RecordError::Lookup { name: record.name.clone(), source })
+    }
+}
+
+async fn by_hook(path: &Path, record: &TxtRecord, present: bool) -> Result<(), RecordError> {
+    let verb = if present { "set" } else { "unset" };
+    let ran = program::run(Program {
+        path: path.to_owned(),
+        arguments: vec![verb.to_owned(), record.name.clone(), record.value.clone()],
+        environment: Vec::new(),
+        input: String::new(),
+        limit: HOOK,
+    })
+    .await;
+    match ran.end.is_success() {
+        true => Ok(()),
+        false => {
+            let end = ran.end.to_string();
+            Err(RecordError::Hook { path: path.to_owned(), verb, name: record.name.clone(), end, said: ran.said })
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Knot DNS, a real name server that takes dynamic updates.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::process::{self, Process};
+use super::{ports, wait, yard};
+
+/// The key that may update the zone, and one that may not; the server knows both.
+pub const KEYS: [(&str, &str); 2] =
+    [("doorward", "ZG9vcndhcmQgdGVzdCBrZXkgbnVtYmVyIG9uZSAgICA="), ("stranger", "c3RyYW5nZXIga2V5IG51bWJlciB0d28gICAgICAgICA=")];
+
+const START: Duration = Duration::from_secs(20);
+
+/// A running server for one zone, with itself as the zone's only name server.
+pub struct Knot {
+    address: SocketAddr,
+    _process: Process,
+    _folder: TempDir,
+}
+
+impl Knot {
+    /// Starts one; every name of the zone is 127.0.0.1.
+    pub fn start(zone: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display();
+        let port = ports::free();
+        let keys: String = KEYS
+            .iter()
+            .map(|(name, secret)| format!("  - id: {name}\n    algorithm: hmac-sha256\n    secret: {secret}\n"))
+            .collect();
+        let text = format!(
+            "server:\n    rundir: {path}\n    listen: 127.0.0.1@{port}\nlog:\n  - target: stderr\n    any: info\n\
+             database:\n    storage: {path}\nkey:\n{keys}acl:\n  - id: updates\n    key: {}\n    action: update\n\
+             zone:\n  - domain: {zone}\n    storage: {path}\n    file: zone\n    acl: updates\n",
+            KEYS[0].0
+        );
+        fs::write(folder.path().join("knot.conf"), text).unwrap();
+        let records = format!(
+            "$ORIGIN {zone}.\n$TTL 5\n@ SOA ns admin 1 3600 600 86400 5\n@ NS ns\n@ A 127.0.0.1\nns A 127.0.0.1\n* A 127.0.0.1\n"
+        );
+        fs::write(folder.path().join("zone"), records).unwrap();
+        let mut command = process::command(yard::tool("knot/usr/sbin/knotd"));
+        command.env("LD_LIBRARY_PATH", yard::tool("knot/lib")).arg("--config").arg(folder.path().join("knot.conf"));
+        let process = Process::start("knotd", &mut command);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        wait::until_listening("knotd", address, START);
+        Self { address, _process: process, _folder: folder }
+    }
+
+    /// Where it is asked.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The lines that make a gateway prove names by it, to stand in an `acme` block.
+    pub fn acme_lines(&self) -> String {
+        let ((name, secret), at) = (KEYS[0], self.address);
+        format!("resolvers {at}\ndns rfc2136 {{\n    server {at}\n    key {name}\n    secret {secret}\n}}\n")
+    }
+}
