@@ -76,6 +76,9 @@ const UPSTREAM_TIMEOUTS: UpstreamTimeouts = UpstreamTimeouts {
 /// been restarted costs no 502.
 const RETRY: u32 = 1;
 
+/// Enough for one target of five that is gone, and too little to bring down those that are left.
+pub const RETRY_BUDGET: u32 = 20;
+
 /// One failure may be a coincidence, three within ten seconds are a dead target; and so long is soon enough to look whether
 /// it has come back, at the price of one failed attempt.
 pub const MAX_FAILS: MaxFails = MaxFails { count: 3, within: Duration::from_secs(10), out: Duration::from_secs(10) };
@@ -185,6 +188,7 @@ pub fn upstream(name: String) -> Upstream {
         fail_status: Vec::new(),
         slow_start: Duration::ZERO,
         retry: RETRY,
+        retry_budget: RETRY_BUDGET,
         hold: None,
         max_connections: None,
         timeouts: UPSTREAM_TIMEOUTS,

@@ -173,7 +173,7 @@ const UPSTREAM: &[Spec] = &[
     values("max-fails", 1, 5, "max-fails 3 within 10s out 10s, or max-fails off"),
     values("fail-status", 1, MANY, "fail-status 502 503"),
     one("slow-start", "slow-start 30s"),
-    one("retry", "retry N"),
+    values("retry", 1, 3, "retry N [budget 20%]"),
     values("hold", 1, 2, "hold 10s [1000]"),
     one("max-connections", "max-connections 100"),
     parts("timeout", Context::UpstreamTimeouts, "timeout connect 5s"),

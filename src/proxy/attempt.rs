@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::header;
 use http::{Request, Response, Uri, Version};
+use tokio::time::Instant;
 
 use super::body::Body;
 use super::cluster::Cluster;
@@ -28,6 +29,9 @@ use crate::telemetry::log::events;
 /// How often one request may find that a resting connection was closed under it. A stream that was refused counts for half
 /// of them: whoever refuses has enough to do.
 const STALE: u32 = 8;
+
+/// Why a failure is answered that another target might have mended.
+const RETRY_BUDGET: &str = "retry-budget";
 
 /// A request that can be read in one way only.
 pub(super) struct Arrival {
@@ -118,6 +122,9 @@ async fn attempts(
     let mut search = Search::new(exchange, cluster, slot.as_ref());
     let mut lease = search.first().await.ok_or_else(|| nobody(exchange, cluster))?;
     let mut stale = STALE;
+    if cluster.settings().retry > 0 {
+        cluster.budget().earn();
+    }
     loop {
         let failure = match exchange.worker.pool.send(&lease, slot, again).await {
             Ok(mut answered) => {
@@ -133,7 +140,8 @@ async fn attempts(
             lease.failed(&failure.error.code(), metrics);
         }
         let reached = reached(&failure, whole);
-        let next = match retry::decide(Attempt { reached, whole, idempotent, further: search.further() }) {
+        let verdict = retry::decide(Attempt { reached, whole, idempotent, further: search.further() });
+        let mut next = match verdict {
             Verdict::Afresh if stale > 0 => {
                 stale -= if matches!(failure.error, SendError::Refused(_)) { STALE / 2 } else { 1 };
                 continue;
@@ -141,6 +149,10 @@ async fn attempts(
             Verdict::Elsewhere => search.elsewhere(&lease),
             Verdict::Afresh | Verdict::GiveUp => None,
         };
+        let is_spent = next.take_if(|next| !may_try(next)).is_some();
+        if is_spent {
+            metrics.retries_refused.add_one();
+        }
         let refusal = refusal_of(exchange, &failure.error);
         let is_first = !search.is_held();
         let next = match next {
@@ -149,7 +161,7 @@ async fn attempts(
             next => next,
         };
         if refusal != Refusal::ClientLeft && (is_first || next.is_none()) {
-            report(exchange, &lease, &failure.error, next.is_some());
+            report(exchange, &lease, &failure.error, Next { again: next.is_some(), is_spent });
         }
         match next {
             Some(next) => lease = next,
@@ -159,6 +171,12 @@ async fn attempts(
             }
         }
     }
+}
+
+/// Whether the cluster's budget has room for one more try.
+fn may_try(next: &Lease) -> bool {
+    let cluster = next.cluster();
+    cluster.budget().spend(Instant::now(), cluster.settings().retry_budget)
 }
 
 /// No target can take a request. The operator reads which there are and why not.
@@ -220,10 +238,20 @@ fn refusal_of(exchange: &Exchange, error: &SendError) -> Refusal {
     })
 }
 
+/// What follows a failure.
+struct Next {
+    /// Another target is tried.
+    again: bool,
+    /// One would have been, but for the budget.
+    is_spent: bool,
+}
+
 /// Says which hop failed and what to do, to the operator only.
-fn report(exchange: &Exchange, lease: &Lease, error: &SendError, again: bool) {
-    let (upstream, reason) = (lease.member().label(), error.code());
+fn report(exchange: &Exchange, lease: &Lease, error: &SendError, Next { again, is_spent }: Next) {
+    let upstream = lease.member().label();
+    let reason = if is_spent { RETRY_BUDGET } else { error.code() };
     let remedy = match error {
+        _ if is_spent => "too many of the upstream's targets fail at once: look into their own logs, or allow more `budget`",
         SendError::Connect(error) => error.remedy(),
         SendError::ClosedBeforeAnswer(_) | SendError::CutOff(_) => "look into the backend's own log: it ended the connection",
         SendError::Refused(_) => "raise the backend's limit on streams, or give it a second target",

@@ -12,6 +12,7 @@ use arc_swap::{ArcSwap, Guard};
 
 use crate::config::settings::{Balance, Upstream};
 
+use budget::Budget;
 use connect::Dialer;
 use health::Admission;
 use lease::Lease;
@@ -21,6 +22,7 @@ use roster::Roster;
 use state::Turn;
 use trust::{Trust, TrustError};
 
+pub mod budget;
 pub mod connect;
 pub mod health;
 pub mod hold;
@@ -46,6 +48,7 @@ pub struct Cluster {
     settings: Upstream,
     roster: ArcSwap<Roster>,
     turn: AtomicUsize,
+    budget: Budget,
     dialer: Dialer,
     /// Where requests wait.
     room: Room,
@@ -101,6 +104,7 @@ impl Cluster {
             settings: settings.clone(),
             roster,
             turn: AtomicUsize::new(0),
+            budget: Budget::default(),
             dialer,
             room: Room::default(),
             successor: OnceLock::new(),
@@ -144,6 +148,11 @@ impl Cluster {
             newest = next;
         }
         newest
+    }
+
+    /// How many requests may be tried again.
+    pub const fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     const fn room(&self) -> &Room {

@@ -110,7 +110,8 @@ fn the_documented_examples_resolve() {
     assert_eq!(resolved.settings.sites[0].blocks.len(), 4);
     let group = &resolved.settings.upstreams[0];
     let default = defaults::upstream("app".into());
-    assert_eq!((group.retry, group.timeouts, &group.balance), (default.retry, default.timeouts, &default.balance));
+    assert_eq!((group.retry, group.retry_budget, group.timeouts), (default.retry, default.retry_budget, default.timeouts));
+    assert_eq!(group.balance, default.balance);
 }
 
 /// Spoils texts in every way a slip, a broken disk or a clumsy program could.

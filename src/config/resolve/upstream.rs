@@ -92,7 +92,9 @@ impl Resolver<'_> {
         }
         upstream.sticky = parts.one("sticky").and_then(|directive| self.sticky(directive));
         self.health_of(parts, &mut upstream);
-        self.put(parts, "retry", &mut upstream.retry, |this, word| this.number(word, 0, 10));
+        if let Some(retry) = parts.one("retry") {
+            self.retry(retry, &mut upstream);
+        }
         self.parts(parts, "timeout", |this, parts| this.upstream_timeouts(parts, &mut upstream.timeouts));
         if let Some(directive) = parts.one("protocols") {
             upstream.protocols = self.upstream_protocols(directive, &upstream.targets);
@@ -102,6 +104,25 @@ impl Resolver<'_> {
         self.put_some(parts, "proxy-protocol", &mut upstream.proxy_protocol, |this, word| this.choice(word, &versions));
         self.idle_tls(parts, &upstream);
         upstream
+    }
+
+    /// `N [budget P%]`.
+    fn retry(&mut self, directive: &Directive, upstream: &mut Upstream) {
+        if let Some(times) = self.number(directive.value(), 0, 10) {
+            upstream.retry = times;
+        }
+        match &directive.values[1..] {
+            [] => (),
+            [word, share] if word.text == "budget" => {
+                if let Some(percent) = self.percent(share) {
+                    upstream.retry_budget = percent;
+                }
+            }
+            [word, ..] => {
+                let hint = "write `retry 1 budget 20%`";
+                self.complain(word.span, format!("{} cannot stand here", quote(&word.text)), hint);
+            }
+        }
     }
 
     /// `cookie NAME [{ ... }]`.

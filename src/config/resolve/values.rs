@@ -153,6 +153,17 @@ impl Resolver<'_> {
         fits.then(|| word.text.clone())
     }
 
+    /// A share from 1% to 100%, in percent.
+    pub(super) fn percent(&mut self, word: &Word) -> Option<u32> {
+        let number = word.text.strip_suffix('%').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        let percent = number.and_then(|digits| digits.parse().ok()).filter(|percent| (1..=100).contains(percent));
+        if percent.is_none() {
+            let hint = "write a whole number from 1% to 100%";
+            self.complain(word.span, format!("{} is not a share", quote(&word.text)), hint);
+        }
+        percent
+    }
+
     /// One of several words.
     pub(super) fn choice<T: Clone>(&mut self, word: &Word, choices: &[(&str, T)]) -> Option<T> {
         let found = choices.iter().find(|(name, _)| *name == word.text).map(|(_, value)| value.clone());

@@ -34,6 +34,8 @@ pub struct Upstream {
     pub slow_start: Duration,
     /// Further tries after the first.
     pub retry: u32,
+    /// The share of the requests that is tried again at most, in percent; from 1 to 100.
+    pub retry_budget: u32,
     /// How requests wait while no target can take them; `None` means not at all.
     pub hold: Option<Hold>,
     /// Most requests and tunnels open on one target; `None` is no limit.

@@ -63,6 +63,7 @@ pub(super) fn upstream(targets: Vec<Target>) -> Upstream {
         fail_status: Vec::new(),
         slow_start: Duration::ZERO,
         retry: 0,
+        retry_budget: 20,
         hold: None,
         max_connections: None,
         timeouts,

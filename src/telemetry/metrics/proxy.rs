@@ -33,6 +33,8 @@ pub struct ProxyMetrics {
     pub auth_failed: Counter,
     /// Times that a target was found not to work, by its checks or by requests.
     pub targets_down: Counter,
+    /// Failures that were answered because too many requests had been tried again already.
+    pub retries_refused: Counter,
     /// Requests that wait for a target.
     pub held: Arc<Gauge>,
     /// Requests that waited for a target so far.

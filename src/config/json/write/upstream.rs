@@ -33,7 +33,8 @@ fn upstream(group: &Upstream) -> Json {
     members.add("max-fails", group.max_fails.as_ref().map_or_else(|| "off".into(), max_fails));
     members.filled("fail-status", group.fail_status.iter().map(ToString::to_string));
     members.some("slow-start", (!group.slow_start.is_zero()).then(|| duration(group.slow_start)));
-    members.add("retry", group.retry);
+    let budget = format!("{}%", group.retry_budget);
+    members.add("retry", Json::List(vec![group.retry.into(), "budget".into(), budget.into()]));
     members.some("hold", group.hold.map(|hold| Json::List(vec![duration(hold.span), hold.most.into()])));
     members.some("max-connections", group.max_connections);
     members.add("timeout", timeouts(&group.timeouts));

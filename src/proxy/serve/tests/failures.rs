@@ -110,6 +110,34 @@ fn a_connection_that_was_closed_at_rest_is_replaced_without_a_word() {
 }
 
 #[test]
+fn when_too_many_requests_were_tried_again_the_failure_is_answered() {
+    run(async {
+        let backend = Backend::mirror().await;
+        let text = format!(
+            "upstream u {{\n to {} {}\n max-fails off\n retry 1 budget 10%\n}}\na.test {{\n proxy u\n}}",
+            unused(),
+            backend.addr
+        );
+        let gateway = Gateway::start(&text, Speaks::H1).await;
+        let refused = || gateway.metrics.proxy.retries_refused.read();
+        let mut client = gateway.client().await;
+        // Each begins with the dead target in its turn, and a hundred may be tried again whatever their share is.
+        let mut answered = 0;
+        let failure = loop {
+            client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+            let answer = client.answer().await;
+            if !answer.starts_with("HTTP/1.1 200 ") {
+                break answer;
+            }
+            assert_eq!(refused(), 0);
+            answered += 1;
+        };
+        assert!(failure.starts_with("HTTP/1.1 502 ") && answered >= 100, "{failure} after {answered}");
+        assert_eq!(refused(), 1);
+    });
+}
+
+#[test]
 fn another_target_is_tried_when_one_cannot_be_reached() {
     run(async {
         let backend = Backend::mirror().await;
