@@ -128,7 +128,7 @@ pub enum Reply {
     /// The new configuration is served by.
     Reloaded(ReloadReport),
     /// What runs.
-    Status(StatusReport),
+    Status(Box<StatusReport>),
     /// Every certificate.
     Certs(CertsReport),
     /// The target is out, or back.
@@ -209,6 +209,21 @@ pub struct StatusReport {
     /// Connections that were closed at once: of clients that are shut out, and because memory was short.
     #[serde(default)]
     pub turned_away: u64,
+    /// Tunnels opened so far.
+    #[serde(default)]
+    pub tunnels_opened: u64,
+    /// Of them, those of clients whose tunnel had ended less than a minute before.
+    #[serde(default)]
+    pub reconnects: u64,
+    /// How many tunnels ended within so many seconds of their beginning, and not within fewer; the last without a limit.
+    #[serde(default)]
+    pub tunnel_seconds: Vec<(Option<u64>, u64)>,
+    /// Upgrades that did not become a tunnel, by the reason that stands in the log.
+    #[serde(default)]
+    pub upgrades_failed: BTreeMap<String, u64>,
+    /// What clients did wrong, by the event that stands in the log.
+    #[serde(default)]
+    pub security: BTreeMap<String, u64>,
     /// What an operator should look after now, a sentence each; empty when all is well.
     #[serde(default)]
     pub alarms: Vec<String>,
@@ -329,7 +344,7 @@ pub trait Operator: 'static {
 pub async fn perform<O: Operator>(operator: &O, request: Request) -> Reply {
     let done = match request {
         Request::Reload => operator.reload().await.map(Reply::Reloaded),
-        Request::Status => Ok(Reply::Status(operator.status().await)),
+        Request::Status => Ok(Reply::Status(Box::new(operator.status().await))),
         Request::Certs => Ok(Reply::Certs(operator.certs().await)),
         Request::Drain { target } => operator.drain(&target, true).await.map(Reply::Drained),
         Request::Undrain { target } => operator.drain(&target, false).await.map(Reply::Drained),

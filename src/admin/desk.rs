@@ -1,5 +1,6 @@
 //! What operators ask, done by the running gateway.
 
+use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ use crate::certs::status::NameStatus;
 use crate::listeners::bind::{Role, Spot};
 use crate::server::gateway::Gateway;
 use crate::server::reload::ReloadError;
+use crate::telemetry::log::events;
 use crate::telemetry::metrics::certs::CertMetrics;
+use crate::telemetry::metrics::proxy::ProxyMetrics;
 
 mod errands;
 
@@ -144,6 +147,11 @@ fn status(gateway: &Gateway) -> StatusReport {
         maintenance: gateway.maintained(),
         banned: gateway.shut_out(100).into_iter().map(|(client, left)| (client.to_string(), left.as_secs())).collect(),
         turned_away: proxy.banned_connections.read() + proxy.shed.read(),
+        tunnels_opened: proxy.tunnels_opened.read(),
+        reconnects: proxy.reconnects.read(),
+        tunnel_seconds: proxy.tunnel_seconds.read().filter(|(_, count)| *count > 0).collect(),
+        upgrades_failed: proxy.upgrades_failed.read().map(|(reason, count)| (reason.to_owned(), count)).collect(),
+        security: security(proxy),
         alarms: alarms(
             &gateway.certs().status(),
             gateway.metrics().certs.is_stalled(SystemClock.now()),
@@ -151,6 +159,18 @@ fn status(gateway: &Gateway) -> StatusReport {
         ),
         upstreams: backends::lines(gateway.snapshot().clusters()),
     }
+}
+
+/// What clients did wrong, as far as it happened.
+fn security(proxy: &ProxyMetrics) -> BTreeMap<String, u64> {
+    let counts = [
+        (events::ORIGIN_REFUSED, &proxy.origin_refused),
+        (events::RATE_LIMITED, &proxy.rate_limited),
+        (events::TOO_MANY_CONNECTIONS, &proxy.connections_limited),
+        (events::MESSAGE_LIMIT, &proxy.messages_limited),
+        (events::AUTH_FAILED, &proxy.auth_failed),
+    ];
+    counts.into_iter().map(|(event, count)| (event.to_owned(), count.read())).filter(|(_, count)| *count > 0).collect()
 }
 
 /// What an operator would be woken for, whether or not `alert` names anybody.

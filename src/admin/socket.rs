@@ -323,7 +323,7 @@ mod tests {
             let mode = fs::metadata(path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
             assert_eq!(ask(path, Request::Reload).unwrap(), Reply::Refused(Refusal::config("line 3: no such word")));
-            assert!(matches!(ask(path, Request::Status).unwrap(), Reply::Status(StatusReport { sites: 7, .. })));
+            assert!(matches!(ask(path, Request::Status).unwrap(), Reply::Status(report) if report.sites == 7));
             let renewing = ask(path, Request::RenewCert { name: "a.example".into(), insist: false }).unwrap();
             assert_eq!(renewing, Reply::Renewing { name: "a.example".into() });
         });

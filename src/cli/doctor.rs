@@ -54,7 +54,7 @@ fn running(args: &DoctorArgs) -> Result<Option<Running>, Exit> {
     match asked(Request::Beacon) {
         Ok(Reply::Beacon(beacon)) => {
             let status = match asked(Request::Status) {
-                Ok(Reply::Status(status)) => status,
+                Ok(Reply::Status(status)) => *status,
                 _ => StatusReport::default(),
             };
             let certs = match asked(Request::Certs) {

@@ -160,6 +160,7 @@ const BLOCK: &[Spec] = &[
     one("strip-prefix", "strip-prefix PATH"),
     one("ping", "ping 30s"),
     one("idle", "idle 24h, or idle off"),
+    one("max-age", "max-age 24h, or max-age off"),
     parts("log", Context::SiteLog, "log access off"),
     values("maintenance", 0, 1, "maintenance [5min]"),
     one("errors", "errors FOLDER"),

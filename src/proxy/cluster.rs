@@ -176,6 +176,11 @@ impl Cluster {
         &self.settings.balance
     }
 
+    /// Whether a target is among its own, however much of the work it gets.
+    pub fn has(&self, target: &crate::config::settings::Target) -> bool {
+        self.roster.load().members().iter().any(|member| member.is_at(target))
+    }
+
     /// What it was made of.
     pub const fn settings(&self) -> &Upstream {
         &self.settings

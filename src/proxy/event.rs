@@ -85,7 +85,7 @@ impl Event {
 pub(super) fn refused(exchange: &Exchange, refusal: &Refusal, upgrade: bool) {
     let metrics = exchange.worker.metrics();
     if upgrade {
-        metrics.upgrades_failed.add_one();
+        metrics.upgrades_failed.add(refusal.reason());
     }
     let (id, client, reason) = (exchange.id(), exchange.client, refusal.reason());
     match Event::of_refusal(refusal) {
@@ -133,4 +133,25 @@ fn tell(exchange: &Exchange, event: Event, reason: &'static str, why: &str) {
     let origin = origin.as_ref().map(|origin| format!("{origin:?}").chars().take(200).collect::<String>());
     let (event, id) = (event.name(), exchange.id());
     tracing::warn!(event, id, client = %exchange.client, reason, origin, withheld, "{why}");
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::telemetry::metrics::upgrades::REASONS;
+
+    /// The codes that a file of ours gives in the arms of its matches.
+    fn codes(source: &'static str, begin: &str) -> Vec<&'static str> {
+        let arms = source.split("=> \"").skip(1).filter_map(|arm| arm.split('"').next());
+        let is_code = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase());
+        arms.filter(is_code).filter(|code| code.starts_with(begin)).collect()
+    }
+
+    #[test]
+    fn every_reason_why_an_upgrade_may_fail_has_its_counter() {
+        let (refusals, connect) = (codes(include_str!("refusal.rs"), ""), codes(include_str!("cluster/connect.rs"), "connect-"));
+        assert!(refusals.len() > 30 && connect.len() > 5, "{refusals:?} {connect:?}");
+        for code in refusals.into_iter().chain(connect).chain([super::AUTH_SERVICE_REFUSED, "backend-refused-upgrade"]) {
+            assert!(REASONS.contains(&code), "{code} is not among the reasons");
+        }
+    }
 }

@@ -16,6 +16,7 @@ use super::body::{Fault, Watcher, Way};
 use super::cluster::lease::Lease;
 use super::limit::crowd::Place;
 use super::refusal::{Malformed, Refusal};
+use super::snapshot::{Ending, Snapshot};
 use super::step::compress::Coding;
 use super::visitors::{Visitor, Visitors};
 use super::worker::Worker;
@@ -162,6 +163,16 @@ pub(super) struct Course {
     pub(super) place: RefCell<Option<Place>>,
     /// Counts on the target until the exchange is over.
     pub(super) lease: RefCell<Option<Lease>>,
+    /// Where it was routed by, for a tunnel that a reload may leave without its route.
+    pub(super) routed: RefCell<Option<Box<Routed>>>,
+}
+
+/// What a route is found by.
+#[derive(Debug)]
+pub(super) struct Routed {
+    pub(super) host: Host,
+    /// In the form that `arrive::path` gives.
+    pub(super) path: Box<str>,
 }
 
 impl Exchange {
@@ -187,6 +198,17 @@ impl Exchange {
             course: Course::default(),
             note,
         })
+    }
+
+    /// Whether a request like its own would still be answered by its backend.
+    pub(super) fn still_stands(&self, snapshot: &Snapshot) -> bool {
+        let (routed, lease) = (self.course.routed.borrow(), self.course.lease.borrow());
+        let (Some(routed), Some(lease)) = (&*routed, &*lease) else { return true };
+        let Ok(found) = snapshot.routes.find(self.connection.port(), &routed.host, &routed.path) else { return false };
+        match &snapshot.lane(found).ending {
+            Ending::Proxy(cluster) => cluster.has(lease.member().target()),
+            Ending::Files(_) | Ending::Redirect(_) | Ending::Respond { .. } => false,
+        }
     }
 
     /// The exchange's id as text.

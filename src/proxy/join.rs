@@ -12,8 +12,7 @@ use http::{Response, StatusCode, Version};
 use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::futures::Notified;
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
 use super::attempt;
 use super::body::Body;
@@ -26,8 +25,9 @@ use super::forward::{self, Hop};
 use super::refusal::{Failed, Refusal};
 use super::snapshot::Lane;
 use super::tunnel::policed::Policed;
-use super::tunnel::policed::relay::Rules;
-use super::tunnel::{Manners, Side, Tunnel, TunnelEnd};
+use super::tunnel::policed::relay::{Closed, Rules};
+use super::tunnel::roll::Order;
+use super::tunnel::{Manners, Side, Tunnel, TunnelEnd, TunnelReason};
 use super::upgrade::Wanted;
 use super::worker::Worker;
 use crate::base::task;
@@ -58,7 +58,7 @@ pub(super) fn join(
 fn not_granted(exchange: &Exchange, status: StatusCode) {
     const REASON: &str = "backend-refused-upgrade";
     exchange.blame(REASON);
-    exchange.worker.metrics().upgrades_failed.add_one();
+    exchange.worker.metrics().upgrades_failed.add(REASON);
     let lease = exchange.course.lease.borrow();
     let upstream = lease.as_ref().map_or("", |lease| lease.member().label());
     let (id, status) = (exchange.id(), status.as_u16());
@@ -80,13 +80,14 @@ fn granted(exchange: &Rc<Exchange>, lane: &Lane, wanted: Wanted, upgrade: Upgrad
     };
     let backend = Side { stream, leftover };
     let holder = Holder(Rc::clone(exchange));
-    drop(task::spawn_local("tunnel", hold(holder, wanted.on, backend, kind)));
+    drop(task::spawn_local("tunnel", hold(holder, wanted.on, backend, kind, lane.max_age)));
     Response::from_parts(head, Body::empty())
 }
 
-/// How long a goodbye may take at the end of a drain, when the process is about to end: long enough for a close frame and
-/// its answer to go round the world.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// How long a goodbye may take: its two waits for the ends, and a moment.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// The same when the process is about to end: long enough for a close frame and its answer to go round the world.
+const LAST_FAREWELL: Duration = Duration::from_millis(500);
 
 /// How a tunnel is run: its frames are walked only where the site asks for what needs it.
 #[derive(Clone, Copy)]
@@ -99,32 +100,55 @@ enum Kind {
 struct Holder(Rc<Exchange>);
 
 /// Waits until hyper has sent the answer and gives the client's stream away, then runs the tunnel to its end.
-async fn hold(holder: Holder, on: OnUpgrade, backend: Side<BackendStream>, kind: Kind) {
+async fn hold(holder: Holder, on: OnUpgrade, backend: Side<BackendStream>, kind: Kind, max_age: Option<Duration>) {
     let Ok(upgraded) = on.await else {
         holder.0.blame("client-left");
         return;
     };
-    if holder.0.worker.cutting.get() {
+    let worker = &holder.0.worker;
+    if worker.tunnels.is_over() {
         holder.0.blame("tunnel-cut");
         return;
     }
-    let metrics = holder.0.worker.metrics();
-    metrics.tunnels_opened.add_one();
+    let metrics = worker.metrics();
+    let opened = Instant::now();
+    metrics.tunnel_opened(holder.0.client, worker.second());
     let _open = metrics.tunnels.hold();
-    let worker = &holder.0.worker;
-    let cut = pin!(worker.cut.notified());
+    let member = worker.tunnels.enter(Rc::clone(&holder.0));
+    let told = pin!(member.told());
+    let leave = Leave { told, age: max_age.map(|span| Box::pin(sleep(span - span / 10 * (worker.roll() % 1000) as u32 / 1000))) };
     // Each future is a local of this one and the two share their place: as arguments they would lie in memory twice.
     let end = match upgraded.downcast::<TokioIo<ClientIo>>() {
         Ok(parts) => {
             let mut running = Running::new(side_of_connection(parts), backend, kind, worker);
-            until_cut(&mut running, cut).await
+            to_the_end(&mut running, leave, worker).await
         }
         Err(stream) => {
             let mut running = Running::new(side_of_stream(stream), backend, kind, worker);
-            until_cut(&mut running, cut).await
+            to_the_end(&mut running, leave, worker).await
         }
     };
+    metrics.tunnel_ended(holder.0.client, opened.elapsed(), worker.second());
     holder.over(end);
+}
+
+/// What may end a tunnel from here.
+struct Leave<'a, T> {
+    told: Pin<&'a mut T>,
+    age: Option<Pin<Box<Sleep>>>,
+}
+
+impl<T: Future<Output = Order>> Leave<'_, T> {
+    /// Why it has to leave, and how long it may take over that.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Closed, Duration)> {
+        match self.told.as_mut().poll(cx) {
+            Poll::Ready(Order::Leave) => return Poll::Ready((Closed::Away, FAREWELL)),
+            Poll::Ready(Order::LeaveNow) => return Poll::Ready((Closed::Away, LAST_FAREWELL)),
+            Poll::Pending => {}
+        }
+        let Some(age) = &mut self.age else { return Poll::Pending };
+        age.as_mut().poll(cx).map(|()| (Closed::Aged, FAREWELL))
+    }
 }
 
 /// A whole connection. hyper's own buffer may be large; a copy of the few bytes in it lets it go, here and not when the
@@ -166,32 +190,50 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Running<C> {
     }
 }
 
-async fn until_cut<C>(running: &mut Running<C>, mut cut: Pin<&mut Notified<'_>>) -> TunnelEnd
+async fn to_the_end<C, T>(running: &mut Running<C>, mut leave: Leave<'_, T>, worker: &Worker) -> TunnelEnd
 where
     C: AsyncRead + AsyncWrite + Unpin,
+    T: Future<Output = Order>,
 {
-    let ended = poll_fn(|cx| match running.poll(cx) {
-        Poll::Ready(end) => Poll::Ready(Some(end)),
-        Poll::Pending => cut.as_mut().poll(cx).map(|()| None),
+    let over = poll_fn(|cx| match running.poll(cx) {
+        Poll::Ready(end) => Poll::Ready(Ok(end)),
+        Poll::Pending => leave.poll(cx).map(Err),
     });
-    match (ended.await, running) {
-        (Some(end), _) => end,
-        (None, Running::Raw(tunnel)) => tunnel.cut(),
-        // Boxed for the same reason.
-        (None, Running::Policed(tunnel)) => Box::pin(farewell(tunnel)).await,
-    }
+    let (why, limit) = match (over.await, &running) {
+        (Err(leave), _) => leave,
+        (Ok(end), Running::Raw(_)) if end.reason == TunnelReason::Idle => (Closed::Idle, FAREWELL),
+        (Ok(end), _) => return end,
+    };
+    // Boxed, so that a tunnel's task is not as large for as long as it stands.
+    Box::pin(farewell(running, why, Instant::now() + limit, worker.roll() as u32)).await
 }
 
-/// Says goodbye to both ends with a close frame, where the frames are known.
-async fn farewell<C>(tunnel: &mut Policed<C, BackendStream>) -> TunnelEnd
+/// Says goodbye to both ends with a close frame, where there are frames.
+async fn farewell<C>(running: &mut Running<C>, why: Closed, limit: Instant, seed: u32) -> TunnelEnd
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
-    tunnel.leave();
-    match timeout(FAREWELL, &mut *tunnel).await {
-        Ok(end) => end,
-        Err(_) => tunnel.cut(),
+    let tunnel = match running {
+        Running::Raw(tunnel) => tunnel,
+        Running::Policed(tunnel) => {
+            tunnel.leave(why);
+            return match timeout_at(limit, &mut **tunnel).await {
+                Ok(end) => end,
+                Err(_) => tunnel.cut(),
+            };
+        }
+    };
+    if let Ok(Some(end)) = timeout_at(limit, tunnel.until_ready_to_part()).await {
+        return end;
     }
+    if let Some(mut parting) = tunnel.part(why, seed) {
+        return match timeout_at(limit, &mut parting).await {
+            Ok(end) => end,
+            Err(_) => parting.cut(),
+        };
+    }
+    let end = tunnel.cut();
+    TunnelEnd { reason: if why == Closed::Idle { TunnelReason::Idle } else { end.reason }, ..end }
 }
 
 impl Holder {

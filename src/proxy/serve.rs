@@ -13,7 +13,7 @@ use super::answer::{self, Asked, Form};
 use super::attempt::{self, Arrival};
 use super::body::Body;
 use super::event;
-use super::exchange::{Connection, Exchange};
+use super::exchange::{Connection, Exchange, Routed};
 use super::plain;
 use super::redirect::Redirect;
 use super::refusal::{Malformed, Refusal, Rule};
@@ -139,7 +139,11 @@ async fn pass(
     }
     let found = {
         let path = arrive::path(request.uri().path()).map_err(Refusal::Malformed)?;
-        routes.find(connection.port(), host, &path)?
+        let found = routes.find(connection.port(), host, &path)?;
+        if page.upgrade {
+            exchange.course.routed.replace(Some(Box::new(Routed { host: host.clone(), path: path.as_ref().into() })));
+        }
+        found
     };
     let lane = snapshot.lane(found);
     if let Some(visitors) = &lane.visitors {

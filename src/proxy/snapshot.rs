@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -70,6 +71,8 @@ pub struct Lane {
     pub pages: Option<Arc<Pages>>,
     /// Rules of its tunnels.
     pub tunnel: Rules,
+    /// How long a tunnel may stand.
+    pub max_age: Option<Duration>,
     /// Where it stood.
     pub at: Place,
 }
@@ -259,6 +262,7 @@ impl Lane {
             visitors,
             logged: block.policy.access_log != Some(false),
             tunnel: Rules { message: block.policy.limit_message, ping: block.policy.ping, idle: block.policy.idle },
+            max_age: block.policy.max_age,
             at: block.at.clone(),
         })
     }

@@ -7,6 +7,7 @@
 //!
 //! Chosen: whole bytes, never messages. Limits, pings and a polite close need frames and are asked for by site
 //! ([`policed`]); here frames are only looked at for the close code, and a stream that is no WebSocket not even for that.
+//! A polite end that nobody asked for by word, at a drain or after too long a silence, is had by changing over (`parting`).
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -23,7 +24,9 @@ use tokio::time::{Instant, Sleep};
 use way::{Broken, Way};
 
 pub mod frames;
+mod parting;
 pub mod policed;
+pub mod roll;
 mod way;
 
 /// One worker's buffer through which all its tunnels copy: no copy outlives the poll in which it was made.
@@ -143,7 +146,7 @@ where
         }
     }
 
-    /// Ends it here and now, as at the end of a drain. Both connections close when the tunnel is dropped.
+    /// Ends it here and now. Both connections close when the tunnel is dropped.
     pub fn cut(&self) -> TunnelEnd {
         self.end(TunnelReason::Cut)
     }

@@ -1,21 +1,23 @@
 //! One traffic thread's share of the request path. What is in it belongs to the thread; what it shares with others is a
 //! snapshot, counters and the log.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::body::Body;
 use super::cluster::pool::Pool;
 use super::event;
+use super::exchange::Exchange;
 use super::snapshot::{Live, Snapshot};
 use super::step::compress::Encoders;
 use super::tally::Tally;
 use super::tunnel::Scratch;
+use super::tunnel::roll::Roll;
 use crate::base::dice::Dice;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::log::events;
@@ -44,9 +46,8 @@ pub struct Worker {
     pub(super) scratch: Scratch,
     /// For answers that are compressed.
     pub(super) encoders: Rc<Encoders>,
-    /// Tells tunnels that their time is over, and whether it was told.
-    pub(super) cut: Notify,
-    pub(super) cutting: Cell<bool>,
+    /// Its open tunnels.
+    pub(super) tunnels: Rc<Roll<Rc<Exchange>>>,
     /// The snapshot seen last: other threads' reference counts are left alone while nothing is reloaded.
     seen: RefCell<Rc<InForce>>,
     pub(super) tally: Tally,
@@ -70,8 +71,7 @@ impl Worker {
             pool: Pool::new(),
             scratch: Scratch::default(),
             encoders: Rc::default(),
-            cut: Notify::new(),
-            cutting: Cell::new(false),
+            tunnels: Rc::default(),
             seen,
             tally: Tally::default(),
             dice: RefCell::new(dice),
@@ -80,10 +80,28 @@ impl Worker {
         })
     }
 
-    /// Ends every open tunnel and each one to come, as at the end of a drain; each is logged as cut. They are gone when the gauge says so.
-    pub fn cut_tunnels(&self) {
-        self.cutting.set(true);
-        self.cut.notify_waiters();
+    /// Ends every open tunnel and each one to come, as at the end of a drain: at once, with a goodbye where there is one in
+    /// its protocol. They are gone when the gauge says so.
+    pub fn end_tunnels(&self) {
+        self.tunnels.end();
+    }
+
+    /// Has tunnels leave whose route or backend is not in the snapshot in force, over `span` at the most.
+    pub fn review_tunnels(&self, span: Duration) {
+        let in_force = self.snapshot();
+        self.send_off("their route or backend is gone", span, |exchange| !exchange.still_stands(&in_force.0));
+    }
+
+    /// Has all tunnels leave, over `span` at the most.
+    pub fn drain_tunnels(&self, span: Duration) {
+        self.send_off("the gateway ends", span, |_| true);
+    }
+
+    fn send_off(&self, why: &'static str, span: Duration, must: impl Fn(&Rc<Exchange>) -> bool) {
+        let tunnels = self.tunnels.call(span, must, || self.roll());
+        if tunnels > 0 {
+            tracing::info!(event = events::TUNNELS_LEAVE, tunnels, why, "tunnels get close 1001, one after the other");
+        }
     }
 
     /// The snapshot in force, for a request that begins now.
@@ -118,9 +136,14 @@ impl Worker {
         &self.shared.metrics.proxy
     }
 
+    /// Seconds since it was made.
+    pub(super) fn second(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
     /// Whether a line that a stranger causes may be written now, with how many were withheld before it.
     pub(super) fn may_tell(&self) -> Option<u64> {
-        self.throttle.admit(self.started.elapsed().as_secs())
+        self.throttle.admit(self.second())
     }
 
     /// The next 64 random bits; not for secrets.

@@ -105,6 +105,7 @@ impl Gateway {
         let before = self.common.shared.live.swap(Arc::clone(&snapshot));
         before.succeeded_by(&snapshot);
         self.checkups.follow(&snapshot);
+        self.workers.review_tunnels(settings.drain);
         self.common.front.store(Arc::new(front));
         self.sockets.borrow_mut().commit(change, &self.workers);
         self.settings.replace(Arc::clone(&settings));

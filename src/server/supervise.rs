@@ -205,6 +205,7 @@ async fn drain(gateway: &Rc<Gateway>, signals: &mut Signals) {
     let limit = gateway.settings().drain;
     signals::tell(&[NotifyState::Stopping]);
     gateway.workers.drain();
+    gateway.workers.drain_tunnels(limit);
     let stopped = gateway.certs.stop();
     let drained = async {
         stopped.await;

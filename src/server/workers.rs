@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, LocalOptions};
@@ -25,6 +26,10 @@ enum Order {
     Leave(Spot),
     /// Accept nowhere, and let connections finish.
     Drain,
+    /// Have tunnels leave whose route or backend is gone, over so long.
+    Review(Duration),
+    /// Have all tunnels leave, over so long.
+    SendOff(Duration),
     /// End every tunnel.
     Cut,
     /// Drop everything.
@@ -84,6 +89,16 @@ impl Workers {
         self.orders.iter().for_each(|worker| tell(worker, Order::Drain));
     }
 
+    /// Has tunnels leave whose route or backend the configuration in force has no more, over `span` at the most.
+    pub fn review_tunnels(&self, span: Duration) {
+        self.orders.iter().for_each(|worker| tell(worker, Order::Review(span)));
+    }
+
+    /// Has all tunnels leave, over `span` at the most.
+    pub fn drain_tunnels(&self, span: Duration) {
+        self.orders.iter().for_each(|worker| tell(worker, Order::SendOff(span)));
+    }
+
     /// Ends every tunnel, each with its record.
     pub fn cut_tunnels(&self) {
         self.orders.iter().for_each(|worker| tell(worker, Order::Cut));
@@ -125,7 +140,9 @@ async fn obey(common: &Common, mut orders: UnboundedReceiver<Order>) {
             }
             Order::Leave(spot) => door.leave(&spot),
             Order::Drain => door.drain(),
-            Order::Cut => worker.cut_tunnels(),
+            Order::Review(span) => worker.review_tunnels(span),
+            Order::SendOff(span) => worker.drain_tunnels(span),
+            Order::Cut => worker.end_tunnels(),
             Order::Stop => break,
         }
     }

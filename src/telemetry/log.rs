@@ -29,6 +29,8 @@ pub mod events {
     pub const SERVING: &str = "serving";
     /// A request for a tunnel did not become one.
     pub const UPGRADE_FAILED: &str = "upgrade_failed";
+    /// Tunnels are told to leave: their route or backend is gone, or the gateway ends.
+    pub const TUNNELS_LEAVE: &str = "tunnels_leave";
     /// A request was over a limit of the gateway or its site.
     pub const OVER_LIMIT: &str = "over_limit";
     /// A WebSocket was refused because of the page that asked.

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub mod certs;
 pub mod handshakes;
 pub mod proxy;
+pub mod tunnels;
+pub mod upgrades;
 
 /// Only ever goes up.
 #[derive(Debug, Default)]

@@ -28,27 +28,33 @@ fn a_thousand_tunnels_live_through_every_kind_of_reload() {
     let mut tunnels = Tunnels::open("localhost", gateway.https, &root, TUNNELS);
     tunnels.echo_all();
 
-    // By command: the site's backend is another, and there is one site more.
-    let other = echo::start();
-    gateway.configure("", &[site("localhost", other.address().port()), site("new.localhost", other.address().port())].concat());
+    // By command: the site has another backend beside its own, and there is one site more.
+    let (port, other) = (backend.address().port(), echo::start());
+    let both = format!("localhost {{\n    proxy 127.0.0.1:{port} {}\n}}\n", other.address());
+    gateway.configure("", &[both, site("new.localhost", other.address().port())].concat());
     let reloaded = gateway.run("reload");
     assert!(reloaded.status.success(), "{reloaded:?}");
     gateway.until_served("new.localhost", &root, SOON);
     tunnels.echo_all();
 
     // By signal.
-    gateway.configure("", &[site("localhost", other.address().port()), site("hup.localhost", other.address().port())].concat());
+    gateway.configure("", &[site("localhost", port), site("hup.localhost", other.address().port())].concat());
     gateway.process().signal("HUP");
     gateway.until_served("hup.localhost", &root, SOON);
     tunnels.echo_all();
 
     // By the file's change alone.
-    gateway.configure("", &[site("localhost", other.address().port()), site("file.localhost", other.address().port())].concat());
+    gateway.configure("", &[site("localhost", port), site("file.localhost", other.address().port())].concat());
     gateway.until_served("file.localhost", &root, SOON);
     tunnels.echo_all();
 
     let tally = load.finish();
     assert_eq!(tally.failures, Vec::<String>::new(), "{tally:?}");
+
+    // Its backend is taken away: each tunnel is told so, not all at once.
+    gateway.configure("", &site("localhost", other.address().port()));
+    assert!(gateway.run("reload").status.success());
+    tunnels.until_sent_away();
 }
 
 #[test]

@@ -43,6 +43,7 @@ impl Resolver<'_> {
         }
         self.put_some(words, "ping", &mut policy.ping, Self::duration);
         self.put(words, "idle", &mut policy.idle, Self::duration_or_off);
+        self.put(words, "max-age", &mut policy.max_age, Self::duration_or_off);
         self.parts(words, "log", |this, parts| this.put_some(parts, "access", &mut policy.access_log, Self::switch));
         if let Some(line) = words.one("maintenance") {
             policy.maintenance = match line.values.first() {

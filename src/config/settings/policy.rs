@@ -46,6 +46,8 @@ pub struct Policy {
     pub ping: Option<Duration>,
     /// A tunnel without traffic is ended after this; `None` is never.
     pub idle: Option<Duration>,
+    /// A tunnel is ended after this, traffic or not; `None` is never.
+    pub max_age: Option<Duration>,
     /// Whether this block's requests are logged.
     pub access_log: Option<bool>,
     /// Nothing is answered but that the site is being worked on, and when to come again.

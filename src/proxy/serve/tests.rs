@@ -10,6 +10,7 @@ mod framing;
 mod harness;
 mod hold;
 mod http2;
+mod leaving;
 mod passing;
 mod policies;
 mod upgrades;

@@ -92,6 +92,7 @@ pub fn way_in(policy: &Policy, request: &mut Request<()>, client: Option<IpAddr>
         limit_message: _,
         ping: _,
         idle: _,
+        max_age: _,
         access_log: _,
         errors: _,
     } = policy;
@@ -281,6 +282,7 @@ pub fn tunnel(policy: &Policy) -> Vec<String> {
     }
     rules.extend(policy.ping.map(|every| format!("pinged when silent for {}", span::print(every))));
     rules.extend(policy.idle.map(|idle| format!("ended when silent for {}", span::print(idle))));
+    rules.extend(policy.max_age.map(|age| format!("ended after {}", span::print(age))));
     rules
 }
 

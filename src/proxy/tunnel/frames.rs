@@ -1,6 +1,8 @@
 //! Walks WebSocket frames (RFC 6455 section 5.2) for the one thing the log wants: the code of the close frame. It reads
 //! headers only, rewrites nothing, and gives up silently on what is no frame: the peers will complain of that themselves.
 
+use super::policed::walker::Walker;
+
 /// Walks the frames of one direction, however its bytes are cut into pieces.
 #[derive(Clone, Debug, Default)]
 pub struct CloseWatch {
@@ -9,6 +11,8 @@ pub struct CloseWatch {
     /// The header under way, with the code behind it where the frame is a close.
     head: [u8; LONGEST_HEAD],
     have: u8,
+    /// Whether the last data frame was not its message's last.
+    inside: bool,
     found: Found,
 }
 
@@ -35,6 +39,12 @@ impl CloseWatch {
             Found::Code(code) => Some(code),
             Found::NotYet | Found::Nonsense => None,
         }
+    }
+
+    /// A walker for what comes next, where frames are to be walked from here on. `None` in the middle of a header, whose
+    /// beginning has passed already, behind a close frame, and in what is no WebSocket.
+    pub fn walker(&self) -> Option<Walker> {
+        (self.have == 0 && self.found == Found::NotYet).then(|| Walker::resume(self.skip, self.inside))
     }
 
     /// Looks at the bytes that pass next.
@@ -89,6 +99,9 @@ impl CloseWatch {
             self.found = self.read_close();
         } else {
             self.skip = self.read_length();
+            if !control {
+                self.inside = self.head[0] & 0x80 == 0;
+            }
             // Section 5.2: the highest bit of a 64-bit length is 0.
             self.found = if self.skip >> 63 == 0 { Found::NotYet } else { Found::Nonsense };
         }

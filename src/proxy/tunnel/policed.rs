@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep};
 use super::{HALF_OPEN, Scratch, Side, TunnelEnd, TunnelReason};
 use port::Port;
 use relay::{Closed, End, POLITE, Relay, Rules};
+use walker::Walker;
 
 pub mod limits;
 pub mod own;
@@ -36,11 +37,40 @@ pub struct Policed<C, B> {
     cut: Option<Instant>,
 }
 
+/// One side of a tunnel without rules, for one with rules that takes over.
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Takeover<S> {
+    pub stream: S,
+    /// Read from the other side, and not taken by this one yet.
+    pub unsent: Vec<u8>,
+    /// Bytes read from it so far.
+    pub bytes: u64,
+}
+
 impl<C, B> Policed<C, B>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
+    /// Goes on where a tunnel without rules stood; the walkers, the client's first, know where that was.
+    pub fn taking_over(
+        client: Takeover<C>,
+        backend: Takeover<B>,
+        walkers: (Walker, Walker),
+        scratch: &Scratch,
+        seed: u32,
+    ) -> Self {
+        Self {
+            client: Port::taking_over(client),
+            backend: Port::taking_over(backend),
+            relay: Relay::resume(walkers, Instant::now(), seed),
+            scratch: scratch.clone(),
+            timer: None,
+            end: None,
+            cut: None,
+        }
+    }
+
     /// Joins two sides. Nothing moves before it is polled. `seed` is any number, another one for each tunnel.
     pub fn new(client: Side<C>, backend: Side<B>, scratch: &Scratch, rules: Rules, seed: u32) -> Self {
         Self {
@@ -54,9 +84,9 @@ where
         }
     }
 
-    /// Ends it politely, as for a drain: both sides get close 1001, and a moment to answer it. To be polled on.
-    pub fn leave(&mut self) {
-        self.relay.close(Closed::Away, Instant::now());
+    /// Ends it politely, as for a drain: both sides get a close frame, and a moment to answer it. To be polled on.
+    pub fn leave(&mut self, why: Closed) {
+        self.relay.close(why, Instant::now());
     }
 
     /// Ends it here and now. Both connections close when the tunnel is dropped.

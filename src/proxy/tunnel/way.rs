@@ -8,6 +8,8 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::CloseWatch;
+use super::policed::Takeover;
+use super::policed::walker::Walker;
 
 /// Reads in a row before other tasks get their turn.
 const ROUNDS: usize = 16;
@@ -68,6 +70,17 @@ impl Way {
 
     pub(super) fn close_code(&self) -> Option<u16> {
         self.watch.as_ref().and_then(CloseWatch::code)
+    }
+
+    /// A walker over what its source sends from here on; `None` where there is nothing to walk, or nothing more will come.
+    pub(super) fn walker(&self) -> Option<Walker> {
+        let open = matches!(self.stage, Stage::Open | Stage::Flushing);
+        self.watch.as_ref().filter(|_| open).and_then(CloseWatch::walker)
+    }
+
+    /// What another tunnel needs to go on at `target`, from which `bytes` were read.
+    pub(super) fn hand_over<'a, S>(&self, target: &'a mut S, bytes: u64) -> Takeover<&'a mut S> {
+        Takeover { stream: target, unsent: self.rest.to_vec(), bytes }
     }
 
     /// Moves what can be moved; ready when nothing will move any more.

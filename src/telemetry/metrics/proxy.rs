@@ -1,7 +1,11 @@
 //! What is counted on the request path.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::tunnels::{Durations, Gone};
+use super::upgrades::UpgradeFailures;
 use super::{Counter, Gauge};
 
 /// Counters of the request path and its tunnels.
@@ -17,8 +21,12 @@ pub struct ProxyMetrics {
     pub tunnels: Arc<Gauge>,
     /// Tunnels opened so far.
     pub tunnels_opened: Counter,
-    /// Upgrades that did not become a tunnel.
-    pub upgrades_failed: Counter,
+    /// Of them, those of clients whose tunnel had ended less than a minute before.
+    pub reconnects: Counter,
+    /// How long tunnels stood.
+    pub tunnel_seconds: Durations,
+    /// Upgrades that did not become a tunnel, by reason.
+    pub upgrades_failed: UpgradeFailures,
     /// Connections of balancers that did not say whose they are.
     pub proxy_headers_refused: Counter,
     /// WebSockets refused because of the page that asked.
@@ -49,4 +57,22 @@ pub struct ProxyMetrics {
     pub shed: Counter,
     /// Client connections.
     pub connections: Arc<Gauge>,
+    /// Clients whose tunnel ended lately.
+    gone: Gone,
+}
+
+impl ProxyMetrics {
+    /// A tunnel of this client stands. `second` counts from any fixed moment.
+    pub fn tunnel_opened(&self, client: IpAddr, second: u64) {
+        self.tunnels_opened.add_one();
+        if self.gone.comes_back(client, second) {
+            self.reconnects.add_one();
+        }
+    }
+
+    /// A tunnel of this client has ended, after so long.
+    pub fn tunnel_ended(&self, client: IpAddr, stood: Duration, second: u64) {
+        self.tunnel_seconds.note(stood);
+        self.gone.went(client, second);
+    }
 }

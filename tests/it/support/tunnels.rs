@@ -59,6 +59,19 @@ impl Tunnels {
             }
         });
     }
+
+    /// Waits until each has got close 1001, and answers it.
+    pub fn until_sent_away(self) {
+        self.runtime.block_on(async {
+            for (number, mut socket) in self.sockets.into_iter().enumerate() {
+                match tokio::time::timeout(3 * EACH, socket.next()).await {
+                    Ok(Some(Ok(Message::Close(Some(frame))))) if u16::from(frame.code) == 1001 => (),
+                    other => panic!("tunnel {number} was not sent away: {other:?}"),
+                }
+                while let Some(Ok(_)) = socket.next().await {}
+            }
+        });
+    }
 }
 
 async fn open_one(name: &str, port: u16, roots: &str) -> WebSocketStream<TlsStream<TcpStream>> {

@@ -24,6 +24,7 @@ pub(super) fn policy(policy: &Policy, members: &mut Members) {
     members.flag("compress", policy.compress);
     members.some("ping", policy.ping.map(duration));
     members.some("idle", policy.idle.map(duration));
+    members.some("max-age", policy.max_age.map(duration));
     if let Some(on) = policy.access_log {
         let mut log = Members::default();
         log.add("access", switch(on));

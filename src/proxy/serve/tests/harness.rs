@@ -241,6 +241,12 @@ impl Gateway {
         live.swap(Arc::clone(&next)).succeeded_by(&next);
     }
 
+    /// The same; tunnels that have lost their place leave within `span`.
+    pub(super) fn reload_over(&self, text: &str, span: Duration) {
+        self.reload(text);
+        self.worker.review_tunnels(span);
+    }
+
     pub(super) async fn client(&self) -> Peer {
         Peer::of(TcpStream::connect(self.addr).await.unwrap())
     }

@@ -78,7 +78,7 @@ fn a_client_has_so_many_exchanges_and_tunnels_at_a_time() {
         let second = open(&gateway, None).await.unwrap();
         assert_eq!(open(&gateway, None).await.unwrap_err(), 429);
         assert_eq!(gateway.metrics.proxy.connections_limited.read(), 1);
-        assert_eq!(gateway.metrics.proxy.upgrades_failed.read(), 1);
+        assert_eq!(gateway.metrics.proxy.upgrades_failed.total(), 1);
         first.close(None).await.unwrap();
         while let Some(Ok(_)) = first.next().await {}
         drop(first);
@@ -194,7 +194,7 @@ fn the_end_of_a_drain_is_a_close_frame_where_frames_are_walked() {
         let gateway = gateway("limit message 1KiB", &backend).await;
         let mut socket = open(&gateway, None).await.unwrap();
         until(|| gateway.metrics.proxy.tunnels.read() == 1).await;
-        gateway.worker.cut_tunnels();
+        gateway.worker.end_tunnels();
         assert_eq!(close_code(&mut socket).await, Some(1001));
         drop(socket);
         let records = gateway.records().await;

@@ -5,6 +5,7 @@ use futures_util::{SinkExt, StreamExt};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -134,7 +135,7 @@ fn a_refused_upgrade_passes_status_and_body_and_is_logged_as_one() {
             answer.starts_with("HTTP/1.1 403 ") && answer.contains("x-why: token") && answer.ends_with("no token"),
             "{answer}"
         );
-        assert_eq!(gateway.metrics.proxy.upgrades_failed.read(), 1);
+        assert_eq!(gateway.metrics.proxy.upgrades_failed.total(), 1);
         let record = &gateway.records().await[0];
         assert_eq!((&record["reason"], &record["by"]), (&"backend-refused-upgrade".into(), &"backend".into()), "{record}");
     });
@@ -173,7 +174,7 @@ fn a_connect_is_not_granted_by_any_other_success() {
             let response = client.send_request(extended_connect("/")).await.unwrap();
             assert_eq!(response.status(), status);
             assert!(!response.into_body().collect().await.unwrap().to_bytes().is_empty());
-            assert_eq!(gateway.metrics.proxy.upgrades_failed.read(), 1);
+            assert_eq!(gateway.metrics.proxy.upgrades_failed.total(), 1);
         }
     });
 }
@@ -215,9 +216,12 @@ fn tunnels_end_when_the_worker_says_so() {
             .await;
         assert!(client.head().await.starts_with("HTTP/1.1 101 "));
         until(|| gateway.metrics.proxy.tunnels.read() == 1).await;
-        gateway.worker.cut_tunnels();
-        client.rest().await;
-        assert_eq!(gateway.metrics.proxy.tunnels.read(), 0);
-        assert_eq!(gateway.records().await[0]["reason"], "tunnel-cut");
+        gateway.worker.end_tunnels();
+        // It does not answer the goodbye, and is cut a moment later.
+        let mut goodbye = Vec::new();
+        client.stream.read_to_end(&mut goodbye).await.unwrap();
+        assert_eq!(goodbye[..4], [0x88, 16, 0x03, 0xe9]);
+        until(|| gateway.metrics.proxy.tunnels.read() == 0).await;
+        assert_eq!(gateway.records().await[0]["reason"], "tunnel-drained");
     });
 }

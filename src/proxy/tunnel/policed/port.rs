@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::Takeover;
 use super::relay::{End, Relay};
 use crate::proxy::tunnel::Side;
 
@@ -45,6 +46,12 @@ impl<S> Port<S> {
             broke: None,
             bytes: 0,
         }
+    }
+
+    pub(super) fn taking_over(side: Takeover<S>) -> Self {
+        let leftover = Bytes::new();
+        let port = Self::new(Side { stream: side.stream, leftover });
+        Self { out: side.unsent, unflushed: true, bytes: side.bytes, ..port }
     }
 
     /// Whether nothing will move here any more.

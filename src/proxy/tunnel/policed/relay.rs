@@ -55,8 +55,10 @@ pub enum Closed {
     Dead(End),
     /// Nothing happened for as long as the site allows.
     Idle,
-    /// The gateway ends, or the route is gone.
+    /// The gateway ends, or the route or the backend is gone.
     Away,
+    /// It has stood for as long as the site allows.
+    Aged,
 }
 
 impl Closed {
@@ -65,7 +67,7 @@ impl Closed {
         match self {
             Self::Broke(_, violation) => violation.code(),
             Self::Dead(End::Backend) => 1011,
-            Self::Dead(End::Client) | Self::Idle | Self::Away => 1001,
+            Self::Dead(End::Client) | Self::Idle | Self::Away | Self::Aged => 1001,
         }
     }
 
@@ -77,6 +79,7 @@ impl Closed {
             Self::Dead(End::Backend) => "backend-silent",
             Self::Idle => "tunnel-idle",
             Self::Away => "tunnel-drained",
+            Self::Aged => "tunnel-max-age",
         }
     }
 }
@@ -162,6 +165,14 @@ impl Relay {
         }
     }
 
+    /// A tunnel without rules, in the middle of what was sent; the client's walker first.
+    pub fn resume((client, backend): (Walker, Walker), now: Instant, seed: u32) -> Self {
+        let mut relay = Self::new(Rules::default(), now, seed);
+        relay.client.walker = client;
+        relay.backend.walker = backend;
+        relay
+    }
+
     /// `chunk` came from `end`; what of it goes to the other end is handed to `pass`.
     pub fn received(&mut self, end: End, chunk: &[u8], now: Instant, mut pass: impl FnMut(&[u8])) {
         self.heard(end, now);
@@ -232,7 +243,7 @@ impl Relay {
                 self.half(end).told = true;
                 self.half(end.other()).tell(why);
             }
-            Closed::Idle | Closed::Away => {
+            Closed::Idle | Closed::Away | Closed::Aged => {
                 self.client.tell(why);
                 self.backend.tell(why);
             }

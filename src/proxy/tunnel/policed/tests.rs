@@ -227,7 +227,7 @@ fn a_drain_says_goodbye_to_both() {
             end = &mut tunnel => panic!("{end:?}"),
             () = tokio::time::sleep(SECOND) => (),
         }
-        tunnel.leave();
+        tunnel.leave(Closed::Away);
         let tunnel = task::spawn_local("tunnel", tunnel);
         let mut client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
         let mut backend = WebSocketStream::from_raw_socket(backend, Role::Server, None).await;

@@ -109,6 +109,12 @@ struct Head {
 }
 
 impl Walker {
+    /// A walk that begins behind a header: so much payload of a data frame is still to come, and `inside` is whether its
+    /// message has more frames.
+    pub fn resume(rest: u64, inside: bool) -> Self {
+        Self { rest, message: inside.then_some(0), ..Self::default() }
+    }
+
     /// Walks over `chunk` and hands to `pass` what may go on, in order. A violation ends the walk; everything before the
     /// frame that violates has passed, nothing of the frame has. Bytes behind a close frame are dropped (section 5.5.1).
     pub fn walk(&mut self, chunk: &[u8], judge: &mut impl Judge, mut pass: impl FnMut(&[u8])) -> Result<(), Violation> {
