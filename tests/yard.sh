@@ -174,7 +174,7 @@ is_stamped() { [ -e "$1/.stamp" ] && [ "$(cat "$1/.stamp")" = "$(cksum <"$2")" ]
 stamp() { cksum <"$2" >"$1/.stamp"; }
 
 fetch_python() {
-  is_stamped "$yard/python" "$here/yard/requirements.txt" && "$yard/python/bin/python" -c 'import fastapi, uvicorn, websockets' 2>/dev/null && return 0
+  is_stamped "$yard/python" "$here/yard/requirements.txt" && "$yard/python/bin/python" -c 'import fastapi, grpc, uvicorn, websockets' 2>/dev/null && return 0
   say "Python packages: $(tr '\n' ' ' <"$here/yard/requirements.txt")"
   rm -rf "$yard/python"
   python3 -m venv "$yard/python"

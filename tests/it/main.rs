@@ -35,6 +35,7 @@ mod doctor;
 mod examples;
 mod first_issue;
 mod fuzz;
+mod http2_backends;
 mod http3;
 mod http3_life;
 mod http3_limits;

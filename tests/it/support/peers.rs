@@ -45,6 +45,15 @@ impl Backend {
         })
     }
 
+    /// A gRPC server.
+    pub fn grpc() -> Self {
+        Self::start("grpc", |port| {
+            let mut command = process::command(yard::tool("python/bin/python"));
+            command.arg(yard::script("grpc_server.py")).arg(port.to_string());
+            command
+        })
+    }
+
     fn start(name: &str, command: impl FnOnce(u16) -> Command) -> Self {
         let port = ports::free();
         let process = Process::start(name, &mut command(port));

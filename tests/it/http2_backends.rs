@@ -1,0 +1,62 @@
+//! Backends that speak HTTP/2: real gRPC both sides, and another gateway as the backend, over TLS with ALPN.
+
+use std::time::Duration;
+
+use crate::support::gateway::Gateway;
+use crate::support::peers::{self, Backend, curl};
+use crate::support::process;
+use crate::support::yard;
+
+const SOON: Duration = Duration::from_secs(30);
+const TALK: Duration = Duration::from_secs(120);
+
+/// A gateway on localhost with this configuration, serving.
+fn gateway(rest: &str) -> Gateway {
+    let mut gateway = Gateway::prepare();
+    gateway.configure("", rest);
+    gateway.start();
+    gateway.until_served("localhost", &gateway.local_root(), SOON);
+    gateway
+}
+
+#[test]
+fn grpc_passes_whole() {
+    let backend = Backend::grpc();
+    let gateway = gateway(&format!("localhost {{\n    proxy h2c://127.0.0.1:{}\n}}", backend.port()));
+    let mut command = process::command(yard::tool("python/bin/python"));
+    command.arg(yard::script("grpc_client.py")).arg(gateway.https.to_string()).arg(gateway.local_root());
+    let output = process::run("grpc client", &mut command, TALK);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && output.stdout.starts_with(b"ok"), "{said}\n{}", gateway.output());
+}
+
+/// A gateway before a gateway before `backend`, the way between them being `protocols`.
+fn chain(backend: &Backend, protocols: &str) -> (Gateway, Gateway) {
+    let inner = gateway(&format!("localhost {{\n    proxy {}\n}}", backend.port()));
+    let upstream = format!(
+        "upstream inner {{\n    to https://localhost:{}\n    protocols {protocols}\n    tls ca-file {}\n}}\n",
+        inner.https,
+        inner.local_root().display()
+    );
+    let outer = gateway(&format!("{upstream}localhost {{\n    proxy inner\n}}\n"));
+    (outer, inner)
+}
+
+#[test]
+fn websockets_and_requests_pass_over_an_http_2_backend() {
+    let backend = Backend::uvicorn();
+    for protocols in ["h2", "h1 h2"] {
+        let (outer, _inner) = chain(&backend, protocols);
+        let root = outer.local_root();
+        let url = format!("https://localhost:{}/show", outer.https);
+        let seen = curl(&["--http1.1", "--cacert", &root.to_string_lossy(), "--data", "twelve bytes", &url]);
+        // The inner one was asked by HTTP/2.
+        assert!(seen.contains(r#""via":"2.0 doorward""#) && seen.contains(r#""body":12"#), "{protocols}: {seen}");
+        let url = format!("wss://localhost:{}/ws", outer.https);
+        for agreed in
+            [peers::talk_by_python(&url, outer.https, &root, "/close"), peers::talk_by_node(&url, outer.https, &root, "/close")]
+        {
+            assert!(agreed.contains("subprotocol=chat.v2") && agreed.contains("permessage-deflate"), "{agreed}");
+        }
+    }
+}
