@@ -46,13 +46,13 @@ fn what_is_alike_goes_to_the_same_backend() {
         for (words, line) in [("balance hash header X-User", "x-user: "), ("balance hash cookie sid", "cookie: a=b; sid=")] {
             let gateway = group.gateway(words).await;
             let mut seen = BTreeSet::new();
-            for user in 0..20 {
+            for user in 0..60 {
                 let lines = format!("{line}user{user}\r\n");
                 let first = who(&gateway, &lines).await;
                 assert_eq!(who(&gateway, &lines).await, first);
                 seen.insert(first);
             }
-            assert!(seen.len() == 4, "twenty users are spread over all: {seen:?}");
+            assert!(seen.len() == 4, "sixty users are spread over all: {seen:?}");
             // Who has none is served in turn.
             let strangers: BTreeSet<char> = [who(&gateway, "").await, who(&gateway, "").await].into();
             assert_eq!(strangers.len(), 2);
