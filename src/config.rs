@@ -13,7 +13,6 @@ pub mod tree;
 
 pub mod foreign;
 pub mod raw;
-pub mod supported;
 pub mod vocabulary;
 
 pub mod defaults;

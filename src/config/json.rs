@@ -45,7 +45,7 @@ mod tests {
         let (mut findings, mut sources) = (Findings::default(), Sources::default());
         let tree = resolve::read(name, text, "/etc/doorward".into(), &mut sources, &surroundings, &mut findings);
         let secret = |path: &std::path::Path| Ok(if path.ends_with("bob.hash") { HASH } else { "kid-1 Zm9v" }.to_owned());
-        resolve::finish(tree, sources, &surroundings, &secret, &[], findings).unwrap_or_else(|report| panic!("{report}"))
+        resolve::finish(tree, sources, &surroundings, &secret, findings).unwrap_or_else(|report| panic!("{report}"))
     }
 
     #[test]

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use super::problem::{Findings, Problem, Report};
 use super::resolve;
 use super::settings::{Alert, DnsProvider, Settings, SiteTls};
-use super::supported::NOT_YET;
 use super::surroundings::Surroundings;
 use crate::base::program;
 
@@ -73,7 +72,7 @@ pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, 
         secrets.borrow_mut().push(path.to_owned());
         read_text(path, LARGEST_SECRET).map_err(|error| error.to_string())
     };
-    let resolved = resolve::finish(tree, sources, surroundings, &secret, NOT_YET, findings).map_err(LoadError::Refused)?;
+    let resolved = resolve::finish(tree, sources, surroundings, &secret, findings).map_err(LoadError::Refused)?;
     read.append(&mut secrets.borrow_mut());
     let resolve::Resolved { settings, mut warnings } = resolved;
     unreadable_files(&settings).for_each(|problem| warnings.add(problem));
@@ -94,7 +93,7 @@ pub fn admin(path: Option<&Path>, surroundings: &Surroundings) -> Result<Option<
     let tree = files.first(&path, &text);
     let tree = tree.into_iter().filter(|node| matches!(node.name().text.as_str(), "admin" | "state")).collect();
     let no_secret = |_: &Path| Err("no secret is needed here".to_owned());
-    let resolved = resolve::finish(tree, files.sources, surroundings, &no_secret, NOT_YET, Findings::default());
+    let resolved = resolve::finish(tree, files.sources, surroundings, &no_secret, Findings::default());
     Ok(resolved.map_err(LoadError::Refused)?.settings.admin)
 }
 

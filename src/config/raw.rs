@@ -4,7 +4,6 @@
 use super::foreign;
 use super::problem::{Findings, Problem, nearest, quote};
 use super::source::Span;
-use super::supported::{self, NotYet};
 use super::tree::{Node, Word};
 use super::vocabulary::{Context, Form, Spec};
 
@@ -85,13 +84,12 @@ impl Directives {
     }
 }
 
-/// Reads a tree. `not_yet` is what this version refuses.
-pub fn read(tree: Vec<Node>, not_yet: &[NotYet], findings: &mut Findings) -> Raw {
-    Reader { not_yet, findings }.top(tree)
+/// Reads a tree.
+pub fn read(tree: Vec<Node>, findings: &mut Findings) -> Raw {
+    Reader { findings }.top(tree)
 }
 
 struct Reader<'a> {
-    not_yet: &'a [NotYet],
     findings: &'a mut Findings,
 }
 
@@ -154,7 +152,7 @@ impl Reader<'_> {
         let mut incomplete = false;
         for node in nodes {
             let spec = self.spec(&node, context);
-            let Some((spec, directive)) = spec.and_then(|spec| Some((spec, self.directive(node, spec, context)?))) else {
+            let Some((spec, directive)) = spec.and_then(|spec| Some((spec, self.directive(node, spec)?))) else {
                 incomplete = true;
                 continue;
             };
@@ -195,14 +193,11 @@ impl Reader<'_> {
         self.findings.push(problem.hint(hint));
     }
 
-    fn directive(&mut self, node: Node, spec: Spec, context: Context) -> Option<Directive> {
+    fn directive(&mut self, node: Node, spec: Spec) -> Option<Directive> {
         let mut words = node.words.into_iter();
         let name = words.next().expect("a node has a name");
         let values: Vec<Word> = words.collect();
         let braces = node.block.is_some();
-        if supported::refuse(self.not_yet, context, &name, &values, self.findings) {
-            return None;
-        }
         match spec.form {
             Form::Values(least, most) => {
                 if braces {

@@ -9,7 +9,6 @@ use super::problem::{Findings, Problem, Report};
 use super::raw::{self, Directives, Raw};
 use super::settings::{Acme, Place, Settings};
 use super::source::{Sources, Span};
-use super::supported::{NOT_YET, NotYet};
 use super::surroundings::Surroundings;
 use super::tree::{Node, Word};
 use super::{expand, json, lex, tree};
@@ -60,7 +59,7 @@ pub fn from_text(name: &str, text: &str, surroundings: &Surroundings) -> Result<
         );
     }
     let no_files = |_: &Path| Err("no file can be read for the command line".to_owned());
-    finish(tree, sources, surroundings, &no_files, NOT_YET, findings)
+    finish(tree, sources, surroundings, &no_files, findings)
 }
 
 /// The first floors for one text, in either form: words, tree, environment. Relative paths in it start from `folder`.
@@ -90,12 +89,11 @@ pub fn finish(
     sources: Sources,
     surroundings: &Surroundings,
     secret: ReadSecret<'_>,
-    not_yet: &[NotYet],
     mut findings: Findings,
 ) -> Result<Resolved, Report> {
     // A word that could not be read has no meaning; complaining about that too would be noise.
     let unread: Vec<Option<Span>> = findings.problems.iter().map(|problem| problem.place).collect();
-    let raw = raw::read(tree, not_yet, &mut findings);
+    let raw = raw::read(tree, &mut findings);
     let settings = Resolver { sources: &sources, surroundings, secret, findings: &mut findings }.settings(&raw);
     let later = findings.problems.split_off(unread.len());
     findings.problems.extend(later.into_iter().filter(|problem| problem.place.is_none() || !unread.contains(&problem.place)));
