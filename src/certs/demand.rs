@@ -2,7 +2,7 @@
 //! configuration. An endpoint of the operator's says which ones are wanted; nothing is ordered for any other.
 //!
 //! A handshake for such a name may wait for its certificate. It is the one wait in the gateway for something else than the
-//! peer, and it is bounded in number ([`WAITING`]) and time ([`PATIENCE`]).
+//! peer, and it is bounded in number (`WAITING`) and time (`PATIENCE`).
 
 use std::collections::HashMap;
 use std::sync::Arc;

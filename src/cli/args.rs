@@ -197,7 +197,7 @@ impl DoctorArgs {
 /// What `explain` takes.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct ExplainArgs {
-    /// What is asked for: https://example.com/path, or http, ws, wss
+    /// What is asked for: `https://example.com/path`, or http, ws, wss
     pub url: String,
     /// A header field of the request; may stand several times
     #[arg(long, value_name = "NAME: VALUE")]
@@ -224,7 +224,7 @@ pub struct ProbeArgs {
     /// A header field of the request; may stand several times
     #[arg(long, value_name = "NAME: VALUE")]
     pub header: Vec<String>,
-    /// The page that a browser would open it from: https://example.com
+    /// The page that a browser would open it from: `https://example.com`
     #[arg(long, value_name = "URL")]
     pub origin: Option<String>,
     /// The backend, for the straight way: 8000, 10.0.0.1:8000, https://10.0.0.2, unix/PATH

@@ -1,7 +1,7 @@
 //! How many of a cluster's requests may be tried again: a share of them over the last ten seconds, so that backends which
 //! cannot bear their load do not get a multiple of it.
 //!
-//! The decision is [`Window`]'s and pure. [`Budget`] keeps it in relaxed atomics: a request costs one addition, and the
+//! The decision is `Window`'s and pure. [`Budget`] keeps it in relaxed atomics: a request costs one addition, and the
 //! clock is looked at only when something is tried again. Two workers that begin a window at the same moment may each see
 //! the other's half of it, once.
 

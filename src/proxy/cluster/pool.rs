@@ -1,6 +1,7 @@
-//! One worker's connections to backends. Those that speak HTTP/2 are [`h2`]'s concern. One for HTTP/1.1 in use is driven inside the task of the request that uses
-//! it: it is polled beside the answer and then beside the answer's body, and comes back here when both messages are
-//! complete. A resting one is reused most recent first, and closed by us before a usual backend would close it.
+//! One worker's connections to backends. Those that speak HTTP/2 are the concern of `pool::h2`. One for HTTP/1.1 in use is
+//! driven inside the task of the request that uses it: it is polled beside the answer and then beside the answer's body,
+//! and comes back here when both messages are complete. A resting one is reused most recent first, and closed by us before
+//! a usual backend would close it.
 //!
 //! Rejected: a task for each connection, as hyper-util's client has it. Every request then pays for two hops between
 //! tasks, about 3 of 16 us (one core, HTTP/1.1 over TLS).
