@@ -1,0 +1,42 @@
+//! What the commands take that steer a running gateway.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::time;
+use super::whose::AskArgs;
+
+/// What `drain` and `undrain` take.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct DrainArgs {
+    /// The backend, as the configuration writes it: 3000, 10.0.0.1:8000, unix//run/app.sock
+    pub target: String,
+    /// Which gateway.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// What `maintenance` takes.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct MaintenanceArgs {
+    /// Close or open
+    pub turn: Turn,
+    /// A site by one of its hosts, as the configuration names it; every site without
+    pub site: Option<String>,
+    /// After what time visitors are told to come again
+    #[arg(long, value_name = "TIME", default_value = "5min", value_parser = time::some)]
+    pub retry_after: Duration,
+    /// Which gateway.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// Close or open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Turn {
+    /// Closed for maintenance.
+    On,
+    /// Open.
+    Off,
+}
