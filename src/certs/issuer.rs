@@ -6,6 +6,7 @@ use crate::base::time::Timestamp;
 
 pub mod account;
 pub mod acme;
+mod contents;
 pub mod files;
 pub mod http;
 mod jws;

@@ -8,14 +8,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PublicKeyData, SanType,
-};
-use time::OffsetDateTime;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::contents::{self, BACKDATED};
 use crate::base::name::Identifier;
 use crate::base::secret::Secret;
 use crate::base::time::{Timestamp, Validity};
@@ -31,8 +28,6 @@ const ROOT_LIFE: Duration = Duration::from_secs(3_652 * 86_400);
 const INTERMEDIATE_LIFE: Duration = Duration::from_secs(7 * 86_400);
 /// Half a day: a stolen leaf is worthless tomorrow.
 const LEAF_LIFE: Duration = Duration::from_secs(12 * 3_600);
-/// Clocks of machines beside this one may be a little slow.
-const BACKDATED: Duration = Duration::from_secs(300);
 
 /// The local authority, ready to sign.
 pub struct LocalCa {
@@ -183,7 +178,7 @@ fn make_intermediate(root: &Authority, now: Timestamp) -> Result<Authority, Loca
 }
 
 fn authority_params(name: &str, below: u8, validity: Validity) -> CertificateParams {
-    let mut params = params(name, validity);
+    let mut params = contents::of(name, validity);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
@@ -192,34 +187,9 @@ fn authority_params(name: &str, below: u8, validity: Validity) -> CertificatePar
 fn leaf_params(names: &[Identifier], now: Timestamp) -> Result<CertificateParams, LocalCaError> {
     let validity = Validity { not_before: now - BACKDATED, not_after: now + LEAF_LIFE };
     let title = names.first().map(ToString::to_string).filter(|title| title.len() <= 64).unwrap_or_default();
-    let mut params = params(&title, validity);
-    params.is_ca = IsCa::ExplicitNoCa;
+    let mut params = contents::server(&title, names, validity)?;
     params.use_authority_key_identifier_extension = true;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    for name in names {
-        params.subject_alt_names.push(match name {
-            Identifier::Ip(ip) => SanType::IpAddress(*ip),
-            name => {
-                let text = name.to_string();
-                SanType::DnsName(text.as_str().try_into().map_err(|_| LocalCaError::Name(text))?)
-            }
-        });
-    }
     Ok(params)
-}
-
-/// rcgen's own default lives from 1975 to 4096, which clients refuse.
-fn params(name: &str, validity: Validity) -> CertificateParams {
-    let moment = |at: Timestamp| OffsetDateTime::from_unix_timestamp(at.unix()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let mut params = CertificateParams::default();
-    params.not_before = moment(validity.not_before);
-    params.not_after = moment(validity.not_after);
-    params.distinguished_name = DistinguishedName::new();
-    if !name.is_empty() {
-        params.distinguished_name.push(DnType::CommonName, name);
-    }
-    params
 }
 
 fn keep(vault: &Vault, which: &str, authority: &Authority) -> Result<(), FileError> {

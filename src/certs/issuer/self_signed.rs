@@ -3,44 +3,21 @@
 
 use std::time::Duration;
 
-use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType};
-use time::OffsetDateTime;
+use rcgen::KeyPair;
 
+use super::contents::{self, BACKDATED};
 use super::local_ca::LocalCaError;
 use crate::base::name::Identifier;
 use crate::base::secret::Secret;
-use crate::base::time::Timestamp;
-
-/// Clocks of machines beside this one may be a little slow.
-const BACKDATED: Duration = Duration::from_secs(300);
+use crate::base::time::{Timestamp, Validity};
 
 /// Makes a certificate for these names with a new P-256 key: its PEM and the key's (PKCS#8).
 pub fn make(names: &[Identifier], life: Duration, now: Timestamp) -> Result<(String, Secret<String>), LocalCaError> {
     let key = KeyPair::generate().map_err(LocalCaError::Sign)?;
-    let params = params(names, life, now)?;
+    let validity = Validity { not_before: now - BACKDATED, not_after: now + life };
+    let params = contents::server("doorward self-signed", names, validity)?;
     let certificate = params.self_signed(&key).map_err(LocalCaError::Sign)?;
     Ok((certificate.pem(), Secret::new(key.serialize_pem())))
-}
-
-fn params(names: &[Identifier], life: Duration, now: Timestamp) -> Result<CertificateParams, LocalCaError> {
-    let moment = |at: Timestamp| OffsetDateTime::from_unix_timestamp(at.unix()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let mut params = CertificateParams::default();
-    (params.not_before, params.not_after) = (moment(now - BACKDATED), moment(now + life));
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "doorward self-signed");
-    params.is_ca = IsCa::ExplicitNoCa;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    for name in names {
-        params.subject_alt_names.push(match name {
-            Identifier::Ip(ip) => SanType::IpAddress(*ip),
-            name => {
-                let text = name.to_string();
-                SanType::DnsName(text.as_str().try_into().map_err(|_| LocalCaError::Name(text))?)
-            }
-        });
-    }
-    Ok(params)
 }
 
 #[cfg(test)]
