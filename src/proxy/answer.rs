@@ -2,11 +2,13 @@
 //! names no inner host; the id on it is the one in the log, where the failing hop stands.
 
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::body::Body;
 use super::refusal::{Failed, Proof, Refusal, Rule, Unproved};
+
+mod grpc;
 
 /// What own answers say of who sends them.
 pub const SERVER: HeaderValue = HeaderValue::from_static("doorward");
@@ -92,6 +94,8 @@ pub enum Form {
     Json,
     /// For everybody else.
     Text,
+    /// For callers of gRPC, who look for their status elsewhere.
+    Grpc,
 }
 
 impl Form {
@@ -113,6 +117,7 @@ impl Form {
             Self::Html => "text/html; charset=utf-8",
             Self::Json => "application/problem+json",
             Self::Text => "text/plain; charset=utf-8",
+            Self::Grpc => grpc::CONTENT_TYPE,
         })
     }
 }
@@ -128,11 +133,9 @@ pub struct Asked<'a> {
     pub id: &'a str,
 }
 
-impl<'a> Asked<'a> {
-    /// From the request's own words.
-    pub fn of(accept: Option<&HeaderValue>, head: bool, id: &'a str) -> Self {
-        Self { form: Form::of(accept), head, id }
-    }
+/// Whether a request is a call of gRPC, which is answered in its [`Form::Grpc`].
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    grpc::is_call(headers)
 }
 
 /// Renders a refusal.
@@ -142,7 +145,11 @@ pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
         Refusal::UpgradeToTls(url) => &format!("{says} {}", escaped(url, asked.form)),
         _ => says,
     };
-    let mut response = own(status, asked.form.content_type(), render(status, says, asked).into(), asked.head);
+    let text = render(status, says, asked);
+    let mut response = match asked.form {
+        Form::Grpc => grpc::trailers_only(status, &text),
+        form @ (Form::Html | Form::Json | Form::Text) => own(status, form.content_type(), text.into(), asked.head),
+    };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     match refusal {
@@ -210,7 +217,7 @@ fn escaped(url: &str, form: Form) -> String {
     match form {
         Form::Html => url.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;"),
         Form::Json => url.replace('\\', "\\\\").replace('"', "\\\""),
-        Form::Text => url.to_owned(),
+        Form::Text | Form::Grpc => url.to_owned(),
     }
 }
 
@@ -231,6 +238,7 @@ fn render(status: StatusCode, says: &str, asked: Asked<'_>) -> String {
     let id = asked.id;
     match asked.form {
         Form::Text => format!("{code} {title}\n\n{says}\nRequest {id}\n"),
+        Form::Grpc => format!("{says} Request {id}"),
         Form::Json => {
             format!(
                 "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{code},\"detail\":\"{says}\",\"request_id\":\"{id}\"}}\n"
@@ -294,6 +302,17 @@ mod tests {
             assert_eq!(Form::of(Some(&HeaderValue::from_static(accept))), form, "for {accept:?}");
         }
         assert_eq!(Form::of(None), Form::Text);
+    }
+
+    #[test]
+    fn a_call_gets_its_status_without_a_page() {
+        let asked = Asked { form: Form::Grpc, head: false, id: "0af3" };
+        let answer = answer(&Refusal::TooMany { after: 3 }, asked);
+        assert_eq!((answer.status(), answer.body().is_empty()), (StatusCode::OK, true));
+        let fields =
+            ["content-type", "grpc-status", "grpc-message", "retry-after"].map(|name| answer.headers()[name].to_str().unwrap());
+        assert_eq!(fields, ["application/grpc", "14", "Too many requests. Please wait a moment. Request 0af3", "3"]);
+        assert!(!answer.headers().contains_key(header::CONTENT_LENGTH));
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Pages {
 
     /// Gives a refusal's answer the site's page, where there is one for it. `head` is whether only its header is wanted.
     pub fn dress(&self, response: &mut Response<Body>, form: Form, head: bool) {
-        let Some(page) = self.page(response.status()).filter(|_| form != Form::Json) else { return };
+        let Some(page) = self.page(response.status()).filter(|_| matches!(form, Form::Html | Form::Text)) else { return };
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(page.len()));
@@ -145,6 +145,7 @@ mod tests {
         check(Form::Html, false, "9", false);
         check(Form::Html, true, "9", true);
         check(Form::Json, false, "4", false);
+        check(Form::Grpc, false, "4", false);
     }
 
     #[test]

@@ -63,6 +63,7 @@ pub fn serve(
 /// What a page will depend on, kept for when the request is gone.
 struct Page {
     accept: Option<HeaderValue>,
+    grpc: bool,
     head: bool,
     /// Whether an upgrade was asked for.
     upgrade: bool,
@@ -74,16 +75,21 @@ impl Page {
     fn of<B>(request: &Request<B>) -> Self {
         Self {
             accept: request.headers().get(header::ACCEPT).cloned(),
+            grpc: answer::is_grpc(request.headers()),
             head: request.method() == Method::HEAD,
             upgrade: request.method() == Method::CONNECT || upgrade::is_asked(request.headers()),
             in_line: request.version() <= Version::HTTP_11,
         }
     }
 
+    fn form(&self) -> Form {
+        if self.grpc { Form::Grpc } else { Form::of(self.accept.as_ref()) }
+    }
+
     fn answer(&self, exchange: &Exchange, refusal: &Refusal) -> Response<Body> {
         exchange.refused(refusal);
         event::refused(exchange, refusal, self.upgrade);
-        let mut response = answer::answer(refusal, Asked::of(self.accept.as_ref(), self.head, exchange.id()));
+        let mut response = answer::answer(refusal, Asked { form: self.form(), head: self.head, id: exchange.id() });
         // Where such a request ends is as doubtful as what it says: what follows is not taken for another one (RFC 9112
         // section 11.2).
         if self.in_line && matches!(refusal, Refusal::Malformed(_) | Refusal::Forbidden(Rule::Banned)) {
@@ -204,7 +210,7 @@ async fn through(
         Err(refusal) => {
             let mut response = page.answer(exchange, &refusal);
             if let Some(pages) = &lane.pages {
-                pages.dress(&mut response, Form::of(page.accept.as_ref()), page.head);
+                pages.dress(&mut response, page.form(), page.head);
             }
             response
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::support::gateway::Gateway;
 use crate::support::peers::{self, Backend, curl};
-use crate::support::process;
 use crate::support::yard;
+use crate::support::{ports, process};
 
 const SOON: Duration = Duration::from_secs(30);
 const TALK: Duration = Duration::from_secs(120);
@@ -20,9 +20,15 @@ fn gateway(rest: &str) -> Gateway {
 }
 
 #[test]
-fn grpc_passes_whole() {
+fn grpc_passes_whole_and_callers_can_read_refusals() {
     let backend = Backend::grpc();
-    let gateway = gateway(&format!("localhost {{\n    proxy h2c://127.0.0.1:{}\n}}", backend.port()));
+    let words = [
+        format!("proxy h2c://127.0.0.1:{}", backend.port()),
+        "/yard.Closed/* {\n    deny 127.0.0.0/8 ::1\n    respond 200 open\n}".to_owned(),
+        format!("/yard.Limited/* {{\n    limit requests 1/h burst 0\n    proxy h2c://127.0.0.1:{}\n}}", backend.port()),
+        format!("/yard.Gone/* {{\n    proxy h2c://127.0.0.1:{}\n}}", ports::free()),
+    ];
+    let gateway = gateway(&format!("localhost {{\n{}\n}}", words.join("\n")));
     let mut command = process::command(yard::tool("python/bin/python"));
     command.arg(yard::script("grpc_client.py")).arg(gateway.https.to_string()).arg(gateway.local_root());
     let output = process::run("grpc client", &mut command, TALK);

@@ -48,4 +48,15 @@ assert code_of(method("unary_unary", "Fail"), b"", timeout=SOON) == (grpc.Status
 assert code_of(method("unary_unary", "Nothing"), b"", timeout=SOON)[0] == grpc.StatusCode.UNIMPLEMENTED
 assert code_of(method("unary_unary", "Sleep"), b"", timeout=0.5)[0] == grpc.StatusCode.DEADLINE_EXCEEDED
 assert method("unary_unary", "WasCancelled")(b"", timeout=SOON) == b"yes"
+
+# What the gateway itself refuses: by a rule, by a limit, and because the backend is gone.
+def asked(service):
+    return code_of(channel.unary_unary(f"/yard.{service}/Unary"), b"", timeout=SOON)
+
+
+code, details = asked("Closed")
+assert code == grpc.StatusCode.PERMISSION_DENIED and "from your address" in details, (code, details)
+assert [asked("Limited")[0] for _ in range(2)] == [grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNAVAILABLE]
+code, details = asked("Gone")
+assert code == grpc.StatusCode.UNAVAILABLE and "cannot be reached" in details, (code, details)
 print("ok")
