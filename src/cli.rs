@@ -16,6 +16,7 @@ pub mod run;
 pub mod account;
 pub mod ask;
 mod backends;
+pub mod bans;
 pub mod certs;
 pub mod check;
 pub mod doctor;

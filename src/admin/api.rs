@@ -2,6 +2,7 @@
 //! these words. A field may be added within a version; anything else makes a new one.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +99,14 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seconds: Option<u64>,
     },
+    /// Who is shut out by `ban`.
+    Bans,
+    /// Let one in again.
+    Unban {
+        /// Its address; everybody without.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client: Option<IpAddr>,
+    },
 }
 
 impl Request {
@@ -117,6 +126,8 @@ impl Request {
             Self::Account { wish: AccountWish::RollKey, .. } => "roll-account-key",
             Self::Account { wish: AccountWish::Deactivate, .. } => "deactivate-account",
             Self::Maintenance { .. } => "maintenance",
+            Self::Bans => "bans",
+            Self::Unban { .. } => "unban",
         }
     }
 }
@@ -152,6 +163,13 @@ pub enum Reply {
     Maintenance {
         /// Their hosts.
         sites: Vec<String>,
+    },
+    /// Who is shut out.
+    Bans(BansReport),
+    /// They may come again.
+    Unbanned {
+        /// How many were out.
+        clients: u64,
     },
     /// What was asked is not done, and nothing changed.
     Refused(Refusal),
@@ -243,6 +261,15 @@ pub struct DrainReport {
     pub drained: bool,
     /// Requests and tunnels open on it.
     pub open: u32,
+}
+
+/// Who is shut out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BansReport {
+    /// Clients with the seconds that are left; those of IPv6 by their /64.
+    pub clients: Vec<(String, u64)>,
+    /// How many more there are than are listed.
+    pub more: u64,
 }
 
 /// One backend group.
@@ -338,6 +365,10 @@ pub trait Operator: 'static {
     async fn account(&self, wish: AccountWish, issuer: Option<&str>) -> Result<AccountDone, Refusal>;
     /// Closes the site of a host, or every site, and opens it with no seconds; whose it was.
     async fn maintain(&self, site: Option<&str>, seconds: Option<u64>) -> Result<Vec<String>, Refusal>;
+    /// Who is shut out.
+    async fn bans(&self) -> BansReport;
+    /// Lets one client in again, or everybody; how many were out.
+    async fn unban(&self, client: Option<IpAddr>) -> Result<u64, Refusal>;
 }
 
 /// Has `operator` do what is asked.
@@ -357,6 +388,8 @@ pub async fn perform<O: Operator>(operator: &O, request: Request) -> Reply {
         Request::Maintenance { site, seconds } => {
             operator.maintain(site.as_deref(), seconds).await.map(|sites| Reply::Maintenance { sites })
         }
+        Request::Bans => Ok(Reply::Bans(operator.bans().await)),
+        Request::Unban { client } => operator.unban(client).await.map(|clients| Reply::Unbanned { clients }),
     };
     done.unwrap_or_else(Reply::Refused)
 }

@@ -1,11 +1,12 @@
 //! What operators ask, done by the running gateway.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use super::api::{AccountDone, AccountWish, AccountsReport, CertsReport, DrainReport, Operator, Refusal, ReloadReport};
-use super::api::{RevokeReport, StatusReport, TestReport};
+use super::api::{AccountDone, AccountWish, AccountsReport, BansReport, CertsReport, DrainReport, Operator, Refusal};
+use super::api::{ReloadReport, RevokeReport, StatusReport, TestReport};
 use super::backends;
 use super::certs::line;
 use crate::base::addr::ListenAddr;
@@ -27,6 +28,9 @@ mod errands;
 
 /// How long a light burns: for as many names as are looked at in one go.
 const BURNS: Duration = Duration::from_secs(120);
+
+/// Clients that are listed by `bans`: more than a person reads, and few enough for one line.
+const MOST_BANS: usize = 10_000;
 
 /// Stands between the socket and the gateway, and does not keep it alive: a gateway that has drained may go.
 #[derive(Clone)]
@@ -123,6 +127,20 @@ impl Operator for Desk {
         let sites = self.gateway()?.maintain(host.as_ref(), seconds);
         if sites.is_empty() { Err(unknown(site.unwrap_or_default())) } else { Ok(sites) }
     }
+
+    async fn bans(&self) -> BansReport {
+        let out = self.gateway().map(|gateway| gateway.shut_out(usize::MAX)).unwrap_or_default();
+        let more = out.len().saturating_sub(MOST_BANS) as u64;
+        BansReport { clients: banned(out.into_iter().take(MOST_BANS)), more }
+    }
+
+    async fn unban(&self, client: Option<IpAddr>) -> Result<u64, Refusal> {
+        match (self.gateway()?.let_in(client), client) {
+            (None, _) => Err(Refusal::question("nobody is shut out: the configuration has no line `ban`")),
+            (Some(0), Some(client)) => Err(Refusal::question(format!("{client} is not shut out; `doorward bans` tells who is"))),
+            (Some(count), _) => Ok(count as u64),
+        }
+    }
 }
 
 /// What runs.
@@ -145,7 +163,7 @@ fn status(gateway: &Gateway) -> StatusReport {
         handshakes_failed: gateway.metrics().handshakes.failures().map(|(_, count)| count).sum(),
         handshakes_failed_by: failures.map(|(fault, count)| (fault.code().to_owned(), count)).collect(),
         maintenance: gateway.maintained(),
-        banned: gateway.shut_out(100).into_iter().map(|(client, left)| (client.to_string(), left.as_secs())).collect(),
+        banned: banned(gateway.shut_out(100)),
         turned_away: proxy.banned_connections.read() + proxy.shed.read(),
         tunnels_opened: proxy.tunnels_opened.read(),
         reconnects: proxy.reconnects.read(),
@@ -159,6 +177,11 @@ fn status(gateway: &Gateway) -> StatusReport {
         ),
         upstreams: backends::lines(gateway.snapshot().clusters()),
     }
+}
+
+/// Clients with the seconds that are left.
+fn banned(out: impl IntoIterator<Item = (IpAddr, Duration)>) -> Vec<(String, u64)> {
+    out.into_iter().map(|(client, left)| (client.to_string(), left.as_secs())).collect()
 }
 
 /// What clients did wrong, as far as it happened.

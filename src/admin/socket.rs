@@ -190,7 +190,9 @@ async fn converse<O: Operator>(mut stream: UnixStream, owner: u32, operator: &O)
         | Reply::Revoked(_)
         | Reply::Tested(_)
         | Reply::Accounts(_)
-        | Reply::Account(_) => None,
+        | Reply::Account(_)
+        | Reply::Bans(_)
+        | Reply::Unbanned { .. } => None,
     };
     if let Some(words) = refused {
         tracing::warn!(
@@ -245,7 +247,11 @@ fn audit(request: &Request, peer: tokio::net::unix::UCred) {
         Request::Drain { target } | Request::Undrain { target } => {
             tracing::info!(event = events::ADMIN_REQUEST, uid, pid, asked, target, "an operator takes a backend out, or back");
         }
-        Request::Status | Request::Certs | Request::Beacon | Request::Accounts => {
+        Request::Unban { client } => {
+            let client = client.map_or_else(|| "everybody".to_owned(), |client| client.to_string());
+            tracing::info!(event = events::ADMIN_REQUEST, uid, pid, asked, client, "an operator lets in who was shut out");
+        }
+        Request::Status | Request::Certs | Request::Beacon | Request::Accounts | Request::Bans => {
             tracing::debug!(event = events::ADMIN_REQUEST, uid, pid, asked, "an operator looks");
         }
     }
@@ -255,8 +261,8 @@ fn audit(request: &Request, peer: tokio::net::unix::UCred) {
 mod tests {
     use std::io::{Read, Write};
 
-    use super::super::api::{AccountDone, AccountWish, AccountsReport, CertsReport, DrainReport, Refusal, ReloadReport};
-    use super::super::api::{RevokeReport, StatusReport, TestReport};
+    use super::super::api::{AccountDone, AccountWish, AccountsReport, BansReport, CertsReport, DrainReport, Refusal};
+    use super::super::api::{ReloadReport, RevokeReport, StatusReport, TestReport};
     use super::super::client::{self, AskError};
     use super::*;
     use crate::certs::preflight::beacon::Beacon;
@@ -296,6 +302,12 @@ mod tests {
         }
         async fn maintain(&self, site: Option<&str>, _seconds: Option<u64>) -> Result<Vec<String>, Refusal> {
             Ok(vec![site.unwrap_or("all").to_owned()])
+        }
+        async fn bans(&self) -> BansReport {
+            BansReport::default()
+        }
+        async fn unban(&self, _client: Option<std::net::IpAddr>) -> Result<u64, Refusal> {
+            Ok(1)
         }
     }
 

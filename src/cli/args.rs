@@ -17,7 +17,7 @@ pub use certs::{
 };
 pub use looking::{DoctorArgs, ExplainArgs, ProbeArgs, StatusArgs};
 pub use serving::{CheckArgs, DemoArgs, ProxyArgs, TopArgs};
-pub use steering::{DrainArgs, MaintenanceArgs, Turn};
+pub use steering::{BansArgs, DrainArgs, MaintenanceArgs, ShutOut, Turn, UnbanArgs};
 pub use trust::TrustArgs;
 pub use whose::{AskArgs, ConfigArgs, StateArgs};
 
@@ -127,6 +127,10 @@ pub enum Command {
     ///
     /// Holds until `off`, over reloads, but not over a restart; `maintenance` in the configuration does.
     Maintenance(MaintenanceArgs),
+    /// List the clients that are shut out by `ban`, and for how long yet
+    Bans(BansArgs),
+    /// Let a client in again that is shut out, and forget what it was refused for
+    Unban(UnbanArgs),
     /// Tell what the running gateway serves and how busy it is
     Status(StatusArgs),
     /// Send nothing new to a backend, as before a deploy; what is open on it goes on
@@ -216,6 +220,9 @@ mod tests {
         assert_eq!(args.expires_within, Some(Duration::from_secs(14 * 86_400)));
         assert_eq!(read("doorward certs --expires-within soon").unwrap_err().exit_code(), 2);
         assert_eq!(read("doorward certs --json renew a.example").unwrap_err().exit_code(), 2);
+        let Some(Command::Unban(args)) = read("doorward unban 2001:db8::1").unwrap() else { panic!("unban is not read") };
+        assert_eq!(args.client.address(), Some("2001:db8::1".parse().unwrap()));
+        assert_eq!(read("doorward unban everyone").unwrap_err().exit_code(), 2);
         assert_eq!(read("doorward explode").unwrap_err().exit_code(), i32::from(exit::Exit::Usage.number()));
         assert_eq!(read("doorward reload --config a --socket b").unwrap_err().exit_code(), 2);
         assert_eq!(read("doorward proxy localhost 3000 --https-port 0").unwrap_err().exit_code(), 2);

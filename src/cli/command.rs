@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::home::{self, User};
 use super::trust::plan::Wish;
 use super::{
-    account, certs, check, configuration, demo, doctor, drain, explain, maintenance, password, probe, reload, run, say,
+    account, bans, certs, check, configuration, demo, doctor, drain, explain, maintenance, password, probe, reload, run, say,
     self_signed, status, trust,
 };
 use crate::config::load::LoadError;
@@ -33,6 +33,8 @@ fn perform(command: &Command) -> Exit {
         Command::Account(action) => account::account(action),
         Command::Renew(args) => certs::act::renew(args),
         Command::Maintenance(args) => maintenance::run(args),
+        Command::Bans(args) => bans::bans(args),
+        Command::Unban(args) => bans::unban(args),
         Command::Status(args) => status::status(args),
         Command::Drain(args) => drain::drain(args),
         Command::Undrain(args) => drain::undrain(args),

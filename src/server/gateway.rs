@@ -113,6 +113,11 @@ impl Gateway {
         self.common.shared.live.load().bans.as_ref().map(|bans| bans.out(Instant::now(), most)).unwrap_or_default()
     }
 
+    /// Lets one client in again, or all; how many were out. `None` where nobody can be: the configuration has no `ban`.
+    pub fn let_in(&self, client: Option<IpAddr>) -> Option<usize> {
+        self.common.shared.live.load().bans.as_ref().map(|bans| bans.let_in(client, Instant::now()))
+    }
+
     /// How long it runs.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()

@@ -53,9 +53,19 @@ fn a_client_that_is_refused_too_often_is_shut_out_and_the_operator_sees_it() {
     wait::until_true("the log tells", SOON, || gateway.output().contains("client_banned"));
     let (_, page) = doorward(&gateway, &["status"]);
     assert!(page.contains("shut out") && page.contains("127.0.0.1, for ") && page.contains("turned away"), "{page}");
-    // A reload that leaves the rule alone lets nobody in; one that spares the client does.
+    // A reload that leaves the rule alone lets nobody in; the operator does, and so does one that spares the client.
     assert_eq!(doorward(&gateway, &["reload"]).0, Some(0));
     assert!(!is_let_in(&gateway, &root));
+    let (_, list) = doorward(&gateway, &["bans"]);
+    assert!(list.starts_with("127.0.0.1, for ") && list.contains("doorward unban"), "{list}");
+    let (code, said) = doorward(&gateway, &["unban", "192.0.2.1"]);
+    assert!(code == Some(1) && said.contains("192.0.2.1 is not shut out"), "{code:?} {said}");
+    let (code, said) = doorward(&gateway, &["unban", "127.0.0.1"]);
+    assert!(code == Some(0) && said.contains("may come again"), "{code:?} {said}");
+    assert!(is_let_in(&gateway, &root));
+    offend(&gateway, &root);
+    assert!(is_let_in(&gateway, &root), "what it was refused for is forgotten");
+    assert!(doorward(&gateway, &["bans", "--json"]).1.contains("\"clients\": []"));
     gateway.configure("", &rule(" except 127.0.0.0/8"));
     assert_eq!(doorward(&gateway, &["reload"]).0, Some(0));
     for _ in 0..10 {

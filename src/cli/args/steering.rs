@@ -1,5 +1,6 @@
 //! What the commands take that steer a running gateway.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Args;
@@ -39,4 +40,52 @@ pub enum Turn {
     On,
     /// Open.
     Off,
+}
+
+/// What `bans` takes.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct BansArgs {
+    /// Which gateway.
+    #[command(flatten)]
+    pub ask: AskArgs,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `unban` takes.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct UnbanArgs {
+    /// An address, as `bans` lists it, or `all`
+    #[arg(value_parser = shut_out)]
+    pub client: ShutOut,
+    /// Which gateway.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// Whom `unban` lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutOut {
+    /// Everybody.
+    All,
+    /// This one.
+    One(IpAddr),
+}
+
+impl ShutOut {
+    /// `None` for everybody.
+    pub const fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::All => None,
+            Self::One(client) => Some(client),
+        }
+    }
+}
+
+fn shut_out(text: &str) -> Result<ShutOut, String> {
+    match text {
+        "all" => Ok(ShutOut::All),
+        _ => text.parse().map(ShutOut::One).map_err(|_| "write an address such as 192.0.2.7, or `all`".to_owned()),
+    }
 }

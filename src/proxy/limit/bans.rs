@@ -107,6 +107,23 @@ impl Bans {
         out
     }
 
+    /// Lets one client in again, or all, and forgets what they were refused for; how many were out.
+    pub fn let_in(&self, client: Option<IpAddr>, now: Instant) -> usize {
+        let mut freed = 0;
+        let mut take = |shard: &mut HashMap<IpAddr, Instant>, wanted: &dyn Fn(&IpAddr) -> bool| {
+            for (client, until) in shard.extract_if(|client, _| wanted(client)) {
+                self.rates.forget(client);
+                self.count.fetch_sub(1, Ordering::Relaxed);
+                freed += usize::from(until > now);
+            }
+        };
+        match client.map(client_prefix) {
+            Some(client) => take(&mut self.shard(client), &|known| *known == client),
+            None => self.shards.iter().for_each(|shard| take(&mut lock(shard), &|_| true)),
+        }
+        freed
+    }
+
     fn shard(&self, client: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
         let shard = usize::try_from(self.hasher.hash_one(client) % SHARDS as u64).expect("a remainder of 16 is small");
         lock(&self.shards[shard])
@@ -164,6 +181,24 @@ mod tests {
         bans.refused(ip("2001:db8::1"), now);
         assert!(bans.refused(ip("2001:db8::2"), now));
         assert!(bans.is_out(ip("2001:db8::ffff"), now) && !bans.is_out(ip("2001:db8:0:1::1"), now));
+    }
+
+    #[test]
+    fn who_is_let_in_again_begins_anew() {
+        let (bans, now) = bans(2, &[]);
+        let (one, other) = (ip("192.0.2.1"), ip("2001:db8::1"));
+        for client in [one, other] {
+            bans.refused(client, now);
+            assert!(bans.refused(client, now));
+        }
+        assert_eq!(bans.let_in(Some(ip("192.0.2.9")), now), 0);
+        assert_eq!(bans.let_in(Some(one), now), 1);
+        assert!(!bans.is_out(one, now) && bans.is_out(other, now));
+        assert!(!bans.refused(one, now), "one refusal is not two");
+        assert!(bans.refused(one, now));
+        assert_eq!(bans.let_in(Some(ip("2001:db8::7")), now), 1, "a /64 is one client");
+        assert_eq!((bans.let_in(None, now), bans.let_in(None, now)), (1, 0));
+        assert_eq!(bans.count.load(Ordering::Relaxed), 0);
     }
 
     #[test]

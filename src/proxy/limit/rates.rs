@@ -55,12 +55,26 @@ impl Rates {
         let hash = self.hasher.hash_one(client);
         // One second beyond the start, because a slot that is full at 0 is free.
         let now = nanos(now.saturating_duration_since(self.start)).saturating_add(1_000_000_000);
-        let slot = usize::try_from(hash % SHARDS as u64).expect("a remainder of 16 is small");
-        let mut shard = lock(&self.shards[slot]);
+        let mut shard = self.shard(hash);
         let slot = shard.slot(hash, now);
         slot.full_at = self.rate.take(slot.full_at, now)?;
         slot.client = hash;
         Ok(())
+    }
+
+    /// Forgets what `client` has used.
+    pub fn forget(&self, client: impl Hash) {
+        let hash = self.hasher.hash_one(client);
+        let mut shard = self.shard(hash);
+        if let Some(set) = shard.set_of(hash)
+            && let Some(slot) = shard.sets[set].iter_mut().find(|slot| slot.client == hash)
+        {
+            *slot = Slot::default();
+        }
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[usize::try_from(hash % SHARDS as u64).expect("a remainder of 16 is small")])
     }
 
     /// Slots there is memory for.

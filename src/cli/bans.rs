@@ -1,0 +1,76 @@
+//! `doorward bans` and `unban`: who is shut out by `ban`, and letting them in again before their time.
+
+use std::time::Duration;
+
+use super::args::{BansArgs, UnbanArgs};
+use super::exit::Exit;
+use super::{ask, say};
+use crate::admin::api::{BansReport, Reply, Request};
+use crate::base::span;
+
+/// It takes the gateway no time.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Lists who is shut out.
+pub fn bans(args: &BansArgs) -> Exit {
+    match ask::ask(&args.ask, Request::Bans, PATIENCE) {
+        Ok(Reply::Bans(report)) => say::report(args.json, &report, || page(&report)),
+        Ok(other) => ask::unexpected(&other),
+        Err(exit) => exit,
+    }
+}
+
+/// Lets one in again, or all.
+pub fn unban(args: &UnbanArgs) -> Exit {
+    match ask::ask(&args.ask, Request::Unban { client: args.client.address() }, PATIENCE) {
+        Ok(Reply::Unbanned { clients }) => {
+            say::line(&told(clients));
+            Exit::Done
+        }
+        Ok(other) => ask::unexpected(&other),
+        Err(exit) => exit,
+    }
+}
+
+fn page(report: &BansReport) -> String {
+    if report.clients.is_empty() {
+        return "Nobody is shut out.\n".to_owned();
+    }
+    let mut text = String::new();
+    for (client, left) in &report.clients {
+        text.push_str(&format!("{client}, for {}\n", span::rough(Duration::from_secs(*left))));
+    }
+    if report.more > 0 {
+        text.push_str(&format!("and {} more\n", report.more));
+    }
+    text.push_str("`doorward unban ADDRESS` lets one in again, `doorward unban all` everybody.\n");
+    text
+}
+
+fn told(clients: u64) -> String {
+    match clients {
+        1 => "One client may come again; what it was refused for is forgotten.".to_owned(),
+        _ => format!("{clients} clients may come again; what they were refused for is forgotten."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_tells_for_how_long_and_what_to_do() {
+        let clients = vec![("192.0.2.7".to_owned(), 61), ("2001:db8::".to_owned(), 600)];
+        assert_eq!(
+            page(&BansReport { clients, more: 3 }),
+            "\
+192.0.2.7, for 1min 1s
+2001:db8::, for 10min
+and 3 more
+`doorward unban ADDRESS` lets one in again, `doorward unban all` everybody.
+"
+        );
+        assert_eq!(page(&BansReport::default()), "Nobody is shut out.\n");
+        assert!(told(1).starts_with("One client") && told(2).starts_with("2 clients"));
+    }
+}
