@@ -16,6 +16,7 @@ use super::{expand, json, lex, tree};
 mod acme;
 mod auth;
 mod base64url;
+mod canonical;
 mod checks;
 mod dns;
 mod end;

@@ -136,6 +136,7 @@ const ACME: &[Spec] = &[
 
 const SITE: &[Spec] = &[
     block("tls", 1, 2, Context::Acme, true, "tls CERT KEY, tls internal, or tls acme { ... }"),
+    one("canonical", "canonical HOST"),
     one("certificate", "certificate shared"),
     values("client-certificates", 1, 3, "client-certificates CA-FILE [optional] [headers]"),
 ];

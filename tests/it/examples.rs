@@ -329,7 +329,8 @@ fn several_services_have_a_name_each_and_one_is_closed() {
         services.ask_url(&services.url("https", path).replace("//example", &format!("//{name}example")), &[])
     };
     assert_eq!(ask("", "/").body, "home");
-    assert_eq!(ask("www.", "/").body, "home");
+    let www = ask("www.", "/a?b=c");
+    assert_eq!((www.status, www.header("location")), (308, Some(&*services.url("https", "/a?b=c"))));
     assert_eq!(seen(&ask("api.", "/v1/users").body)["path"], "/users");
     assert_eq!(seen(&ask("api.", "/users").body)["path"], "/users");
     let shop = ask("shop.", "/basket");

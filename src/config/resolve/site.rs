@@ -30,11 +30,13 @@ impl Resolver<'_> {
         sites
     }
 
-    /// One site of the text; two when its hosts get their certificates from two sources.
+    /// One site of the text; more when its hosts get their certificates from two sources, or some are sent on to another.
     fn site(&mut self, raw: &RawSite, settings: &Settings, groups: &mut Groups) -> Vec<Site> {
         let heads: Vec<Head> =
             raw.heads.iter().filter_map(|word| self.head(word, settings).map(|host| (host, word.span))).collect();
-        let blocks = self.blocks(raw, &heads, groups);
+        let own = self.policy(&Policy::default(), &raw.words, None);
+        let blocks = self.blocks(raw, &heads, &own, groups);
+        let canonical = self.canonical(raw, &heads, settings);
         let shared_certificate =
             raw.words.one("certificate").is_some_and(|directive| self.choice(directive.value(), &[("shared", ())]).is_some());
         if heads.is_empty() {
@@ -47,22 +49,22 @@ impl Resolver<'_> {
         }
         let clients = self.client_certificates(raw, &heads);
         let at = self.place(&raw.heads[0]);
-        sources
-            .into_iter()
-            .map(|(tls, hosts)| Site {
-                hosts,
-                tls,
-                shared_certificate,
-                client_certificates: clients.clone(),
-                blocks: blocks.clone(),
-                at: at.clone(),
-            })
-            .collect()
+        let whole = sources.into_iter().map(|(tls, hosts)| Site {
+            hosts,
+            tls,
+            shared_certificate,
+            client_certificates: clients.clone(),
+            blocks: blocks.clone(),
+            at: at.clone(),
+        });
+        match canonical {
+            Some(canonical) => whole.flat_map(|site| canonical.split(site, &own)).collect(),
+            None => whole.collect(),
+        }
     }
 
-    fn blocks(&mut self, raw: &RawSite, heads: &[Head], groups: &mut Groups) -> Vec<Block> {
-        let own = self.policy(&Policy::default(), &raw.words, None);
-        let mut planned = self.planned(raw, &own);
+    fn blocks(&mut self, raw: &RawSite, heads: &[Head], own: &Policy, groups: &mut Groups) -> Vec<Block> {
+        let mut planned = self.planned(raw, own);
         // The longest path wins; of two alike, the exact one is the narrower. The sort is stable.
         planned.sort_by_key(|plan| match &plan.path {
             PathPattern::Exact(path) => (usize::MAX - path.len(), 0),
