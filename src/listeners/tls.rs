@@ -72,10 +72,10 @@ pub struct Greeted {
 }
 
 impl TlsRoots {
-    /// One for the life of the process.
-    pub fn new() -> Result<Self, rustls::Error> {
+    /// One for the life of the process, with QUIC's keys.
+    pub fn new(quic: Keys) -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        Ok(Self { provider, ticketer: rustls::crypto::aws_lc_rs::Ticketer::new()?, quic: Keys::new()? })
+        Ok(Self { provider, ticketer: rustls::crypto::aws_lc_rs::Ticketer::new()?, quic })
     }
 }
 

@@ -25,7 +25,9 @@ use crate::config::load::Loaded;
 use crate::config::settings::Settings;
 use crate::listeners::bind::{self, BindError, Handed};
 use crate::listeners::front::Front;
+use crate::listeners::quic::keys::Keys;
 use crate::listeners::tls::TlsRoots;
+use crate::proxy::cluster::sticky::Seal;
 use crate::proxy::cluster::trust::Trust;
 use crate::proxy::snapshot::{BuildError, Live, Snapshot};
 use crate::proxy::worker::Shared;
@@ -33,9 +35,9 @@ use crate::server::checkups::Checkups;
 use crate::server::drains::Drains;
 use crate::server::gateway::Gateway;
 use crate::server::in_service;
+use crate::server::kept;
 use crate::server::logs::Logs;
 use crate::server::memory;
-use crate::server::seal;
 use crate::server::signals::{self, Asked, Signals};
 use crate::server::sockets::Sockets;
 use crate::server::source::Source;
@@ -136,8 +138,9 @@ fn start(options: Options) -> Result<Gateway, StartError> {
         dice: Dice::from_os(),
     })
     .map_err(StartError::Keeper)?;
-    let roots = TlsRoots::new().map_err(StartError::Tls)?;
-    let trust = Trust::new(Arc::clone(&roots.provider)).sealing(seal::load(&settings.state));
+    let roots = TlsRoots::new(Keys::of(kept::QUIC.load(&settings.state).expose())).map_err(StartError::Tls)?;
+    let sticky = Seal::new(kept::STICKY.load(&settings.state).expose());
+    let trust = Trust::new(Arc::clone(&roots.provider)).sealing(sticky);
     let common = common(&settings, &change.quic(), &roots, &trust, &certs, access, metrics)?;
     let workers = Workers::start(count, &common).map_err(StartError::System)?;
     sockets.commit(change, &workers);

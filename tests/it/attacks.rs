@@ -4,6 +4,7 @@
 mod downgrade;
 mod floods;
 mod property;
+mod quic;
 mod siege;
 mod slow;
 mod smuggling;

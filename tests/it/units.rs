@@ -5,9 +5,10 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use crate::support::gateway::Gateway;
+use crate::support::h3::Visitor;
 use crate::support::peers::curl_status;
 use crate::support::process::{self, Process};
-use crate::support::{wait, yard};
+use crate::support::{server, wait, yard};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -121,6 +122,37 @@ fn ports_that_systemd_holds_are_taken_over() {
     wait::until_listening("systemd", ([127, 0, 0, 1], gateway.http).into(), LIMIT);
     assert_eq!(curl_status(&format!("http://localhost:{}/", gateway.http)), "308");
     assert_eq!(gateway.until_served("localhost", &gateway.local_root(), LIMIT).text(), "here");
+    assert!(held.exit_status().is_none());
+}
+
+/// systemd hands all of a service's sockets over at once, which its tool for trying that does for one kind only.
+#[test]
+fn a_udp_port_that_systemd_holds_is_taken_over() {
+    const HAND_OVER: &str = "import os, socket, sys\n\
+        kinds = [socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM]\n\
+        held = [socket.socket(socket.AF_INET, kind) for kind in kinds]\n\
+        for at, (kind, port) in enumerate(zip(kinds, sys.argv[1:4])):\n    \
+            held[at].bind(('127.0.0.1', int(port)))\n    \
+            if kind == socket.SOCK_STREAM: held[at].listen()\n    \
+            os.dup2(held[at].fileno(), 100 + at)\n\
+        for at in range(3): os.dup2(100 + at, 3 + at)\n\
+        os.environ.update(LISTEN_FDS='3', LISTEN_PID=str(os.getpid()))\n\
+        os.execv(sys.argv[4], sys.argv[4:])";
+    let gateway = Gateway::prepare();
+    gateway.configure("", "localhost {\n    respond 200 here\n}");
+    let (http, https) = (gateway.http.to_string(), gateway.https.to_string());
+    let mut command = process::command(yard::tool("python/bin/python"));
+    command.args(["-c", HAND_OVER, &http, &https, &https, env!("CARGO_BIN_EXE_doorward"), "run", "--config"]);
+    let mut held = Process::start("doorward", command.arg(gateway.config_file()));
+    let root = gateway.local_root();
+    let seen = gateway.until_served("localhost", &root, LIMIT);
+    // It could not have opened the port a second time.
+    assert!(seen.response.headers().contains_key("alt-svc"), "{}", held.output());
+    server::runtime().block_on(async {
+        let mut visitor = Visitor::connect("localhost", gateway.https, &root).await;
+        let request = http::Request::get(format!("https://localhost:{}/", gateway.https)).body(()).unwrap();
+        assert_eq!(visitor.ask(request).await.body(), "here");
+    });
     assert!(held.exit_status().is_none());
 }
 

@@ -39,7 +39,7 @@ const WAITING_BYTES: (u64, u64) = (16 << 10, 4 << 20);
 pub struct QuicFront {
     tls: rustls::ServerConfig,
     transport: Arc<TransportConfig>,
-    keys: Keys,
+    pub(super) keys: Keys,
     catalog: Arc<ArcSwap<Catalog>>,
     demand: Door,
     guarded: Option<Arc<Guarded>>,

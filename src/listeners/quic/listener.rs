@@ -42,16 +42,16 @@ impl Listener {
         let front = door.front();
         let quic = front.quic.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let server = quic.for_endpoint().map_err(io::Error::other)?;
+        let local = socket.local_addr()?;
         let mut config = EndpointConfig::default();
         config.cid_generator(move || Box::new(Ids(place)));
+        if let Some(key) = quic.keys.reset(local, place) {
+            config.reset_key(key);
+        }
         let endpoint = Endpoint::new(config, Some(server), socket, Arc::new(OnThisWorker))?;
         let conns = Rc::<Conns>::default();
-        let taking = Taking {
-            door: Rc::clone(door),
-            conns: Rc::clone(&conns),
-            local: unmapped_socket(endpoint.local_addr()?),
-            handshakes: Rc::default(),
-        };
+        let taking =
+            Taking { door: Rc::clone(door), conns: Rc::clone(&conns), local: unmapped_socket(local), handshakes: Rc::default() };
         let accepting = task::spawn_local("accept", taking.accept(endpoint.clone()));
         Ok(Self { endpoint, accepting, conns })
     }

@@ -16,12 +16,30 @@ const LENGTH: usize = 8;
 pub struct Place {
     index: u8,
     of: u8,
+    /// Whether packets of its connections come to no other.
+    sure: bool,
 }
 
 impl Place {
     /// Of a socket that shares with nobody.
     pub const fn alone() -> Self {
-        Self { index: 0, of: 1 }
+        Self { index: 0, of: 1, sure: true }
+    }
+
+    /// Of a socket that shares, where addresses decide.
+    pub(super) const fn anywhere() -> Self {
+        Self { sure: false, ..Self::alone() }
+    }
+
+    /// The place `index` among `of`.
+    pub(super) fn of(index: usize, of: u8) -> Option<Self> {
+        let index = u8::try_from(index).ok().filter(|index| *index < of)?;
+        Some(Self { index, of, sure: true })
+    }
+
+    /// What no other socket of the port is called. `None` where packets may come to another one.
+    pub(super) fn name(self) -> Option<String> {
+        self.sure.then(|| format!("{} of {}", self.index, self.of))
     }
 
     /// A first byte that says so, made of a random one.
@@ -36,9 +54,11 @@ impl Place {
 pub fn share(sockets: Vec<UdpSocket>) -> impl Iterator<Item = (UdpSocket, Place)> {
     let of = u8::try_from(sockets.len()).ok().filter(|of| (2..=128).contains(of));
     let attached = of.is_some_and(|of| sockets.first().is_some_and(|first| attach(first, of)));
-    let place = move |index: usize| match (u8::try_from(index), of.filter(|_| attached)) {
-        (Ok(index), Some(of)) => Place { index, of },
-        _ => Place::alone(),
+    let shared = sockets.len() > 1;
+    let place = move |index: usize| match of.filter(|_| attached) {
+        Some(of) => Place::of(index, of).unwrap_or(Place::anywhere()),
+        None if shared => Place::anywhere(),
+        None => Place::alone(),
     };
     sockets.into_iter().enumerate().map(move |(index, socket)| (socket, place(index)))
 }
@@ -104,10 +124,10 @@ mod tests {
     fn every_id_says_whose_it_is() {
         for of in 1..=128 {
             for index in 0..of {
-                let place = Place { index, of };
+                let place = Place::of(usize::from(index), of).unwrap();
                 assert!((0..=u8::MAX).all(|byte| place.mark(byte) % of == index), "{place:?}");
             }
-            let ids: Vec<_> = (0..40).map(|_| Ids(Place { index: of - 1, of }).generate_cid()).collect();
+            let ids: Vec<_> = (0..40).map(|_| Ids(Place::of(usize::from(of - 1), of).unwrap()).generate_cid()).collect();
             assert!(ids.iter().all(|id| id.len() == LENGTH && id[0] % of == of - 1));
             assert!(ids.iter().any(|id| id[1..] != ids[0][1..]));
         }

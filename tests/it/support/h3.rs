@@ -1,5 +1,6 @@
 //! A client of HTTP/3 that is not ours: the crate `h3` over quinn. And a bare QUIC client, to say what no client says.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -14,9 +15,12 @@ use quinn::{ClientConfig, Connection, Endpoint};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
 use doorward::base::task;
+
+use super::server;
 
 /// A stream to ask on and be answered.
 pub type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
@@ -113,4 +117,26 @@ pub fn trusting_as(roots: &Path, client: Option<(Vec<CertificateDer<'static>>, P
     };
     tls.alpn_protocols = vec![b"h3".to_vec()];
     ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
+}
+
+/// The first two packets of each of so many clients, said to somebody who does not answer.
+pub fn hellos(roots: &Path, count: usize) -> Vec<Vec<Vec<u8>>> {
+    server::runtime().block_on(async {
+        let sink = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        endpoint.set_default_client_config(trusting(roots));
+        let mut heard: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
+        let mut bytes = [0; 2_000];
+        let mut connecting = Vec::new();
+        while connecting.len() < count {
+            connecting.push(endpoint.connect(sink.local_addr().unwrap(), "localhost").unwrap());
+            // Each chose an id of its own for the server; who is not answered repeats itself.
+            while heard.values().filter(|packets| packets.len() > 1).count() < connecting.len() {
+                let length = sink.recv(&mut bytes).await.unwrap();
+                let id = bytes[6..6 + usize::from(bytes[5])].to_vec();
+                heard.entry(id).or_default().push(bytes[..length].to_vec());
+            }
+        }
+        heard.into_values().map(|mut packets| packets.drain(..2).collect()).collect()
+    })
 }
