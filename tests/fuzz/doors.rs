@@ -1,5 +1,4 @@
 //! Where strangers' bytes come in, and what must hold whatever they are. None may panic; beyond that each says what.
-#![allow(dead_code, reason = "each target is a program with one of them")]
 
 use std::net::{IpAddr, SocketAddr};
 
