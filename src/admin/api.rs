@@ -287,7 +287,7 @@ pub struct TargetLine {
     /// Its address.
     pub target: String,
     /// How it stands, in a word or two: `up`, `not yet checked`, `down`, `failing`, `on trial`, `warming up`, `draining`,
-    /// `drained`.
+    /// `drained`, `full`, `circuit open`, `circuit half-open`.
     pub state: String,
     /// What brought it there.
     #[serde(default)]
@@ -300,6 +300,15 @@ pub struct TargetLine {
     /// Whether it is only for when no other is up.
     #[serde(default)]
     pub backup: bool,
+}
+
+impl TargetLine {
+    /// How it stands with its reason, when requests go to others if there are any.
+    pub fn out(&self) -> Option<String> {
+        let is_out = matches!(self.state.as_str(), "down" | "failing" | "circuit open" | "draining" | "drained");
+        let why = self.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        is_out.then(|| format!("{}{why}", self.state))
+    }
 }
 
 /// Why something is not done.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settings::{
-    Acme, Balance, ChallengeKind, GatewayLimits, Health, KeyKind, Level, Log, LogFormat, MaxFails, MemoryLimit, Protocols,
-    Settings, StatusRange, Timeouts, Tls, TlsVersions, Upstream, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
+    Acme, Balance, ChallengeKind, CircuitBreaker, GatewayLimits, Health, KeyKind, Level, Log, LogFormat, MaxFails, MemoryLimit,
+    Protocols, Settings, StatusRange, Timeouts, Tls, TlsVersions, Upstream, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
 };
 use super::surroundings::Surroundings;
 use crate::base::size::ByteSize;
@@ -82,6 +82,11 @@ pub const RETRY_BUDGET: u32 = 20;
 /// One failure may be a coincidence, three within ten seconds are a dead target; and so long is soon enough to look whether
 /// it has come back, at the price of one failed attempt.
 pub const MAX_FAILS: MaxFails = MaxFails { count: 3, within: Duration::from_secs(10), out: Duration::from_secs(10) };
+
+/// A share of a handful of requests says nothing: twenty are little for a site that needs a breaker. Fifteen seconds let a
+/// backend work off what it has, and one request is the price of looking whether it has.
+pub const CIRCUIT_BREAKER: CircuitBreaker =
+    CircuitBreaker { percent: 50, least: 20, within: Duration::from_secs(10), out: Duration::from_secs(15) };
 
 /// A check of this path, where its braces say nothing else.
 pub fn health(path: String, every: Duration) -> Health {
@@ -185,6 +190,8 @@ pub fn upstream(name: String) -> Upstream {
         sticky: None,
         health: None,
         max_fails: Some(MAX_FAILS),
+        // It refuses requests that a backend might still have answered: who wants that says so.
+        circuit_breaker: None,
         fail_status: Vec::new(),
         slow_start: Duration::ZERO,
         retry: RETRY,

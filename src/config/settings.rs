@@ -21,7 +21,7 @@ mod upstream;
 
 pub use acme::{Acme, Alert, ChallengeKind, Credential, Eab, KeyKind, REDACTED, SecretSource};
 pub use dns::{DnsProvider, Rfc2136, TsigAlgorithm, TsigKey};
-pub use health::{Health, Hold, MaxFails};
+pub use health::{CircuitBreaker, Health, Hold, MaxFails};
 pub use policy::{
     Auth, ForwardAuth, HeaderEdit, Jwt, JwtKeys, LimitKey, MessageLimit, Origins, Policy, RequestLimit, TokenPlace,
 };

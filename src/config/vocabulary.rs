@@ -173,6 +173,7 @@ const UPSTREAM: &[Spec] = &[
     block("sticky", 2, 2, Context::Sticky, true, "sticky cookie NAME, or sticky cookie NAME { ... }"),
     block("health", 1, 3, Context::Health, true, "health PATH every 10s, or health PATH every 10s { ... }"),
     values("max-fails", 1, 5, "max-fails 3 within 10s out 10s, or max-fails off"),
+    values("circuit-breaker", 1, 7, "circuit-breaker 50% of 20 within 10s out 15s"),
     values("fail-status", 1, MANY, "fail-status 502 503"),
     one("slow-start", "slow-start 30s"),
     values("retry", 1, 3, "retry N [budget 20%]"),

@@ -68,7 +68,9 @@ const fn page(refusal: &Refusal) -> Page {
         }
         Refusal::ClientLeft => (StatusCode::BAD_REQUEST, "The request was not completed."),
         Refusal::UnknownProtocol => (StatusCode::NOT_IMPLEMENTED, "This server does not speak the protocol that was asked for."),
-        Refusal::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, "The site is not available right now. Please try again soon."),
+        Refusal::NoBackend | Refusal::CircuitOpen { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "The site is not available right now. Please try again soon.")
+        }
         Refusal::Backend(Failed::ConnectTimeout | Failed::AnswerTimeout) => {
             (StatusCode::GATEWAY_TIMEOUT, "The application behind this site did not answer in time.")
         }
@@ -153,7 +155,7 @@ pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     match refusal {
-        Refusal::TooMany { after } | Refusal::Maintenance { after } => {
+        Refusal::TooMany { after } | Refusal::Maintenance { after } | Refusal::CircuitOpen { after } => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(*after));
         }
         Refusal::Unauthorized(proof, unproved) => {
@@ -284,6 +286,7 @@ mod tests {
         check(Refusal::Backend(Failed::Unreachable("connect-refused")), 502);
         check(Refusal::Backend(Failed::BadAccept), 502);
         check(Refusal::NoBackend, 503);
+        check(Refusal::CircuitOpen { after: 3 }, 503);
         check(Refusal::Backend(Failed::ConnectTimeout), 504);
         check(Refusal::Backend(Failed::AnswerTimeout), 504);
         assert_eq!(status(&Refusal::ClientLeft), 499);

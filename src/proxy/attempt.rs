@@ -185,7 +185,13 @@ fn nobody(exchange: &Exchange, cluster: &Cluster) -> Refusal {
         let (id, group, targets) = (exchange.id(), cluster.settings().name.as_str(), cluster.in_words());
         tracing::warn!(event = events::NO_BACKEND, id, group, targets, withheld, "no target can take the request");
     }
-    Refusal::NoBackend
+    match cluster.opens_in() {
+        Some(wait) => {
+            exchange.worker.metrics().circuit_refused.add_one();
+            Refusal::CircuitOpen { after: wait.as_millis().div_ceil(1000).max(1) as u64 }
+        }
+        None => Refusal::NoBackend,
+    }
 }
 
 /// Whether a failure speaks against the target. A connection that had rested may end at any time, and a client's body is

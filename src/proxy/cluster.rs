@@ -7,6 +7,7 @@
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -22,6 +23,7 @@ use roster::Roster;
 use state::Turn;
 use trust::{Trust, TrustError};
 
+pub mod breaker;
 pub mod budget;
 pub mod connect;
 pub mod health;
@@ -128,6 +130,14 @@ impl Cluster {
         self.roster().members().iter().any(|member| member.admission(&self.settings, 0) != Admission::Closed)
     }
 
+    /// How long until a target may be tried again, where circuits that are open are all that keeps the targets from being used.
+    pub fn opens_in(&self) -> Option<Duration> {
+        let roster = self.roster();
+        let usable = roster.members().iter().filter(|member| !member.state().is_out(&self.settings));
+        let waits: Option<Vec<Duration>> = usable.map(|member| member.state().opens_in(&self.settings)).collect();
+        waits?.into_iter().min()
+    }
+
     /// Whether somebody waits who should be served first.
     pub fn is_queueing(&self) -> bool {
         self.settings.max_connections.is_some() && self.settings.hold.is_some() && self.room.is_occupied()
@@ -164,7 +174,7 @@ impl Cluster {
         match member.state().set_drained(drained) {
             Some(Turn::Down) => tell::drained(&self.settings.name, member),
             Some(Turn::Up) => {
-                tell::taken_back(&self.settings.name, member);
+                tell::is_back(&self.settings.name, member, tell::TAKEN_BACK);
                 self.room.ring();
             }
             None => (),

@@ -55,6 +55,7 @@ impl Event {
             | Refusal::Unreadable
             | Refusal::Maintenance { .. }
             | Refusal::NoBackend
+            | Refusal::CircuitOpen { .. }
             | Refusal::Backend(_) => None,
         }
     }

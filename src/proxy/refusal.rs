@@ -73,6 +73,11 @@ pub enum Refusal {
     },
     /// No backend can take the request now.
     NoBackend,
+    /// The circuits of all backends are open; try again after so many seconds.
+    CircuitOpen {
+        /// Seconds to wait.
+        after: u64,
+    },
     /// The backend failed.
     Backend(Failed),
 }
@@ -194,6 +199,7 @@ impl Refusal {
             Self::Unreadable => "file-unreadable",
             Self::Maintenance { .. } => "maintenance",
             Self::NoBackend => "no-backend",
+            Self::CircuitOpen { .. } => "circuit-open",
             Self::Backend(failed) => failed.reason(),
         }
     }
@@ -257,6 +263,7 @@ impl fmt::Display for Refusal {
             | Self::ClientLeft
             | Self::UnknownProtocol
             | Self::NoBackend
+            | Self::CircuitOpen { .. }
             | Self::Backend(_) => f.write_str(self.reason()),
         }
     }

@@ -55,6 +55,10 @@ pub mod events {
     pub const TARGET_DOWN: &str = "target_down";
     /// A backend may be used again.
     pub const TARGET_UP: &str = "target_up";
+    /// Nothing is sent to a target for a while, since too much of it failed.
+    pub const CIRCUIT_OPEN: &str = "circuit_open";
+    /// Requests go to it again.
+    pub const CIRCUIT_CLOSED: &str = "circuit_closed";
     /// A request found no backend that it could go to.
     pub const NO_BACKEND: &str = "no_backend";
     /// Something in us broke a promise of its own.

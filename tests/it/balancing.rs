@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::gateway::Gateway;
-use crate::support::peers::curl_status;
+use crate::support::peers::{curl, curl_status};
 use crate::support::server::Server;
 use crate::support::tunnels::Tunnels;
 use crate::support::{echo, wait};
@@ -109,4 +109,79 @@ fn checks_take_a_backend_out_and_bring_it_back_and_status_tells_why() {
     until_state(&gateway, backend.address(), "up");
     assert_eq!(curl_status(&url), "204");
     gateway.process().until_said("target_up", SOON);
+}
+
+/// A server that answers every request with 503 and counts them.
+fn overloaded(address: SocketAddr) -> (Server, Arc<AtomicU16>) {
+    let asked = Arc::new(AtomicU16::new(0));
+    let count = Arc::clone(&asked);
+    let server = Server::start("overloaded backend", address, move |listener| async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = socket.read(&mut [0; 4096]).await;
+            count.fetch_add(1, Ordering::Relaxed);
+            let _ = socket.write_all(b"HTTP/1.1 503 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+        }
+    });
+    (server, asked)
+}
+
+#[test]
+fn a_circuit_opens_on_a_backend_that_drowns_and_closes_when_it_works_again() {
+    let healthy = echo::start();
+    let address = healthy.address();
+    let mut gateway = Gateway::prepare();
+    let rule = "circuit-breaker 50% of 6 within 1min out 2s";
+    gateway.configure("", &format!("upstream app {{\n    to {address}\n    {rule}\n}}\nlocalhost {{\n    proxy app\n}}\n"));
+    gateway.start();
+    let root = gateway.local_root();
+    gateway.until_served("localhost", &root, SOON);
+    let mut tunnels = Tunnels::open("localhost", gateway.https, &root, 1);
+    tunnels.echo_all();
+    drop(tunnels);
+    drop(healthy);
+
+    let (drowning, asked) = overloaded(address);
+    let url = format!("https://localhost:{}/", gateway.https);
+    let root_of = root.display().to_string();
+    let plain = |words: &[&str]| {
+        curl(
+            &[&["-s", "--cacert", &root_of, "-o", "/dev/null", "-w", "%{http_code} %header{retry-after}"], words, &[&url]]
+                .concat(),
+        )
+    };
+    let upgrade = [
+        "--http1.1",
+        "-H",
+        "Connection: Upgrade",
+        "-H",
+        "Upgrade: websocket",
+        "-H",
+        "Sec-WebSocket-Version: 13",
+        "-H",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ];
+    let mut refused = 0;
+    for turn in 0..20 {
+        let said = plain(if turn % 2 == 0 { &[] } else { &upgrade });
+        assert!(said.starts_with("503"), "{said}");
+        refused += usize::from(said.trim() != "503");
+    }
+    let sent = usize::from(asked.load(Ordering::Relaxed));
+    assert_eq!(sent + refused, 20, "what the gateway refuses has Retry-After, and the backend saw none of it");
+    assert!(refused > 5, "{sent} reached the backend");
+    let open = target(&gateway, address);
+    let why = open["why"].as_str().unwrap_or_default();
+    assert!(
+        open["state"].as_str().unwrap_or_default().starts_with("circuit ") && why.contains("requests failed within 1min"),
+        "{open}"
+    );
+    let line = gateway.process().until_said("circuit_open", SOON);
+    assert!(line.contains(&address.to_string()) && line.contains(r#""limit":"50%""#), "{line}");
+
+    drop(drowning);
+    let _healthy = echo::start_at(address);
+    wait::until("the circuit closes", SOON, || Some(plain(&[])).filter(|said| said.starts_with("200")).ok_or("not yet"));
+    Tunnels::open("localhost", gateway.https, &root, 4).echo_all();
+    gateway.process().until_said("circuit_closed", SOON);
+    assert_eq!(gateway.output().matches("circuit_open").count(), 1, "a trial that fails is no news");
 }

@@ -1,5 +1,5 @@
-//! By what a target is taken for well, and what becomes of requests when none is: `health`, `max-fails`, `fail-status`,
-//! `slow-start`, `hold`, `max-connections`.
+//! By what a target is taken for well, and what becomes of requests when none is: `health`, `max-fails`, `circuit-breaker`,
+//! `fail-status`, `slow-start`, `hold`, `max-connections`.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::Resolver;
 use crate::config::defaults;
 use crate::config::problem::quote;
 use crate::config::raw::{Directive, Directives};
-use crate::config::settings::{Health, Hold, MaxFails, StatusRange, Upstream};
+use crate::config::settings::{CircuitBreaker, Health, Hold, MaxFails, StatusRange, Upstream};
 use crate::config::tree::Word;
 
 impl Resolver<'_> {
@@ -16,6 +16,7 @@ impl Resolver<'_> {
         if let Some(rule) = parts.one("max-fails").and_then(|directive| self.max_fails(directive)) {
             upstream.max_fails = rule;
         }
+        upstream.circuit_breaker = parts.one("circuit-breaker").and_then(|directive| self.circuit_breaker(directive));
         upstream.fail_status = parts.one("fail-status").map(|directive| self.statuses(&directive.values)).unwrap_or_default();
         self.put(parts, "slow-start", &mut upstream.slow_start, Self::duration);
         upstream.hold = parts.one("hold").and_then(|directive| self.hold(directive));
@@ -74,6 +75,26 @@ impl Resolver<'_> {
             rest = &behind[1..];
         }
         Some(Some(rule))
+    }
+
+    /// `P% [of N] [within SPAN] [out SPAN]`.
+    fn circuit_breaker(&mut self, directive: &Directive) -> Option<CircuitBreaker> {
+        let (share, mut rest) = directive.values.split_first()?;
+        let mut rule = CircuitBreaker { percent: self.percent(share)?, ..defaults::CIRCUIT_BREAKER };
+        while let Some((word, behind)) = rest.split_first() {
+            match (word.text.as_str(), behind.first()) {
+                ("of", Some(least)) => rule.least = self.number(least, 1, 1000)?,
+                ("within", Some(span)) => rule.within = self.duration(span)?,
+                ("out", Some(span)) => rule.out = self.duration(span)?,
+                _ => {
+                    let hint = "write `circuit-breaker 50% of 20 within 10s out 15s`";
+                    self.complain(word.span, format!("{} cannot stand here", quote(&word.text)), hint);
+                    return None;
+                }
+            }
+            rest = &behind[1..];
+        }
+        Some(rule)
     }
 
     fn statuses(&mut self, words: &[Word]) -> Vec<StatusRange> {

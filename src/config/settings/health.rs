@@ -33,6 +33,19 @@ pub struct Hold {
     pub most: u32,
 }
 
+/// When nothing is sent to a target for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CircuitBreaker {
+    /// So large a share of what it was sent has failed, in percent; from 1 to 100.
+    pub percent: u32,
+    /// Of so many at least; from 1 to 1000.
+    pub least: u32,
+    /// Within so long.
+    pub within: Duration,
+    /// For so long, after which one request decides.
+    pub out: Duration,
+}
+
 /// When a target whose requests fail is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaxFails {

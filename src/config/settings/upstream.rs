@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::health::{Health, Hold, MaxFails};
+use super::health::{CircuitBreaker, Health, Hold, MaxFails};
 use super::status::StatusRange;
 use crate::base::name::HostName;
 
@@ -28,6 +28,8 @@ pub struct Upstream {
     pub health: Option<Health>,
     /// When a target whose requests fail is left out; `None` means never.
     pub max_fails: Option<MaxFails>,
+    /// When nothing is sent to a target for a while, even if there is no other one; `None` means never.
+    pub circuit_breaker: Option<CircuitBreaker>,
     /// Answers that count as failures of the target, as a refused connection does.
     pub fail_status: Vec<StatusRange>,
     /// How long the share of a target that came back grows; zero means that it has all of it at once.

@@ -1,11 +1,13 @@
 //! The right to use one target for one exchange. It counts as long as it lives, so whoever carries the answer's body to
 //! its end carries the lease with it. What became of the exchange is told here, and moves the target's health.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use http::header::HeaderValue;
 
 use super::Cluster;
+use super::breaker::{self, Change, Pass};
 use super::member::Member;
 use super::state::TargetState;
 use super::tell;
@@ -19,16 +21,25 @@ pub struct Lease {
     member: Arc<Member>,
     /// Whether the target had failed lately, so that this exchange shows whether it works again.
     trial: bool,
+    /// By what right its circuit let it through.
+    pass: Pass,
     /// The client, where the target is told of it before anything else.
     ends: Option<Box<Ends>>,
 }
 
 impl Lease {
-    /// `None` when others have filled the target meanwhile.
+    /// `None` when others have filled the target meanwhile, or one of them decides whether it works again.
     pub(super) fn take(cluster: &Arc<Cluster>, member: &Arc<Member>) -> Option<Self> {
-        let entered = member.state().enter(cluster.settings().max_connections);
-        let trial = member.state().is_on_trial();
-        entered.then(|| Self { cluster: Arc::clone(cluster), member: Arc::clone(member), trial, ends: None })
+        let state = member.state();
+        if !state.enter(cluster.settings().max_connections) {
+            return None;
+        }
+        let Some(pass) = state.pass(cluster.settings()) else {
+            state.leave();
+            return None;
+        };
+        let trial = state.is_on_trial();
+        Some(Self { cluster: Arc::clone(cluster), member: Arc::clone(member), trial, pass, ends: None })
     }
 
     /// Uses the target in the name of one client; asked only where the target is told of it.
@@ -76,7 +87,12 @@ impl Lease {
     }
 
     /// The target failed by its own fault; `why` is the code of it.
-    pub fn failed(&self, why: &dyn std::fmt::Display, metrics: &ProxyMetrics) {
+    pub fn failed(&self, why: &dyn Display, metrics: &ProxyMetrics) {
+        self.count_failure(why, metrics);
+        self.judge(true, why, metrics);
+    }
+
+    fn count_failure(&self, why: &dyn Display, metrics: &ProxyMetrics) {
         let settings = self.cluster.settings();
         if let Some(rule) = &settings.max_fails
             && self.state().failed(rule).is_some()
@@ -88,16 +104,33 @@ impl Lease {
     /// The target answered; whether that was well is for the settings to say.
     pub fn answered(&self, status: u16, metrics: &ProxyMetrics) {
         let settings = self.cluster.settings();
-        if settings.fail_status.iter().any(|range| range.contains(status)) {
-            self.failed(&format_args!("status {status}"), metrics);
+        let (why, counts) = (format_args!("status {status}"), settings.fail_status.iter().any(|range| range.contains(status)));
+        if counts {
+            self.count_failure(&why, metrics);
         } else if self.trial && self.state().succeeded().is_some() {
-            tell::works_again(&settings.name, &self.member);
+            tell::is_back(&settings.name, &self.member, tell::WORKS_AGAIN);
+        }
+        self.judge(counts || breaker::is_failure(status), &why, metrics);
+    }
+
+    /// Moves the target's circuit, where it has one.
+    fn judge(&self, failed: bool, why: &dyn Display, metrics: &ProxyMetrics) {
+        let settings = self.cluster.settings();
+        let Some(rule) = &settings.circuit_breaker else { return };
+        match self.state().judged(self.pass, failed, rule) {
+            Some(Change::Opened(samples)) => tell::circuit_opens(&settings.name, &self.member, rule, (samples, why), metrics),
+            Some(Change::Closed) => {
+                tell::circuit_closes(&settings.name, &self.member);
+                self.cluster.room().ring();
+            }
+            None => (),
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        self.state().left(self.pass);
         self.state().leave();
         if self.cluster.settings().max_connections.is_some() {
             self.cluster.room().ring_one();

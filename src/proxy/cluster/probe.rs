@@ -75,7 +75,7 @@ pub async fn watch(cluster: Arc<Cluster>, member: Arc<Member>, metrics: Arc<Metr
                 tell::check_fails(&settings.name, &member, Chain(&error).to_string(), &metrics.proxy);
             }
             (Some(Turn::Up), Ok(())) => {
-                tell::check_passes(&settings.name, &member);
+                tell::is_back(&settings.name, &member, tell::CHECK_PASSES);
                 cluster.room().ring();
             }
             (None, _) | (Some(Turn::Down), Ok(())) | (Some(Turn::Up), Err(_)) => (),

@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
+use super::breaker::{Breaker, Change as Turned, Circuit, Pass};
 use super::health::{self, Admission, Checked, Fails};
-use crate::config::settings::{Health, MaxFails, Upstream};
+use crate::config::settings::{CircuitBreaker, Health, MaxFails, Upstream};
 
 /// See the module.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub struct TargetState {
     fails: AtomicU64,
     /// Until when requests that failed keep it out, and from when on it is on trial; 0 when it is neither.
     out_until: AtomicU64,
+    breaker: Breaker,
     /// When it came back; 0 when that is long ago.
     back_since: AtomicU64,
     /// Taken out by the operator.
@@ -56,6 +59,7 @@ impl Default for TargetState {
             checked: AtomicU32::new(Checked::Unknown.packed()),
             fails: AtomicU64::new(0),
             out_until: AtomicU64::new(0),
+            breaker: Breaker::default(),
             back_since: AtomicU64::new(0),
             drained: AtomicBool::new(false),
             last: ArcSwapOption::empty(),
@@ -90,7 +94,7 @@ impl TargetState {
 
     /// How far it may be used now. `chance` is any number, spread over its bits.
     pub(super) fn admission(&self, settings: &Upstream, chance: impl FnOnce() -> u64) -> Admission {
-        if self.drained.load(Ordering::Relaxed) || (settings.health.is_some() && self.checked().is_down()) {
+        if self.is_out(settings) || self.opens_in(settings).is_some() {
             return Admission::Closed;
         }
         if settings.max_connections.is_some_and(|most| self.in_flight() >= most) {
@@ -101,6 +105,41 @@ impl TargetState {
             return Admission::LastResort;
         }
         if self.is_warm(settings, chance) { Admission::Open } else { Admission::LastResort }
+    }
+
+    /// Whether the operator or its checks have taken it out.
+    pub(super) fn is_out(&self, settings: &Upstream) -> bool {
+        self.drained.load(Ordering::Relaxed) || (settings.health.is_some() && self.checked().is_down())
+    }
+
+    /// How long its circuit lets nothing through; `None` when it does now.
+    pub(super) fn opens_in(&self, settings: &Upstream) -> Option<Duration> {
+        let circuit = settings.circuit_breaker.map(|_| self.breaker.circuit()).filter(|circuit| *circuit != Circuit::Closed)?;
+        let left = Duration::from_millis(circuit.opens_in(self.now()));
+        // The one that decides will most likely have done so by then.
+        let likely = if matches!(circuit, Circuit::HalfOpen { .. }) { left.min(Duration::from_secs(1)) } else { left };
+        (!left.is_zero()).then_some(likely)
+    }
+
+    /// Lets one exchange through its circuit; `None` when it does not.
+    pub(super) fn pass(&self, settings: &Upstream) -> Option<Pass> {
+        let Some(rule) = &settings.circuit_breaker else { return Some(Pass::Free) };
+        self.breaker.enter(|| self.now(), rule)
+    }
+
+    /// What became of an exchange that its circuit let through.
+    pub(super) fn judged(&self, pass: Pass, failed: bool, rule: &CircuitBreaker) -> Option<Turned> {
+        let now = self.now();
+        let turned = self.breaker.note(pass, failed, now, rule);
+        if turned == Some(Turned::Closed) {
+            self.back_since.store(now, Ordering::Relaxed);
+        }
+        turned
+    }
+
+    /// An exchange that its circuit let through is over.
+    pub(super) fn left(&self, pass: Pass) {
+        self.breaker.leave(pass, || self.now());
     }
 
     /// Whether it is out or on trial, so that what becomes of an exchange that begins now decides about it.
@@ -185,6 +224,8 @@ impl TargetState {
             if self.in_flight() == 0 { "drained" } else { "draining" }
         } else if checked.is_some_and(Checked::is_down) {
             "down"
+        } else if let Some(word) = self.circuit_in_words(settings, now) {
+            word
         } else if settings.max_connections.is_some_and(|most| self.in_flight() >= most) {
             "full"
         } else if out_until > now {
@@ -198,6 +239,14 @@ impl TargetState {
         } else {
             "up"
         }
+    }
+
+    fn circuit_in_words(&self, settings: &Upstream, now: u64) -> Option<&'static str> {
+        settings.circuit_breaker.and_then(|_| match self.breaker.circuit() {
+            Circuit::Closed => None,
+            Circuit::Open { until } if until > now => Some("circuit open"),
+            Circuit::Open { .. } | Circuit::HalfOpen { .. } => Some("circuit half-open"),
+        })
     }
 
     /// Whether it has its whole share again, or this chance is within the share it has.

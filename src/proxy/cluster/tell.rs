@@ -3,9 +3,10 @@
 
 use std::fmt::Display;
 
+use super::breaker::Samples;
 use super::member::Member;
 use crate::base::span;
-use crate::config::settings::MaxFails;
+use crate::config::settings::{CircuitBreaker, MaxFails};
 use crate::telemetry::log::events;
 use crate::telemetry::metrics::proxy::ProxyMetrics;
 
@@ -26,13 +27,6 @@ pub(super) fn failing(group: &str, member: &Member, rule: &MaxFails, why: &dyn D
     member.state().note(why);
 }
 
-/// A request went well there after others had failed.
-pub(super) fn works_again(group: &str, member: &Member) {
-    let why = "a request went well again";
-    tracing::info!(event = events::TARGET_UP, group, upstream = member.label(), why);
-    member.state().note(why.to_owned());
-}
-
 /// Its check fails.
 pub(super) fn check_fails(group: &str, member: &Member, why: String, metrics: &ProxyMetrics) {
     let why = format!("its health check fails: {why}");
@@ -47,13 +41,6 @@ pub(super) fn check_fails(group: &str, member: &Member, why: String, metrics: &P
     member.state().note(why);
 }
 
-/// Its check passes again.
-pub(super) fn check_passes(group: &str, member: &Member) {
-    let why = "its health check passes again";
-    tracing::info!(event = events::TARGET_UP, group, upstream = member.label(), why);
-    member.state().note(why.to_owned());
-}
-
 /// The operator took it out.
 pub(super) fn drained(group: &str, member: &Member) {
     let why = "`doorward drain`";
@@ -62,9 +49,46 @@ pub(super) fn drained(group: &str, member: &Member) {
     member.state().note(why.to_owned());
 }
 
-/// The operator took it back.
-pub(super) fn taken_back(group: &str, member: &Member) {
-    let why = "`doorward undrain`";
+/// Too large a share of what it was sent has failed; the last one by `why`.
+pub(super) fn circuit_opens(
+    group: &str,
+    member: &Member,
+    rule: &CircuitBreaker,
+    (samples, why): (Samples, &dyn Display),
+    metrics: &ProxyMetrics,
+) {
+    let within = span::print(rule.within);
+    let why = format!("{} of {} requests failed within {within}, the last one by {why}", samples.failed(), samples.seen());
+    let (limit, out) = (format!("{}%", rule.percent), span::print(rule.out));
+    metrics.circuits_opened.add_one();
+    tracing::warn!(
+        event = events::CIRCUIT_OPEN,
+        group,
+        upstream = member.label(),
+        why,
+        limit,
+        out,
+        "it gets no requests for a while, then one that decides: look into the backend's own log"
+    );
+    member.state().note(why);
+}
+
+/// The request that was to decide went well.
+pub(super) fn circuit_closes(group: &str, member: &Member) {
+    let why = "the request that was to decide went well";
+    tracing::info!(event = events::CIRCUIT_CLOSED, group, upstream = member.label(), why);
+    member.state().note(why.to_owned());
+}
+
+/// It is to be used again, for one of the reasons below.
+pub(super) fn is_back(group: &str, member: &Member, why: &'static str) {
     tracing::info!(event = events::TARGET_UP, group, upstream = member.label(), why);
     member.state().note(why.to_owned());
 }
+
+/// A request went well after others had failed.
+pub(super) const WORKS_AGAIN: &str = "a request went well again";
+/// A check passed after others had failed.
+pub(super) const CHECK_PASSES: &str = "its health check passes again";
+/// The operator took it back.
+pub(super) const TAKEN_BACK: &str = "`doorward undrain`";

@@ -60,6 +60,7 @@ pub(super) fn upstream(targets: Vec<Target>) -> Upstream {
         sticky: None,
         health: None,
         max_fails: None,
+        circuit_breaker: None,
         fail_status: Vec::new(),
         slow_start: Duration::ZERO,
         retry: 0,

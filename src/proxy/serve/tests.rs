@@ -3,6 +3,7 @@
 mod auth;
 mod balance;
 mod bodies;
+mod breaker;
 mod compress;
 mod failures;
 mod files;

@@ -41,6 +41,10 @@ pub struct ProxyMetrics {
     pub auth_failed: Counter,
     /// Times that a target was found not to work, by its checks or by requests.
     pub targets_down: Counter,
+    /// Times that a target's circuit opened.
+    pub circuits_opened: Counter,
+    /// Requests refused because every target's circuit was open.
+    pub circuit_refused: Counter,
     /// Failures that were answered because too many requests had been tried again already.
     pub retries_refused: Counter,
     /// Requests that wait for a target.

@@ -3,7 +3,7 @@
 use super::Counter;
 
 /// The reasons, by the codes that stand in the log. These names stay; there may be more of them later.
-pub const REASONS: [&str; 53] = [
+pub const REASONS: [&str; 54] = [
     "auth-busy",
     "auth-service-failed",
     "auth-service-refused",
@@ -24,6 +24,7 @@ pub const REASONS: [&str; 53] = [
     "bad-target",
     "banned",
     "body-too-large",
+    "circuit-open",
     "client-left",
     "client-stalled",
     "connect-certificate",

@@ -2,7 +2,7 @@
 
 use super::{Json, Members, duration, list, path};
 use crate::config::settings::{
-    Balance, HashOf, Health, MaxFails, ProxyProtocol, Sticky, Target, TargetScheme, Upstream, UpstreamProtocols,
+    Balance, CircuitBreaker, HashOf, Health, MaxFails, ProxyProtocol, Sticky, Target, TargetScheme, Upstream, UpstreamProtocols,
     UpstreamTimeouts, UpstreamTls,
 };
 
@@ -31,6 +31,7 @@ fn upstream(group: &Upstream) -> Json {
     members.some("sticky", group.sticky.as_ref().map(sticky));
     members.some("health", group.health.as_ref().map(health));
     members.add("max-fails", group.max_fails.as_ref().map_or_else(|| "off".into(), max_fails));
+    members.some("circuit-breaker", group.circuit_breaker.as_ref().map(circuit_breaker));
     members.filled("fail-status", group.fail_status.iter().map(ToString::to_string));
     members.some("slow-start", (!group.slow_start.is_zero()).then(|| duration(group.slow_start)));
     let budget = format!("{}%", group.retry_budget);
@@ -94,6 +95,11 @@ fn health(health: &Health) -> Json {
 
 fn max_fails(rule: &MaxFails) -> Json {
     Json::List(vec![rule.count.into(), "within".into(), duration(rule.within), "out".into(), duration(rule.out)])
+}
+
+fn circuit_breaker(rule: &CircuitBreaker) -> Json {
+    let (share, within, out) = (format!("{}%", rule.percent), duration(rule.within), duration(rule.out));
+    Json::List(vec![share.into(), "of".into(), rule.least.into(), "within".into(), within, "out".into(), out])
 }
 
 fn timeouts(timeouts: &UpstreamTimeouts) -> Json {

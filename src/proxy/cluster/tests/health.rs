@@ -5,7 +5,7 @@ use std::future::Future;
 use tokio::time::advance;
 
 use super::*;
-use crate::config::settings::{MaxFails, StatusRange};
+use crate::config::settings::{CircuitBreaker, MaxFails, StatusRange};
 use crate::telemetry::metrics::proxy::ProxyMetrics;
 
 const RULE: MaxFails = MaxFails { count: 2, within: Duration::from_secs(10), out: Duration::from_secs(30) };
@@ -164,5 +164,63 @@ fn health_survives_a_reload_and_counts_by_the_rules_in_force() {
         let rebuild = |settings: &Upstream| Cluster::build(settings, Some(&before), &trust()).unwrap();
         assert_eq!(chosen(&rebuild(&Upstream { retry: 3, ..failing_settings(&[2, 1]) })), "2");
         assert_eq!(chosen(&rebuild(&Upstream { max_fails: None, ..failing_settings(&[1, 2]) })), "12");
+    });
+}
+
+const BREAKER: CircuitBreaker =
+    CircuitBreaker { percent: 50, least: 4, within: Duration::from_secs(10), out: Duration::from_secs(30) };
+
+#[test]
+fn an_open_circuit_lets_nothing_through_even_to_the_last_target() {
+    still(async {
+        let metrics = ProxyMetrics::default();
+        let settings = Upstream { max_fails: None, circuit_breaker: Some(BREAKER), ..settings(&[1, 2]) };
+        let cluster = build(&settings);
+        let fail = |port| {
+            let lease = lease_on(&cluster, port);
+            for status in [200, 500, 502] {
+                lease.answered(status, &metrics);
+            }
+            assert_eq!(chosen(&cluster).len(), if port == '1' { 2 } else { 1 }, "a 500 is one page's fault");
+            lease.failed(&"backend-reset", &metrics);
+        };
+        fail('1');
+        assert_eq!((chosen(&cluster).as_str(), state(&cluster, 0), cluster.opens_in()), ("2", "circuit open", None));
+        advance(Duration::from_secs(1)).await;
+        fail('2');
+        assert_eq!((chosen(&cluster).as_str(), metrics.circuits_opened.read()), ("", 2));
+        assert_eq!(cluster.opens_in(), Some(Duration::from_secs(29)), "the first one may be tried first");
+        let why = "127.0.0.1:2 is circuit open (2 of 4 requests failed within 10s, the last one by backend-reset)";
+        assert!(cluster.in_words().contains(why), "{}", cluster.in_words());
+        let reloaded = Cluster::build(&Upstream { retry: 3, ..settings }, Some(&cluster), &trust()).unwrap();
+        assert_eq!(chosen(&reloaded), "", "a reload is no reason to believe that it is well");
+
+        advance(Duration::from_secs(29)).await;
+        assert_eq!(state(&cluster, 0), "circuit half-open");
+        let trial = cluster.pick(Wish::default()).unwrap();
+        assert_eq!((trial.member().label(), cluster.pick(Wish::default()).is_none()), ("127.0.0.1:1", true), "one and no more");
+        assert_eq!(cluster.opens_in(), Some(Duration::from_secs(1)));
+        drop(trial);
+        cluster.pick(Wish::default()).expect("who left has not decided").answered(404, &metrics);
+        assert_eq!((chosen(&cluster).as_str(), state(&cluster, 0), metrics.circuits_opened.read()), ("1", "up", 2));
+        let idle: u32 = cluster.roster().members().iter().map(|member| member.in_flight()).sum();
+        assert_eq!(idle, 0, "who was not let through is not counted");
+    });
+}
+
+#[test]
+fn what_the_operator_or_the_checks_took_out_does_not_come_back_by_waiting() {
+    still(async {
+        let metrics = ProxyMetrics::default();
+        let cluster = build(&Upstream { max_fails: None, circuit_breaker: Some(BREAKER), ..settings(&[1, 2]) });
+        let lease = lease_on(&cluster, '1');
+        for _ in 0..4 {
+            lease.failed(&"x", &metrics);
+        }
+        let roster = cluster.roster();
+        cluster.set_drained(&roster.members()[1], true);
+        assert_eq!(cluster.opens_in(), Some(Duration::from_secs(30)), "the drained one is none to wait for");
+        cluster.set_drained(&roster.members()[0], true);
+        assert_eq!(cluster.opens_in(), None);
     });
 }
