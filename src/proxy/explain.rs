@@ -9,10 +9,11 @@ use super::refusal::Refusal;
 use super::route::{Found, RouteTable, matches};
 use super::step::told::{self, Outcome, Station};
 use super::{plain, upgrade};
-use crate::config::settings::{Block, End, GatewayLimits, PathPattern, Settings, Site, SiteTls, UpstreamId};
+use crate::config::settings::{Block, ClientCertificates, End, GatewayLimits, PathPattern, Settings, Site, SiteTls, UpstreamId};
 use crate::telemetry::access::hide::Hide;
 use crate::telemetry::access::text::{Bounded, Escape};
 
+mod backends;
 mod end;
 mod question;
 
@@ -224,7 +225,17 @@ fn site_found(site: &Site, host: &Host, port: u16) -> SiteFound {
         SiteTls::Files { chain, .. } => format!("certificate from {}", chain.display()),
         SiteTls::Off => "plain http".to_owned(),
     };
+    let tls = format!("{tls}{}", site.client_certificates.as_ref().map(asked_for).unwrap_or_default());
     SiteFound { host: head.unwrap_or(shown), at: site.at.to_string(), tls }
+}
+
+/// What a client has to prove in the handshake.
+fn asked_for(rule: &ClientCertificates) -> String {
+    let (whose, told) = (rule.ca_file.display(), if rule.headers { ", and the backend is told whose it is" } else { "" });
+    match rule.optional {
+        true => format!("; a client may prove itself by a certificate of {whose}{told}"),
+        false => format!("; only clients with a certificate of {whose}{told}"),
+    }
 }
 
 fn block_found(site: &Site, block: &Block, path: &str) -> BlockFound {

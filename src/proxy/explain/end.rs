@@ -3,9 +3,8 @@
 use http::header;
 use http::{Method, Request, Response, Uri};
 
-use super::{Question, Verdict};
-use crate::base::span;
-use crate::config::settings::{Balance, Block, End, Files, HashOf, Settings, Upstream};
+use super::{Question, Verdict, backends};
+use crate::config::settings::{Block, End, Files, Settings, Upstream};
 use crate::proxy::redirect::Redirect;
 use crate::proxy::step::told;
 
@@ -28,35 +27,19 @@ pub(super) fn told(settings: &Settings, block: &Block, request: &Request<()>, up
 }
 
 fn proxy(upstream: &Upstream, block: &Block, request: &Request<()>, upgrade: bool) -> (Vec<String>, Verdict) {
-    let targets = upstream.targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let mut facts = vec![match upstream.targets.len() {
-        1 => format!("proxy to {targets}"),
-        _ => format!("proxy to one of {targets}, {}", balance(&upstream.balance)),
-    }];
+    let mut facts = backends::told(upstream);
     facts.push(format!("the backend is asked for {} {}", request.method(), request.uri().path()));
-    if let Some(limit) = upstream.timeouts.first_byte {
-        facts.push(format!("it has {} for the first byte of its answer", span::print(limit)));
-    }
     facts.extend(block.policy.request_headers.iter().map(|edit| format!("request-headers: {}", told::edited(edit))));
     if upgrade {
         let rules = told::tunnel(&block.policy);
         let rules = if rules.is_empty() { "for as long as both want".to_owned() } else { rules.join(", ") };
         facts.push(format!("the upgrade is passed on; when the backend grants it (101), bytes pass both ways: {rules}"));
     }
-    let who = if upstream.targets.len() == 1 { targets } else { format!("a backend of {}", upstream.name) };
+    let who = match &*upstream.targets {
+        [only] => only.to_string(),
+        _ => format!("a backend of {}", upstream.name),
+    };
     (facts, Verdict::Reaches { words: format!("{who} answers") })
-}
-
-fn balance(balance: &Balance) -> String {
-    match balance {
-        Balance::RoundRobin => "in turn".into(),
-        Balance::LeastConnections => "the one with the fewest open".into(),
-        Balance::Random => "the less busy of two at random".into(),
-        Balance::Hash(HashOf::Ip) => "the same one for the same client".into(),
-        Balance::Hash(HashOf::Header(name)) => format!("the same one for the same {name}"),
-        Balance::Hash(HashOf::Cookie(name)) => format!("the same one for the same cookie {name}"),
-        Balance::Hash(HashOf::Uri) => "the same one for the same path and query".into(),
-    }
 }
 
 fn files_told(files: &Files, request: &Request<()>, upgrade: bool) -> (Vec<String>, Verdict) {

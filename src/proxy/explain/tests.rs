@@ -111,3 +111,58 @@ fn a_secret_in_the_url_is_not_repeated() {
     let told = serde_json::to_string(&explained("ws://example.com/?token=s3cret", &[])).unwrap();
     assert!(!told.contains("s3cret"), "{told}");
 }
+
+#[test]
+fn what_a_group_of_backends_does_is_told_word_for_word() {
+    let config = "
+upstream app {
+    to 10.0.0.1:8000 10.0.0.2:8000
+    to 10.0.0.3:8000 backup
+    sticky cookie lb
+    health /up every 5s
+    circuit-breaker 40%
+    fail-status 500
+    slow-start 30s
+    hold 10s 50
+    max-connections 100
+    timeout first-byte 30s
+    proxy-protocol v2
+}
+mtls.example.com {
+    client-certificates clients.pem optional headers
+    proxy app
+}
+example.com {
+    proxy 3000
+}
+";
+    let settings = from_text("a.conf", config, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}")).settings;
+    let explained = |url: &str| explain(&settings, &Question::new(url, "GET", &[], None).unwrap());
+    let told = explained("https://mtls.example.com/x");
+    assert_eq!(
+        told.end,
+        [
+            "proxy to one of 10.0.0.1:8000, 10.0.0.2:8000, 10.0.0.3:8000, in turn",
+            "10.0.0.3:8000 only when no other is up (backup)",
+            "who has its cookie lb goes to the same one again (sticky)",
+            "at most 100 requests and tunnels are open on one (max-connections)",
+            "one gets nothing while its check fails: GET /up every 5s is to be answered with 2xx or 3xx (health)",
+            "one at which 3 requests fail within 10s is left out for 10s, while there is another (max-fails)",
+            "one that fails 40% of at least 20 requests within 10s gets nothing for 15s, and 503 is answered when none is left \
+             (circuit-breaker)",
+            "500 count as failures of it (fail-status)",
+            "one that came back gets its share over 30s (slow-start)",
+            "what did not reach one is tried at another, once, and no more than 20% of the requests (retry)",
+            "while none can take it, it waits for 10s, with 50 others at most (hold)",
+            "it has 30s for the first byte of its answer",
+            "it is told who the client is before anything else (proxy-protocol)",
+            "the backend is asked for GET /x",
+        ]
+    );
+    let tls = told.site.unwrap().tls;
+    assert!(
+        tls.ends_with("; a client may prove itself by a certificate of clients.pem, and the backend is told whose it is"),
+        "{tls}"
+    );
+    assert_eq!(explained("https://example.com/").end, ["proxy to 127.0.0.1:3000", "the backend is asked for GET /"]);
+}
