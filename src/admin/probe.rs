@@ -50,12 +50,34 @@ pub struct Wish {
 
 /// The backend and how the gateway asks it.
 pub struct Backend {
-    /// Where it is.
-    pub target: Target,
+    /// Where it is; never empty. The first one that takes a connection is asked.
+    pub targets: Vec<Known>,
     /// TLS towards it.
     pub tls: UpstreamTls,
     /// Path and query as it gets them.
     pub uri: Uri,
+}
+
+/// One target of a backend.
+pub struct Known {
+    /// Where it is.
+    pub target: Target,
+    /// Why it gets no requests now, as the gateway itself says where it runs: `down (its health check fails)`.
+    pub out: Option<String>,
+}
+
+impl Backend {
+    /// Those that get requests first, each kind in the order of the configuration.
+    fn in_order(&self) -> impl Iterator<Item = &Target> {
+        let of = |out: bool| self.targets.iter().filter(move |known| known.out.is_some() == out).map(|known| &known.target);
+        of(false).chain(of(true))
+    }
+
+    /// Every target with why it gets no requests, when none gets any.
+    fn out(&self) -> Option<String> {
+        let each = self.targets.iter().map(|known| Some(format!("{} is {}", known.target, known.out.as_ref()?)));
+        each.collect::<Option<Vec<_>>>().map(|words| words.join("; "))
+    }
 }
 
 /// Where bytes go.
@@ -89,7 +111,8 @@ pub async fn probe(wish: &Wish) -> Result<Report, TrustError> {
         question: &wish.question,
         through: &through.end,
         straight: straight.as_ref().map(|trace| &trace.end),
-        backend: wish.backend.as_ref().map(|backend| backend.target.to_string()),
+        backend: wish.backend.as_ref().and_then(|backend| backend.in_order().next()).map(ToString::to_string),
+        out: wish.backend.as_ref().and_then(Backend::out),
         without_origin: without_origin.as_ref().map(|trace| &trace.end),
         explained: wish.explained.as_ref().map(|told| &told.verdict),
     });
@@ -151,9 +174,19 @@ async fn straight(question: &Question, backend: &Backend, trust: &Trust, limit: 
     for (name, value) in facts {
         set(&mut question, name, &value);
     }
-    let place = Place::of_backend(backend, trust)?;
     let mut trace = Trace::new("straight to the backend");
-    trace.end = once(&place, &question, limit, &mut trace.steps).await;
+    for Known { target, out } in &backend.targets {
+        let said = |out: &String| Step { what: "target", ok: false, seen: format!("{target} is {out}"), ms: 0 };
+        trace.steps.extend(out.as_ref().map(said));
+    }
+    for target in backend.in_order() {
+        let place = Place::of_target(target, &backend.tls, trust)?;
+        trace.end = once(&place, &question, limit, &mut trace.steps).await;
+        // One that cannot be reached says nothing of the others.
+        if !matches!(trace.end, End::NoName { .. } | End::NoConnection { .. }) {
+            break;
+        }
+    }
     Ok(trace)
 }
 
@@ -203,23 +236,23 @@ fn server_name(host: &Host) -> Option<ServerName<'static>> {
 }
 
 impl Place {
-    fn of_backend(backend: &Backend, trust: &Trust) -> Result<Self, TrustError> {
-        let address = &backend.target.address;
+    fn of_target(target: &Target, tls: &UpstreamTls, trust: &Trust) -> Result<Self, TrustError> {
+        let address = &target.address;
         let at = match address {
             TargetAddress::Socket(address) => At::Address(*address),
             TargetAddress::Name(name, port) => At::Name(name.to_string(), *port),
             TargetAddress::Unix(path) => At::Unix(path.clone()),
         };
-        let host = match (&backend.tls.server_name, address) {
+        let host = match (&tls.server_name, address) {
             (Some(name), _) | (None, TargetAddress::Name(name, _)) => Some(Host::Name(name.clone())),
             (None, TargetAddress::Socket(address)) => Some(Host::Ip(address.ip())),
             (None, TargetAddress::Unix(_)) => None,
         };
-        let tls = match (backend.target.scheme, host.as_ref().and_then(server_name)) {
-            (TargetScheme::Https, Some(name)) => Some((trust.client(&backend.tls)?, name)),
+        let tls = match (target.scheme, host.as_ref().and_then(server_name)) {
+            (TargetScheme::Https, Some(name)) => Some((trust.client(tls)?, name)),
             (TargetScheme::Https | TargetScheme::Http | TargetScheme::H2c, _) => None,
         };
-        Ok(Self { shown: backend.target.to_string(), at, tls })
+        Ok(Self { shown: target.to_string(), at, tls })
     }
 }
 

@@ -1,17 +1,23 @@
 //! `doorward probe`: the two ways of a request, step by step, and what is wrong.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
 
 use super::args::ProbeArgs;
 use super::exit::Exit;
 use super::{configuration, say, written};
+use crate::admin::api::{Reply, Request, TargetLine};
+use crate::admin::client;
 use crate::admin::local::explain::{self, Question};
-use crate::admin::probe::{self, Backend, Report, Trace, Wish};
+use crate::admin::probe::{self, Backend, Known, Report, Trace, Wish};
 use crate::config::load::LoadError;
 use crate::config::resolve::from_text;
-use crate::config::settings::{Settings, UpstreamTls};
+use crate::config::settings::{Settings, Target, Upstream, UpstreamTls};
+
+/// For what the running gateway says of its backends: it has that at hand.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Probes once.
 pub fn run(args: &ProbeArgs) -> Exit {
@@ -66,7 +72,7 @@ fn wish(args: &ProbeArgs, question: Question, settings: Option<&Settings>) -> Re
     let by_settings = settings.zip(explained.as_ref()).and_then(|(settings, told)| {
         let (upstream, uri) = told.backend.clone()?;
         let upstream = &settings.upstreams[upstream.0];
-        Some(Backend { target: upstream.targets.first()?.clone(), tls: upstream.tls.clone(), uri })
+        Some(Backend { targets: known(settings, upstream), tls: upstream.tls.clone(), uri })
     });
     let backend = match &args.to {
         None => by_settings,
@@ -79,14 +85,31 @@ fn wish(args: &ProbeArgs, question: Question, settings: Option<&Settings>) -> Re
     Ok(Wish { question, connect: args.connect, trust, backend, explained, limit: args.timeout })
 }
 
+/// The targets of a group, with what the gateway says of them where it runs; it need not.
+fn known(settings: &Settings, upstream: &Upstream) -> Vec<Known> {
+    let reply = settings.admin.as_deref().map(|socket| client::ask(socket, Request::Status, PATIENCE));
+    let groups = match reply {
+        Some(Ok(Reply::Status(status))) => status.upstreams,
+        Some(Ok(_) | Err(_)) | None => Vec::new(),
+    };
+    let told: Vec<TargetLine> =
+        groups.into_iter().filter(|group| group.name == upstream.name).flat_map(|group| group.targets).collect();
+    let of = |target: &Target| {
+        let address = target.address.to_string();
+        let out = told.iter().find(|line| line.target == address).and_then(TargetLine::out);
+        Known { target: target.clone(), out }
+    };
+    upstream.targets.iter().map(of).collect()
+}
+
 /// The backend as `--to` names it, in the words of the configuration.
 fn named(to: &str, uri: http::Uri, insecure: bool) -> Result<Backend, Exit> {
     let surroundings = configuration::surroundings(false)?;
     let resolved = from_text("--to", &written::site(String::new(), "http://localhost", to), &surroundings);
     match resolved.map(|resolved| resolved.settings.upstreams) {
         Ok(upstreams) => {
-            let target = upstreams[0].targets[0].clone();
-            Ok(Backend { target, tls: UpstreamTls { insecure, ..UpstreamTls::default() }, uri })
+            let target = Known { target: upstreams[0].targets[0].clone(), out: None };
+            Ok(Backend { targets: vec![target], tls: UpstreamTls { insecure, ..UpstreamTls::default() }, uri })
         }
         Err(report) => {
             say::complaint(&format!("{report}"));

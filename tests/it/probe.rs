@@ -13,6 +13,7 @@ use crate::support::peers::Backend;
 use crate::support::ports;
 use crate::support::process;
 use crate::support::server::Server;
+use crate::support::wait;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -239,4 +240,30 @@ fn a_person_reads_steps_and_one_diagnosis() {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
     assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[test]
+fn a_target_that_is_down_is_told_and_one_that_is_up_is_asked() {
+    let (up, dead) = (Backend::node(), [ports::free(), ports::free()]);
+    let targets = format!("{} {} {}", dead[0], up.port(), dead[1]);
+    let health = "    health /up every 100ms {\n        timeout 10s\n        status 2xx 4xx\n    }\n";
+    let scene = Scene::new(&format!("upstream app {{\n    to {targets}\n{health}}}\nlocalhost {{\n    proxy app\n}}\n"));
+    // Before any check has ended the gateway may still try a dead one first; it tells what it finds all the same.
+    let said = wait::until("the gateway knows who is down", SOON, || {
+        let said = scene.probe("/", &[]);
+        if said.text.matches("its health check fails").count() == 2 { Ok(said) } else { Err(said.text) }
+    });
+    said.is("fine");
+    let steps = said.report["straight"]["steps"].as_array().unwrap();
+    assert!(steps[0]["seen"].as_str().unwrap().starts_with(&format!("127.0.0.1:{} is down (", dead[0])), "{}", said.text);
+    assert_eq!(steps.iter().find(|step| step["what"] == "tcp").unwrap()["seen"], format!("127.0.0.1:{}", up.port()));
+
+    // Where no gateway tells who is up, one that cannot be reached says nothing of the next.
+    let Scene { mut gateway, root } = scene;
+    gateway.stop();
+    let url = format!("wss://localhost:{}/", gateway.https);
+    let said = probe(&[&url, "--ca", &root.display().to_string(), "--config", &gateway.config_file().display().to_string()]);
+    let steps = said.report["straight"]["steps"].as_array().unwrap();
+    let told = |number: usize| (steps[number]["what"].clone(), steps[number]["ok"].clone());
+    assert_eq!((told(0), told(1)), (("tcp".into(), false.into()), ("tcp".into(), true.into())), "{}", said.text);
 }

@@ -30,6 +30,8 @@ pub(super) struct Facts<'a> {
     pub(super) straight: Option<&'a End>,
     /// The backend, for people.
     pub(super) backend: Option<String>,
+    /// Every target with why it gets no requests, when none gets any.
+    pub(super) out: Option<String>,
     /// How the straight way ended when no Origin was sent; asked only where that may tell.
     pub(super) without_origin: Option<&'a End>,
     /// What the configuration says of this request.

@@ -35,7 +35,7 @@ impl Trace {
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// `dns`, `tcp`, `tls`, `http` or `websocket`.
+    /// `target`, `dns`, `tcp`, `tls`, `http` or `websocket`.
     pub what: &'static str,
     /// Whether it worked.
     pub ok: bool,

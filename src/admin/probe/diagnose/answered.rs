@@ -15,6 +15,7 @@ pub(super) fn answered(facts: &Facts<'_>, status: u16, by: By) -> Diagnosis {
             "open wss:// in the client; the path stays",
         ),
         (502 | 504, By::Gateway) => backend_is_not_there(facts, status),
+        (503, By::Gateway) if facts.out.is_some() => nobody_is_up(facts),
         (503, By::Gateway) => by_rule(facts, status, "no backend can take it, or the site is being worked on"),
         (403, By::Gateway) => by_rule(facts, status, "the site refuses the page's origin or the client's address"),
         (401, By::Gateway) => by_rule(facts, status, "the site asks for a password or a token, and got none that is right"),
@@ -47,6 +48,16 @@ fn by_rule(facts: &Facts<'_>, status: u16, guess: &str) -> Diagnosis {
         format!("the gateway itself answers {status}: {rule}"),
         "`doorward explain` with the same URL and headers shows the step that refuses; change it, or what the client sends",
     )
+}
+
+/// The gateway knows of no target that it could ask.
+fn nobody_is_up(facts: &Facts<'_>) -> Diagnosis {
+    let out = facts.out.as_deref().unwrap_or_default();
+    let repair = match facts.straight_works() {
+        true => "it answers when it is asked itself: wait until the gateway has tried it again, which `doorward status` shows",
+        false => "look into the backend's own log and repair it; the gateway finds out by itself",
+    };
+    trouble("no-backend-up", format!("the gateway itself answers 503, as no backend gets requests: {out}"), repair)
 }
 
 fn backend_is_not_there(facts: &Facts<'_>, status: u16) -> Diagnosis {

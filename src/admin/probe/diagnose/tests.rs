@@ -15,7 +15,7 @@ fn question(url: &str, fields: &[&str]) -> Question {
 fn of(through: &End, straight: Option<&End>) -> Diagnosis {
     let question = question("wss://a.test/ws?token=s3cret", &["Origin: https://a.test"]);
     let backend = Some("127.0.0.1:8000".to_owned());
-    diagnose(&Facts { question: &question, through, straight, backend, without_origin: None, explained: None })
+    diagnose(&Facts { question: &question, through, straight, backend, without_origin: None, out: None, explained: None })
 }
 
 #[track_caller]
@@ -60,8 +60,15 @@ fn the_classic_cases_are_told_apart() {
 #[test]
 fn a_page_by_https_may_not_open_ws_even_where_it_would_work() {
     let question = question("ws://a.test/ws", &["Origin: https://a.test"]);
-    let facts =
-        Facts { question: &question, through: &OPEN, straight: None, backend: None, without_origin: None, explained: None };
+    let facts = Facts {
+        question: &question,
+        through: &OPEN,
+        straight: None,
+        backend: None,
+        without_origin: None,
+        out: None,
+        explained: None,
+    };
     assert_eq!(diagnose(&facts).code, "mixed-content");
 }
 
@@ -75,6 +82,7 @@ fn a_403_that_the_origin_causes_names_it() {
         straight: Some(&forbidden),
         backend: None,
         without_origin: Some(&OPEN),
+        out: None,
         explained: None,
     };
     let diagnosis = diagnose(&facts);
@@ -92,7 +100,24 @@ fn the_rule_of_the_configuration_is_named_where_it_is_at_hand() {
         straight: None,
         backend: None,
         without_origin: None,
+        out: None,
         explained: Some(&verdict),
     };
     assert!(diagnose(&facts).what.ends_with("no-origin, by `origin`: pages of a.test"));
+}
+
+#[test]
+fn a_503_names_the_backends_that_get_no_requests() {
+    let question = question("wss://a.test/ws", &[]);
+    let through = answered(503, By::Gateway);
+    let said = |straight: &End| {
+        let (backend, out) = (None, Some("127.0.0.1:80 is circuit open (9 of 10 requests failed)".to_owned()));
+        let straight = Some(straight);
+        diagnose(&Facts { question: &question, through: &through, straight, backend, without_origin: None, out, explained: None })
+    };
+    let diagnosis = said(&OPEN);
+    assert_eq!(diagnosis.code, "no-backend-up");
+    assert!(diagnosis.what.ends_with("127.0.0.1:80 is circuit open (9 of 10 requests failed)"), "{diagnosis:?}");
+    assert!(diagnosis.repair.starts_with("it answers when it is asked itself"), "{diagnosis:?}");
+    assert!(said(&End::Silent).repair.starts_with("look into the backend's own log"));
 }
