@@ -6,6 +6,7 @@ pub mod gateway;
 pub mod in_service;
 pub mod kept;
 pub mod logs;
+mod lookups;
 pub mod memory;
 pub mod process;
 pub mod reload;

@@ -23,6 +23,7 @@ pub mod update;
 mod zone;
 
 pub use error::DnsError;
+pub use system::spellings;
 pub use zone::{NameServer, Zone};
 
 use answer::Answer;
@@ -122,6 +123,35 @@ impl Dns {
                 Ok(four.chain(six.into_iter().flatten().map(IpAddr::V6)).collect())
             }
         }
+    }
+
+    /// Addresses of both kinds, never empty, and how long they are so. Other than [`Dns::addresses`] it is an error when one of
+    /// both kinds could not be asked for: half an answer is none for who goes on with it.
+    pub async fn addresses_for(&self, name: &str) -> Result<(Vec<IpAddr>, Duration), DnsError> {
+        let asked = parse(name)?;
+        let four = self.timed(&asked, Kind::A, |data| if let RData::A(a) = data { Some(IpAddr::V4(a.0)) } else { None });
+        let six =
+            self.timed(&asked, Kind::Aaaa, |data| if let RData::AAAA(aaaa) = data { Some(IpAddr::V6(aaaa.0)) } else { None });
+        match tokio::join!(four, six) {
+            (Ok((mut four, ttl)), Ok((six, other))) => {
+                four.extend(six);
+                Ok((four, ttl.min(other)))
+            }
+            (Ok(found), Err(none)) | (Err(none), Ok(found)) if none.is_absence() => Ok(found),
+            (Err(absence), Err(error)) if absence.is_absence() => Err(error),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        }
+    }
+
+    /// Records, and how long they are so.
+    async fn timed<T>(
+        &self,
+        name: &Name,
+        kind: Kind,
+        read: impl Fn(&RData) -> Option<T>,
+    ) -> Result<(Vec<T>, Duration), DnsError> {
+        let answer = self.ask(name, kind).await?;
+        Ok((answer.records(name, kind, self.recursion, read)?, answer.ttl()))
     }
 
     /// CAA records at exactly this name; see [`Dns::caa_in_force`].

@@ -96,8 +96,11 @@ fn known(settings: &Settings, upstream: &Upstream) -> Vec<Known> {
         groups.into_iter().filter(|group| group.name == upstream.name).flat_map(|group| group.targets).collect();
     let of = |target: &Target| {
         let address = target.address.to_string();
-        let out = told.iter().find(|line| line.target == address).and_then(TargetLine::out);
-        Known { target: target.clone(), out }
+        // A name may be several targets, one for each address.
+        let is_it =
+            |line: &&TargetLine| line.target.strip_prefix(&address).is_some_and(|at| at.is_empty() || at.starts_with(" at "));
+        let out: Option<Vec<String>> = told.iter().filter(is_it).map(TargetLine::out).collect();
+        Known { target: target.clone(), out: out.filter(|out| !out.is_empty()).map(|out| out.join("; ")) }
     };
     upstream.targets.iter().map(of).collect()
 }

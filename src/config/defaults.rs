@@ -88,6 +88,9 @@ pub const MAX_FAILS: MaxFails = MaxFails { count: 3, within: Duration::from_secs
 pub const CIRCUIT_BREAKER: CircuitBreaker =
     CircuitBreaker { percent: 50, least: 20, within: Duration::from_secs(10), out: Duration::from_secs(15) };
 
+/// Who asks more often has a name server for a bottleneck.
+pub const RESOLVE_EVERY_LEAST: Duration = Duration::from_secs(1);
+
 /// A check of this path, where its braces say nothing else.
 pub fn health(path: String, every: Duration) -> Health {
     Health {
@@ -185,6 +188,8 @@ pub fn upstream(name: String) -> Upstream {
     Upstream {
         name,
         targets: Vec::new(),
+        // A name is looked up for each connection: `localhost` has two addresses and listens at one.
+        resolve: None,
         // In turn: the only choice whose outcome a person can predict.
         balance: Balance::RoundRobin,
         sticky: None,

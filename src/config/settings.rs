@@ -29,7 +29,7 @@ pub use site::{Block, Cache, End, Files, PathPattern, Place, Site, SiteHost, Sit
 pub use status::{StatusRange, in_words};
 pub use tls::{Cipher, ClientCertificates, DefaultCertificate, Tls, TlsVersions};
 pub use upstream::{
-    Balance, HashOf, ProxyProtocol, SameSite, Sticky, Target, TargetAddress, TargetScheme, Upstream, UpstreamId,
+    Balance, HashOf, ProxyProtocol, Resolve, SameSite, Sticky, Target, TargetAddress, TargetScheme, Upstream, UpstreamId,
     UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
 };
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use tokio::sync::Notify;
 
 use crate::config::settings::{Balance, Upstream};
 
@@ -21,6 +22,7 @@ use member::Member;
 use room::Room;
 use roster::Roster;
 use state::Turn;
+use sticky::{Seal, Tag};
 use trust::{Trust, TrustError};
 
 pub mod breaker;
@@ -31,6 +33,7 @@ pub mod hold;
 pub mod key;
 pub mod lease;
 pub mod member;
+pub mod names;
 pub mod pick;
 pub mod pool;
 pub mod probe;
@@ -48,7 +51,11 @@ pub mod trust;
 #[derive(Debug)]
 pub struct Cluster {
     settings: Upstream,
+    /// Present where cookies name targets.
+    seal: Option<Seal>,
     roster: ArcSwap<Roster>,
+    /// Told when a look at the targets' names might help.
+    doubt: Notify,
     turn: AtomicUsize,
     budget: Budget,
     dialer: Dialer,
@@ -98,19 +105,26 @@ impl Cluster {
             return Ok(Arc::clone(same));
         }
         let before = before.filter(|b| b.dialer.reaches_like(&dialer)).map(|before| before.roster());
+        let before = before.as_deref().map(|roster| &**roster);
         let seal = trust.seal().filter(|_| settings.sticky.is_some());
         let tag = |target: &str| seal.map(|seal| seal.tag(&settings.name, target));
-        let roster = Roster::new(&settings.targets, tag, before.as_deref().map(|roster| &**roster));
-        let roster = ArcSwap::from_pointee(roster);
+        let roster = Roster::new(&Roster::places(settings, before), tag, before);
         Ok(Arc::new(Self {
             settings: settings.clone(),
-            roster,
+            seal: seal.cloned(),
+            roster: ArcSwap::from_pointee(roster),
+            doubt: Notify::new(),
             turn: AtomicUsize::new(0),
             budget: Budget::default(),
             dialer,
             room: Room::default(),
             successor: OnceLock::new(),
         }))
+    }
+
+    /// How a sticky cookie names the target with this label.
+    fn tag(&self, label: &str) -> Option<Tag> {
+        self.seal.as_ref().map(|seal| seal.tag(&self.settings.name, label))
     }
 
     /// Chooses a target and counts an exchange on it. `None` when every target was tried or is closed.
@@ -188,7 +202,7 @@ impl Cluster {
 
     /// Whether a target is among its own, however much of the work it gets.
     pub fn has(&self, target: &crate::config::settings::Target) -> bool {
-        self.roster.load().members().iter().any(|member| member.is_at(target))
+        self.roster.load().members().iter().any(|member| member.is_of(target))
     }
 
     /// What it was made of.

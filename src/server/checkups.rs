@@ -1,5 +1,6 @@
-//! The health checks that run: one task for each target of a group that has checks. A reload leaves those of unchanged
-//! groups alone, and a target's state survives it in any case.
+//! What is done for groups of backends beside traffic: one task for each group that has checks, or names to look up, and below
+//! it one for each target that is checked. A reload leaves those of unchanged groups alone, and a target's state survives it in
+//! any case.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,22 +15,30 @@ use crate::proxy::cluster::Cluster;
 use crate::proxy::cluster::member::Member;
 use crate::proxy::cluster::probe;
 use crate::proxy::snapshot::Snapshot;
+use crate::server::lookups::Lookups;
 use crate::telemetry::metrics::Metrics;
 
 /// See the module. Lives on the control runtime; its tasks end with it.
 pub struct Checkups {
     metrics: Arc<Metrics>,
     dice: RefCell<Dice>,
-    running: RefCell<HashMap<Who, Checkup>>,
+    /// By the address of the group in memory, which a [`Care`] keeps from being used again.
+    running: RefCell<HashMap<usize, Care>>,
 }
 
-/// A target in its group, both by their addresses in memory, which a [`Checkup`] keeps from being used again.
-type Who = (usize, usize);
-
-struct Checkup {
+/// The task of one group.
+struct Care {
     _group: Arc<Cluster>,
-    _target: Arc<Member>,
-    task: JoinHandle<Option<()>>,
+    _task: Task,
+}
+
+/// Ends with what it belongs to.
+struct Task(JoinHandle<Option<()>>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Checkups {
@@ -38,28 +47,62 @@ impl Checkups {
         Self { metrics, dice: RefCell::new(dice), running: RefCell::default() }
     }
 
-    /// Begins the checks of this snapshot that do not run yet, and ends those that are not in it.
+    /// Begins what is to be done for this snapshot and does not run yet, and ends what is not in it.
     pub fn follow(&self, snapshot: &Snapshot) {
         let mut running = self.running.borrow_mut();
         let mut before = mem::take(&mut *running);
-        for group in snapshot.clusters().iter().filter(|group| group.settings().health.is_some()) {
-            for target in group.roster().members() {
-                let who = (Arc::as_ptr(group).addr(), Arc::as_ptr(target).addr());
-                let checkup = before.remove(&who).unwrap_or_else(|| self.begin(group, target));
-                running.insert(who, checkup);
-            }
+        let is_cared_for = |group: &&Arc<Cluster>| group.settings().health.is_some() || group.settings().resolve.is_some();
+        for group in snapshot.clusters().iter().filter(is_cared_for) {
+            let who = Arc::as_ptr(group).addr();
+            let care = before.remove(&who).unwrap_or_else(|| self.begin(group));
+            running.insert(who, care);
         }
     }
 
-    fn begin(&self, group: &Arc<Cluster>, target: &Arc<Member>) -> Checkup {
+    fn begin(&self, group: &Arc<Cluster>) -> Care {
         let dice = Dice::seeded(self.dice.borrow_mut().roll());
-        let watch = probe::watch(Arc::clone(group), Arc::clone(target), Arc::clone(&self.metrics), dice);
-        Checkup { _group: Arc::clone(group), _target: Arc::clone(target), task: task::spawn_local("health check", watch) }
+        let checks = Checks { group: Arc::clone(group), metrics: Arc::clone(&self.metrics), dice, running: HashMap::new() };
+        Care { _group: Arc::clone(group), _task: Task(task::spawn_local("backends", care(checks))) }
     }
 }
 
-impl Drop for Checkup {
-    fn drop(&mut self) {
-        self.task.abort();
+/// Keeps the checks with the targets, and the targets with their names.
+async fn care(mut checks: Checks) {
+    let group = Arc::clone(&checks.group);
+    let mut lookups = Lookups::of(group.settings());
+    loop {
+        checks.follow();
+        match &mut lookups {
+            Some(lookups) => lookups.until_moved(&group).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The health checks of one group.
+struct Checks {
+    group: Arc<Cluster>,
+    metrics: Arc<Metrics>,
+    dice: Dice,
+    /// By the address of the target in memory, which the value keeps from being used again.
+    running: HashMap<usize, (Arc<Member>, Task)>,
+}
+
+impl Checks {
+    /// Begins those of targets that are new, and ends those of targets that are gone.
+    fn follow(&mut self) {
+        if self.group.settings().health.is_none() {
+            return;
+        }
+        let mut before = mem::take(&mut self.running);
+        for target in self.group.roster().members() {
+            let who = Arc::as_ptr(target).addr();
+            let check = before.remove(&who).unwrap_or_else(|| {
+                let dice = Dice::seeded(self.dice.roll());
+                let watch = probe::watch(Arc::clone(&self.group), Arc::clone(target), Arc::clone(&self.metrics), dice);
+                (Arc::clone(target), Task(task::spawn_local("health check", watch)))
+            });
+            self.running.insert(who, check);
+        }
     }
 }

@@ -92,7 +92,8 @@ fn normal(written: &str) -> String {
 }
 
 fn is_written(target: &Member, wanted: &str) -> bool {
-    target.label().eq_ignore_ascii_case(wanted) || target.target().to_string().eq_ignore_ascii_case(wanted)
+    let is_there = target.at().is_some_and(|at| at.to_string() == wanted);
+    is_there || target.label().eq_ignore_ascii_case(wanted) || target.target().to_string().eq_ignore_ascii_case(wanted)
 }
 
 /// Names a few of those there are.

@@ -55,6 +55,12 @@ pub mod events {
     pub const TARGET_DOWN: &str = "target_down";
     /// A backend may be used again.
     pub const TARGET_UP: &str = "target_up";
+    /// A name has other addresses than before, and its group other targets.
+    pub const ADDRESSES_CHANGED: &str = "addresses_changed";
+    /// A name could not be looked up.
+    pub const LOOKUP_FAILED: &str = "lookup_failed";
+    /// It could again.
+    pub const LOOKUP_WORKS: &str = "lookup_works";
     /// Nothing is sent to a target for a while, since too much of it failed.
     pub const CIRCUIT_OPEN: &str = "circuit_open";
     /// Requests go to it again.

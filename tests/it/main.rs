@@ -44,6 +44,7 @@ mod keeper;
 mod kills;
 mod layers;
 mod lifetimes;
+mod names;
 mod on_demand;
 mod privacy;
 mod probe;

@@ -1,6 +1,7 @@
 //! What an answer says. Pure.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
@@ -45,6 +46,11 @@ impl Answer {
             }
         }
         Err(DnsError::Aliases { name: text(name) })
+    }
+
+    /// How long all of it is so: the records and the aliases that lead to them.
+    pub(super) fn ttl(&self) -> Duration {
+        Duration::from_secs(self.message.answers.iter().map(|record| record.ttl).min().unwrap_or(0).into())
     }
 
     /// The zone that `name` lies in, if this answer to a question for its SOA tells: the SOA itself, or the one that goes

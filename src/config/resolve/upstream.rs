@@ -3,12 +3,13 @@
 use super::Resolver;
 use super::target::Written;
 use crate::base::name::HostName;
+use crate::base::span;
 use crate::config::defaults;
 use crate::config::problem::{Problem, any_of, nearest, quote};
 use crate::config::raw::{Directive, Directives};
 use crate::config::settings::{
-    Balance, HashOf, ProxyProtocol, SameSite, Sticky, Target, TargetScheme, Upstream, UpstreamId, UpstreamProtocols,
-    UpstreamTimeouts, UpstreamTls,
+    Balance, HashOf, ProxyProtocol, Resolve, SameSite, Sticky, Target, TargetAddress, TargetScheme, Upstream, UpstreamId,
+    UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
 };
 use crate::config::source::Span;
 use crate::config::tree::Word;
@@ -87,6 +88,7 @@ impl Resolver<'_> {
         if parts.one("to").is_none() && !parts.incomplete {
             self.complain(directive.name.span, "this upstream has no target", "add a line `to TARGET`");
         }
+        upstream.resolve = parts.one("resolve").and_then(|directive| self.resolve_names(directive, &upstream.targets));
         if let Some(balance) = parts.one("balance").and_then(|directive| self.balance(directive)) {
             upstream.balance = balance;
         }
@@ -104,6 +106,33 @@ impl Resolver<'_> {
         self.put_some(parts, "proxy-protocol", &mut upstream.proxy_protocol, |this, word| this.choice(word, &versions));
         self.idle_tls(parts, &upstream);
         upstream
+    }
+
+    /// `dns [ADDRESS...]`, or `every SPAN`.
+    fn resolve_names(&mut self, directive: &Directive, targets: &[Target]) -> Option<Resolve> {
+        let is_named = |target: &Target| matches!(target.address, TargetAddress::Name(..));
+        if !targets.is_empty() && !targets.iter().any(is_named) {
+            let hint = "write a name instead of its addresses, as in `to app.internal:8000`, or remove `resolve`";
+            self.complain(directive.name.span, "no target of this upstream is a name", hint);
+        }
+        match directive.values.as_slice() {
+            [dns, servers @ ..] if dns.text == "dns" => {
+                Some(Resolve::Dns(servers.iter().filter_map(|word| self.name_server(word)).collect()))
+            }
+            [every, span] if every.text == "every" => {
+                let least = defaults::RESOLVE_EVERY_LEAST;
+                let every = self.duration(span)?;
+                if every < least {
+                    self.complain(span.span, "this is too often to ask", format!("write at least {}", span::print(least)));
+                }
+                Some(Resolve::Every(every))
+            }
+            _ => {
+                let hint = "write `resolve dns`, `resolve dns ADDRESS` with the name server's address, or `resolve every 30s`";
+                self.complain(directive.span(), "it is not clear how names are to be looked up", hint);
+                None
+            }
+        }
     }
 
     /// `N [budget P%]`.

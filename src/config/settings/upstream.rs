@@ -20,6 +20,9 @@ pub struct Upstream {
     pub name: String,
     /// At least one.
     pub targets: Vec<Target>,
+    /// How the names among them are looked up beforehand, so that each address is a target of its own; `None` means that a name
+    /// is looked up for each connection and is one target.
+    pub resolve: Option<Resolve>,
     /// How one is chosen.
     pub balance: Balance,
     /// The cookie by which a client comes to the same target again.
@@ -103,6 +106,15 @@ impl fmt::Display for TargetAddress {
             Self::Unix(path) => write!(f, "unix/{}", path.display()),
         }
     }
+}
+
+/// How a name is looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolve {
+    /// As any program of this machine does, again after so long.
+    Every(Duration),
+    /// By DNS, again when its answer says so; at these name servers, or at the system's where there are none.
+    Dns(Vec<SocketAddr>),
 }
 
 /// How a backend is spoken to. `ws://` and `wss://` targets mean `Http` and `Https`.

@@ -18,6 +18,7 @@ use crate::base::proxy_header::{self, Ends};
 use crate::base::span;
 use crate::config::settings::{ProxyProtocol, Target, TargetAddress, TargetScheme, Upstream, UpstreamTls};
 
+use super::member::Place;
 use super::stream::BackendStream;
 use super::trust::{Offer, TlsTowards, Trust, TrustError};
 
@@ -147,14 +148,14 @@ impl Dialer {
 
     /// Connects to `target` for ourselves, as to see whether it lives.
     pub async fn dial(&self, target: &Target) -> Result<BackendStream, ConnectError> {
-        self.dial_for(target, None, Offer::Http1).await
+        self.dial_for(target.into(), None, Offer::Http1).await
     }
 
-    /// Connects to `target` in the name of a client, and lets it choose of what is offered. All of it, from the name to the
+    /// Connects to a place in the name of a client, and lets it choose of what is offered. All of it, from the name to the
     /// end of the TLS handshake, shares one limit of time.
     pub(super) async fn dial_for(
         &self,
-        target: &Target,
+        place: Place<'_>,
         ends: Option<&Ends>,
         offer: Offer,
     ) -> Result<BackendStream, ConnectError> {
@@ -162,8 +163,8 @@ impl Dialer {
             ProxyProtocol::V1 => proxy_header::line_for(ends),
             ProxyProtocol::V2 => proxy_header::binary_for(ends),
         });
-        let attempt = Attempt { deadline: Instant::now() + self.limit, limit: self.limit, target, header };
-        match (&target.address, target.scheme) {
+        let attempt = Attempt { deadline: Instant::now() + self.limit, limit: self.limit, place, header };
+        match (&place.target.address, place.target.scheme) {
             (TargetAddress::Unix(path), TargetScheme::Http | TargetScheme::H2c) => {
                 Ok(BackendStream::Unix(attempt.unix(path).await?))
             }
@@ -184,14 +185,14 @@ impl Dialer {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let tls = self.tls.as_ref().expect("a dialer for https targets was made with TLS");
-        let name = self.server_name(attempt.target);
+        let name = self.server_name(attempt.place.target);
         let handshake = TlsConnector::from(tls.offering(offer)).connect(name.clone(), stream);
         let failure = match timeout_at(attempt.deadline, handshake).await {
             Ok(Ok(stream)) => return Ok(Box::new(stream)),
             Ok(Err(source)) => source,
             Err(_elapsed) => return Err(attempt.timed_out("TLS")),
         };
-        let address = attempt.target.address.to_string();
+        let address = attempt.place.to_string();
         Err(match failure.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(source @ rustls::Error::InvalidCertificate(_)) => {
                 ConnectError::Certificate { address, name: name.to_str().into_owned(), source: source.clone() }
@@ -219,17 +220,17 @@ impl Dialer {
 struct Attempt<'a> {
     deadline: Instant,
     limit: Duration,
-    target: &'a Target,
+    place: Place<'a>,
     /// What is said before anything else.
     header: Option<Vec<u8>>,
 }
 
 impl Attempt<'_> {
     async fn tcp(&self) -> Result<TcpStream, ConnectError> {
-        let stream = match &self.target.address {
-            TargetAddress::Socket(addr) => self.first_of(&[*addr]).await?,
-            TargetAddress::Name(name, port) => self.first_of(&self.resolve(name.as_str(), *port).await?).await?,
-            TargetAddress::Unix(path) => return Err(self.no_address(&path.display().to_string())),
+        let stream = match (&self.place.target.address, &self.place.at) {
+            (TargetAddress::Socket(addr), _) | (TargetAddress::Name(..), Some(addr)) => self.first_of(&[*addr]).await?,
+            (TargetAddress::Name(name, port), None) => self.first_of(&self.resolve(name.as_str(), *port).await?).await?,
+            (TargetAddress::Unix(path), _) => return Err(self.no_address(&path.display().to_string())),
         };
         self.introduced(stream).await
     }
@@ -238,7 +239,7 @@ impl Attempt<'_> {
         let Some(header) = &self.header else { return Ok(stream) };
         match timeout_at(self.deadline, stream.write_all(header)).await {
             Ok(Ok(())) => Ok(stream),
-            Ok(Err(source)) => Err(unreached(self.target.address.to_string(), source)),
+            Ok(Err(source)) => Err(unreached(self.place.to_string(), source)),
             Err(_elapsed) => Err(self.timed_out("the PROXY header")),
         }
     }
@@ -282,13 +283,13 @@ impl Attempt<'_> {
     async fn unix(&self, path: &Path) -> Result<UnixStream, ConnectError> {
         match timeout_at(self.deadline, UnixStream::connect(path)).await {
             Ok(Ok(stream)) => self.introduced(stream).await,
-            Ok(Err(source)) => Err(unreached(self.target.address.to_string(), source)),
+            Ok(Err(source)) => Err(unreached(self.place.to_string(), source)),
             Err(_elapsed) => Err(self.timed_out("the socket")),
         }
     }
 
     fn timed_out(&self, stage: &'static str) -> ConnectError {
-        ConnectError::TimedOut { address: self.target.address.to_string(), stage, limit: self.limit }
+        ConnectError::TimedOut { address: self.place.to_string(), stage, limit: self.limit }
     }
 }
 

@@ -90,6 +90,7 @@ impl Lease {
     pub fn failed(&self, why: &dyn Display, metrics: &ProxyMetrics) {
         self.count_failure(why, metrics);
         self.judge(true, why, metrics);
+        self.cluster.doubt();
     }
 
     fn count_failure(&self, why: &dyn Display, metrics: &ProxyMetrics) {

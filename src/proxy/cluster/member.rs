@@ -1,5 +1,7 @@
 //! One target in its cluster.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +11,36 @@ use super::state::TargetState;
 use super::sticky::Tag;
 use crate::config::settings::{Target, Upstream};
 
+/// Where a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// As the settings have it.
+    pub target: &'a Target,
+    /// The one of its name's addresses that is meant; `None` where it has none, or they are not looked up beforehand.
+    pub at: Option<SocketAddr>,
+}
+
+impl<'a> From<&'a Target> for Place<'a> {
+    fn from(target: &'a Target) -> Self {
+        Self { target, at: None }
+    }
+}
+
+/// As logs write it.
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at {
+            Some(at) => write!(f, "{} at {}", self.target.address, at.ip()),
+            None => write!(f, "{}", self.target.address),
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Member {
     target: Target,
+    at: Option<SocketAddr>,
     label: Arc<str>,
     /// Of its address, whatever its place among the others.
     id: u64,
@@ -33,18 +61,38 @@ pub struct Standing {
 }
 
 impl Member {
-    pub(super) fn new(target: &Target, tag: impl Fn(&str) -> Option<Tag>, state: Arc<TargetState>) -> Self {
-        let label = target.address.to_string();
-        Self { target: target.clone(), id: pick::hash(label.as_bytes()), tag: tag(&label), label: label.into(), state }
+    pub(super) fn new(place: Place<'_>, tag: impl Fn(&str) -> Option<Tag>, state: Arc<TargetState>) -> Self {
+        let (label, Place { target, at }) = (place.to_string(), place);
+        Self { target: target.clone(), at, id: pick::hash(label.as_bytes()), tag: tag(&label), label: label.into(), state }
     }
 
     pub(super) const fn tag(&self) -> Option<&Tag> {
         self.tag.as_ref()
     }
 
-    /// Whether this is where `target` is, reached in the same way.
-    pub(super) fn is_at(&self, target: &Target) -> bool {
+    /// Whether this is where `target` is or one of the places where it is, reached in the same way.
+    pub(super) fn is_of(&self, target: &Target) -> bool {
         self.target.address == target.address && self.target.scheme == target.scheme
+    }
+
+    /// Whether this is just there, reached in the same way.
+    pub(super) fn is_at(&self, place: Place<'_>) -> bool {
+        self.is_of(place.target) && self.at == place.at
+    }
+
+    /// Whether nothing about it is another than about `other`, which is at the same place.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.target == other.target && self.tag == other.tag
+    }
+
+    /// Where it is.
+    pub(super) const fn place(&self) -> Place<'_> {
+        Place { target: &self.target, at: self.at }
+    }
+
+    /// The one of its name's addresses that it is.
+    pub const fn at(&self) -> Option<SocketAddr> {
+        self.at
     }
 
     /// What it was made of.

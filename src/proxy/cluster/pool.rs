@@ -44,6 +44,9 @@ mod written;
 /// Resting connections kept for one target. More would be a burst's leavings, each with a buffer and a descriptor.
 const MOST_RESTING: usize = 1024;
 
+/// Between two looks at resting connections, however long they may be kept: their target may be gone from its name.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// What can be sent to a backend as a request's body.
 pub trait RequestBody: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin + 'static {}
 
@@ -61,7 +64,7 @@ pub struct Pool<B: RequestBody> {
 /// The resting connections of one target, the one that rests longest first.
 struct Slot<B: RequestBody> {
     /// Held so that no other target can come to lie at the same address.
-    _target: Arc<TargetState>,
+    target: Arc<TargetState>,
     resting: Vec<Resting<B>>,
 }
 
@@ -134,7 +137,7 @@ impl<B: RequestBody> Pool<B> {
         again: fn(&Request<B>) -> bool,
     ) -> Result<Answered<B>, SendError> {
         let started = Instant::now();
-        let stream = lease.cluster().dialer().dial_for(lease.member().target(), lease.ends(), Offer::Http1).await?;
+        let stream = lease.cluster().dialer().dial_for(lease.member().place(), lease.ends(), Offer::Http1).await?;
         self.send_on(lease, slot, again, stream, started.elapsed()).await
     }
 
@@ -222,11 +225,11 @@ impl<B: RequestBody> Pool<B> {
     }
 
     fn put_back(self: &Rc<Self>, target: &Arc<TargetState>, wire: Box<Wire<B>>, keep_alive: Duration) {
-        if keep_alive.is_zero() {
+        if keep_alive.is_zero() || target.is_gone() {
             return;
         }
         let mut slots = self.slots.borrow_mut();
-        let slot = slots.entry(key_of(target)).or_insert_with(|| Slot { _target: Arc::clone(target), resting: Vec::new() });
+        let slot = slots.entry(key_of(target)).or_insert_with(|| Slot { target: Arc::clone(target), resting: Vec::new() });
         if slot.resting.len() < MOST_RESTING {
             wire.rest();
             slot.resting.push(Resting { wire, until: Instant::now() + keep_alive });
@@ -246,13 +249,14 @@ impl<B: RequestBody> Pool<B> {
     fn close_overdue(&self, now: Instant) -> Option<Instant> {
         let mut slots = self.slots.borrow_mut();
         slots.retain(|_, slot| {
-            slot.resting.retain_mut(|resting| resting.until > now && resting.wire.rested_well());
+            let gone = slot.target.is_gone();
+            slot.resting.retain_mut(|resting| !gone && resting.until > now && resting.wire.rested_well());
             !slot.resting.is_empty()
         });
         let next = slots.values().flat_map(|slot| slot.resting.iter().map(|resting| resting.until)).min();
         let next = next.into_iter().chain(self.trunks.close_overdue(now)).min();
         self.sweeping.set(next.is_some());
-        next
+        next.map(|next| next.min(now + LOOK))
     }
 
     /// Connections at rest, over all targets.

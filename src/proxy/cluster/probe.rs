@@ -132,7 +132,7 @@ pub(super) async fn connect(cluster: &Cluster, member: &Member) -> Result<Backen
         (TargetScheme::Http, _) | (TargetScheme::Https, UpstreamProtocols::Http1) => Offer::Http1,
         (TargetScheme::Https, UpstreamProtocols::Both) => Offer::Both,
     };
-    cluster.dialer().dial_for(target, None, offer).await
+    cluster.dialer().dial_for(member.place(), None, offer).await
 }
 
 /// Over HTTP/1.1.

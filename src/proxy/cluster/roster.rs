@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Wish;
 use super::health::Admission;
-use super::member::Member;
+use super::member::{Member, Place};
 use super::pick::{self, Candidate, Candidates};
 use super::sticky::Tag;
-use crate::config::settings::{Balance, Target, Upstream};
+use crate::config::settings::{Balance, Upstream};
 
 /// See the module.
 #[derive(Debug)]
@@ -22,19 +22,37 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// These targets; who was in `before` keeps what is known of him.
-    pub(super) fn new(targets: &[Target], tag: impl Fn(&str) -> Option<Tag>, before: Option<&Self>) -> Self {
-        let known = |target: &Target| before?.members.iter().find(|member| member.is_at(target));
-        let member = |target: &Target| {
-            let state = known(target).map(|member| Arc::clone(member.state())).unwrap_or_default();
-            Arc::new(Member::new(target, &tag, state))
+    /// Members at these places; who was in `before` keeps what is known of him.
+    pub(super) fn new(places: &[Place<'_>], tag: impl Fn(&str) -> Option<Tag>, before: Option<&Self>) -> Self {
+        let known = |place: Place<'_>| before?.members.iter().find(|member| member.is_at(place));
+        let member = |place: &Place<'_>| match known(*place) {
+            None => Arc::new(Member::new(*place, &tag, Arc::default())),
+            Some(known) => {
+                let next = Member::new(*place, &tag, Arc::clone(known.state()));
+                if next.is_like(known) { Arc::clone(known) } else { Arc::new(next) }
+            }
         };
-        let weights: Vec<u32> = targets.iter().map(|target| target.weight).collect();
+        let weights: Vec<u32> = places.iter().map(|place| place.target.weight).collect();
         Self {
-            members: targets.iter().map(member).collect(),
+            members: places.iter().map(member).collect(),
             order: pick::smooth_order(&weights),
-            has_backups: targets.iter().any(|target| target.backup),
+            has_backups: places.iter().any(|place| place.target.backup),
         }
+    }
+
+    /// Where the targets of `settings` are, as far as `before` knows.
+    pub(super) fn places<'a>(settings: &'a Upstream, before: Option<&Self>) -> Vec<Place<'a>> {
+        let mut places = Vec::new();
+        for target in &settings.targets {
+            let members = before.filter(|_| settings.resolve.is_some()).into_iter().flat_map(|before| &before.members);
+            let found = members.filter(|member| member.is_of(target)).filter_map(|member| member.at());
+            let known = places.len();
+            places.extend(found.map(|at| Place { target, at: Some(at) }));
+            if places.len() == known {
+                places.push(target.into());
+            }
+        }
+        places
     }
 
     /// Its targets, in the order of the settings.

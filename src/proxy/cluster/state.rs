@@ -30,6 +30,8 @@ pub struct TargetState {
     back_since: AtomicU64,
     /// Taken out by the operator.
     drained: AtomicBool,
+    /// Its name has its address no longer.
+    gone: AtomicBool,
     last: ArcSwapOption<Change>,
 }
 
@@ -62,6 +64,7 @@ impl Default for TargetState {
             breaker: Breaker::default(),
             back_since: AtomicU64::new(0),
             drained: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             last: ArcSwapOption::empty(),
         }
     }
@@ -204,6 +207,21 @@ impl TargetState {
             }
             (false, false) | (true, true) => None,
         }
+    }
+
+    /// It is new among others, and begins slowly.
+    pub(super) fn comes(&self) {
+        self.back_since.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// It is none of its group's any more, for good.
+    pub(super) fn goes(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether no connection to it is worth keeping.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
     }
 
     /// Notes why the last turn was.

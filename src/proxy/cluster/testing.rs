@@ -56,6 +56,7 @@ pub(super) fn upstream(targets: Vec<Target>) -> Upstream {
     Upstream {
         name: "test".to_owned(),
         targets,
+        resolve: None,
         balance: Balance::RoundRobin,
         sticky: None,
         health: None,

@@ -7,7 +7,7 @@ use crate::config::settings::{HashOf, TargetAddress, TargetScheme};
 mod checks;
 mod dial;
 mod health;
-
+mod names;
 mod tls;
 
 fn settings(ports: &[u16]) -> Upstream {

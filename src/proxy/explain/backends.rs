@@ -2,7 +2,7 @@
 //! is left. What is true of them now is `doorward status`'s to say.
 
 use crate::base::span;
-use crate::config::settings::{Balance, CircuitBreaker, HashOf, Health, MaxFails, Upstream, in_words};
+use crate::config::settings::{Balance, CircuitBreaker, HashOf, Health, MaxFails, Resolve, Upstream, in_words};
 
 /// Facts, one a line, in the order in which they matter.
 pub(super) fn told(upstream: &Upstream) -> Vec<String> {
@@ -10,6 +10,7 @@ pub(super) fn told(upstream: &Upstream) -> Vec<String> {
     let Upstream {
         name: _,
         targets,
+        resolve,
         balance,
         sticky,
         health,
@@ -26,8 +27,9 @@ pub(super) fn told(upstream: &Upstream) -> Vec<String> {
         tls: _,
         proxy_protocol,
     } = upstream;
-    let several = targets.len() > 1;
+    let several = targets.len() > 1 || resolve.is_some();
     let mut facts = vec![chosen(upstream, balance)];
+    facts.extend(resolve.as_ref().map(looked_up));
     let backups: Vec<String> = targets.iter().filter(|target| target.backup).map(ToString::to_string).collect();
     facts.extend((!backups.is_empty()).then(|| format!("{} only when no other is up (backup)", backups.join(", "))));
     facts.extend(
@@ -76,6 +78,17 @@ fn balance(balance: &Balance) -> String {
         Balance::Hash(HashOf::Cookie(name)) => format!("the same one for the same cookie {name}"),
         Balance::Hash(HashOf::Uri) => "the same one for the same path and query".into(),
     }
+}
+
+fn looked_up(resolve: &Resolve) -> String {
+    let how = match resolve {
+        Resolve::Every(span) => format!("by the system's resolver every {}", span::print(*span)),
+        Resolve::Dns(servers) if servers.is_empty() => "by DNS".to_owned(),
+        Resolve::Dns(servers) => {
+            format!("by DNS at {}", servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+        }
+    };
+    format!("names among them are looked up {how}, and each address is a target of its own (resolve)")
 }
 
 fn checked(health: &Health) -> String {

@@ -18,8 +18,11 @@ const START: Duration = Duration::from_secs(20);
 /// A running server for one zone, with itself as the zone's only name server.
 pub struct Knot {
     address: SocketAddr,
-    _process: Process,
-    _folder: TempDir,
+    process: Process,
+    folder: TempDir,
+    /// Of the zone, as it was written last.
+    serial: u32,
+    zone: String,
 }
 
 impl Knot {
@@ -48,7 +51,18 @@ impl Knot {
         let process = Process::start("knotd", &mut command);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         wait::until_listening("knotd", address, START);
-        Self { address, _process: process, _folder: folder }
+        Self { address, process, folder, serial: 1, zone: zone.to_owned() }
+    }
+
+    /// Serves these records in the place of those before, in the words of a zone file, and waits until it does.
+    pub fn serve(&mut self, records: &str) {
+        self.serial += 1;
+        let Self { zone, serial, .. } = self;
+        let text =
+            format!("$ORIGIN {zone}.\n$TTL 5\n@ SOA ns admin {serial} 3600 600 86400 5\n@ NS ns\nns A 127.0.0.1\n{records}");
+        fs::write(self.folder.path().join("zone"), text).unwrap();
+        self.process.signal("HUP");
+        self.process.until_said(&format!("-> {serial}"), START);
     }
 
     /// Where it is asked.

@@ -2,8 +2,8 @@
 
 use super::{Json, Members, duration, list, path};
 use crate::config::settings::{
-    Balance, CircuitBreaker, HashOf, Health, MaxFails, ProxyProtocol, Sticky, Target, TargetScheme, Upstream, UpstreamProtocols,
-    UpstreamTimeouts, UpstreamTls,
+    Balance, CircuitBreaker, HashOf, Health, MaxFails, ProxyProtocol, Resolve, Sticky, Target, TargetScheme, Upstream,
+    UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
 };
 
 /// The named groups; those written in place stand with their `proxy`.
@@ -27,6 +27,7 @@ fn upstream(group: &Upstream) -> Json {
         Json::List(words.into_iter().chain(one.backup.then(|| "backup".into())).collect())
     };
     members.add("to", Json::List(group.targets.iter().map(to).collect()));
+    members.some("resolve", group.resolve.as_ref().map(resolve));
     members.add("balance", balance(&group.balance));
     members.some("sticky", group.sticky.as_ref().map(sticky));
     members.some("health", group.health.as_ref().map(health));
@@ -61,6 +62,13 @@ fn protocols(protocols: UpstreamProtocols) -> Json {
         UpstreamProtocols::Http1 => list(["h1"]),
         UpstreamProtocols::Http2 => list(["h2"]),
         UpstreamProtocols::Both => list(["h1", "h2"]),
+    }
+}
+
+fn resolve(resolve: &Resolve) -> Json {
+    match resolve {
+        Resolve::Every(span) => Json::List(vec!["every".into(), duration(*span)]),
+        Resolve::Dns(servers) => list(std::iter::once("dns".to_owned()).chain(servers.iter().map(ToString::to_string))),
     }
 }
 

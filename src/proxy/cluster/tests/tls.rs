@@ -122,6 +122,26 @@ fn the_certificate_must_be_of_the_named_authority_and_for_the_named_host() {
 }
 
 #[test]
+fn a_name_that_was_looked_up_is_still_the_one_that_is_proved() {
+    run(async {
+        let authority = Authority::new("the authority");
+        let addr = authority.serve(false).await;
+        let name = HostName::parse("app.internal").unwrap();
+        let at = TargetAddress::Name(name.clone(), addr.port());
+        let mut settings = upstream(vec![target(at, TargetScheme::Https, 1)]);
+        settings.tls.ca_file = Some(authority.file("ca.pem"));
+        settings.resolve = Some(crate::config::settings::Resolve::Dns(Vec::new()));
+        let cluster = build(&settings);
+        assert!(cluster.found(&name, &[addr.ip()]).is_some());
+        let member = Arc::clone(&cluster.roster().members()[0]);
+        let mut stream = probe::connect(&cluster, &member).await.expect("the address is reached, and proves the name");
+        let mut said = String::new();
+        stream.read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, "(true, false)");
+    });
+}
+
+#[test]
 fn a_client_certificate_is_shown_where_one_is_set() {
     run(async {
         let authority = Authority::new("the authority");

@@ -115,10 +115,10 @@ impl Trunks {
 
     async fn dial(&self, lease: &Lease, offer: Offer) -> Result<Line, ConnectError> {
         let started = Instant::now();
-        let (cluster, target) = (lease.cluster(), lease.member().target());
-        let stream = cluster.dialer().dial_for(target, lease.ends(), offer).await?;
-        let in_the_clear = target.scheme == TargetScheme::H2c;
-        let address = || target.address.to_string();
+        let (cluster, place) = (lease.cluster(), lease.member().place());
+        let stream = cluster.dialer().dial_for(place, lease.ends(), offer).await?;
+        let in_the_clear = place.target.scheme == TargetScheme::H2c;
+        let address = || place.to_string();
         if !in_the_clear && !stream.chose_http2() {
             if offer != Offer::Both {
                 return Err(ConnectError::NoHttp2 { address: address(), source: None });
@@ -150,10 +150,10 @@ impl Trunks {
     pub(in super::super) fn close_overdue(&self, now: Instant) -> Option<Instant> {
         let mut next: Option<Instant> = None;
         self.branches.borrow_mut().retain(|_, branch| {
-            let keep_alive = branch.keep_alive;
+            let (keep_alive, gone) = (branch.keep_alive, branch.target.is_gone());
             branch.trunks.retain(|trunk| {
                 let until = trunk.rests_since().unwrap_or(now) + keep_alive;
-                let stays = !trunk.is_retired() && until > now;
+                let stays = !gone && !trunk.is_retired() && until > now;
                 if stays {
                     next = Some(next.map_or(until, |next| next.min(until)));
                 }

@@ -123,3 +123,31 @@ fn two_clusters_with_one_target_each_do_not_share_connections() {
         assert!(!send(&pool, &lease_on(backend.addr, |_| ()), "/").await.unwrap().reused);
     });
 }
+
+#[test]
+fn connections_to_an_address_that_its_name_has_no_longer_are_closed() {
+    run(async {
+        let backend = Backend::start(|mut stream, notes| async move {
+            read_head(&mut stream).await?;
+            stream.write_all(HELLO.as_bytes()).await?;
+            notes.add(format!("then {} bytes", stream.read(&mut [0; 1]).await?));
+            Ok(())
+        })
+        .await;
+        let pool = Pool::new();
+        let lease = || lease_on(backend.addr, |settings| settings.timeouts.keep_alive = Duration::from_secs(3600));
+        let (rests, on_its_way) = (lease(), lease());
+        text_of(send(&pool, &rests, "/").await.unwrap()).await;
+        let answered = send(&pool, &on_its_way, "/").await.unwrap();
+        assert_eq!(pool.resting(), 1);
+        for lease in [&rests, &on_its_way] {
+            lease.state().goes();
+        }
+        text_of(answered).await;
+        assert_eq!(pool.resting(), 1, "what was on its way does not come to rest");
+        tokio::time::pause();
+        until(|| pool.resting() == 0).await;
+        tokio::time::resume();
+        until(|| backend.notes.all().len() == 2).await;
+    });
+}

@@ -1,0 +1,94 @@
+//! Targets that are named, by the addresses that their names have: each address is a member of its own. Who looks the names up
+//! is no concern of the cluster.
+//!
+//! Chosen: only where `resolve` is written. By default a name is looked up for each new connection and the first address that
+//! answers is used, since that is what people mean by `localhost`, which has two addresses where one is listened at, by a
+//! Compose service, whose one address changes at each deploy, and by the name of a service elsewhere, behind which a balancer
+//! shows other addresses each minute. Rejected: to guess from the number of addresses what is meant.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::Cluster;
+use super::member::{Member, Place};
+use super::roster::Roster;
+use crate::base::name::HostName;
+use crate::config::settings::{TargetAddress, Upstream};
+
+/// Addresses of one name that are used: more would be a mistake, or an attack.
+pub const MOST: usize = 64;
+
+/// What became of the members of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// The labels of those that are new.
+    pub came: Vec<String>,
+    /// The labels of those that get nothing new any more.
+    pub left: Vec<String>,
+}
+
+impl Cluster {
+    /// Has a name's targets be at these addresses from now on, [`MOST`] of them. Those that stay keep what is known of them; those
+    /// that come begin slowly, unless they are the first; of those that go, exchanges and tunnels end in their own time and
+    /// resting connections are closed. `None` when nothing changes, as when there is no address at all.
+    pub fn found(&self, name: &HostName, addresses: &[IpAddr]) -> Option<Moved> {
+        let addresses = &addresses[..addresses.len().min(MOST)];
+        let before = self.roster.load_full();
+        let places = places(&self.settings, &before, name, addresses);
+        let after = Roster::new(&places, |label| self.tag(label), Some(&before));
+        let moved = Moved { came: strangers(&after, &before), left: strangers(&before, &after) };
+        if addresses.is_empty() || moved == Moved::default() {
+            return None;
+        }
+        for member in after.members().iter().filter(|member| !has(&before, member)) {
+            let is_first = !before.members().iter().any(|known| known.is_of(member.target()) && known.at().is_some());
+            if !is_first {
+                member.state().comes();
+            }
+        }
+        for member in before.members().iter().filter(|member| !has(&after, member)) {
+            member.state().goes();
+        }
+        self.roster.store(Arc::new(after));
+        self.room().ring();
+        Some(moved)
+    }
+
+    /// Something failed that a look at the names might explain.
+    pub(super) fn doubt(&self) {
+        if self.settings.resolve.is_some() {
+            self.doubt.notify_one();
+        }
+    }
+
+    /// Resolves when something failed that a look at the names might explain.
+    pub async fn doubted(&self) {
+        self.doubt.notified().await;
+    }
+}
+
+/// Where the members are after `name` was found at `addresses`, in the order of the settings.
+fn places<'a>(settings: &'a Upstream, before: &'a Roster, name: &HostName, addresses: &[IpAddr]) -> Vec<Place<'a>> {
+    let mut places = Vec::new();
+    for target in &settings.targets {
+        match &target.address {
+            TargetAddress::Name(own, port) if own == name => {
+                places.extend(addresses.iter().map(|ip| Place { target, at: Some(SocketAddr::new(*ip, *port)) }));
+            }
+            TargetAddress::Name(..) | TargetAddress::Socket(_) | TargetAddress::Unix(_) => {
+                let here = before.members().iter().filter(|member| member.is_of(target));
+                places.extend(here.map(|member| member.place()));
+            }
+        }
+    }
+    places
+}
+
+fn has(roster: &Roster, member: &Member) -> bool {
+    roster.members().iter().any(|other| other.is_at(member.place()))
+}
+
+/// The labels of members of one that are not in the other.
+fn strangers(one: &Roster, other: &Roster) -> Vec<String> {
+    one.members().iter().filter(|member| !has(other, member)).map(|member| member.label().to_owned()).collect()
+}

@@ -1,0 +1,99 @@
+//! Targets whose name has several addresses, and other ones later.
+
+use std::net::IpAddr;
+
+use super::*;
+use crate::base::name::HostName;
+use crate::config::settings::{Resolve, Sticky};
+use crate::proxy::cluster::names::{MOST, Moved};
+
+fn name(text: &str) -> HostName {
+    HostName::parse(text).unwrap()
+}
+
+/// A name, and an address that no name leads to.
+fn named() -> Upstream {
+    let address = TargetAddress::Name(name("app.internal"), 80);
+    let mut settings = settings(&[1]);
+    settings.targets.insert(0, target(address, TargetScheme::Http, 1));
+    Upstream { resolve: Some(Resolve::Dns(Vec::new())), slow_start: Duration::from_secs(3600), ..settings }
+}
+
+fn found(cluster: &Cluster, addresses: &[&str]) -> Option<Moved> {
+    let addresses: Vec<IpAddr> = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
+    cluster.found(&name("app.internal"), &addresses)
+}
+
+/// Every target with how it stands.
+fn told(cluster: &Cluster) -> Vec<String> {
+    let told = |member: &Arc<Member>| format!("{}, {}", member.label(), member.standing(cluster.settings()).state);
+    cluster.roster().members().iter().map(told).collect()
+}
+
+fn moved(came: &[&str], left: &[&str]) -> Option<Moved> {
+    let owned = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+    Some(Moved { came: owned(came), left: owned(left) })
+}
+
+#[test]
+fn each_address_is_a_target_and_those_that_stay_keep_what_is_known() {
+    let cluster = build(&named());
+    assert_eq!(told(&cluster), ["app.internal:80, up", "127.0.0.1:1, up"], "until it is looked up, it is as if it never were");
+    let came = ["app.internal:80 at 10.0.0.1", "app.internal:80 at 10.0.0.2"];
+    assert_eq!(found(&cluster, &["10.0.0.1", "10.0.0.2"]), moved(&came, &["app.internal:80"]));
+    let both = ["app.internal:80 at 10.0.0.1, up", "app.internal:80 at 10.0.0.2, up", "127.0.0.1:1, up"];
+    assert_eq!(told(&cluster), both, "the first ones need not begin slowly: there is nobody else");
+    let leases: Vec<Lease> = (0..3).map(|_| cluster.pick(wish(&[])).unwrap()).collect();
+    assert_eq!(leases[0].member().at(), Some(([10, 0, 0, 1], 80).into()));
+
+    let members: Vec<Arc<Member>> = cluster.roster().members().to_vec();
+    let change = found(&cluster, &["10.0.0.2", "fd00::3"]);
+    assert_eq!(change, moved(&["app.internal:80 at fd00::3"], &["app.internal:80 at 10.0.0.1"]));
+    let now = ["app.internal:80 at 10.0.0.2, up", "app.internal:80 at fd00::3, warming up", "127.0.0.1:1, up"];
+    assert_eq!(told(&cluster), now);
+    assert!(Arc::ptr_eq(&cluster.roster().members()[0], &members[1]), "who stays is the same, and its check goes on");
+    let gone: Vec<bool> = leases.iter().map(|lease| lease.state().is_gone()).collect();
+    assert_eq!((gone, leases[0].member().in_flight()), (vec![true, false, false], 1), "what is open on it goes on");
+}
+
+#[test]
+fn an_answer_that_says_nothing_new_or_nothing_at_all_changes_nothing() {
+    let cluster = build(&named());
+    assert!(found(&cluster, &["10.0.0.1", "10.0.0.2"]).is_some());
+    let before = told(&cluster);
+    assert_eq!(found(&cluster, &["10.0.0.1", "10.0.0.2"]), None);
+    assert_eq!(found(&cluster, &[]), None);
+    assert_eq!(cluster.found(&name("other.internal"), &[[10, 0, 0, 9].into()]), None);
+    assert_eq!(told(&cluster), before);
+    let many: Vec<String> = (0..500).map(|n| format!("10.1.{}.{}", n / 256, n % 256)).collect();
+    assert!(found(&cluster, &many.iter().map(String::as_str).collect::<Vec<_>>()).is_some());
+    assert_eq!(told(&cluster).len(), MOST + 1);
+}
+
+#[test]
+fn a_reload_goes_on_with_the_addresses_that_are_known() {
+    let cluster = build(&named());
+    assert!(found(&cluster, &["10.0.0.1", "10.0.0.2"]).is_some());
+    let lease = cluster.pick(wish(&[])).unwrap();
+    let rebuild = |settings: &Upstream| Cluster::build(settings, Some(&cluster), &trust()).unwrap();
+    let after = rebuild(&Upstream { retry: 3, ..named() });
+    assert_eq!(told(&after), told(&cluster));
+    assert_eq!(after.roster().members()[0].in_flight(), 1);
+    assert!(after.has(lease.member().target()), "a tunnel to it has its place");
+    assert_eq!(told(&rebuild(&Upstream { resolve: None, ..named() })), ["app.internal:80, up", "127.0.0.1:1, up"]);
+}
+
+#[test]
+fn a_sticky_cookie_names_the_address() {
+    let sticky = Some(Sticky { cookie: "lb".into(), max_age: None, same_site: crate::config::settings::SameSite::Lax });
+    let cluster = build(&Upstream { sticky, slow_start: Duration::ZERO, ..named() });
+    assert!(found(&cluster, &["10.0.0.1", "10.0.0.2"]).is_some());
+    let lease = cluster.pick(wish(&[])).unwrap();
+    let cookie = lease.cookie(None, true).unwrap().to_str().unwrap().to_owned();
+    let value = cookie.trim_start_matches("lb=").split(';').next().unwrap();
+    assert!(found(&cluster, &["10.0.0.1", "10.0.0.2", "10.0.0.3"]).is_some());
+    for _ in 0..8 {
+        let again = cluster.pick(Wish { cookie: Some(value), ..Wish::default() }).unwrap();
+        assert_eq!(again.member().label(), lease.member().label());
+    }
+}

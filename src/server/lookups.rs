@@ -1,0 +1,124 @@
+//! Looks the names of a group's targets up again and again, and has the group go on with the addresses that are found. Where no
+//! answer comes, the last good one stays in force; an answer that there is no address is none, since a group without targets
+//! would serve nobody, and the targets' own failures show soon enough whether they are gone.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::base::chain::Chain;
+use crate::base::name::HostName;
+use crate::config::settings::{Resolve, TargetAddress, Upstream};
+use crate::proxy::cluster::Cluster;
+use crate::telemetry::log::events;
+
+mod answer;
+mod hosts;
+
+/// After a lookup that came to nothing.
+const AGAIN: Duration = Duration::from_secs(5);
+/// Between two lookups of a name whose targets fail: what fails may have moved, and its old TTL says nothing of that.
+const SOONEST: Duration = Duration::from_secs(1);
+
+/// A group's names.
+pub(super) struct Lookups {
+    rule: Resolve,
+    names: Vec<Lookup>,
+}
+
+struct Lookup {
+    name: HostName,
+    due: Instant,
+    /// When it was looked up last.
+    looked: Instant,
+    fails: bool,
+}
+
+impl Lookups {
+    /// The names of a group that asks for it, each due at once.
+    pub(super) fn of(settings: &Upstream) -> Option<Self> {
+        let rule = settings.resolve.clone()?;
+        let mut names: Vec<Lookup> = Vec::new();
+        for target in &settings.targets {
+            if let TargetAddress::Name(name, _) = &target.address
+                && !names.iter().any(|known| known.name == *name)
+            {
+                let now = Instant::now();
+                names.push(Lookup { name: name.clone(), due: now, looked: now, fails: false });
+            }
+        }
+        Some(Self { rule, names })
+    }
+
+    /// Looks up what is due, until the group's targets have changed.
+    pub(super) async fn until_moved(&mut self, group: &Cluster) {
+        loop {
+            let Some(due) = self.names.iter().map(|lookup| lookup.due).min() else { return std::future::pending().await };
+            tokio::select! {
+                () = sleep_until(due) => (),
+                () = group.doubted() => {
+                    for lookup in &mut self.names {
+                        lookup.due = lookup.due.min(lookup.looked + SOONEST);
+                    }
+                    continue;
+                }
+            }
+            let mut moved = false;
+            for lookup in self.names.iter_mut().filter(|lookup| lookup.due <= Instant::now()) {
+                moved |= lookup.look(&self.rule, group).await;
+            }
+            if moved {
+                return;
+            }
+        }
+    }
+}
+
+impl Lookup {
+    /// Whether the group's targets have changed.
+    async fn look(&mut self, rule: &Resolve, group: &Cluster) -> bool {
+        let answer = answer::addresses(rule, &self.name).await;
+        self.looked = Instant::now();
+        match answer {
+            Ok(found) => {
+                self.due = self.looked + found.good_for;
+                self.worked(group);
+                self.found(group, &found.addresses)
+            }
+            Err(error) => {
+                self.due = self.looked + AGAIN;
+                self.failed(group, &Chain(&error).to_string());
+                false
+            }
+        }
+    }
+
+    fn found(&self, group: &Cluster, addresses: &[IpAddr]) -> bool {
+        let Some(moved) = group.found(&self.name, addresses) else { return false };
+        let (group, name) = (group.settings().name.as_str(), self.name.as_str());
+        let (came, left) = (moved.came.join(", "), moved.left.join(", "));
+        tracing::info!(event = events::ADDRESSES_CHANGED, group, name, came, left);
+        true
+    }
+
+    fn failed(&mut self, group: &Cluster, error: &str) {
+        if !std::mem::replace(&mut self.fails, true) {
+            let (group, name) = (group.settings().name.as_str(), self.name.as_str());
+            tracing::warn!(
+                event = events::LOOKUP_FAILED,
+                group,
+                name,
+                error,
+                "the addresses known last stay in use: check the name, and that its name server answers"
+            );
+        }
+    }
+
+    fn worked(&mut self, group: &Cluster) {
+        if std::mem::replace(&mut self.fails, false) {
+            let (group, name) = (group.settings().name.as_str(), self.name.as_str());
+            tracing::info!(event = events::LOOKUP_WORKS, group, name, "the name is answered again");
+        }
+    }
+}
