@@ -142,25 +142,13 @@ impl Snapshot {
     /// Builds a snapshot. Clusters of `before` whose settings did not change live on with their warm connections. Reads the
     /// files that TLS towards backends names.
     pub fn build(settings: &Settings, before: Option<&Self>, trust: &Trust) -> Result<Self, BuildError> {
-        let known = before.map(|before| by_name(&before.clusters)).unwrap_or_default();
-        let mut clusters = Vec::with_capacity(settings.upstreams.len());
-        for upstream in &settings.upstreams {
-            clusters.push(Cluster::build(upstream, known.get(&*upstream.name).copied(), trust)?);
-        }
+        let clusters = groups(&settings.upstreams, before, trust)?;
         let mut visitors = Vec::with_capacity(settings.sites.len());
         let mut lanes = Vec::with_capacity(settings.sites.len());
         let mut kept = Kept::after(before.map(|before| &before.kept));
         let mut folders = HashMap::new();
         let mut services: Vec<Arc<Cluster>> = Vec::new();
-        let mut service = |upstream: &Upstream| {
-            let known = |list: &[Arc<Cluster>]| list.iter().find(|cluster| cluster.settings() == upstream).map(Arc::clone);
-            if let Some(known) = known(&services) {
-                return Ok(known);
-            }
-            let cluster = Cluster::build(upstream, before.and_then(|before| known(&before.services)).as_ref(), trust)?;
-            services.push(Arc::clone(&cluster));
-            Ok(cluster)
-        };
+        let mut service = |upstream: &Upstream| service(upstream, &mut services, before, trust);
         let mut switches = Vec::with_capacity(settings.sites.len());
         for site in &settings.sites {
             let asked = site.client_certificates.as_ref().map(|asked| Visitors::new(asked, trust)).transpose();
@@ -266,6 +254,28 @@ impl Lane {
             at: block.at.clone(),
         })
     }
+}
+
+/// A cluster for each group, in the order of the settings.
+fn groups(upstreams: &[Upstream], before: Option<&Snapshot>, trust: &Trust) -> Result<Vec<Arc<Cluster>>, BuildClusterError> {
+    let known = before.map(|before| by_name(&before.clusters)).unwrap_or_default();
+    upstreams.iter().map(|upstream| Cluster::build(upstream, known.get(&*upstream.name).copied(), trust)).collect()
+}
+
+/// A cluster for a service that is asked who may pass; the same for all who ask alike, `list` being those there are.
+fn service(
+    upstream: &Upstream,
+    list: &mut Vec<Arc<Cluster>>,
+    before: Option<&Snapshot>,
+    trust: &Trust,
+) -> Result<Arc<Cluster>, BuildClusterError> {
+    let known = |list: &[Arc<Cluster>]| list.iter().find(|cluster| cluster.settings() == upstream).map(Arc::clone);
+    if let Some(known) = known(list) {
+        return Ok(known);
+    }
+    let cluster = Cluster::build(upstream, before.and_then(|before| known(&before.services)).as_ref(), trust)?;
+    list.push(Arc::clone(&cluster));
+    Ok(cluster)
 }
 
 /// An index, for a reload with ten thousand sites looks up as many groups.
