@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::gateway::Gateway;
 use crate::support::peers::{self, Backend, curl};
 use crate::support::yard;
-use crate::support::{ports, process};
+use crate::support::{ports, process, wait};
 
 const SOON: Duration = Duration::from_secs(30);
 const TALK: Duration = Duration::from_secs(120);
@@ -64,5 +64,27 @@ fn websockets_and_requests_pass_over_an_http_2_backend() {
         {
             assert!(agreed.contains("subprotocol=chat.v2") && agreed.contains("permessage-deflate"), "{agreed}");
         }
+    }
+}
+
+#[test]
+fn checks_pass_over_tls_in_the_version_that_is_agreed() {
+    let inner = gateway("localhost {\n    /up {\n        respond 204\n    }\n    /* {\n        respond 404\n    }\n}");
+    for (protocols, version) in [("h1", "HTTP/1.1"), ("h2", "HTTP/2.0"), ("h1 h2", "HTTP/2.0")] {
+        let seen = inner.output().len();
+        let health = "health /up every 100ms {\n        timeout 10s\n        status 204\n    }";
+        let upstream = format!(
+            "upstream inner {{\n    to https://localhost:{}\n    protocols {protocols}\n    {health}\n    tls ca-file {}\n}}\n",
+            inner.https,
+            inner.local_root().display()
+        );
+        let outer = gateway(&format!("{upstream}localhost {{\n    proxy inner\n}}\n"));
+        wait::until(&format!("the check passes over {protocols}"), SOON, || {
+            let status = String::from_utf8_lossy(&outer.run("status --json").stdout).into_owned();
+            if status.replace(": ", ":").contains(r#""state":"up""#) { Ok(()) } else { Err(status) }
+        });
+        let said = inner.output();
+        let line = said[seen..].lines().find(|line| line.contains("doorward-health-check")).expect("it was asked").to_owned();
+        assert!(line.contains(&format!("\"version\":\"{version}\"")) && line.contains("\"status\":204"), "{protocols}: {line}");
     }
 }

@@ -127,3 +127,29 @@ fn a_target_goes_and_comes_with_its_checks() {
         watch.abort();
     });
 }
+
+#[test]
+fn a_backend_that_speaks_http_2_in_the_clear_is_checked() {
+    run(async {
+        let backend = Backend::start(|stream, notes| async move {
+            let mut connection = h2::server::handshake(stream).await.map_err(std::io::Error::other)?;
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                notes.add(format!("{} {}", request.method(), request.uri()));
+                let status = if request.uri().path() == "/up" { 204 } else { 500 };
+                let answer = http::Response::builder().status(status).body(()).unwrap();
+                respond.send_response(answer, true).map_err(std::io::Error::other)?;
+            }
+            Ok(())
+        })
+        .await;
+        let in_the_clear = |settings: &mut Upstream, _: &mut Health| settings.targets[0].scheme = TargetScheme::H2c;
+        assert_eq!(check(backend.addr, in_the_clear).await, Ok(()));
+        assert_eq!(backend.notes.all(), [format!("GET http://{}/up", backend.addr)]);
+        let elsewhere = |settings: &mut Upstream, health: &mut Health| {
+            settings.targets[0].scheme = TargetScheme::H2c;
+            health.path = "/down".into();
+        };
+        let error = check(backend.addr, elsewhere).await.unwrap_err();
+        assert_eq!(error, "/down answered 500 Internal Server Error, not 2xx or 3xx");
+    });
+}
