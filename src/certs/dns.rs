@@ -65,6 +65,8 @@ pub enum Kind {
     Ns,
     /// Where a zone starts.
     Soa,
+    /// Where a service is (RFC 2782).
+    Srv,
     /// Text.
     Txt,
 }
@@ -78,6 +80,19 @@ pub struct Caa {
     pub tag: String,
     /// As it was written.
     pub value: String,
+}
+
+/// One SRV record (RFC 2782).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Those with the lowest come first; others are for when none of them is up.
+    pub priority: u16,
+    /// Its share among its like.
+    pub weight: u16,
+    /// Its port.
+    pub port: u16,
+    /// The name that has its addresses.
+    pub target: String,
 }
 
 impl Dns {
@@ -141,6 +156,18 @@ impl Dns {
             (Err(absence), Err(error)) if absence.is_absence() => Err(error),
             (Err(error), _) | (_, Err(error)) => Err(error),
         }
+    }
+
+    /// Where a service is, and how long it is so. Never empty: that it is nowhere (RFC 2782, a target of `.`) is no record.
+    pub async fn services(&self, name: &str) -> Result<(Vec<Service>, Duration), DnsError> {
+        let asked = parse(name)?;
+        self.timed(&asked, Kind::Srv, |data| match data {
+            RData::SRV(srv) if !srv.target.is_root() => {
+                Some(Service { priority: srv.priority, weight: srv.weight, port: srv.port, target: text(&srv.target) })
+            }
+            _ => None,
+        })
+        .await
     }
 
     /// Records, and how long they are so.
@@ -258,6 +285,7 @@ impl Kind {
             Self::Cname => RecordType::CNAME,
             Self::Ns => RecordType::NS,
             Self::Soa => RecordType::SOA,
+            Self::Srv => RecordType::SRV,
             Self::Txt => RecordType::TXT,
         }
     }

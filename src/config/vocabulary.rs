@@ -169,7 +169,7 @@ const BLOCK: &[Spec] = &[
 
 const UPSTREAM: &[Spec] = &[
     values("to", 1, MANY, "to TARGET... [weight N] [backup]").repeated(),
-    values("resolve", 1, MANY, "resolve dns [ADDRESS...], or resolve every 30s"),
+    values("resolve", 1, MANY, "resolve dns [ADDRESS...], resolve srv [ADDRESS...], or resolve every 30s"),
     values("balance", 1, 3, "balance round-robin"),
     block("sticky", 2, 2, Context::Sticky, true, "sticky cookie NAME, or sticky cookie NAME { ... }"),
     block("health", 1, 3, Context::Health, true, "health PATH every 10s, or health PATH every 10s { ... }"),

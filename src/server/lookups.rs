@@ -2,15 +2,15 @@
 //! answer comes, the last good one stays in force; an answer that there is no address is none, since a group without targets
 //! would serve nobody, and the targets' own failures show soon enough whether they are gone.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
 use crate::base::chain::Chain;
 use crate::base::name::HostName;
-use crate::config::settings::{Resolve, TargetAddress, Upstream};
+use crate::config::settings::{Resolve, TargetAddress, TargetScheme, Upstream};
 use crate::proxy::cluster::Cluster;
+use crate::proxy::cluster::names::Spot;
 use crate::telemetry::log::events;
 
 mod answer;
@@ -29,6 +29,8 @@ pub(super) struct Lookups {
 
 struct Lookup {
     name: HostName,
+    /// How its targets are spoken to, in a URL's word.
+    scheme: &'static str,
     due: Instant,
     /// When it was looked up last.
     looked: Instant,
@@ -44,8 +46,9 @@ impl Lookups {
             if let TargetAddress::Name(name, _) = &target.address
                 && !names.iter().any(|known| known.name == *name)
             {
-                let now = Instant::now();
-                names.push(Lookup { name: name.clone(), due: now, looked: now, fails: false });
+                let (name, now) = (name.clone(), Instant::now());
+                let scheme = if target.scheme == TargetScheme::Https { "https" } else { "http" };
+                names.push(Lookup { name, scheme, due: now, looked: now, fails: false });
             }
         }
         Some(Self { rule, names })
@@ -78,13 +81,13 @@ impl Lookups {
 impl Lookup {
     /// Whether the group's targets have changed.
     async fn look(&mut self, rule: &Resolve, group: &Cluster) -> bool {
-        let answer = answer::addresses(rule, &self.name).await;
+        let answer = answer::spots(rule, &self.name, self.scheme).await;
         self.looked = Instant::now();
         match answer {
             Ok(found) => {
                 self.due = self.looked + found.good_for;
                 self.worked(group);
-                self.found(group, &found.addresses)
+                self.found(group, &found.spots)
             }
             Err(error) => {
                 self.due = self.looked + AGAIN;
@@ -94,8 +97,8 @@ impl Lookup {
         }
     }
 
-    fn found(&self, group: &Cluster, addresses: &[IpAddr]) -> bool {
-        let Some(moved) = group.found(&self.name, addresses) else { return false };
+    fn found(&self, group: &Cluster, spots: &[Spot]) -> bool {
+        let Some(moved) = group.found(&self.name, spots) else { return false };
         let (group, name) = (group.settings().name.as_str(), self.name.as_str());
         let (came, left) = (moved.came.join(", "), moved.left.join(", "));
         tracing::info!(event = events::ADDRESSES_CHANGED, group, name, came, left);

@@ -91,3 +91,30 @@ fn a_name_whose_backend_fails_is_looked_up_again_before_its_ttl_is_over() {
     wait::until("the new address is found", SOON, || Some(curl_status(&url)).filter(|status| status == "200").ok_or("not yet"));
     until_at(&gateway, port, &[3]);
 }
+
+#[test]
+fn a_service_is_found_with_its_ports_weights_and_backups() {
+    let mut knot = Knot::start(ZONE);
+    let (port, other) = (ports::free(), ports::free());
+    knot.serve(&format!(
+        "_http._tcp.app 60 SRV 10 3 {port} two\n_http._tcp.app 60 SRV 10 1 {other} three\n_http._tcp.app 60 SRV 20 1 {port} four\n\
+         two 60 A 127.0.0.2\nthree 60 A 127.0.0.3\nfour 60 A 127.0.0.4\n"
+    ));
+    let _backends = [at(2, port), at(3, other), at(4, port)].map(echo::start_at);
+    let mut gateway = Gateway::prepare();
+    let words = format!("    to http://app.{ZONE}\n    resolve srv {}\n", knot.address());
+    gateway.configure("", &format!("upstream app {{\n{words}}}\nlocalhost {{\n    proxy app\n}}\n"));
+    gateway.start();
+    let root = gateway.local_root();
+    let label = |place: SocketAddr| format!("app.{ZONE}:80 at {place}");
+    gateway.process().until_said("addresses_changed", SOON);
+    gateway.until_served("localhost", &root, SOON);
+    let mut tunnels = Tunnels::open("localhost", gateway.https, &root, 10);
+    tunnels.echo_all();
+    let seen: Vec<(Value, Value, Value)> = targets(&gateway)
+        .into_iter()
+        .map(|target| (target["target"].clone(), target["open"].clone(), target["backup"].clone()))
+        .collect();
+    let expected = [(at(2, port), 8, false), (at(3, other), 2, false), (at(4, port), 0, true)];
+    assert_eq!(seen, expected.map(|(place, open, backup)| (label(place).into(), open.into(), backup.into())));
+}

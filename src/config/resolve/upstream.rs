@@ -108,7 +108,7 @@ impl Resolver<'_> {
         upstream
     }
 
-    /// `dns [ADDRESS...]`, or `every SPAN`.
+    /// `dns [ADDRESS...]`, `srv [ADDRESS...]`, or `every SPAN`.
     fn resolve_names(&mut self, directive: &Directive, targets: &[Target]) -> Option<Resolve> {
         let is_named = |target: &Target| matches!(target.address, TargetAddress::Name(..));
         if !targets.is_empty() && !targets.iter().any(is_named) {
@@ -119,6 +119,9 @@ impl Resolver<'_> {
             [dns, servers @ ..] if dns.text == "dns" => {
                 Some(Resolve::Dns(servers.iter().filter_map(|word| self.name_server(word)).collect()))
             }
+            [srv, servers @ ..] if srv.text == "srv" => {
+                Some(Resolve::Srv(servers.iter().filter_map(|word| self.name_server(word)).collect()))
+            }
             [every, span] if every.text == "every" => {
                 let least = defaults::RESOLVE_EVERY_LEAST;
                 let every = self.duration(span)?;
@@ -128,7 +131,7 @@ impl Resolver<'_> {
                 Some(Resolve::Every(every))
             }
             _ => {
-                let hint = "write `resolve dns`, `resolve dns ADDRESS` with the name server's address, or `resolve every 30s`";
+                let hint = "write `resolve dns`, `resolve dns ADDRESS` with the name server's address, `resolve srv`, or `resolve every 30s`";
                 self.complain(directive.span(), "it is not clear how names are to be looked up", hint);
                 None
             }

@@ -115,6 +115,8 @@ pub enum Resolve {
     Every(Duration),
     /// By DNS, again when its answer says so; at these name servers, or at the system's where there are none.
     Dns(Vec<SocketAddr>),
+    /// The same by SRV records, which have ports, weights and ranks as well (RFC 2782).
+    Srv(Vec<SocketAddr>),
 }
 
 /// How a backend is spoken to. `ws://` and `wss://` targets mean `Http` and `Https`.

@@ -9,7 +9,7 @@ use super::health::Admission;
 use super::pick::{self, Candidate};
 use super::state::TargetState;
 use super::sticky::Tag;
-use crate::config::settings::{Target, Upstream};
+use crate::config::settings::{Target, TargetAddress, Upstream};
 
 /// Where a member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,20 +18,25 @@ pub struct Place<'a> {
     pub target: &'a Target,
     /// The one of its name's addresses that is meant; `None` where it has none, or they are not looked up beforehand.
     pub at: Option<SocketAddr>,
+    /// Its share among its like.
+    pub weight: u32,
+    /// Whether it is only for when no other is up.
+    pub backup: bool,
 }
 
 impl<'a> From<&'a Target> for Place<'a> {
     fn from(target: &'a Target) -> Self {
-        Self { target, at: None }
+        Self { target, at: None, weight: target.weight, backup: target.backup }
     }
 }
 
 /// As logs write it.
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.at {
-            Some(at) => write!(f, "{} at {}", self.target.address, at.ip()),
-            None => write!(f, "{}", self.target.address),
+        match (self.at, &self.target.address) {
+            (None, address) => write!(f, "{address}"),
+            (Some(at), TargetAddress::Name(_, port)) if at.port() == *port => write!(f, "{} at {}", self.target.address, at.ip()),
+            (Some(at), address) => write!(f, "{address} at {at}"),
         }
     }
 }
@@ -62,8 +67,9 @@ pub struct Standing {
 
 impl Member {
     pub(super) fn new(place: Place<'_>, tag: impl Fn(&str) -> Option<Tag>, state: Arc<TargetState>) -> Self {
-        let (label, Place { target, at }) = (place.to_string(), place);
-        Self { target: target.clone(), at, id: pick::hash(label.as_bytes()), tag: tag(&label), label: label.into(), state }
+        let label = place.to_string();
+        let target = Target { weight: place.weight, backup: place.backup, ..place.target.clone() };
+        Self { target, at: place.at, id: pick::hash(label.as_bytes()), tag: tag(&label), label: label.into(), state }
     }
 
     pub(super) const fn tag(&self) -> Option<&Tag> {
@@ -86,8 +92,8 @@ impl Member {
     }
 
     /// Where it is.
-    pub(super) const fn place(&self) -> Place<'_> {
-        Place { target: &self.target, at: self.at }
+    pub(super) fn place(&self) -> Place<'_> {
+        Place { at: self.at, ..Place::from(&self.target) }
     }
 
     /// The one of its name's addresses that it is.

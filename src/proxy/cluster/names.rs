@@ -13,10 +13,45 @@ use super::Cluster;
 use super::member::{Member, Place};
 use super::roster::Roster;
 use crate::base::name::HostName;
-use crate::config::settings::{TargetAddress, Upstream};
+use crate::config::settings::{Target, TargetAddress, Upstream};
 
 /// Addresses of one name that are used: more would be a mistake, or an attack.
 pub const MOST: usize = 64;
+
+/// Where a name leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spot {
+    /// An address of it.
+    pub ip: IpAddr,
+    /// What else was found, where it was looked up as a service.
+    pub service: Option<Served>,
+}
+
+/// What a service's record says besides its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Served {
+    /// Its port, in the place of the target's.
+    pub port: u16,
+    /// Its share among its like; at least 1.
+    pub weight: u32,
+    /// Whether it is only for when no other is up.
+    pub backup: bool,
+}
+
+impl From<IpAddr> for Spot {
+    fn from(ip: IpAddr) -> Self {
+        Self { ip, service: None }
+    }
+}
+
+impl Spot {
+    fn of(self, target: &Target, port: u16) -> Place<'_> {
+        match self.service {
+            None => Place { at: Some(SocketAddr::new(self.ip, port)), ..target.into() },
+            Some(Served { port, weight, backup }) => Place { target, at: Some(SocketAddr::new(self.ip, port)), weight, backup },
+        }
+    }
+}
 
 /// What became of the members of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,16 +63,16 @@ pub struct Moved {
 }
 
 impl Cluster {
-    /// Has a name's targets be at these addresses from now on, [`MOST`] of them. Those that stay keep what is known of them; those
+    /// Has a name's targets be at these spots from now on, [`MOST`] of them. Those that stay keep what is known of them; those
     /// that come begin slowly, unless they are the first; of those that go, exchanges and tunnels end in their own time and
     /// resting connections are closed. `None` when nothing changes, as when there is no address at all.
-    pub fn found(&self, name: &HostName, addresses: &[IpAddr]) -> Option<Moved> {
-        let addresses = &addresses[..addresses.len().min(MOST)];
+    pub fn found(&self, name: &HostName, spots: &[Spot]) -> Option<Moved> {
+        let spots = &spots[..spots.len().min(MOST)];
         let before = self.roster.load_full();
-        let places = places(&self.settings, &before, name, addresses);
+        let places = places(&self.settings, &before, name, spots);
         let after = Roster::new(&places, |label| self.tag(label), Some(&before));
         let moved = Moved { came: strangers(&after, &before), left: strangers(&before, &after) };
-        if addresses.is_empty() || moved == Moved::default() {
+        if spots.is_empty() || before.is(&after) {
             return None;
         }
         for member in after.members().iter().filter(|member| !has(&before, member)) {
@@ -67,13 +102,13 @@ impl Cluster {
     }
 }
 
-/// Where the members are after `name` was found at `addresses`, in the order of the settings.
-fn places<'a>(settings: &'a Upstream, before: &'a Roster, name: &HostName, addresses: &[IpAddr]) -> Vec<Place<'a>> {
+/// Where the members are after `name` was found at `spots`, in the order of the settings.
+fn places<'a>(settings: &'a Upstream, before: &'a Roster, name: &HostName, spots: &[Spot]) -> Vec<Place<'a>> {
     let mut places = Vec::new();
     for target in &settings.targets {
         match &target.address {
             TargetAddress::Name(own, port) if own == name => {
-                places.extend(addresses.iter().map(|ip| Place { target, at: Some(SocketAddr::new(*ip, *port)) }));
+                places.extend(spots.iter().map(|spot| spot.of(target, *port)));
             }
             TargetAddress::Name(..) | TargetAddress::Socket(_) | TargetAddress::Unix(_) => {
                 let here = before.members().iter().filter(|member| member.is_of(target));

@@ -9,7 +9,7 @@ use super::health::Admission;
 use super::member::{Member, Place};
 use super::pick::{self, Candidate, Candidates};
 use super::sticky::Tag;
-use crate::config::settings::{Balance, Upstream};
+use crate::config::settings::{Balance, Resolve, Upstream};
 
 /// See the module.
 #[derive(Debug)]
@@ -32,11 +32,11 @@ impl Roster {
                 if next.is_like(known) { Arc::clone(known) } else { Arc::new(next) }
             }
         };
-        let weights: Vec<u32> = places.iter().map(|place| place.target.weight).collect();
+        let weights: Vec<u32> = places.iter().map(|place| place.weight).collect();
         Self {
             members: places.iter().map(member).collect(),
             order: pick::smooth_order(&weights),
-            has_backups: places.iter().any(|place| place.target.backup),
+            has_backups: places.iter().any(|place| place.backup),
         }
     }
 
@@ -45,14 +45,24 @@ impl Roster {
         let mut places = Vec::new();
         for target in &settings.targets {
             let members = before.filter(|_| settings.resolve.is_some()).into_iter().flat_map(|before| &before.members);
-            let found = members.filter(|member| member.is_of(target)).filter_map(|member| member.at());
+            let found = members.filter(|member| member.is_of(target) && member.at().is_some());
             let known = places.len();
-            places.extend(found.map(|at| Place { target, at: Some(at) }));
+            // Weight and rank of a service are found with its address.
+            let by_service = matches!(settings.resolve, Some(Resolve::Srv(_)));
+            places.extend(found.map(|member| {
+                let own = if by_service { member.place() } else { target.into() };
+                Place { target, at: member.at(), ..own }
+            }));
             if places.len() == known {
                 places.push(target.into());
             }
         }
         places
+    }
+
+    /// Whether the other has the very same members.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.members.len() == other.members.len() && self.members.iter().zip(&other.members).all(|(a, b)| Arc::ptr_eq(a, b))
     }
 
     /// Its targets, in the order of the settings.

@@ -1,6 +1,8 @@
 //! What a group of backends does for a request, in words: how one is chosen, when one is left out, and what happens when none
 //! is left. What is true of them now is `doorward status`'s to say.
 
+use std::net::SocketAddr;
+
 use crate::base::span;
 use crate::config::settings::{Balance, CircuitBreaker, HashOf, Health, MaxFails, Resolve, Upstream, in_words};
 
@@ -81,12 +83,14 @@ fn balance(balance: &Balance) -> String {
 }
 
 fn looked_up(resolve: &Resolve) -> String {
+    let at = |servers: &[SocketAddr]| match servers {
+        [] => String::new(),
+        servers => format!(" at {}", servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+    };
     let how = match resolve {
         Resolve::Every(span) => format!("by the system's resolver every {}", span::print(*span)),
-        Resolve::Dns(servers) if servers.is_empty() => "by DNS".to_owned(),
-        Resolve::Dns(servers) => {
-            format!("by DNS at {}", servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-        }
+        Resolve::Dns(servers) => format!("by DNS{}", at(servers)),
+        Resolve::Srv(servers) => format!("by DNS{} as services (SRV)", at(servers)),
     };
     format!("names among them are looked up {how}, and each address is a target of its own (resolve)")
 }

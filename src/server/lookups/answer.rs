@@ -1,4 +1,4 @@
-//! The addresses that a name has now, and for how long that may be believed.
+//! Where a name leads to now, and for how long that may be believed.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,8 +9,9 @@ use tokio::net::lookup_host;
 
 use super::hosts;
 use crate::base::name::HostName;
-use crate::certs::dns::{self, Dns, DnsError};
+use crate::certs::dns::{self, Dns, DnsError, Service};
 use crate::config::settings::Resolve;
+use crate::proxy::cluster::names::{Served, Spot};
 
 /// An answer is believed no shorter, whatever its TTL says: some servers say zero.
 const LEAST: Duration = Duration::from_secs(5);
@@ -18,12 +19,14 @@ const LEAST: Duration = Duration::from_secs(5);
 const MOST: Duration = Duration::from_secs(60);
 /// Names that this machine knows without asking anybody (hosts(5)).
 const HOSTS: &str = "/etc/hosts";
+/// Records of a service whose addresses are asked for.
+const MOST_SERVICES: usize = 32;
 
-/// Where a name is.
+/// Where a name leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found {
     /// Never empty; in order, and each once, so that a server that turns them round changes nothing.
-    pub(super) addresses: Vec<IpAddr>,
+    pub(super) spots: Vec<Spot>,
     pub(super) good_for: Duration,
 }
 
@@ -42,16 +45,17 @@ pub(super) enum LookupError {
     Nothing { name: String },
 }
 
-/// Looks `name` up as the settings ask for.
-pub(super) async fn addresses(rule: &Resolve, name: &HostName) -> Result<Found, LookupError> {
-    let Found { mut addresses, good_for } = match rule {
+/// Looks `name` up as the settings ask for; `scheme` is how its targets are spoken to, in a URL's word.
+pub(super) async fn spots(rule: &Resolve, name: &HostName, scheme: &str) -> Result<Found, LookupError> {
+    let Found { mut spots, good_for } = match rule {
         Resolve::Every(span) => by_system(name, *span).await?,
         Resolve::Dns(servers) if servers.is_empty() => as_the_system_does(name).await?,
-        Resolve::Dns(servers) => by_dns(servers, [name.as_str().to_owned()]).await?,
+        Resolve::Dns(servers) => by_dns(servers, name.as_str()).await?,
+        Resolve::Srv(servers) => by_service(servers, name.as_str(), scheme).await?,
     };
-    addresses.sort_unstable();
-    addresses.dedup();
-    Ok(Found { addresses, good_for })
+    spots.sort_unstable();
+    spots.dedup_by_key(|spot| (spot.ip, spot.service.map(|service| service.port)));
+    Ok(Found { spots, good_for })
 }
 
 /// The hosts file first, then DNS with the machine's search domains; and where that says that there is no such name, whatever
@@ -59,9 +63,9 @@ pub(super) async fn addresses(rule: &Resolve, name: &HostName) -> Result<Found, 
 async fn as_the_system_does(name: &HostName) -> Result<Found, LookupError> {
     let listed = hosts::addresses(Path::new(HOSTS), name);
     if !listed.is_empty() {
-        return Ok(Found { addresses: listed, good_for: MOST });
+        return Ok(plain(listed, MOST));
     }
-    match by_dns(&[], dns::spellings(name.as_str())).await {
+    match by_dns(&[], name.as_str()).await {
         Err(error) if error.is_absence() || matches!(error, DnsError::NoServers { .. }) => {
             by_system(name, MOST).await.map_err(|_| error.into())
         }
@@ -69,25 +73,78 @@ async fn as_the_system_does(name: &HostName) -> Result<Found, LookupError> {
     }
 }
 
-/// The first of several names that exists.
-async fn by_dns(servers: &[SocketAddr], names: impl IntoIterator<Item = String>) -> Result<Found, DnsError> {
+async fn by_dns(servers: &[SocketAddr], name: &str) -> Result<Found, DnsError> {
     let dns = Dns::configured(servers)?;
-    let mut nothing = None;
-    for name in names {
-        match dns.addresses_for(&name).await {
-            Ok((addresses, ttl)) => return Ok(Found { addresses, good_for: ttl.clamp(LEAST, MOST) }),
+    let (addresses, ttl) = first_of(whole(servers, name), async |name| dns.addresses_for(&name).await).await?;
+    Ok(plain(addresses, believed(ttl)))
+}
+
+/// The service of the name's own, as Kubernetes has it, or else what the name itself has, as Consul does.
+async fn by_service(servers: &[SocketAddr], name: &str, scheme: &str) -> Result<Found, DnsError> {
+    let dns = Dns::configured(servers)?;
+    let names = whole(servers, &format!("_{scheme}._tcp.{name}")).chain(whole(servers, name));
+    let (services, mut ttl) = first_of(names, async |name| dns.services(&name).await).await?;
+    let first = services.iter().map(|service| service.priority).min();
+    let (mut spots, mut nothing) = (Vec::new(), None);
+    for service in services.iter().take(MOST_SERVICES) {
+        match dns.addresses_for(&service.target).await {
+            Ok((addresses, own)) => {
+                ttl = ttl.min(own);
+                let served = served(service, first);
+                spots.extend(addresses.into_iter().map(|ip| Spot { ip, service: Some(served) }));
+            }
             Err(error) if error.is_absence() => nothing = Some(error),
             Err(error) => return Err(error),
         }
     }
+    match nothing {
+        Some(nothing) if spots.is_empty() => Err(nothing),
+        _ => Ok(Found { spots, good_for: believed(ttl) }),
+    }
+}
+
+/// `first` is the priority of those that come first.
+fn served(service: &Service, first: Option<u16>) -> Served {
+    // A weight of zero means a small share (RFC 2782).
+    let weight = u32::from(service.weight.max(1));
+    Served { port: service.port, weight, backup: first != Some(service.priority) }
+}
+
+/// What the first of several names that exists has.
+async fn first_of<T>(
+    names: impl Iterator<Item = String>,
+    ask: impl AsyncFn(String) -> Result<T, DnsError>,
+) -> Result<T, DnsError> {
+    let mut nothing = None;
+    for name in names {
+        match ask(name).await {
+            Err(error) if error.is_absence() => {
+                nothing.get_or_insert(error);
+            }
+            answer => return answer,
+        }
+    }
     Err(nothing.expect("a name has at least one spelling"))
+}
+
+/// The whole names that are meant: search domains are this machine's, and no matter of servers that the settings name.
+fn whole(servers: &[SocketAddr], name: &str) -> impl Iterator<Item = String> + use<> {
+    if servers.is_empty() { dns::spellings(name) } else { vec![name.to_owned()] }.into_iter()
 }
 
 async fn by_system(name: &HostName, good_for: Duration) -> Result<Found, LookupError> {
     let owned = || name.as_str().to_owned();
     let found = lookup_host((name.as_str(), 0)).await.map_err(|source| LookupError::System { name: owned(), source })?;
     let addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
-    if addresses.is_empty() { Err(LookupError::Nothing { name: owned() }) } else { Ok(Found { addresses, good_for }) }
+    if addresses.is_empty() { Err(LookupError::Nothing { name: owned() }) } else { Ok(plain(addresses, good_for)) }
+}
+
+fn plain(addresses: Vec<IpAddr>, good_for: Duration) -> Found {
+    Found { spots: addresses.into_iter().map(Spot::from).collect(), good_for }
+}
+
+fn believed(ttl: Duration) -> Duration {
+    ttl.clamp(LEAST, MOST)
 }
 
 #[cfg(test)]
@@ -101,9 +158,28 @@ mod tests {
         for (rule, good_for) in
             [(Resolve::Dns(Vec::new()), MOST), (Resolve::Every(Duration::from_secs(7)), Duration::from_secs(7))]
         {
-            let found = runtime.block_on(addresses(&rule, &name)).unwrap();
-            assert!(found.addresses.contains(&IpAddr::from([127, 0, 0, 1])), "{found:?}");
+            let found = runtime.block_on(spots(&rule, &name, "http")).unwrap();
+            assert!(found.spots.contains(&IpAddr::from([127, 0, 0, 1]).into()), "{found:?}");
             assert_eq!(found.good_for, good_for);
+        }
+    }
+
+    #[test]
+    fn those_that_do_not_come_first_are_backups_and_nobody_has_no_share() {
+        let check = |priority, weight, expected| {
+            let service = Service { priority, weight, port: 80, target: "a.example".into() };
+            let Served { weight, backup, .. } = served(&service, Some(10));
+            assert_eq!((weight, backup), expected);
+        };
+        check(10, 7, (7, false));
+        check(10, 0, (1, false));
+        check(20, 65535, (65535, true));
+    }
+
+    #[test]
+    fn an_answer_is_believed_for_a_sensible_time() {
+        for (ttl, expected) in [(0, 5), (5, 5), (30, 30), (600, 60)] {
+            assert_eq!(believed(Duration::from_secs(ttl)), Duration::from_secs(expected));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `upstream NAME { }` as JSON.
 
+use std::net::SocketAddr;
+
 use super::{Json, Members, duration, list, path};
 use crate::config::settings::{
     Balance, CircuitBreaker, HashOf, Health, MaxFails, ProxyProtocol, Resolve, Sticky, Target, TargetScheme, Upstream,
@@ -68,8 +70,13 @@ fn protocols(protocols: UpstreamProtocols) -> Json {
 fn resolve(resolve: &Resolve) -> Json {
     match resolve {
         Resolve::Every(span) => Json::List(vec!["every".into(), duration(*span)]),
-        Resolve::Dns(servers) => list(std::iter::once("dns".to_owned()).chain(servers.iter().map(ToString::to_string))),
+        Resolve::Dns(servers) => asking("dns", servers),
+        Resolve::Srv(servers) => asking("srv", servers),
     }
+}
+
+fn asking(word: &str, servers: &[SocketAddr]) -> Json {
+    list(std::iter::once(word.to_owned()).chain(servers.iter().map(ToString::to_string)))
 }
 
 fn balance(balance: &Balance) -> Json {

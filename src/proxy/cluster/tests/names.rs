@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::*;
 use crate::base::name::HostName;
 use crate::config::settings::{Resolve, Sticky};
-use crate::proxy::cluster::names::{MOST, Moved};
+use crate::proxy::cluster::names::{MOST, Moved, Served, Spot};
 
 fn name(text: &str) -> HostName {
     HostName::parse(text).unwrap()
@@ -20,8 +20,8 @@ fn named() -> Upstream {
 }
 
 fn found(cluster: &Cluster, addresses: &[&str]) -> Option<Moved> {
-    let addresses: Vec<IpAddr> = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
-    cluster.found(&name("app.internal"), &addresses)
+    let spots: Vec<Spot> = addresses.iter().map(|ip| Spot::from(ip.parse::<IpAddr>().unwrap())).collect();
+    cluster.found(&name("app.internal"), &spots)
 }
 
 /// Every target with how it stands.
@@ -63,7 +63,7 @@ fn an_answer_that_says_nothing_new_or_nothing_at_all_changes_nothing() {
     let before = told(&cluster);
     assert_eq!(found(&cluster, &["10.0.0.1", "10.0.0.2"]), None);
     assert_eq!(found(&cluster, &[]), None);
-    assert_eq!(cluster.found(&name("other.internal"), &[[10, 0, 0, 9].into()]), None);
+    assert_eq!(cluster.found(&name("other.internal"), &[IpAddr::from([10, 0, 0, 9]).into()]), None);
     assert_eq!(told(&cluster), before);
     let many: Vec<String> = (0..500).map(|n| format!("10.1.{}.{}", n / 256, n % 256)).collect();
     assert!(found(&cluster, &many.iter().map(String::as_str).collect::<Vec<_>>()).is_some());
@@ -96,4 +96,24 @@ fn a_sticky_cookie_names_the_address() {
         let again = cluster.pick(Wish { cookie: Some(value), ..Wish::default() }).unwrap();
         assert_eq!(again.member().label(), lease.member().label());
     }
+}
+
+#[test]
+fn a_service_has_ports_weights_and_backups_of_its_own() {
+    let cluster = build(&Upstream { resolve: Some(Resolve::Srv(Vec::new())), slow_start: Duration::ZERO, ..named() });
+    let spot = |last, port, weight, backup| Spot { ip: [10, 0, 0, last].into(), service: Some(Served { port, weight, backup }) };
+    let mut spots = [spot(1, 80, 3, false), spot(1, 9001, 1, false), spot(2, 80, 1, true)];
+    assert!(cluster.found(&name("app.internal"), &spots).is_some());
+    let labels = ["app.internal:80 at 10.0.0.1", "app.internal:80 at 10.0.0.1:9001", "app.internal:80 at 10.0.0.2"];
+    assert_eq!(told(&cluster)[..3], labels.map(|label| format!("{label}, up")));
+    let shares = |cluster: &Arc<Cluster>| {
+        let leases: Vec<Lease> = (0..10).map(|_| cluster.pick(wish(&[])).unwrap()).collect();
+        labels.map(|label| leases.iter().filter(|lease| lease.member().label() == label).count())
+    };
+    assert_eq!(shares(&cluster), [5, 2, 0], "the target that is no service gets the others, and in the backup's place");
+    let after = Cluster::build(&Upstream { retry: 3, ..cluster.settings().clone() }, Some(&cluster), &trust()).unwrap();
+    assert_eq!(shares(&after), [5, 2, 0], "a reload knows no other weights");
+    spots[0].service = Some(Served { port: 80, weight: 1, backup: false });
+    assert_eq!(cluster.found(&name("app.internal"), &spots), Some(Moved::default()), "nobody comes or leaves");
+    assert_eq!(shares(&cluster), [2, 2, 0]);
 }

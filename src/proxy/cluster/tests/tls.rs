@@ -132,7 +132,7 @@ fn a_name_that_was_looked_up_is_still_the_one_that_is_proved() {
         settings.tls.ca_file = Some(authority.file("ca.pem"));
         settings.resolve = Some(crate::config::settings::Resolve::Dns(Vec::new()));
         let cluster = build(&settings);
-        assert!(cluster.found(&name, &[addr.ip()]).is_some());
+        assert!(cluster.found(&name, &[addr.ip().into()]).is_some());
         let member = Arc::clone(&cluster.roster().members()[0]);
         let mut stream = probe::connect(&cluster, &member).await.expect("the address is reached, and proves the name");
         let mut said = String::new();
