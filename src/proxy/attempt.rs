@@ -72,8 +72,7 @@ fn towards_backend(
     let (mut parts, body) = slot.take().expect("the spine lends the request").into_parts();
     let wanted = upgrade::take(&mut parts)?;
     let hop = if wanted.is_some() { Hop::Upgrades } else { Hop::Ends };
-    let has_length = parts.headers.contains_key(header::CONTENT_LENGTH);
-    let framing = if arrival.chunked { Framing::Chunked } else { forward::framing(&parts.method, body.is_empty(), has_length) };
+    let framing = if arrival.chunked { Framing::Chunked } else { Framing::AsSent };
     forward::towards_backend(&mut parts.headers, exchange.lines(&arrival.authority), parts.version, framing, hop);
     if let Some(visitors) = &lane.visitors {
         visitors.tell(exchange.connection.tls(), &mut parts.headers);
@@ -102,8 +101,6 @@ pub(super) fn passed_on(exchange: &Exchange, answered: Answered<Body>) -> Result
     exchange.answered(parts.status.as_u16());
     forward::towards_client(&mut parts.headers, parts.version, Hop::Ends);
     parts.version = Version::HTTP_11;
-    // hyper's notes about the backend's message, such as its reason phrase, say nothing about ours.
-    parts.extensions.clear();
     let idle = exchange.course.lease.borrow().as_ref().and_then(|lease| lease.cluster().settings().timeouts.idle);
     let body = match idle {
         Some(span) => Body::backend(body).idle_after(span),

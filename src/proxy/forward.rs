@@ -5,8 +5,8 @@
 
 use std::net::IpAddr;
 
+use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Version};
 
 /// Names of the de-facto forwarding fields.
 pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -62,12 +62,12 @@ pub fn element(client: IpAddr, authority: &[u8], scheme: &str) -> HeaderValue {
         .expect("an authority that was read holds no control characters")
 }
 
-/// What the body needs said in the header.
+/// How the client framed its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// The header says it already, or there is no body.
+    /// By its length, by HTTP/2 or 3 itself, or there is none.
     AsSent,
-    /// Of unknown length: hyper must be told for methods that rarely have one.
+    /// By chunks, whatever length the header says as well.
     Chunked,
 }
 
@@ -299,12 +299,6 @@ pub fn lists(value: &HeaderValue, element: &str) -> bool {
         let item = item.split(|byte| *byte == b';').next().unwrap_or(item);
         item.trim_ascii().eq_ignore_ascii_case(element.as_bytes())
     })
-}
-
-/// Whether hyper's client needs to be told that a body of unknown length follows: it takes GET, HEAD and CONNECT for bare.
-pub fn framing(method: &Method, empty: bool, has_length: bool) -> Framing {
-    let rarely_has_one = matches!(*method, Method::GET | Method::HEAD | Method::CONNECT);
-    if rarely_has_one && !empty && !has_length { Framing::Chunked } else { Framing::AsSent }
 }
 
 #[cfg(test)]

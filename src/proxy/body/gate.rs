@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::{Request, StatusCode};
+use http::Request;
 use tokio::time::Sleep;
 
 /// How long a backend may be silent before it is taken for one that never says 100; many do not.
@@ -20,7 +20,7 @@ pub(super) struct Gate {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// The part that hears the backend, hyper's callback or an HTTP/2 stream. It is `Sync` because a request's extensions
+/// The part that the connection to the backend opens. It is `Sync` because a request's extensions
 /// are; one thread uses it.
 #[derive(Clone, Default)]
 pub(in crate::proxy) struct Opener(Arc<Mutex<Held>>);
@@ -35,13 +35,7 @@ impl Gate {
     /// A gate that the backend's 100 to `request` will open.
     pub(super) fn opened_by_answer_to<B>(request: &mut Request<B>) -> Self {
         let door = Opener::default();
-        let opener = door.clone();
         request.extensions_mut().insert(door.clone());
-        hyper::ext::on_informational(request, move |answer| {
-            if answer.status() == StatusCode::CONTINUE {
-                opener.open();
-            }
-        });
         Self { door, timer: None }
     }
 
@@ -62,6 +56,11 @@ impl Opener {
         if let Some(waiting) = held.waiting.take() {
             waiting.wake();
         }
+    }
+
+    #[cfg(test)]
+    pub(in crate::proxy) fn is_open(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).open
     }
 
     fn is_open_or_wakes(&self, cx: &Context<'_>) -> bool {

@@ -12,7 +12,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, StatusCode};
+use http::Request;
 use http_body::Body;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -36,10 +36,8 @@ mod answered;
 mod failure;
 mod h2;
 mod patience;
-mod relay;
-mod watched;
+mod progress;
 mod wire;
-mod written;
 
 /// Resting connections kept for one target. More would be a burst's leavings, each with a buffer and a descriptor.
 const MOST_RESTING: usize = 1024;
@@ -89,7 +87,7 @@ impl<B: RequestBody> Pool<B> {
     ///
     /// The slot is empty afterwards, unless sending failed and the request may be sent again: when it certainly never
     /// left; or when the connection was closed before anything was answered and `again` allows a second time, which it may
-    /// for a request without a body. What then lies in the slot has no extensions.
+    /// for a request without a body.
     ///
     /// Dropping the future closes the connection, which is how HTTP/1.1 cancels a request.
     ///
@@ -150,7 +148,7 @@ impl<B: RequestBody> Pool<B> {
         stream: BackendStream,
         connect: Duration,
     ) -> Result<Answered<B>, SendError> {
-        let wire = Box::new(Wire::open(stream).await);
+        let wire = Box::new(Wire::new(stream));
         let keep = slot.as_ref().is_some_and(again);
         match self.exchange(lease, wire, slot, keep).await {
             Ok(mut answered) => {
@@ -205,9 +203,7 @@ impl<B: RequestBody> Pool<B> {
         // What began in one client's name is never another's.
         let keep_alive = if lease.is_introduced() { Duration::ZERO } else { timeouts.keep_alive };
         wire.home = Some(Home { pool: Rc::clone(self), target: Arc::clone(lease.state()), keep_alive });
-        // With 101 the connection is over for HTTP in the same step in which the header was read.
-        let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        Ok(Answered::new(response, wire, upgraded))
+        Ok(Answered::new(response, wire))
     }
 
     /// The connection that came to rest last and still stands.
@@ -218,13 +214,13 @@ impl<B: RequestBody> Pool<B> {
         let key = key_of(lease.state());
         loop {
             let mut wire = self.slots.borrow_mut().get_mut(&key)?.resting.pop()?.wire;
-            if wire.rested_well() {
+            if wire.is_quiet() {
                 return Some(wire);
             }
         }
     }
 
-    fn put_back(self: &Rc<Self>, target: &Arc<TargetState>, wire: Box<Wire<B>>, keep_alive: Duration) {
+    fn put_back(self: &Rc<Self>, target: &Arc<TargetState>, mut wire: Box<Wire<B>>, keep_alive: Duration) {
         if keep_alive.is_zero() || target.is_gone() {
             return;
         }
@@ -250,7 +246,7 @@ impl<B: RequestBody> Pool<B> {
         let mut slots = self.slots.borrow_mut();
         slots.retain(|_, slot| {
             let gone = slot.target.is_gone();
-            slot.resting.retain_mut(|resting| !gone && resting.until > now && resting.wire.rested_well());
+            slot.resting.retain_mut(|resting| !gone && resting.until > now && resting.wire.is_quiet());
             !slot.resting.is_empty()
         });
         let next = slots.values().flat_map(|slot| slot.resting.iter().map(|resting| resting.until)).min();

@@ -50,6 +50,21 @@ impl BackendStream {
     }
 }
 
+impl BackendStream {
+    /// Whether nothing can be read: nothing came since it was last read to its end, and it stands. Asks the runtime, not
+    /// the system. `cx` is woken by what comes.
+    pub(super) fn is_quiet(&self, cx: &mut Context<'_>) -> bool {
+        let (socket, has_text) = match self {
+            Self::Tcp(stream) => (stream.poll_read_ready(cx), false),
+            Self::Unix(stream) => (stream.poll_read_ready(cx), false),
+            Self::TcpTls(stream) => (stream.get_ref().0.poll_read_ready(cx), !stream.get_ref().1.wants_read()),
+            Self::UnixTls(stream) => (stream.get_ref().0.poll_read_ready(cx), !stream.get_ref().1.wants_read()),
+            Self::Http2(_) => return false,
+        };
+        socket.is_pending() && !has_text
+    }
+}
+
 /// Runs one call on whichever stream it is.
 macro_rules! on_stream {
     ($this:expr, $stream:ident => $call:expr) => {

@@ -130,14 +130,6 @@ fn an_answer_loses_its_hop_and_keeps_the_rest() {
 }
 
 #[test]
-fn hyper_is_told_of_bodies_it_would_not_expect() {
-    assert_eq!(framing(&Method::GET, false, false), Framing::Chunked);
-    assert_eq!(framing(&Method::GET, true, false), Framing::AsSent);
-    assert_eq!(framing(&Method::GET, false, true), Framing::AsSent);
-    assert_eq!(framing(&Method::POST, false, false), Framing::AsSent);
-}
-
-#[test]
 fn a_forwarded_element_quotes_what_is_no_token() {
     let check = |client: &str, authority: &str, expected: &str| {
         assert_eq!(element(client.parse().unwrap(), authority.as_bytes(), "https"), expected);

@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
 use http::response::Parts;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::failure::Cause;
 use super::wire::Wire;
@@ -39,10 +38,11 @@ pub struct Upgrade {
 }
 
 impl<B: RequestBody> Answered<B> {
-    pub(super) fn new(response: Response<Incoming>, wire: Box<Wire<B>>, upgraded: bool) -> Self {
-        let response = response.map(|incoming| {
-            let mut body = WireBody { incoming, wire: Some(wire) };
-            if !upgraded && body.incoming.is_end_stream() {
+    pub(super) fn new(response: Response<()>, wire: Box<Wire<B>>) -> Self {
+        let is_upgrade = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
+        let response = response.map(|()| {
+            let mut body = WireBody { wire: Some(wire) };
+            if !is_upgrade && body.is_end_stream() {
                 body.finish();
             }
             BackendBody::Wire(body)
@@ -68,7 +68,7 @@ impl<B: RequestBody> Answered<B> {
             BackendBody::Wire(body) => {
                 let wire = body.wire.expect("the connection stays with a 101 until it is taken over");
                 let (stream, leftover) = wire.into_stream();
-                // What hyper read into may be large; a copy of the few bytes lets it go.
+                // What was read into may be large; a copy of the few bytes lets it go.
                 (stream, Bytes::copy_from_slice(&leftover))
             }
             BackendBody::Stream(stream) => {
@@ -91,7 +91,6 @@ pub enum BackendBody<B: RequestBody> {
 /// A body over HTTP/1.1. Polling it drives the connection, in both directions. At its end the connection goes
 /// back to rest if it can be used again; dropped before, the connection is closed, which tells the backend to stop.
 pub struct WireBody<B: RequestBody> {
-    incoming: Incoming,
     /// Gone once the body is at its end.
     wire: Option<Box<Wire<B>>>,
 }
@@ -106,35 +105,9 @@ impl<B: RequestBody> WireBody<B> {
     /// its request was sent ends the connection: the rest would be taken for the next request.
     fn finish(&mut self) {
         let Some(mut wire) = self.wire.take() else { return };
-        // A request's body may be complete by its length and only have to be asked once more to say so.
-        if wire.is_reusable() || wire.is_reusable_now() {
+        if wire.is_reusable() {
             let home = wire.home.take().expect("a connection in use knows where it rests");
             home.take_back(wire);
-        }
-    }
-
-    /// What hyper has ready. Both ends of its channel are polled in this one task, so neither needs to wake the other.
-    fn poll_incoming(&mut self) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let _muted = self.wire.as_ref().map(|wire| wire.mute());
-        Pin::new(&mut self.incoming).poll_frame(&mut Context::from_waker(Waker::noop()))
-    }
-
-    fn pass(&mut self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Option<Result<Frame<Bytes>, BackendBodyError>> {
-        match frame {
-            Some(Ok(frame)) => {
-                if self.incoming.is_end_stream() {
-                    self.finish();
-                }
-                Some(Ok(frame))
-            }
-            Some(Err(error)) => {
-                self.wire = None;
-                Some(Err(BackendBodyError(error.into())))
-            }
-            None => {
-                self.finish();
-                None
-            }
         }
     }
 }
@@ -172,28 +145,22 @@ impl<B: RequestBody> Body for WireBody<B> {
     type Error = BackendBodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BackendBodyError>>> {
-        let this = &mut *self;
-        if let Poll::Ready(frame) = this.poll_incoming() {
-            return Poll::Ready(this.pass(frame));
+        let Some(wire) = &mut self.wire else { return Poll::Ready(None) };
+        let frame = ready!(wire.poll_frame(cx));
+        match &frame {
+            Some(Err(_)) => self.wire = None,
+            Some(Ok(_)) if !wire.is_over() => (),
+            Some(Ok(_)) | None => self.finish(),
         }
-        if let Some(wire) = &mut this.wire {
-            wire.drive(cx);
-        }
-        let mut polled = this.poll_incoming();
-        if polled.is_pending() && this.wire.as_ref().is_none_or(|wire| wire.is_over()) {
-            // Nothing more can come. hyper ends a body with an error when its connection is dropped before its end.
-            this.wire = None;
-            polled = this.poll_incoming();
-        }
-        polled.map(|frame| this.pass(frame))
+        Poll::Ready(frame.map(|result| result.map_err(BackendBodyError)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.wire.as_ref().is_none_or(|wire| wire.is_over())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.wire.as_ref().map_or_else(|| SizeHint::with_exact(0), |wire| wire.size_hint())
     }
 }
 

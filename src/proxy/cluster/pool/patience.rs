@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use super::SendError;
-use super::watched::{Facts, Sending};
+use super::progress::{Facts, Sending};
 
 /// See the module.
 pub(super) struct Patience {

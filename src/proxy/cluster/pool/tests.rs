@@ -6,6 +6,7 @@ use crate::proxy::cluster::testing::{Backend, TestBody, get, lease_on, run, unti
 mod failures;
 mod reuse;
 mod streaming;
+mod upload;
 
 const fn once(_request: &Request<TestBody>) -> bool {
     false

@@ -1,37 +1,54 @@
-//! One HTTP/1.1 connection to a backend: hyper's two halves of it, driven by whoever uses it.
+//! One HTTP/1.1 connection to a backend, driven by whoever uses it.
+//!
+//! Chosen: a client of our own over httparse, the parser that hyper uses. Rejected: hyper's client, which serves a handle and
+//! a connection that may live in different tasks. Both ends of its channels were polled in this one task, each request
+//! moved through them a dozen times, and a request that might be sent again had to be read back from the bytes written.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::rc::Rc;
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1};
-use hyper_util::rt::TokioIo;
+use bytes::{Buf, Bytes};
+use http::header::HeaderMap;
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Frame, SizeHint};
 use tokio::time::Sleep;
 
+use super::failure::Cause;
 use super::patience::Patience;
-use super::relay::{Muted, Relay};
-use super::watched::{Facts, Sending, Tracked, Watched};
+use super::progress::Facts;
 use super::{Home, RequestBody, SendError};
+use crate::proxy::body::gate::Opener;
 use crate::proxy::cluster::stream::BackendStream;
+
+use body::{Framing, Next};
+use head::{Found, Head};
+use inlet::Inlet;
+use upload::Upload;
+
+mod body;
+mod chunked;
+mod head;
+mod inlet;
+mod upload;
+
+/// A backend may say so many times that there is more to come before it answers.
+const MOST_INTERIM: u32 = 32;
 
 /// One connection.
 pub(super) struct Wire<B: RequestBody> {
-    sender: http1::SendRequest<Tracked<B>>,
-    connection: http1::Connection<TokioIo<Watched>, Tracked<B>>,
-    facts: Rc<Facts>,
-    relay: Arc<Relay>,
-    /// `relay`, as what hyper wakes.
-    waker: Waker,
+    stream: BackendStream,
+    inlet: Inlet,
+    upload: Upload<B>,
+    facts: Facts,
+    /// What the present answer's body still is.
+    framing: Framing,
+    /// Whether another request may follow.
+    is_persistent: bool,
     /// Made when first needed and then only moved: moving a timer to later costs next to nothing.
     timer: Option<Pin<Box<Sleep>>>,
-    /// Whether hyper is done with the connection; it must not be polled again.
-    over: bool,
     /// Where it rests after the present exchange.
     pub(super) home: Option<Home<B>>,
 }
@@ -44,134 +61,219 @@ pub(super) enum Lost {
     Failed(SendError),
 }
 
-/// How the wait for an answer ended.
-enum Outcome<B> {
-    OfHyper(Result<Response<Incoming>, TrySendError<Request<Tracked<B>>>>),
-    OfOurs(SendError),
-}
-
 impl<B: RequestBody> Wire<B> {
-    pub(super) async fn open(stream: BackendStream) -> Self {
-        let facts = Rc::new(Facts::default());
-        let io = TokioIo::new(Watched { stream, facts: Rc::clone(&facts) });
-        let (sender, connection) =
-            http1::Builder::new().handshake(io).await.expect("hyper's HTTP/1.1 client sends nothing before the first request");
-        let relay = Relay::new();
-        let waker = Waker::from(Arc::clone(&relay));
-        Self { sender, connection, facts, relay, waker, timer: None, over: false, home: None }
-    }
-
-    /// Lets the connection read and write what it can. `cx`'s task is woken when it can do more.
-    pub(super) fn drive(&mut self, cx: &Context<'_>) {
-        if self.over {
-            return;
-        }
-        self.relay.aim(cx.waker());
-        let connection = Pin::new(&mut self.connection);
-        // An error reaches the answer or its body through hyper's channels.
-        self.over = connection.poll(&mut Context::from_waker(&self.waker)).is_ready();
-    }
-
-    /// Whether HTTP is over on it: closed, broken or upgraded.
-    pub(super) const fn is_over(&self) -> bool {
-        self.over
-    }
-
-    /// Whether both messages of the last exchange are complete and another one may follow. Does not look at the socket.
-    pub(super) fn is_reusable(&self) -> bool {
-        !self.over && !self.facts.deaf.get() && self.sender.is_ready()
-    }
-
-    /// As [`is_reusable`](Self::is_reusable), after driving it once more for nobody.
-    pub(super) fn is_reusable_now(&mut self) -> bool {
-        self.drive(&Context::from_waker(Waker::noop()));
-        self.is_reusable()
-    }
-
-    /// Begins to rest. It was driven until it had to wait for its socket, so whatever comes from there wakes the relay.
-    pub(super) fn rest(&self) {
-        self.relay.rest();
-    }
-
-    /// Whether the backend has left it alone since [`rest`](Self::rest), or has at least neither closed it nor spoken.
-    pub(super) fn rested_well(&mut self) -> bool {
-        !self.relay.was_stirred() || {
-            let reusable = self.is_reusable_now();
-            self.relay.rest();
-            reusable
+    pub(super) fn new(stream: BackendStream) -> Self {
+        Self {
+            stream,
+            inlet: Inlet::new(),
+            upload: Upload::new(),
+            facts: Facts::default(),
+            framing: Framing::Sized(0),
+            is_persistent: true,
+            timer: None,
+            home: None,
         }
     }
 
-    /// For what wakes the connection from the very task that will drive it next.
-    pub(super) fn mute(&self) -> Muted<'_> {
-        self.relay.mute()
+    /// Whether both messages of the last exchange are complete, another one may follow, and the backend has said nothing
+    /// unasked.
+    pub(super) fn is_reusable(&mut self) -> bool {
+        if !self.is_persistent || !self.is_over() || !self.inlet.bytes.is_empty() {
+            return false;
+        }
+        // A body may be complete by its length and only have to be asked once more to say so.
+        let mut nobody = Context::from_waker(Waker::noop());
+        let sent = self.upload.is_complete() || self.upload.poll(&mut self.stream, &self.facts, &mut nobody).is_ready();
+        sent && self.upload.is_complete() && self.is_quiet()
     }
 
-    /// Sends the request in `slot` and drives the connection until the answer's header is here. The request is in the slot
-    /// again with [`Lost::Unsent`], and where `keep` is set and the connection ended before anything was answered; `keep`
-    /// is for requests that are nothing but a header.
+    /// Whether the backend has neither closed it nor spoken. Costs no call to the system while nothing came.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let mut nobody = Context::from_waker(Waker::noop());
+        self.stream.is_quiet(&mut nobody) || self.inlet.poll_fill(&mut self.stream, &mut nobody).is_pending()
+    }
+
+    /// Begins to rest: no task is woken for it, and it holds no buffer.
+    pub(super) fn rest(&mut self) {
+        self.inlet.rest();
+        self.upload.rest();
+    }
+
+    /// Sends the request in `slot` and reads until the answer's header is here. The request stays in the slot with
+    /// [`Lost::Unsent`], and where `keep` is set and the connection ended before anything was answered; `keep` is for
+    /// requests that are nothing but a header.
     pub(super) async fn ask(
         &mut self,
         slot: &mut Option<Request<B>>,
         keep: bool,
         first_byte: Option<Duration>,
-    ) -> Result<Response<Incoming>, Lost> {
-        self.facts.written.begin(keep);
-        let (parts, body) = slot.take().expect("there is a request to send").into_parts();
-        let (tracked, bare) = Tracked::new(body, &self.facts);
-        let answer = {
-            let _muted = self.relay.mute();
-            self.sender.try_send_request(Request::from_parts(parts, tracked))
-        };
-        let mut answer = pin!(answer);
+    ) -> Result<Response<()>, Lost> {
+        let mut asked = self.begin(slot);
         let mut patience = first_byte.map(Patience::new);
         let outcome = poll_fn(|cx| {
-            self.drive(cx);
-            match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(outcome) => Poll::Ready(Outcome::OfHyper(outcome)),
-                Poll::Pending if self.over => Poll::Ready(Outcome::OfOurs(SendError::ClosedBeforeAnswer(None))),
+            if let Poll::Ready(Err(cause)) = self.upload.poll(&mut self.stream, &self.facts, cx) {
+                return Poll::Ready(Err(SendError::ClientBody(cause)));
+            }
+            match self.poll_head(&mut asked, slot, cx) {
                 Poll::Pending => match &mut patience {
-                    Some(patience) => patience.poll_over(&self.facts, &mut self.timer, cx).map(Outcome::OfOurs),
+                    Some(patience) => patience.poll_over(&self.facts, &mut self.timer, cx).map(Err),
                     None => Poll::Pending,
                 },
+                outcome => outcome,
             }
         })
         .await;
-        let error = match outcome {
-            Outcome::OfHyper(Ok(response)) => return Ok(response),
-            Outcome::OfOurs(error) => error,
-            Outcome::OfHyper(Err(mut error)) => match error.take_message() {
-                Some(request) => {
-                    let (parts, tracked) = request.into_parts();
-                    let body = tracked.into_body().or(bare).expect("a body is either tracked or bare");
-                    *slot = Some(Request::from_parts(parts, body));
+        match outcome {
+            Ok(Head { response, framing, persistent }) => {
+                (self.framing, self.is_persistent) = (framing, persistent);
+                Ok(response)
+            }
+            Err(error) => {
+                let was_unsent = self.upload.is_deaf() && self.facts.progress.get() == asked.progress && slot.is_some();
+                if was_unsent && error.nothing_was_answered() {
                     return Err(Lost::Unsent);
                 }
-                None => self.error_of(error),
-            },
-        };
-        if error.nothing_was_answered() {
-            *slot = bare.and_then(|body| self.facts.written.read_back(body));
+                if !keep || !error.nothing_was_answered() {
+                    *slot = None;
+                }
+                Err(Lost::Failed(error))
+            }
         }
-        Err(Lost::Failed(error))
     }
 
-    fn error_of(&self, error: TrySendError<Request<Tracked<B>>>) -> SendError {
-        let error = error.into_error();
-        if self.facts.sending.get() == Sending::Failed {
-            SendError::ClientBody(error.into())
-        } else if error.is_parse() || error.is_parse_too_large() {
-            SendError::BadAnswer(error.into())
-        } else if self.facts.answered.get() {
-            SendError::CutOff(error.into())
-        } else {
-            SendError::ClosedBeforeAnswer(Some(error.into()))
+    /// A request without a body stays in its slot until there is an answer.
+    fn begin(&mut self, slot: &mut Option<Request<B>>) -> Asked {
+        let request = slot.as_ref().expect("there is a request to send");
+        let asked = Asked {
+            is_head: request.method() == Method::HEAD,
+            opener: request.extensions().get::<Opener>().cloned(),
+            interim: 0,
+            has_spoken: false,
+            progress: self.facts.progress.get(),
+        };
+        if request.body().is_end_stream() {
+            self.upload.begin_bare(request, &self.facts);
+        } else if let Some(request) = slot.take() {
+            let (parts, body) = request.into_parts();
+            self.upload.begin(&parts, body, &self.facts);
         }
+        asked
+    }
+
+    /// The answer's header, in the memory of the request's.
+    fn poll_head(
+        &mut self,
+        asked: &mut Asked,
+        slot: &mut Option<Request<B>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Head, SendError>> {
+        loop {
+            while !self.inlet.bytes.is_empty() {
+                let found = head::read(&self.inlet.bytes, asked.is_head, || emptied(slot.take()));
+                match found.map_err(|error| SendError::BadAnswer(error.into()))? {
+                    Found::Part => break,
+                    Found::Interim { status, length } => {
+                        self.inlet.bytes.advance(length);
+                        asked.hear(status)?;
+                    }
+                    Found::Head { head, length } => {
+                        self.inlet.bytes.advance(length);
+                        return Poll::Ready(Ok(head));
+                    }
+                }
+            }
+            match self.inlet.poll_fill(&mut self.stream, cx) {
+                Poll::Ready(Ok(bytes)) if bytes > 0 => asked.has_spoken = true,
+                Poll::Ready(Ok(_)) => return Poll::Ready(Err(asked.cut(io::ErrorKind::UnexpectedEof.into()))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(asked.cut(error))),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// The next frame of the answer's body; meanwhile what is left of the request is sent.
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
+        loop {
+            match self.framing.next(&mut self.inlet.bytes)? {
+                Next::Frame(frame) => {
+                    // Nobody need ask for what comes behind trailers.
+                    if frame.is_trailers() {
+                        self.framing = Framing::Sized(0);
+                    }
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                Next::End => {
+                    self.framing = Framing::Sized(0);
+                    return Poll::Ready(None);
+                }
+                Next::Lacking => (),
+            }
+            if !self.upload.is_complete()
+                && let Poll::Ready(Err(cause)) = self.upload.poll(&mut self.stream, &self.facts, cx)
+            {
+                return Poll::Ready(Some(Err(cause)));
+            }
+            match self.inlet.poll_fill(&mut self.stream, cx) {
+                Poll::Ready(Ok(bytes)) if bytes > 0 => (),
+                Poll::Ready(Ok(_)) if matches!(self.framing, Framing::UntilClose) => return Poll::Ready(None),
+                Poll::Ready(Ok(_)) => return Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Whether it is known that no more of the answer's body comes.
+    pub(super) const fn is_over(&self) -> bool {
+        self.framing.is_over()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.framing.size_hint()
     }
 
     /// The stream itself once HTTP is over on it, with what was read beyond HTTP.
     pub(super) fn into_stream(self) -> (BackendStream, Bytes) {
-        let parts = self.connection.into_parts();
-        (parts.io.into_inner().stream, parts.read_buf)
+        (self.stream, self.inlet.bytes.freeze())
     }
+}
+
+/// What must be known of a request to make sense of its answer.
+struct Asked {
+    is_head: bool,
+    opener: Option<Opener>,
+    interim: u32,
+    /// Whether anything of an answer came.
+    has_spoken: bool,
+    /// How far the connection was before anything of it was written.
+    progress: u32,
+}
+
+impl Asked {
+    /// A `100 Continue` lets the body begin; other 1xx have no reader here.
+    fn hear(&mut self, status: StatusCode) -> Result<(), SendError> {
+        self.interim += 1;
+        if self.interim > MOST_INTERIM {
+            return Err(SendError::BadAnswer(
+                format!("it said more than {MOST_INTERIM} times that its answer is to come").into(),
+            ));
+        }
+        if let Some(opener) = self.opener.as_ref().filter(|_| status == StatusCode::CONTINUE) {
+            opener.open();
+        }
+        Ok(())
+    }
+
+    /// What the connection's end means now.
+    fn cut(&self, error: io::Error) -> SendError {
+        let cause = Cause::from(error);
+        if self.has_spoken { SendError::CutOff(cause) } else { SendError::ClosedBeforeAnswer(Some(cause)) }
+    }
+}
+
+/// The memory of a request's header, for its answer's.
+fn emptied<B>(request: Option<Request<B>>) -> HeaderMap {
+    let mut headers = request.map(|request| request.into_parts().0.headers).unwrap_or_default();
+    headers.clear();
+    headers
 }

@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::super::patience::Patience;
-use super::super::watched::{Facts, Sending};
+use super::super::progress::{Facts, Sending};
 use super::super::wire::Lost;
 use super::super::{RequestBody, SendError};
 use super::answer::Stream;

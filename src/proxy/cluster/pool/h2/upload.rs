@@ -10,7 +10,7 @@ use http::HeaderMap;
 
 use super::super::RequestBody;
 use super::super::failure::Cause;
-use super::super::watched::{Facts, Sending};
+use super::super::progress::{Facts, Sending};
 
 /// See the module.
 pub(super) struct Upload<B> {

@@ -1,9 +1,8 @@
-use std::sync::{Arc, Mutex};
-
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::proxy::body::gate::Opener;
 use crate::proxy::cluster::testing::read_head;
 
 fn pattern(length: usize) -> Vec<u8> {
@@ -141,19 +140,20 @@ fn trailers_pass() {
 }
 
 #[test]
-fn informational_answers_reach_who_asks_for_them() {
+fn answers_that_only_announce_one_are_passed_over_and_bounded() {
     run(async {
-        let backend = Backend::answering(
-            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
-        )
-        .await;
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let lease = |backend: &Backend| lease_on(backend.addr, |_| ());
+        let announced = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n";
+        let backend = Backend::answering(Box::leak(format!("{announced}{HELLO}").into_boxed_str())).await;
         let mut request = get("/");
-        let note = Arc::clone(&seen);
-        hyper::ext::on_informational(&mut request, move |answer| note.lock().unwrap().push(answer.status().as_u16()));
-        let answered = send_whole(&Pool::new(), &lease_on(backend.addr, |_| ()), request).await.unwrap();
-        assert_eq!(answered.response.status(), 200);
-        assert_eq!(*seen.lock().unwrap(), [100, 103]);
+        let door = Opener::default();
+        request.extensions_mut().insert(door.clone());
+        let answered = send_whole(&Pool::new(), &lease(&backend), request).await.unwrap();
+        assert_eq!((answered.response.status().as_u16(), door.is_open()), (200, true));
+        assert_eq!(text_of(answered).await, "hello");
+        let backend = Backend::answering(Box::leak(announced.repeat(17).into_boxed_str())).await;
+        let failure = send(&Pool::new(), &lease(&backend), "/").await.unwrap_err();
+        assert_eq!(failure.error.code(), "backend-malformed");
     });
 }
 

@@ -1,0 +1,310 @@
+//! The header of a request as it is written, and that of an answer as it is read (RFC 9112 sections 2 to 5). Pure.
+
+use std::mem::MaybeUninit;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Response, StatusCode, Uri, Version};
+
+use super::body::Framing;
+
+/// Most fields of an answer, and most bytes of its header: far more than any backend sends on purpose.
+const MOST_FIELDS: usize = 128;
+const MOST_BYTES: usize = 256 * 1024;
+
+/// Room for what surrounds a request's fields: method, version, ends of lines.
+const AROUND: usize = 64;
+
+/// A backend's header cannot be made sense of.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HeadError {
+    #[error("its header does not follow RFC 9112: {0}")]
+    Malformed(#[from] httparse::Error),
+    #[error("its header is longer than {MOST_BYTES} bytes or has more than {MOST_FIELDS} fields")]
+    TooLarge,
+    #[error("its Content-Length is no number, or says two")]
+    Length,
+    #[error("it uses Transfer-Encoding with HTTP/1.0")]
+    OldCoding,
+}
+
+/// What lies at the beginning of the bytes.
+pub(super) enum Found {
+    /// Not yet a whole header.
+    Part,
+    /// A 1xx answer; another one follows (RFC 9110 section 15.2).
+    Interim { status: StatusCode, length: usize },
+    /// The answer's header.
+    Head { head: Head, length: usize },
+}
+
+/// An answer's header, and what it says of the connection.
+pub(super) struct Head {
+    pub(super) response: Response<()>,
+    pub(super) framing: Framing,
+    /// Whether another request may follow on the connection (RFC 9112 section 9.3).
+    pub(super) persistent: bool,
+}
+
+/// How a request's body is framed. What the fields say of it is not written, so that nothing but this is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// There is none.
+    None,
+    /// By its length.
+    Length(u64),
+    /// By chunks.
+    Chunked,
+}
+
+/// Writes the header of a request.
+pub(super) fn write(out: &mut Vec<u8>, method: &Method, uri: &Uri, headers: &HeaderMap, coding: Coding) {
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    out.reserve(method.as_str().len() + target.len() + fields + AROUND);
+    out.extend_from_slice(method.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    let mut has_length = false;
+    for (name, value) in headers {
+        if name == header::CONTENT_LENGTH || name == header::TRANSFER_ENCODING {
+            has_length |= name == header::CONTENT_LENGTH;
+            continue;
+        }
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    match coding {
+        Coding::None if has_length => out.extend_from_slice(b"content-length: 0\r\n\r\n"),
+        Coding::None => out.extend_from_slice(b"\r\n"),
+        Coding::Length(length) => out.extend_from_slice(format!("content-length: {length}\r\n\r\n").as_bytes()),
+        Coding::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n"),
+    }
+}
+
+/// Reads the header of an answer to a request by `HEAD` or another method. Its fields are put into what `spare` gives,
+/// which is called for a whole header only.
+pub(super) fn read(bytes: &[u8], is_head: bool, spare: impl FnOnce() -> HeaderMap) -> Result<Found, HeadError> {
+    let mut room = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let length = match config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut room) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) if bytes.len() <= MOST_BYTES => return Ok(Found::Part),
+        Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooLarge),
+        Err(error) => return Err(error.into()),
+    };
+    let status = StatusCode::from_u16(parsed.code.unwrap_or_default()).map_err(|_| httparse::Error::Status)?;
+    if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(Found::Interim { status, length });
+    }
+    let version = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    *response.version_mut() = version;
+    let mut headers = spare();
+    let said = fill(&mut headers, parsed.headers)?;
+    let framing = framing(&mut headers, &said, version, is_head || bodiless(status))?;
+    // Two lengths in one answer: the next one's beginning is not certain enough (RFC 9112 section 6.3).
+    let persistent = said.persists(version) && !(said.has(CODING) && said.has(LENGTH)) && !matches!(framing, Framing::UntilClose);
+    *response.headers_mut() = headers;
+    Ok(Found::Head { head: Head { response, framing, persistent }, length })
+}
+
+/// Statuses without a body, whatever the header says (RFC 9112 section 6.3).
+fn bodiless(status: StatusCode) -> bool {
+    status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
+}
+
+/// What an answer's fields say of framing and connection.
+#[derive(Default)]
+struct Said(u8);
+
+const CODING: u8 = 1;
+const LENGTH: u8 = 1 << 1;
+const CLOSE: u8 = 1 << 2;
+const KEEP: u8 = 1 << 3;
+
+impl Said {
+    const fn has(&self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+
+    fn persists(&self, version: Version) -> bool {
+        !self.has(CLOSE) && (version == Version::HTTP_11 || self.has(KEEP))
+    }
+}
+
+fn fill(headers: &mut HeaderMap, fields: &[httparse::Header<'_>]) -> Result<Said, HeadError> {
+    let mut said = Said::default();
+    headers.reserve(fields.len());
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| httparse::Error::HeaderName)?;
+        let value = HeaderValue::from_bytes(field.value).map_err(|_| httparse::Error::HeaderValue)?;
+        match name {
+            header::TRANSFER_ENCODING => said.0 |= CODING,
+            header::CONTENT_LENGTH => said.0 |= LENGTH,
+            header::CONNECTION => said.0 |= connection(field.value),
+            _ => (),
+        }
+        headers.append(name, value);
+    }
+    Ok(said)
+}
+
+fn connection(value: &[u8]) -> u8 {
+    let options = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    options.fold(0, |said, option| {
+        if option.eq_ignore_ascii_case(b"close") {
+            said | CLOSE
+        } else if option.eq_ignore_ascii_case(b"keep-alive") {
+            said | KEEP
+        } else {
+            said
+        }
+    })
+}
+
+/// How the body is framed (RFC 9112 section 6.3). Of two lengths the weaker is taken out, and of one length said twice the
+/// second.
+fn framing(headers: &mut HeaderMap, said: &Said, version: Version, bodiless: bool) -> Result<Framing, HeadError> {
+    if said.has(CODING) {
+        if version == Version::HTTP_10 {
+            return Err(HeadError::OldCoding);
+        }
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    let length = if said.has(LENGTH) && !said.has(CODING) { Some(length(headers)?) } else { None };
+    Ok(match length {
+        _ if bodiless => Framing::Sized(0),
+        Some(length) => Framing::Sized(length),
+        None if said.has(CODING) && is_chunked(headers) => Framing::chunked(),
+        None => Framing::UntilClose,
+    })
+}
+
+fn is_chunked(headers: &HeaderMap) -> bool {
+    let last = headers.get_all(header::TRANSFER_ENCODING).iter().next_back();
+    let last = last.and_then(|value| value.as_bytes().rsplit(|byte| *byte == b',').next());
+    last.is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"chunked"))
+}
+
+fn length(headers: &mut HeaderMap) -> Result<u64, HeadError> {
+    let mut said = None;
+    let mut times = 0;
+    for value in headers.get_all(header::CONTENT_LENGTH) {
+        for number in value.as_bytes().split(|byte| *byte == b',') {
+            times += 1;
+            let number = digits(number.trim_ascii()).ok_or(HeadError::Length)?;
+            if *said.get_or_insert(number) != number {
+                return Err(HeadError::Length);
+            }
+        }
+    }
+    let said = said.ok_or(HeadError::Length)?;
+    if times > 1 {
+        headers.insert(header::CONTENT_LENGTH, said.into());
+    }
+    Ok(said)
+}
+
+/// A number by digits alone: no sign, no blank within.
+fn digits(text: &[u8]) -> Option<u64> {
+    let all = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    str::from_utf8(text).ok().filter(|_| all)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_written_as_its_fields_stand_and_framed_in_one_way() {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", HeaderValue::from_static("a.example"));
+        headers.append("cookie", HeaderValue::from_static("a=1"));
+        headers.append("cookie", HeaderValue::from_static("b=2"));
+        let check = |headers: &HeaderMap, method: Method, uri: &'static str, coding: Coding, expected: &str| {
+            let mut out = Vec::new();
+            write(&mut out, &method, &Uri::from_static(uri), headers, coding);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        };
+        let fields = "host: a.example\r\ncookie: a=1\r\ncookie: b=2\r\n";
+        check(&headers, Method::GET, "/a%20b?c=d&e", Coding::None, &format!("GET /a%20b?c=d&e HTTP/1.1\r\n{fields}\r\n"));
+        check(&headers, Method::OPTIONS, "*", Coding::None, &format!("OPTIONS * HTTP/1.1\r\n{fields}\r\n"));
+        headers.insert("content-length", HeaderValue::from_static("7"));
+        headers.insert("transfer-encoding", HeaderValue::from_static("gzip"));
+        for (coding, line) in [
+            (Coding::None, "content-length: 0"),
+            (Coding::Length(5), "content-length: 5"),
+            (Coding::Chunked, "transfer-encoding: chunked"),
+        ] {
+            check(&headers, Method::PUT, "/", coding, &format!("PUT / HTTP/1.1\r\n{fields}{line}\r\n\r\n"));
+        }
+    }
+
+    /// An answer's framing, whether the connection goes on, and its lengths; or what is wrong with it.
+    fn read_as(lines: &str, is_head: bool) -> String {
+        let bytes = format!("{lines}\r\n\r\nbody").replace('|', "\r\n");
+        match read(bytes.as_bytes(), is_head, HeaderMap::new) {
+            Ok(Found::Part) => "part".to_owned(),
+            Ok(Found::Interim { status, .. }) => format!("interim {}", status.as_u16()),
+            Ok(Found::Head { head, length }) => {
+                assert_eq!(&bytes[length..], "body");
+                let lengths: Vec<_> = head.response.headers().get_all("content-length").iter().collect();
+                let goes_on = if head.persistent { "on" } else { "closes" };
+                let framing = match head.framing {
+                    Framing::Sized(length) => format!("Sized({length})"),
+                    Framing::Chunks(_) => "Chunks".to_owned(),
+                    Framing::UntilClose => "UntilClose".to_owned(),
+                };
+                format!("{} {framing} {goes_on} {lengths:?}", head.response.status().as_u16())
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn an_answer_is_framed_in_one_way_only() {
+        let check = |lines: &str, expected: &str| assert_eq!(read_as(lines, false), expected, "{lines}");
+        check("HTTP/1.1 200 OK|content-length: 5", r#"200 Sized(5) on ["5"]"#);
+        check("HTTP/1.1 200 OK|content-length: 5|Content-Length: 5", r#"200 Sized(5) on ["5"]"#);
+        check("HTTP/1.1 200 OK|content-length: 5, 5", r#"200 Sized(5) on ["5"]"#);
+        check("HTTP/1.1 200 OK|Transfer-Encoding: gzip, Chunked", "200 Chunks on []");
+        check("HTTP/1.1 200 OK|transfer-encoding: chunked|content-length: 5", "200 Chunks closes []");
+        check("HTTP/1.1 200 OK|transfer-encoding: chunked, gzip", "200 UntilClose closes []");
+        check("HTTP/1.1 200", "200 UntilClose closes []");
+        check("HTTP/1.1 204 No Content|content-length: 5", r#"204 Sized(0) on ["5"]"#);
+        check("HTTP/1.1 304 Not Modified|transfer-encoding: chunked", "304 Sized(0) on []");
+        check("HTTP/1.1 101 Switching Protocols|upgrade: websocket", "101 Sized(0) on []");
+        check("HTTP/1.1 103 Early Hints|link: </a>", "interim 103");
+        check("HTTP/1.1 200 OK|x", "its header does not follow RFC 9112: invalid header name");
+        for length in ["5, 6", "", "+5", "-5", "5 5", "0x5", "99999999999999999999"] {
+            check(&format!("HTTP/1.1 200 OK|content-length: {length}"), "its Content-Length is no number, or says two");
+        }
+        check("HTTP/1.1 200 OK|content-length: 5|content-length: 6", "its Content-Length is no number, or says two");
+        check("HTTP/1.0 200 OK|transfer-encoding: chunked", "it uses Transfer-Encoding with HTTP/1.0");
+        assert_eq!(read_as("HTTP/1.1 200 OK|content-length: 5", true), r#"200 Sized(0) on ["5"]"#);
+    }
+
+    #[test]
+    fn a_connection_goes_on_by_version_and_word() {
+        let goes_on = |lines: &str| read_as(&format!("{lines}|content-length: 0"), false).contains(" on ");
+        assert!(goes_on("HTTP/1.1 200 OK"));
+        assert!(goes_on("HTTP/1.0 200 OK|connection: Keep-Alive"));
+        assert!(!goes_on("HTTP/1.0 200 OK"));
+        assert!(!goes_on("HTTP/1.1 200 OK|connection: foo, Close"));
+        assert!(!goes_on("HTTP/1.1 200 OK|connection: close|connection: keep-alive"));
+    }
+
+    #[test]
+    fn a_header_is_bounded_in_bytes_and_fields() {
+        let part = |length: usize| format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(length));
+        assert!(matches!(read(part(1000).as_bytes(), false, HeaderMap::new), Ok(Found::Part)));
+        assert!(matches!(read(part(MOST_BYTES).as_bytes(), false, HeaderMap::new), Err(HeadError::TooLarge)));
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(MOST_FIELDS + 1));
+        assert!(matches!(read(many.as_bytes(), false, HeaderMap::new), Err(HeadError::TooLarge)));
+    }
+}
