@@ -69,10 +69,13 @@ fn a_request_that_cannot_decide_lets_another_one() {
 #[test]
 fn what_began_before_the_circuit_opened_says_nothing() {
     let breaker = Breaker::default();
-    let early = breaker.enter(|| 100, &RULE).unwrap();
+    let early: Vec<Pass> = (0..4).map(|_| breaker.enter(|| 100, &RULE).unwrap()).collect();
     assert_eq!(run(&breaker, 100, "----"), "----o");
-    assert_eq!(breaker.note(early, false, 150, &RULE), None);
+    for (pass, failed) in early.into_iter().zip([false, true, true, true]) {
+        assert_eq!(breaker.note(pass, failed, 150, &RULE), None);
+    }
     assert_eq!(breaker.circuit(), Circuit::Open { until: 400 });
+    assert_eq!(run(&breaker, 400, "+---"), "+c---", "and does not count when it has closed");
 }
 
 /// Follows random worlds beside a list of every sample, in which nothing is packed, halved or shared.
