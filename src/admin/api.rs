@@ -279,6 +279,9 @@ pub struct UpstreamLine {
     pub name: String,
     /// Its targets.
     pub targets: Vec<TargetLine>,
+    /// Why names among them cannot be looked up, so that the addresses known last are used.
+    #[serde(default)]
+    pub unresolved: Option<String>,
 }
 
 /// One backend.

@@ -18,7 +18,8 @@ pub(super) fn lines(groups: &[Arc<Cluster>]) -> Vec<UpstreamLine> {
 
 fn line(group: &Cluster) -> UpstreamLine {
     let targets = group.roster().members().iter().map(|target| of_target(group, target)).collect();
-    UpstreamLine { name: group.settings().name.clone(), targets }
+    let unresolved = group.unresolved().map(|why| String::clone(&why));
+    UpstreamLine { name: group.settings().name.clone(), targets, unresolved }
 }
 
 fn of_target(group: &Cluster, target: &Member) -> TargetLine {

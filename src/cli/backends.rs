@@ -17,6 +17,10 @@ pub(super) fn table(groups: &[UpstreamLine]) -> String {
     let mut text = String::new();
     for group in groups {
         text.push_str(&format!("upstream {}\n", group.name));
+        if let Some(why) = &group.unresolved {
+            let why = escaped(why, LONGEST_REASON);
+            text.push_str(&format!("  the addresses known last are used, as names cannot be looked up: {why}\n"));
+        }
         for target in &group.targets {
             let (address, state, open) = (address(target), &target.state, target.open);
             text.push_str(&format!("  {address:address_width$}  {state:state_width$}  {open} open\n"));
@@ -49,9 +53,10 @@ mod tests {
             ..TargetLine::default()
         };
         assert_eq!(
-            table(&[UpstreamLine { name: "app".into(), targets: vec![up, down] }]),
+            table(&[UpstreamLine { name: "app".into(), targets: vec![up, down], unresolved: Some("app.test: SERVFAIL".into()) }]),
             "\
 upstream app
+  the addresses known last are used, as names cannot be looked up: app.test: SERVFAIL
   10.0.0.1:8000           up    12 open
   10.0.0.2:8000 (backup)  down  0 open
     2min 10s ago: its health check fails: /up answered 500\\x1b[2J

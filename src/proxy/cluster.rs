@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::Notify;
 
 use crate::config::settings::{Balance, Upstream};
@@ -54,6 +54,8 @@ pub struct Cluster {
     /// Present where cookies name targets.
     seal: Option<Seal>,
     roster: ArcSwap<Roster>,
+    /// Why names could not be looked up last.
+    unresolved: ArcSwapOption<String>,
     /// Told when a look at the targets' names might help.
     doubt: Notify,
     turn: AtomicUsize,
@@ -113,6 +115,7 @@ impl Cluster {
             settings: settings.clone(),
             seal: seal.cloned(),
             roster: ArcSwap::from_pointee(roster),
+            unresolved: ArcSwapOption::empty(),
             doubt: Notify::new(),
             turn: AtomicUsize::new(0),
             budget: Budget::default(),

@@ -34,7 +34,8 @@ struct Lookup {
     due: Instant,
     /// When it was looked up last.
     looked: Instant,
-    fails: bool,
+    /// Why it could not be, when it was.
+    fails: Option<String>,
 }
 
 impl Lookups {
@@ -48,10 +49,15 @@ impl Lookups {
             {
                 let (name, now) = (name.clone(), Instant::now());
                 let scheme = if target.scheme == TargetScheme::Https { "https" } else { "http" };
-                names.push(Lookup { name, scheme, due: now, looked: now, fails: false });
+                names.push(Lookup { name, scheme, due: now, looked: now, fails: None });
             }
         }
         Some(Self { rule, names })
+    }
+
+    fn unresolved(&self) -> Option<String> {
+        let told: Vec<String> = self.names.iter().filter_map(Lookup::told).collect();
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     /// Looks up what is due, until the group's targets have changed.
@@ -71,6 +77,7 @@ impl Lookups {
             for lookup in self.names.iter_mut().filter(|lookup| lookup.due <= Instant::now()) {
                 moved |= lookup.look(&self.rule, group).await;
             }
+            group.set_unresolved(self.unresolved());
             if moved {
                 return;
             }
@@ -79,6 +86,11 @@ impl Lookups {
 }
 
 impl Lookup {
+    /// In words, when it could not be looked up.
+    fn told(&self) -> Option<String> {
+        Some(format!("{}: {}", self.name.as_str(), self.fails.as_ref()?))
+    }
+
     /// Whether the group's targets have changed.
     async fn look(&mut self, rule: &Resolve, group: &Cluster) -> bool {
         let answer = answer::spots(rule, &self.name, self.scheme).await;
@@ -91,7 +103,7 @@ impl Lookup {
             }
             Err(error) => {
                 self.due = self.looked + AGAIN;
-                self.failed(group, &Chain(&error).to_string());
+                self.failed(group, Chain(&error).to_string());
                 false
             }
         }
@@ -105,8 +117,8 @@ impl Lookup {
         true
     }
 
-    fn failed(&mut self, group: &Cluster, error: &str) {
-        if !std::mem::replace(&mut self.fails, true) {
+    fn failed(&mut self, group: &Cluster, error: String) {
+        if self.fails.is_none() {
             let (group, name) = (group.settings().name.as_str(), self.name.as_str());
             tracing::warn!(
                 event = events::LOOKUP_FAILED,
@@ -116,10 +128,11 @@ impl Lookup {
                 "the addresses known last stay in use: check the name, and that its name server answers"
             );
         }
+        self.fails = Some(error);
     }
 
     fn worked(&mut self, group: &Cluster) {
-        if std::mem::replace(&mut self.fails, false) {
+        if self.fails.take().is_some() {
             let (group, name) = (group.settings().name.as_str(), self.name.as_str());
             tracing::info!(event = events::LOOKUP_WORKS, group, name, "the name is answered again");
         }

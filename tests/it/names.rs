@@ -65,6 +65,11 @@ fn backends_come_and_go_with_their_name_and_tunnels_live_on() {
     let line = gateway.process().until_said("lookup_failed", SOON);
     assert!(line.contains("the addresses known last stay in use") && line.contains(&format!("app.{ZONE}")), "{line}");
     until_at(&gateway, port, &[3, 4]);
+    let status = String::from_utf8_lossy(&gateway.run("status").stdout).into_owned();
+    assert!(
+        status.contains(&format!("the addresses known last are used, as names cannot be looked up: app.{ZONE}: ")),
+        "{status}"
+    );
     more.echo_all();
     Tunnels::open("localhost", gateway.https, &root, 2).echo_all();
 }

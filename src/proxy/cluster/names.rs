@@ -89,6 +89,16 @@ impl Cluster {
         Some(moved)
     }
 
+    /// Notes why names could not be looked up, so that the addresses known last are used; `None` when all could.
+    pub fn set_unresolved(&self, why: Option<String>) {
+        self.unresolved.store(why.map(Arc::new));
+    }
+
+    /// What was noted last.
+    pub fn unresolved(&self) -> Option<Arc<String>> {
+        self.unresolved.load_full()
+    }
+
     /// Something failed that a look at the names might explain.
     pub(super) fn doubt(&self) {
         if self.settings.resolve.is_some() {
