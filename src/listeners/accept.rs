@@ -259,7 +259,7 @@ impl Door {
         self.metrics.proxy.refused.add_one();
         self.worker.hold_against(peer.ip(), "request-unreadable");
         if self.may_say() {
-            tracing::info!(event = "request_unreadable", peer = %peer.ip(), reason = what.words());
+            tracing::info!(event = "request_unreadable", peer = %peer.ip(), reason = %what);
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::http::Http;
+use super::http::{Http, room_for_header};
 use super::quic::front::QuicFront;
 use super::tls::guarded::Guarded;
 use super::tls::{TlsFront, TlsRoots};
@@ -31,6 +31,8 @@ pub struct Front {
     pub quic: Option<QuicFront>,
     /// Longest header section, in bytes.
     pub header_size: usize,
+    /// Longest one that is read at all, in bytes.
+    pub header_room: usize,
     /// Ports where QUIC is spoken, each with what is told of it to those who came otherwise.
     alternatives: Box<[(u16, HeaderValue)]>,
     /// Who must say by the PROXY protocol whose connection it is.
@@ -58,6 +60,7 @@ impl Front {
             http: Http::new(&settings.limits),
             quic: settings.protocols.h3.then(|| QuicFront::new(settings, roots, certs, guarded)).transpose()?,
             header_size: settings.limits.header_size.bytes(),
+            header_room: room_for_header(&settings.limits),
             alternatives: quic.iter().map(|port| (*port, alternative(*port))).collect(),
             balancers: settings.proxy_protocol_from.clone().into(),
             board: Arc::clone(&certs.board),

@@ -38,6 +38,13 @@ const HYPERS_HEADERS: usize = 100;
 pub struct Http {
     h1: http1::Builder,
     h2: http2::Builder<LocalExecutor>,
+    limits: GatewayLimits,
+}
+
+/// What a header section may take before a protocol refuses it by itself, in bytes: a quarter more than the limit, so that
+/// what is a little too long is read, and refused by `proxy` with a page and a line that names the limit.
+pub fn room_for_header(limits: &GatewayLimits) -> usize {
+    limits.header_size.bytes() + limits.header_size.bytes() / 4
 }
 
 /// Runs HTTP/2's streams on the connection's own thread.
@@ -67,22 +74,24 @@ impl Http {
     /// Both protocols within `limits`. Header and idle time-outs are the sweep's ([`super::conns`]).
     pub fn new(limits: &GatewayLimits) -> Self {
         let mut h1 = http1::Builder::new();
-        h1.max_header_size(limits.header_size.bytes());
-        // hyper's own limit is the same, and told to it in words it fills its table with zeros for each request.
-        if count(limits.header_count) != HYPERS_HEADERS {
-            h1.max_headers(count(limits.header_count));
+        let room = room_for_header(limits);
+        h1.max_header_size(room);
+        // hyper's own limit is the default, and told to it in words it fills its table with zeros for each request. Where ours
+        // is smaller, `proxy` says so.
+        if count(limits.header_count) > HYPERS_HEADERS {
+            h1.max_headers(count(limits.header_count).saturating_add(count(limits.header_count) / 4));
         }
         // The buffer holds a whole header, and no more than a body's piece beyond it.
-        h1.max_buf_size(limits.header_size.bytes().max(64 * 1024)).header_read_timeout(None);
+        h1.max_buf_size(room.max(64 * 1024)).header_read_timeout(None);
         let mut h2 = http2::Builder::new(LocalExecutor);
         h2.timer(TokioTimer::new())
             .enable_connect_protocol()
             .max_concurrent_streams(limits.streams)
-            .max_header_list_size(u32::try_from(limits.header_size.0).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(room).unwrap_or(u32::MAX))
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER);
-        Self { h1, h2 }
+        Self { h1, h2, limits: *limits }
     }
 
     /// Serves a connection to its end. What the protocol itself refused, before there was a request to answer, comes
@@ -90,7 +99,8 @@ impl Http {
     pub async fn serve(&self, io: ClientIo, version: Version, caller: Caller, member: Member) -> Option<Unreadable> {
         let caller = Rc::new(caller);
         let activity = std::sync::Arc::clone(member.activity());
-        let service = service_fn(move |request| answer(Rc::clone(&caller), request, activity.begin()));
+        let begins = std::sync::Arc::clone(&activity);
+        let service = service_fn(move |request| answer(Rc::clone(&caller), request, begins.begin()));
         let ended = match version {
             Version::H1 => {
                 let connection = self.h1.serve_connection(TokioIo::new(io), service).with_upgrades();
@@ -102,27 +112,41 @@ impl Http {
                 Driven::new(Gathered::new(connection, io), member).await.flatten()
             }
         };
-        ended?.err().as_ref().and_then(Unreadable::of)
+        ended?.err().as_ref().and_then(|error| Unreadable::of(error, activity.header_bytes(), &self.limits))
     }
 }
 
 /// Bytes of which no request could be made. hyper has answered them with a bare status, or HTTP/2 with GOAWAY.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// A header section or request line over its limit (431 or 414).
-    TooLarge,
+    /// A header section far beyond its limit (431).
+    #[error("the header section is far over `limit header-size`, which is {0} bytes")]
+    HeaderSize(usize),
+    /// More fields than allowed (431).
+    #[error("the header has more fields than `limit header-count`, which is {0}")]
+    HeaderCount(u32),
+    /// A request target that no URL of this program can hold (414).
+    #[error("the URL is longer than 65534 bytes, the most that can be read")]
+    Url,
     /// Not HTTP/1.1, or framed in a way that can be read in two (400).
+    #[error("the request is not HTTP/1.1 that can be read in one way only")]
     Malformed,
     /// A breach of HTTP/2's rules.
+    #[error("the client broke a rule of HTTP/2")]
     Http2,
     /// A breach of HTTP/3's rules, or a header that can be read in two ways.
+    #[error("the client broke a rule of HTTP/3, or its header can be read in two ways")]
     Http3,
 }
 
+/// Longest request target that hyper takes, in bytes.
+const LONGEST_URL: usize = 65_534;
+
 impl Unreadable {
-    fn of(error: &hyper::Error) -> Option<Self> {
+    /// `seen` is how much of the header had come.
+    fn of(error: &hyper::Error, seen: usize, limits: &GatewayLimits) -> Option<Self> {
         if error.is_parse_too_large() {
-            return Some(Self::TooLarge);
+            return Some(Self::too_large(seen, limits));
         }
         if error.is_parse() {
             return Some(Self::Malformed);
@@ -131,13 +155,14 @@ impl Unreadable {
         breach.filter(|cause| cause.is_library()).map(|_| Self::Http2)
     }
 
-    /// For the log: what it was and what can be done.
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::TooLarge => "the header section is over a limit; `limit header-size`, `header-count` and `url-size` raise them",
-            Self::Malformed => "the request is not HTTP/1.1 that can be read in one way only",
-            Self::Http2 => "the client broke a rule of HTTP/2",
-            Self::Http3 => "the client broke a rule of HTTP/3, or its header can be read in two ways",
+    /// hyper has one word for all three.
+    fn too_large(seen: usize, limits: &GatewayLimits) -> Self {
+        if seen >= room_for_header(limits) {
+            Self::HeaderSize(limits.header_size.bytes())
+        } else if seen > LONGEST_URL {
+            Self::Url
+        } else {
+            Self::HeaderCount(limits.header_count)
         }
     }
 }
@@ -241,4 +266,19 @@ where
 
 fn count(n: u32) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::defaults;
+    use crate::config::surroundings::Surroundings;
+
+    #[test]
+    fn what_was_too_large_is_told_by_how_much_had_come() {
+        let limits = defaults::settings(&Surroundings::default()).limits;
+        assert_eq!(Unreadable::too_large(82_000, &limits), Unreadable::HeaderSize(65_536));
+        assert_eq!(Unreadable::too_large(66_000, &limits), Unreadable::Url);
+        assert_eq!(Unreadable::too_large(9_000, &limits), Unreadable::HeaderCount(100));
+    }
 }

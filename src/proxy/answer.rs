@@ -41,7 +41,7 @@ const fn page(refusal: &Refusal) -> Page {
             (StatusCode::FORBIDDEN, "This site does not answer requests from the page that asked.")
         }
         Refusal::NothingHere => (StatusCode::NOT_FOUND, "There is nothing at this address."),
-        Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, "This method is not accepted here."),
+        Refusal::Method | Refusal::ReadOnly => (StatusCode::METHOD_NOT_ALLOWED, "This method is not accepted here."),
         Refusal::BodyStalled => (StatusCode::REQUEST_TIMEOUT, "The request's body did not arrive in time."),
         Refusal::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "The request's body is larger than this site accepts."),
         Refusal::UrlTooLong { .. } => (StatusCode::URI_TOO_LONG, "The address is longer than this server accepts."),
@@ -65,6 +65,9 @@ const fn page(refusal: &Refusal) -> Page {
         }
         Refusal::TooManyHeaders { .. } => {
             (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has more header fields than this server accepts.")
+        }
+        Refusal::HeaderTooLong { .. } => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's header is larger than this server accepts.")
         }
         Refusal::ClientLeft => (StatusCode::BAD_REQUEST, "The request was not completed."),
         Refusal::UnknownProtocol => (StatusCode::NOT_IMPLEMENTED, "This server does not speak the protocol that was asked for."),
@@ -167,6 +170,9 @@ pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
         Refusal::Method => {
             headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
+        Refusal::ReadOnly => {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
         Refusal::UpgradeToTls(_) => {
             headers.insert(header::UPGRADE, HeaderValue::from_static("TLS/1.2, HTTP/1.1"));
             headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
@@ -182,6 +188,7 @@ pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
         | Refusal::OtherServerName
         | Refusal::NoClientCertificate
         | Refusal::TooManyHeaders { .. }
+        | Refusal::HeaderTooLong { .. }
         | Refusal::ClientLeft
         | Refusal::UnknownProtocol
         | Refusal::Unreadable
@@ -282,6 +289,8 @@ mod tests {
         check(Refusal::TooMany { after: 3 }, 429);
         check(Refusal::TooManyConnections { limit: 3 }, 429);
         check(Refusal::TooManyHeaders { seen: 9, limit: 8 }, 431);
+        check(Refusal::HeaderTooLong { seen: 9, limit: 8 }, 431);
+        check(Refusal::ReadOnly, 405);
         check(Refusal::UnknownProtocol, 501);
         check(Refusal::Backend(Failed::Unreachable("connect-refused")), 502);
         check(Refusal::Backend(Failed::BadAccept), 502);

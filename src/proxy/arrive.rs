@@ -11,6 +11,7 @@ use http::{Method, Uri, Version};
 
 use super::refusal::{Malformed, Refusal};
 use crate::base::name::{HostName, HostPattern};
+use crate::config::settings::GatewayLimits;
 
 /// Longest method passed on.
 const METHOD: usize = 32;
@@ -49,9 +50,30 @@ pub fn target(method: &Method, uri: &Uri, extended: bool) -> Result<(), Refusal>
     if known_scheme && (path.starts_with('/') || whole_server) { Ok(()) } else { Err(Refusal::Malformed(Malformed::Target)) }
 }
 
+/// Refuses what is over the gateway's limits. The protocols take a little more than these allow, so that what is a little
+/// too much gets a page and its own line in the log; what is far too much they refuse themselves.
+pub fn within(limits: &GatewayLimits, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    let (url, limit) = (size(uri), limits.url_size.bytes());
+    if url > limit {
+        return Err(Refusal::UrlTooLong { seen: url, limit });
+    }
+    let (seen, limit) = (headers.len(), usize::try_from(limits.header_count).unwrap_or(usize::MAX));
+    if seen > limit {
+        return Err(Refusal::TooManyHeaders { seen, limit });
+    }
+    let (seen, limit) = (url + section(headers), limits.header_size.bytes());
+    if seen > limit { Err(Refusal::HeaderTooLong { seen, limit }) } else { Ok(()) }
+}
+
 /// How long a target is, in bytes.
-pub fn size(uri: &Uri) -> usize {
+fn size(uri: &Uri) -> usize {
     uri.path_and_query().map_or(0, |target| target.as_str().len())
+}
+
+/// How long a header section is as HTTP/1.1 writes it, in bytes.
+fn section(headers: &HeaderMap) -> usize {
+    const COLON_AND_LINE_END: usize = 4;
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + COLON_AND_LINE_END).sum()
 }
 
 /// The authority as the client wrote it; `None` only for HTTP/1.0 without any. Host and target must agree where both are
@@ -156,6 +178,9 @@ pub fn framing(headers: &HeaderMap, empty: bool) -> Result<bool, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::size::ByteSize;
+    use crate::config::defaults;
+    use crate::config::surroundings::Surroundings;
 
     fn headers(fields: &[(&str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
@@ -180,6 +205,24 @@ mod tests {
         check(Version::HTTP_2, "https://a.test/", &[], Ok(Some("a.test")));
         check(Version::HTTP_2, "https://a.test/", &["b.test"], Err(Malformed::HostMismatch));
         check(Version::HTTP_10, "/", &[], Ok(None));
+    }
+
+    #[test]
+    fn each_limit_is_told_apart() {
+        let limits = GatewayLimits {
+            header_size: ByteSize(100),
+            header_count: 2,
+            url_size: ByteSize(8),
+            ..defaults::settings(&Surroundings::default()).limits
+        };
+        let check = |uri: &str, fields: &[(&str, &str)], expected: Result<(), Refusal>| {
+            assert_eq!(within(&limits, &uri.parse().unwrap(), &headers(fields)), expected, "for {uri} {fields:?}");
+        };
+        let long = "x".repeat(87);
+        check("/1234567", &[("a", &long)], Ok(()));
+        check("/12345678", &[], Err(Refusal::UrlTooLong { seen: 9, limit: 8 }));
+        check("/", &[("a", "1"), ("a", "2"), ("b", "3")], Err(Refusal::TooManyHeaders { seen: 3, limit: 2 }));
+        check("/1234567", &[("ab", &long)], Err(Refusal::HeaderTooLong { seen: 101, limit: 100 }));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -90,8 +90,9 @@ impl AsyncRead for ClientIo {
             Stream::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Stream::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
         };
-        if buf.filled().len() > before {
-            self.activity.read_moved();
+        let bytes = buf.filled().len() - before;
+        if bytes > 0 {
+            self.activity.read_moved(bytes);
         }
         result
     }
@@ -168,6 +169,8 @@ pub struct Activity {
     open: AtomicU32,
     quiet_since: AtomicU32,
     header_since: AtomicU32,
+    /// Bytes that came while no request was open.
+    header_bytes: AtomicUsize,
     blocked_since: AtomicU32,
     /// Answers with a piece handed to the protocol that has not asked for the next.
     handed: AtomicU32,
@@ -200,10 +203,16 @@ impl Activity {
             open: zero(),
             quiet_since: AtomicU32::new(now),
             header_since: zero(),
+            header_bytes: AtomicUsize::new(0),
             blocked_since: zero(),
             handed: zero(),
             handed_since: zero(),
         })
+    }
+
+    /// How much of a header has come, in bytes, perhaps with the beginning of what is behind it.
+    pub fn header_bytes(&self) -> usize {
+        self.header_bytes.load(Ordering::Relaxed)
     }
 
     /// A request's header is complete. Falls when the answer's last byte was handed over, or never will be.
@@ -245,10 +254,15 @@ impl Activity {
         }
     }
 
-    fn read_moved(&self) {
-        if self.open.load(Ordering::Relaxed) == 0 && self.header_since.load(Ordering::Relaxed) == 0 {
-            self.header_since.store(self.ticks.now(), Ordering::Relaxed);
+    fn read_moved(&self, bytes: usize) {
+        if self.open.load(Ordering::Relaxed) > 0 {
+            return;
         }
+        if self.header_since.load(Ordering::Relaxed) == 0 {
+            self.header_since.store(self.ticks.now(), Ordering::Relaxed);
+            self.header_bytes.store(0, Ordering::Relaxed);
+        }
+        self.header_bytes.store(self.header_bytes.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
     }
 
     fn write_moved(&self) {
@@ -294,17 +308,20 @@ mod tests {
         let ticks = Arc::new(Ticks::default());
         let activity = Activity::new(Arc::clone(&ticks));
         ticks.advance(5);
-        activity.read_moved();
+        activity.read_moved(7);
         ticks.advance(1);
-        activity.read_moved();
+        activity.read_moved(7);
         assert_eq!(activity.seen(), Seen { open: 0, quiet_since: 1, header_since: 6, blocked_since: 0, stuck_since: 0 });
+        assert_eq!(activity.header_bytes(), 14);
         let request = activity.begin();
         assert_eq!(activity.seen(), Seen { open: 1, quiet_since: 1, header_since: 0, blocked_since: 0, stuck_since: 0 });
-        activity.read_moved();
+        activity.read_moved(7);
         assert_eq!(activity.seen().header_since, 0, "a body is not a header");
         ticks.advance(3);
         drop(request);
         assert_eq!(activity.seen(), Seen { open: 0, quiet_since: 10, header_since: 0, blocked_since: 0, stuck_since: 0 });
+        activity.read_moved(7);
+        assert_eq!(activity.header_bytes(), 7, "each header is counted by itself");
         activity.write_blocked();
         ticks.advance(1);
         activity.write_blocked();

@@ -40,6 +40,7 @@ impl Event {
             | Refusal::Forbidden(Rule::Allow | Rule::Deny | Rule::Banned)
             | Refusal::NothingHere
             | Refusal::Method
+            | Refusal::ReadOnly
             | Refusal::BodyStalled
             | Refusal::BodyTooLarge { .. }
             | Refusal::UrlTooLong { .. }
@@ -49,6 +50,7 @@ impl Event {
             | Refusal::NoClientCertificate
             | Refusal::UpgradeToTls(_)
             | Refusal::TooManyHeaders { .. }
+            | Refusal::HeaderTooLong { .. }
             | Refusal::ClientLeft
             | Refusal::UnknownProtocol
             | Refusal::NoDecision

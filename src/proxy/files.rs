@@ -60,7 +60,7 @@ impl Files {
     /// Answers with a file, or says that there is none.
     pub async fn answer(&self, request: &Request<Body>) -> Result<Response<Body>, Refusal> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Ok(not_by_this_method());
+            return Err(Refusal::ReadOnly);
         }
         // Steps may have changed the path since it was looked at first.
         let path = arrive::path(request.uri().path()).map_err(|_| Refusal::Malformed(Malformed::Path))?;
@@ -140,14 +140,6 @@ fn is_absence(error: &io::Error) -> bool {
 fn cache_control(seconds: u64, immutable: bool) -> HeaderValue {
     let text = format!("public, max-age={seconds}{}", if immutable { ", immutable" } else { "" });
     HeaderValue::try_from(text).expect("digits and words are a header value")
-}
-
-fn not_by_this_method() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-    response.headers_mut().insert(header::SERVER, SERVER);
-    response
 }
 
 /// A file as it is read.

@@ -13,6 +13,8 @@ pub enum Refusal {
     NothingHere,
     /// A method that a gateway does not pass on.
     Method,
+    /// A method that changes things, asked of files.
+    ReadOnly,
     /// The client stopped sending its body.
     BodyStalled,
     /// The body is larger than the site allows, in bytes.
@@ -58,6 +60,13 @@ pub enum Refusal {
         /// Fields of this one.
         seen: usize,
         /// Most fields the gateway takes.
+        limit: usize,
+    },
+    /// The header section is longer than allowed, in bytes.
+    HeaderTooLong {
+        /// Bytes of this one.
+        seen: usize,
+        /// Most bytes the gateway takes.
         limit: usize,
     },
     /// The client left before there was an answer. Only the log sees it.
@@ -162,7 +171,10 @@ pub enum Failed {
 impl Refusal {
     /// Whether a setting of the operator's was too small for this request, or too large: then it should be told of.
     pub const fn is_over_a_limit(&self) -> bool {
-        matches!(self, Self::BodyTooLarge { .. } | Self::UrlTooLong { .. } | Self::TooManyHeaders { .. })
+        matches!(
+            self,
+            Self::BodyTooLarge { .. } | Self::UrlTooLong { .. } | Self::TooManyHeaders { .. } | Self::HeaderTooLong { .. }
+        )
     }
 
     /// A stable code for logs and counters.
@@ -175,7 +187,7 @@ impl Refusal {
             Self::Forbidden(Rule::NoOrigin) => "no-origin",
             Self::Forbidden(Rule::Banned) => "banned",
             Self::NothingHere => "no-such-path",
-            Self::Method => "method-not-allowed",
+            Self::Method | Self::ReadOnly => "method-not-allowed",
             Self::BodyStalled => "client-stalled",
             Self::BodyTooLarge { .. } => "body-too-large",
             Self::UrlTooLong { .. } => "url-too-long",
@@ -194,6 +206,7 @@ impl Refusal {
             Self::Busy => "auth-busy",
             Self::NoDecision => "auth-service-failed",
             Self::TooManyHeaders { .. } => "too-many-headers",
+            Self::HeaderTooLong { .. } => "header-too-long",
             Self::ClientLeft => "client-left",
             Self::UnknownProtocol => "unknown-protocol",
             Self::Unreadable => "file-unreadable",
@@ -243,12 +256,14 @@ impl fmt::Display for Refusal {
             Self::BodyTooLarge { limit } => write!(f, "{}: over `limit body` of {limit} bytes", self.reason()),
             Self::UrlTooLong { seen, limit } => write!(f, "{}: {seen} bytes, `url-size` is {limit}", self.reason()),
             Self::TooManyHeaders { seen, limit } => write!(f, "{}: {seen} fields, `header-count` is {limit}", self.reason()),
+            Self::HeaderTooLong { seen, limit } => write!(f, "{}: {seen} bytes, `header-size` is {limit}", self.reason()),
             Self::TooMany { after } => write!(f, "{}: over `limit requests`, again after {after} s", self.reason()),
             Self::TooManyConnections { limit } => write!(f, "{}: over `limit connections` of {limit}", self.reason()),
             Self::Malformed(_)
             | Self::Forbidden(_)
             | Self::NothingHere
             | Self::Method
+            | Self::ReadOnly
             | Self::BodyStalled
             | Self::Expectation
             | Self::UnknownHost

@@ -109,15 +109,7 @@ fn let_in(exchange: &Exchange, snapshot: &Snapshot) -> Result<(), Refusal> {
 
 fn arrive(connection: &Connection, limits: &GatewayLimits, request: &Request<Body>) -> Result<Arrival, Refusal> {
     let (uri, headers) = (request.uri(), request.headers());
-    let size = arrive::size(uri);
-    let limit = limits.url_size.bytes();
-    if size > limit {
-        return Err(Refusal::UrlTooLong { seen: size, limit });
-    }
-    let limit = usize::try_from(limits.header_count).unwrap_or(usize::MAX);
-    if headers.len() > limit {
-        return Err(Refusal::TooManyHeaders { seen: headers.len(), limit });
-    }
+    arrive::within(limits, uri, headers)?;
     arrive::target(request.method(), uri, upgrade::is_extended_connect(request.method(), request.extensions()))?;
     let raw = arrive::authority(request.version(), uri, headers).map_err(Refusal::Malformed)?;
     let authority = connection.authority(raw).map_err(Refusal::Malformed)?;

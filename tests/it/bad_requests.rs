@@ -40,7 +40,7 @@ fn each_is_refused_with_its_status_and_none_reaches_the_backend() {
     check(&format!("GET / HTTP/1.1\r\n{host}Bad Name: x\r\n\r\n"), "400");
     check(&format!("GET / HTTP/1.1\r\n{host}A: b\r\n folded\r\n\r\n"), "400");
     check(&format!("GET /%zz HTTP/1.1\r\n{host}\r\n"), "400");
-    check(&format!("GET /{} HTTP/1.1\r\n{host}\r\n", "x".repeat(70_000)), "431");
+    check(&format!("GET /{} HTTP/1.1\r\n{host}\r\n", "x".repeat(70_000)), "414");
     check(&format!("GET / HTTP/1.1\r\n{host}X: {}\r\n\r\n", "x".repeat(200_000)), "431");
     check(&format!("GET / HTTP/1.1\r\n{host}{}\r\n", "X: y\r\n".repeat(2_000)), "431");
     assert_eq!(backend.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "a bad request reached the backend");

@@ -52,6 +52,7 @@ mod proofs;
 mod protection;
 mod proxy_protocol;
 mod readme;
+mod refusals;
 mod reload;
 mod renewal;
 mod restart;

@@ -53,8 +53,10 @@ pub(super) struct Session {
 /// What a connection is held to.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
-    /// Bytes of a header section.
+    /// Bytes of a header section that are read.
     pub(super) section: usize,
+    /// Bytes of one that are allowed.
+    pub(super) allowed: usize,
     /// Until a header is whole.
     pub(super) header: Duration,
     /// Until the client takes more.
@@ -63,7 +65,7 @@ pub(super) struct Limits {
 
 impl Limits {
     pub(super) fn of(front: &Front) -> Self {
-        Self { section: front.header_size, header: front.timeouts.header, send: front.timeouts.send }
+        Self { section: front.header_room, allowed: front.header_size, header: front.timeouts.header, send: front.timeouts.send }
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) async fn answer(session: Rc<Session>, send: quinn::SendStream, recv: 
             outgoing.reset(Code::MessageError);
         }
         Err(NoRequest::TooLarge) => {
-            session.unreadable(Unreadable::TooLarge);
+            session.unreadable(Unreadable::HeaderSize(session.limits().allowed));
             incoming.stop(Code::NoError);
             let text = HeaderValue::from_static("text/plain; charset=utf-8");
             let refused = answer::own(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text, Bytes::new(), false);

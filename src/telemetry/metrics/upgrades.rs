@@ -3,7 +3,7 @@
 use super::Counter;
 
 /// The reasons, by the codes that stand in the log. These names stay; there may be more of them later.
-pub const REASONS: [&str; 54] = [
+pub const REASONS: [&str; 55] = [
     "auth-busy",
     "auth-service-failed",
     "auth-service-refused",
@@ -36,6 +36,7 @@ pub const REASONS: [&str; 54] = [
     "connect-unreachable",
     "denied-address",
     "file-unreadable",
+    "header-too-long",
     "host-mismatch",
     "maintenance",
     "method-not-allowed",
