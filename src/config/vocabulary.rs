@@ -259,6 +259,7 @@ const FILES: &[Spec] = &[
     values("cache", 1, 2, "cache 30d [immutable]"),
     one("fallback", "fallback /index.html"),
     one("links", "links inside, or links follow"),
+    flag("list"),
 ];
 
 const FORWARD_AUTH: &[Spec] = &[values("copy", 1, MANY, "copy HEADER...")];
@@ -274,7 +275,7 @@ const JWT: &[Spec] = &[
 
 /// Whether a word stands alone wherever it stands, so that its value in JSON is `true` or `false`.
 pub fn is_flag(name: &str) -> bool {
-    const ALL: [&[Spec]; 5] = [ACME, BLOCK, UPSTREAM_TLS, SITE, JWT];
+    const ALL: [&[Spec]; 6] = [ACME, BLOCK, UPSTREAM_TLS, SITE, JWT, FILES];
     ALL.iter().any(|specs| specs.iter().any(|spec| spec.name == name && spec.form == Form::Values(0, 0)))
 }
 

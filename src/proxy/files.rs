@@ -18,16 +18,19 @@ use tower_http::services::ServeDir;
 use tower_http::services::fs::ServeFileSystemResponseBody;
 
 use super::answer::SERVER;
-use super::arrive;
 use super::body::{Body, BodyError, Fault};
 use super::refusal::{Malformed, Refusal};
+use super::{answer, arrive};
 use crate::base::task;
 use crate::config::settings::Files as Settings;
 
+mod listing;
 mod place;
 
 /// What a piece of a file is read and sent in.
 const PIECE: usize = 128 * 1024;
+
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// One block's folder.
 #[derive(Debug)]
@@ -35,6 +38,7 @@ pub struct Files {
     serve: ServeDir,
     folder: PathBuf,
     follow: bool,
+    list: bool,
     cache: Option<HeaderValue>,
     fallback: Option<String>,
 }
@@ -52,6 +56,7 @@ impl Files {
             serve,
             folder: settings.folder.clone(),
             follow: settings.follow,
+            list: settings.list,
             cache: settings.cache.map(|cache| cache_control(cache.age.as_secs(), cache.immutable)),
             fallback: settings.fallback.clone(),
         }
@@ -64,7 +69,14 @@ impl Files {
         }
         // Steps may have changed the path since it was looked at first.
         let path = arrive::path(request.uri().path()).map_err(|_| Refusal::Malformed(Malformed::Path))?;
-        let found = if self.may_see(&path).await { self.find(request, request.uri().path()).await? } else { None };
+        let found = if self.may_see(&path).await {
+            match self.find(request, request.uri().path()).await? {
+                None if self.list && path.ends_with('/') => self.listed(request, &path).await,
+                found => found,
+            }
+        } else {
+            None
+        };
         match (found, &self.fallback) {
             (Some(response), _) => Ok(response),
             (None, Some(fallback)) if place::is_page(&path) && self.may_see(fallback).await => {
@@ -73,6 +85,15 @@ impl Files {
             }
             (None, _) => Err(Refusal::NothingHere),
         }
+    }
+
+    /// The links of a folder.
+    async fn listed(&self, request: &Request<Body>, path: &str) -> Option<Response<Body>> {
+        let (folder, path, follow) = (self.folder.clone(), path.to_owned(), self.follow);
+        let page = task::blocking("listing", move || listing::page(&folder, &path, follow)).await??;
+        let mut response = answer::own(StatusCode::OK, HTML, page.into(), *request.method() == Method::HEAD);
+        self.finish(&mut response, request);
+        Some(response)
     }
 
     /// Whether what is asked for is not hidden, and lies in the folder.
@@ -119,6 +140,9 @@ impl Files {
         {
             headers.insert(header::LOCATION, location);
         }
+        if let Some(named) = headers.get(header::CONTENT_TYPE).and_then(with_charset) {
+            headers.insert(header::CONTENT_TYPE, named);
+        }
         // A page names the files it is made of, so an old page is worse than an old file.
         let page = match headers.get(header::CONTENT_TYPE) {
             Some(kind) => kind.as_bytes().starts_with(b"text/html"),
@@ -130,6 +154,12 @@ impl Files {
             Some(_) | None => None,
         };
     }
+}
+
+/// Text is UTF-8; a browser that is not told guesses something older.
+fn with_charset(kind: &HeaderValue) -> Option<HeaderValue> {
+    let text = kind.to_str().ok().filter(|kind| kind.starts_with("text/") && !kind.contains(';'))?;
+    HeaderValue::try_from(format!("{text}; charset=utf-8")).ok()
 }
 
 /// A name that is too long, or goes on behind a file, leads nowhere.

@@ -37,7 +37,9 @@ impl Resolver<'_> {
 
     fn files(&mut self, directive: &Directive) -> Option<Files> {
         let parts = &directive.parts;
-        let mut files = Files { folder: self.file(directive.value())?, cache: None, fallback: None, follow: false };
+        let folder = self.file(directive.value())?;
+        let list = parts.one("list").is_some();
+        let mut files = Files { folder, cache: None, fallback: None, follow: false, list };
         files.cache = parts.one("cache").and_then(|line| self.cache(line));
         self.put_some(parts, "fallback", &mut files.fallback, Self::plain_path);
         self.put(parts, "links", &mut files.follow, |this, word| this.choice(word, &[("inside", false), ("follow", true)]));

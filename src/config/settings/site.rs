@@ -136,6 +136,8 @@ pub struct Files {
     pub fallback: Option<String>,
     /// Whether links may lead out of the folder.
     pub follow: bool,
+    /// Whether a folder without a page of its own is listed.
+    pub list: bool,
 }
 
 /// How long an answer may be kept (RFC 9111 section 5.2.2).

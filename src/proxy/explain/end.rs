@@ -45,6 +45,7 @@ fn proxy(upstream: &Upstream, block: &Block, request: &Request<()>, upgrade: boo
 fn files_told(files: &Files, request: &Request<()>, upgrade: bool) -> (Vec<String>, Verdict) {
     let mut facts = vec![format!("files below {}, {} is looked for", files.folder.display(), request.uri().path())];
     facts.extend(files.fallback.as_ref().map(|page| format!("{page} answers where there is no file")));
+    facts.extend(files.list.then(|| "folders without an index.html are listed".to_owned()));
     let facts = facts.with(no_upgrade(upgrade, "files"));
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         (facts, Verdict::Reaches { words: "the file, or 404 where there is none".into() })

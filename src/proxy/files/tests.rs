@@ -34,7 +34,7 @@ fn world() -> tempfile::TempDir {
 }
 
 fn settings(world: &Path) -> Settings {
-    Settings { folder: world.join("www"), cache: None, fallback: None, follow: false }
+    Settings { folder: world.join("www"), cache: None, fallback: None, follow: false, list: false }
 }
 
 async fn ask(files: &Files, method: &str, path: &str, fields: &[(&'static str, &str)]) -> Result<Response<Body>, Refusal> {
@@ -98,7 +98,7 @@ async fn conditions_ranges_and_compressed_siblings_work() {
     let world = world();
     let files = Files::new(&settings(world.path()));
     let first = ask(&files, "GET", "/assets/app.js", &[]).await.unwrap();
-    assert_eq!(first.headers()["content-type"], "text/javascript");
+    assert_eq!(first.headers()["content-type"], "text/javascript; charset=utf-8");
     let tag = first.headers()[header::ETAG].to_str().unwrap().to_owned();
     let again = ask(&files, "GET", "/assets/app.js", &[("if-none-match", &tag)]).await.unwrap();
     assert_eq!(again.status(), 304);
@@ -130,6 +130,31 @@ async fn pages_of_an_application_fall_back_and_missing_files_do_not() {
     check(&files, "/docs/", Ok("<p>docs")).await;
     check(&files, "/assets/missing.js", Err(Refusal::NothingHere)).await;
     check(&files, "/.git/config", Err(Refusal::NothingHere)).await;
+}
+
+#[tokio::test]
+async fn folders_are_listed_where_the_site_says_so_and_hide_what_is_hidden() {
+    let world = world();
+    let files = Files::new(&settings(world.path()));
+    check(&files, "/assets/", Err(Refusal::NothingHere)).await;
+    fs::remove_file(world.path().join("www/index.html")).unwrap();
+    let fallback = Some("/docs/index.html".into());
+    let files = Files::new(&Settings { list: true, fallback, ..settings(world.path()) });
+    let page = text(ask(&files, "GET", "/", &[]).await.unwrap()).await;
+    for name in ["./assets/", "./docs/", "./manual/"] {
+        assert!(page.contains(&format!("href=\"{name}\"")), "{name} in {page}");
+    }
+    for name in [".git", ".env", "out.txt", "up", "start.html", "secret"] {
+        assert!(!page.contains(&format!(">{name}")), "{name} in {page}");
+    }
+    check(&files, "/docs/", Ok("<p>docs")).await;
+    check(&files, "/users/7", Ok("<p>docs")).await;
+    check(&files, "/.git/", Err(Refusal::NothingHere)).await;
+    let bare = Files::new(&Settings { list: true, ..settings(world.path()) });
+    check(&bare, "/up/", Err(Refusal::NothingHere)).await;
+    let head = ask(&files, "HEAD", "/assets/", &[]).await.unwrap();
+    assert_eq!(head.headers()["content-type"], "text/html; charset=utf-8");
+    assert_eq!(text(head).await, "");
 }
 
 #[tokio::test]

@@ -62,6 +62,7 @@ fn files(files: &Files) -> Json {
         inside.add("cache", list(age.chain(cache.immutable.then(|| "immutable".to_owned()))));
     }
     inside.some("fallback", files.fallback.as_deref());
+    inside.flag("list", files.list);
     inside.add("links", if files.follow { "follow" } else { "inside" });
     Json::List(vec![path(&files.folder), inside.object()])
 }
