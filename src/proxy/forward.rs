@@ -172,7 +172,7 @@ const fn via(version: Version) -> HeaderValue {
 /// What a walk over the names found.
 struct Found {
     bits: u32,
-    /// Names that go without having a bit of their own: other `x-forwarded-*` and their like, and those with an underscore.
+    /// Names that go without having a bit of their own: other `x-forwarded-*` and their like, and those that could pass for another.
     others: Vec<HeaderName>,
 }
 
@@ -199,8 +199,7 @@ impl Found {
                 other => hop_bit(other),
             };
             found.bits |= bit;
-            // CGI-like backends read `-` and `_` alike, so `x_real_ip` would pass for ours.
-            if bit == 0 && ((!trusted && is_a_proxys(text)) || text.contains('_')) {
+            if bit == 0 && ((!trusted && is_a_proxys(text)) || is_ambiguous(text)) {
                 found.others.push(name.clone());
             }
         }
@@ -241,6 +240,12 @@ impl Found {
             headers.remove(name);
         }
     }
+}
+
+/// Whether a name could pass for another: CGI and what is like it read `-`, `_`, `.` and other signs alike, so `x_real_ip` and
+/// `x.real.ip` would pass for ours. Honest names have letters, digits and hyphens.
+fn is_ambiguous(name: &str) -> bool {
+    !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// What only a proxy says of the client: hops before it, and the certificate it showed (RFC 9440 section 2.4).

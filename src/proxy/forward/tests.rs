@@ -83,6 +83,7 @@ fn fields_of_one_hop_end_here() {
 #[test]
 fn names_that_pass_for_others_are_dropped() {
     check("x_real_ip: 6.6.6.6\nx-plain: 1\nx_forwarded_for: 6.6.6.6", Hop::Ends, "x-plain: 1");
+    check("x.real.ip: 6.6.6.6\nx-2: 1\nx!forwarded~for: 6.6.6.6\nX.Y: 2", Hop::Ends, "x-2: 1");
 }
 
 #[test]
