@@ -14,4 +14,5 @@ mod http2;
 mod leaving;
 mod passing;
 mod policies;
+mod sockets;
 mod upgrades;

@@ -3,38 +3,13 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::harness::*;
-
-async fn echo() -> Backend {
-    Backend::start(|peer, _| async move {
-        let mut socket = tokio_tungstenite::accept_async(peer.stream).await.unwrap();
-        while let Some(Ok(message)) = socket.next().await {
-            if message.is_text() {
-                socket.send(message).await.unwrap();
-            }
-        }
-    })
-    .await
-}
-
-type Socket = WebSocketStream<TcpStream>;
+use super::sockets::{self, Socket, close_code, echo};
 
 async fn open(gateway: &Gateway, url: &str) -> Socket {
-    let stream = TcpStream::connect(gateway.addr).await.unwrap();
-    tokio_tungstenite::client_async(url, stream).await.unwrap().0
-}
-
-async fn close_code(socket: &mut Socket) -> Option<u16> {
-    while let Some(Ok(message)) = socket.next().await {
-        if let Message::Close(frame) = message {
-            return frame.map(|frame| frame.code.into());
-        }
-    }
-    None
+    sockets::open(gateway, url, None).await.unwrap()
 }
 
 async fn talks(socket: &mut Socket) {

@@ -1,52 +1,19 @@
 //! What a site asks of who comes: rates, numbers, origins, messages.
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::Message;
 
 use super::harness::*;
+use super::sockets::{self, Socket, close_code, echo};
 use crate::base::task;
-
-/// Echoes messages and says which pings it saw.
-async fn echo() -> Backend {
-    Backend::start(|peer, _| async move {
-        let mut socket = tokio_tungstenite::accept_async(peer.stream).await.unwrap();
-        while let Some(Ok(message)) = socket.next().await {
-            if message.is_text() {
-                socket.send(message).await.unwrap();
-            }
-        }
-    })
-    .await
-}
 
 async fn gateway(words: &str, backend: &Backend) -> Gateway {
     Gateway::start(&format!("a.test {{\n {words}\n proxy {}\n}}", backend.addr), Speaks::H1).await
 }
 
-/// Opens a WebSocket; gives the status when there is none.
-async fn open(gateway: &Gateway, origin: Option<&str>) -> Result<WebSocketStream<TcpStream>, u16> {
-    let mut request = "ws://a.test/ws".into_client_request().unwrap();
-    if let Some(origin) = origin {
-        request.headers_mut().insert("origin", origin.parse().unwrap());
-    }
-    let stream = TcpStream::connect(gateway.addr).await.unwrap();
-    match tokio_tungstenite::client_async(request, stream).await {
-        Ok((socket, _)) => Ok(socket),
-        Err(Error::Http(answer)) => Err(answer.status().as_u16()),
-        Err(other) => panic!("{other}"),
-    }
-}
-
-async fn close_code(socket: &mut WebSocketStream<TcpStream>) -> Option<u16> {
-    while let Some(Ok(message)) = socket.next().await {
-        if let Message::Close(frame) = message {
-            return frame.map(|frame| frame.code.into());
-        }
-    }
-    None
+/// Opens a WebSocket from a page of this origin.
+async fn open(gateway: &Gateway, origin: Option<&str>) -> Result<Socket, u16> {
+    sockets::open(gateway, "ws://a.test/ws", origin).await
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n";
