@@ -22,7 +22,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// `RATE [burst N] [by ip|header NAME|query NAME]`.
+    /// `RATE [burst N] [by ip|header NAME|cookie NAME|query NAME]`.
     fn requests(&mut self, directive: &Directive) -> Option<RequestLimit> {
         let (rate, mut rest) = directive.values.split_first()?;
         let (count, per) = self.rate(rate)?;
@@ -39,12 +39,17 @@ impl Resolver<'_> {
                     limit.by = LimitKey::Header(self.token(name)?);
                     rest
                 }
+                ("by", [cookie, name, rest @ ..]) if cookie.text == "cookie" => {
+                    limit.by = LimitKey::Cookie(self.token(name)?);
+                    rest
+                }
                 ("by", [query, name, rest @ ..]) if query.text == "query" => {
                     limit.by = LimitKey::Query(self.token(name)?);
                     rest
                 }
                 _ => {
-                    let hint = "behind the rate stand `burst N` and `by ip`, `by header NAME` or `by query NAME`";
+                    let hint =
+                        "behind the rate stand `burst N` and `by ip`, `by header NAME`, `by cookie NAME` or `by query NAME`";
                     self.complain(word.span, format!("{} cannot stand here", quote(&word.text)), hint);
                     return None;
                 }

@@ -94,6 +94,8 @@ pub enum LimitKey {
     Ip,
     /// A header's value.
     Header(String),
+    /// A cookie's value.
+    Cookie(String),
     /// A query parameter's value.
     Query(String),
 }

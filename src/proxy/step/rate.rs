@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::query;
 use crate::base::addr::client_prefix;
 use crate::config::settings::{LimitKey, RequestLimit};
+use crate::proxy::cookie;
 use crate::proxy::limit::bucket::retry_after;
 use crate::proxy::limit::rates::Rates;
 use crate::proxy::refusal::Refusal;
@@ -25,6 +26,7 @@ pub struct Rate {
 enum By {
     Ip,
     Header(HeaderName),
+    Cookie(Box<str>),
     Query(Box<str>),
 }
 
@@ -41,6 +43,7 @@ impl Rate {
         let by = match &limit.by {
             LimitKey::Ip => By::Ip,
             LimitKey::Header(name) => By::Header(HeaderName::try_from(name.as_str()).ok()?),
+            LimitKey::Cookie(name) => By::Cookie(name.as_str().into()),
             LimitKey::Query(name) => By::Query(name.as_str().into()),
         };
         Some(Self { rates, by })
@@ -57,6 +60,7 @@ impl By {
         let text = match self {
             Self::Ip => None,
             Self::Header(name) => request.headers().get(name).map(http::HeaderValue::as_bytes),
+            Self::Cookie(name) => cookie::find(request.headers(), name).map(str::as_bytes),
             Self::Query(name) => query::value(request.uri(), name).map(str::as_bytes),
         };
         text.filter(|text| !text.is_empty()).map_or_else(|| Key::Ip(client_prefix(client)), Key::Text)
@@ -90,6 +94,7 @@ mod tests {
         let mut request = Request::get(target).body(()).unwrap();
         if let Some(key) = key {
             request.headers_mut().insert("x-key", key.parse().unwrap());
+            request.headers_mut().insert("cookie", format!("a=0; session={key}").parse().unwrap());
         }
         request
     }
@@ -106,6 +111,8 @@ mod tests {
         check(LimitKey::Ip, "/?token=a", Some("b"), net());
         check(header(), "/", Some("b"), Key::Text(b"b"));
         check(header(), "/", None, net());
+        check(LimitKey::Cookie("session".into()), "/", Some("b"), Key::Text(b"b"));
+        check(LimitKey::Cookie("b".into()), "/", Some("b"), net());
         check(query(), "/?x=1&token=a&token=c", None, Key::Text(b"a"));
         check(query(), "/?token=", None, net());
     }

@@ -204,6 +204,7 @@ fn rate(limit: &RequestLimit) -> String {
     let by = match &limit.by {
         LimitKey::Ip => "client address (IPv6 by /64)".to_owned(),
         LimitKey::Header(name) => format!("value of the header {name}"),
+        LimitKey::Cookie(name) => format!("value of the cookie {name}"),
         LimitKey::Query(name) => format!("value of the query parameter {name}"),
     };
     format!("{} in {} for each {by}, and {} more at once", limit.count, span::print(limit.per), limit.burst)

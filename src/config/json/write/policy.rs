@@ -48,6 +48,7 @@ fn requests(limit: &RequestLimit) -> Json {
     match &limit.by {
         LimitKey::Ip => values.push("ip".into()),
         LimitKey::Header(name) => values.extend(["header".into(), name.as_str().into()]),
+        LimitKey::Cookie(name) => values.extend(["cookie".into(), name.as_str().into()]),
         LimitKey::Query(name) => values.extend(["query".into(), name.as_str().into()]),
     }
     Json::List(values)
