@@ -12,7 +12,9 @@ use super::auth::jwt_token_is_given;
 use super::cors::Cors;
 use super::origin::Origins;
 use super::path::{Rewrite, StripPrefix};
+use crate::base::addr::IpNet;
 use crate::base::span;
+use crate::config::settings::Origins as Allowed;
 use crate::config::settings::{Auth, HeaderEdit, Jwt, JwtKeys, LimitKey, Policy, RequestLimit, TokenPlace};
 use crate::proxy::answer;
 use crate::proxy::refusal::{Proof, Refusal, Unproved};
@@ -97,55 +99,21 @@ pub fn way_in(policy: &Policy, request: &mut Request<()>, client: Option<IpAddr>
         errors: _,
     } = policy;
     let mut way = Way { stations: Vec::new(), ended: false };
-    if let Some(admit) = Admit::of(allow, deny) {
-        let says = [("allow", allow), ("deny", deny)].into_iter().filter(|(_, nets)| !nets.is_empty());
-        let says = says.map(|(word, nets)| format!("{word} {}", joined(nets))).collect::<Vec<_>>().join("; ");
-        way.add(if allow.is_empty() { "deny" } else { "allow" }, says, || match client {
-            Some(client) => judged(admit.check(client)),
-            None => depends("the client's address; --from ADDR tells who asks"),
-        });
-    }
-    if !cors.is_empty() {
-        let says = format!("pages of {} may read what is answered here", cors.join(", "));
-        way.add("cors", says, || match Cors::of(cors).enter(request) {
-            Ok(None) => Outcome::Passes,
-            Ok(Some(response)) => Outcome::Answers { status: response.status().as_u16() },
-            Err(refusal) => refuses(&refusal),
-        });
-    }
+    way.addresses(allow, deny, client);
+    way.cross_origin(cors, request);
     if let Some(after) = maintenance {
         let refusal = Refusal::Maintenance { after: after.as_secs().max(1) };
         way.add("maintenance", "nothing is answered but that the site is being worked on".into(), || refuses(&refusal));
     }
-    if let Some(limit) = limit_requests {
-        way.add("limit requests", rate(limit), || depends("how much of it the client has used; beyond it 429"));
-    }
-    if let Some(most) = limit_connections {
-        let says = format!("{most} requests and tunnels of one client at a time");
-        way.add("limit connections", says, || depends("how many the client has open; beyond it 429"));
-    }
-    if let Some(origins) = origins {
-        let none = if origins.without { ", and clients that send no Origin" } else { "" };
-        let says = format!("pages that may open a WebSocket: {}{none}", origins.allowed.join(", "));
-        way.add("origin", says, || {
-            if upgrade::is_websocket(request) { judged(Origins::of(origins).check(request.headers())) } else { Outcome::Passes }
-        });
-    }
+    way.numbers(limit_requests.as_ref(), *limit_connections);
+    way.pages(origins.as_ref(), request);
     if let Some(auth) = auth {
         way.add("auth", who_may_pass(auth), || proved(auth, request));
     }
     if let Some(limit) = limit_body {
         way.add("limit body", format!("bodies up to {limit}; longer ones get 413"), || body(limit.0, request));
     }
-    if let Some(prefix) = strip_prefix {
-        StripPrefix::new(prefix).enter(request.uri_mut());
-        let path = request.uri().path().to_owned();
-        way.add("strip-prefix", format!("{prefix} is cut off: the path is {path} now"), || Outcome::Passes);
-    }
-    if let Some(path) = rewrite {
-        Rewrite::new(path).enter(request.uri_mut());
-        way.add("rewrite", format!("the path is {path} now"), || Outcome::Passes);
-    }
+    way.paths(strip_prefix.as_deref(), rewrite.as_deref(), request);
     way.stations
 }
 
@@ -181,6 +149,59 @@ struct Way {
 }
 
 impl Way {
+    fn addresses(&mut self, allow: &[IpNet], deny: &[IpNet], client: Option<IpAddr>) {
+        let Some(admit) = Admit::of(allow, deny) else { return };
+        let says = [("allow", allow), ("deny", deny)].into_iter().filter(|(_, nets)| !nets.is_empty());
+        let says = says.map(|(word, nets)| format!("{word} {}", joined(nets))).collect::<Vec<_>>().join("; ");
+        self.add(if allow.is_empty() { "deny" } else { "allow" }, says, || match client {
+            Some(client) => judged(admit.check(client)),
+            None => depends("the client's address; --from ADDR tells who asks"),
+        });
+    }
+
+    fn cross_origin(&mut self, cors: &[String], request: &Request<()>) {
+        if cors.is_empty() {
+            return;
+        }
+        let says = format!("pages of {} may read what is answered here", cors.join(", "));
+        self.add("cors", says, || match Cors::of(cors).enter(request) {
+            Ok(None) => Outcome::Passes,
+            Ok(Some(response)) => Outcome::Answers { status: response.status().as_u16() },
+            Err(refusal) => refuses(&refusal),
+        });
+    }
+
+    fn numbers(&mut self, requests: Option<&RequestLimit>, connections: Option<u32>) {
+        if let Some(limit) = requests {
+            self.add("limit requests", rate(limit), || depends("how much of it the client has used; beyond it 429"));
+        }
+        if let Some(most) = connections {
+            let says = format!("{most} requests and tunnels of one client at a time");
+            self.add("limit connections", says, || depends("how many the client has open; beyond it 429"));
+        }
+    }
+
+    fn pages(&mut self, origins: Option<&Allowed>, request: &Request<()>) {
+        let Some(origins) = origins else { return };
+        let none = if origins.without { ", and clients that send no Origin" } else { "" };
+        let says = format!("pages that may open a WebSocket: {}{none}", origins.allowed.join(", "));
+        self.add("origin", says, || {
+            if upgrade::is_websocket(request) { judged(Origins::of(origins).check(request.headers())) } else { Outcome::Passes }
+        });
+    }
+
+    fn paths(&mut self, prefix: Option<&str>, path: Option<&str>, request: &mut Request<()>) {
+        if let Some(prefix) = prefix {
+            StripPrefix::new(prefix).enter(request.uri_mut());
+            let path = request.uri().path().to_owned();
+            self.add("strip-prefix", format!("{prefix} is cut off: the path is {path} now"), || Outcome::Passes);
+        }
+        if let Some(path) = path {
+            Rewrite::new(path).enter(request.uri_mut());
+            self.add("rewrite", format!("the path is {path} now"), || Outcome::Passes);
+        }
+    }
+
     fn add(&mut self, word: &'static str, says: String, outcome: impl FnOnce() -> Outcome) {
         let outcome = if self.ended { Outcome::NotReached } else { outcome() };
         self.ended |= outcome.ends_it();
