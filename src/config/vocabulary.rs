@@ -226,6 +226,7 @@ const LIMITS: &[Spec] = &[
     values("requests", 1, 6, "requests 10/s [burst 20] [by ip]"),
     one("connections", "connections N"),
     one("body", "body 10MiB"),
+    one("bandwidth", "bandwidth 1MiB/s"),
     values("message", 1, 2, "message 64KiB [100/min]"),
 ];
 

@@ -3,7 +3,7 @@
 //!
 //! On the way in the order is: address, cross-origin preflight, maintenance, rate, number of connections, page that asks for a WebSocket,
 //! who may pass, body limit, prefix, rewrite. On the way out: cross-origin words, security headers, then `headers`, so that a site's own
-//! words win, and compression last, which reads what they say. A refusal passes the way out too, so its page carries the site's headers.
+//! words win, then compression, which reads what they say, and the limit of bandwidth on what is really sent. A refusal passes the way out too, so its page carries the site's headers.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -40,6 +40,7 @@ use rate::Rate;
 
 mod admit;
 pub mod auth;
+mod bandwidth;
 pub mod compress;
 mod cors;
 mod crowd;
@@ -56,6 +57,8 @@ pub mod told;
 /// One step.
 #[derive(Clone, Debug)]
 pub enum Step {
+    /// `limit bandwidth`, in bytes a second.
+    Bandwidth(u64),
     /// `compress`.
     Compress,
     /// `headers`.
@@ -121,6 +124,7 @@ impl Step {
     /// When `auth` cannot be built.
     pub fn of(policy: &Policy, build: &mut Building<'_>) -> Result<Box<[Self]>, BuildAuthError> {
         let mut steps = Vec::new();
+        steps.extend(policy.limit_bandwidth.map(|rate| Self::Bandwidth(rate.0)));
         steps.extend(policy.compress.then_some(Self::Compress));
         steps.extend(Edits::of(&policy.headers).map(Self::Headers));
         steps.extend(policy.security_headers.then_some(Self::Security));
@@ -153,7 +157,7 @@ impl Step {
     pub(super) fn enter<'a>(&'a self, exchange: &'a Rc<Exchange>, request: &'a mut Request<Body>) -> Result<Flow<'a>, Refusal> {
         match self {
             Self::Compress => exchange.course.coding.set(compress::wanted(request.headers())),
-            Self::Headers(_) | Self::Security | Self::Hsts => (),
+            Self::Bandwidth(_) | Self::Headers(_) | Self::Security | Self::Hsts => (),
             Self::Admit(admit) => admit.check(exchange.client)?,
             Self::Cors(cors) => {
                 note_origin(exchange, request);
@@ -182,6 +186,8 @@ impl Step {
     pub(super) fn leave(&self, exchange: &Exchange, response: &mut Response<Body>) {
         let headers = response.headers_mut();
         match self {
+            Self::Bandwidth(rate) if !exchange.course.tunnel.get() => bandwidth::leave(response, *rate),
+            Self::Bandwidth(_) => (),
             Self::Compress => compress::leave(exchange, response),
             Self::Headers(edits) => edits.apply(headers),
             Self::Security => security::add(headers, exchange.connection.is_secure()),

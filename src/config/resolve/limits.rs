@@ -14,6 +14,7 @@ impl Resolver<'_> {
     pub(super) fn limits(&mut self, parts: &Directives, policy: &mut Policy) {
         self.put_some(parts, "body", &mut policy.limit_body, |this, word| this.size(word, ByteSize(0)));
         self.put_some(parts, "connections", &mut policy.limit_connections, |this, word| this.number(word, 1, 1_000_000));
+        self.put_some(parts, "bandwidth", &mut policy.limit_bandwidth, Self::bandwidth);
         if let Some(limit) = parts.one("requests").and_then(|directive| self.requests(directive)) {
             policy.limit_requests = Some(limit);
         }
@@ -56,6 +57,18 @@ impl Resolver<'_> {
             };
         }
         Some(limit)
+    }
+
+    /// `SIZE/s`.
+    fn bandwidth(&mut self, word: &Word) -> Option<ByteSize> {
+        // Less than that is a standstill.
+        let least = ByteSize(1 << 10);
+        let rate = word.text.strip_suffix("/s").and_then(ByteSize::parse).filter(|rate| *rate >= least);
+        if rate.is_none() {
+            let hint = "write a size and `/s`, from 1KiB/s on: 1MiB/s";
+            self.complain(word.span, format!("{} is not a bandwidth", quote(&word.text)), hint);
+        }
+        rate
     }
 
     /// `SIZE [RATE]`.

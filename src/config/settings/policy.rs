@@ -30,6 +30,8 @@ pub struct Policy {
     pub limit_connections: Option<u32>,
     /// Request body.
     pub limit_body: Option<ByteSize>,
+    /// Bytes in a second of each answer's body.
+    pub limit_bandwidth: Option<ByteSize>,
     /// WebSocket messages.
     pub limit_message: Option<MessageLimit>,
     /// Pages that may open a WebSocket; `None` means any.

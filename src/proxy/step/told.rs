@@ -91,6 +91,7 @@ pub fn way_in(policy: &Policy, request: &mut Request<()>, client: Option<IpAddr>
         security_headers: _,
         hsts: _,
         compress: _,
+        limit_bandwidth: _,
         limit_message: _,
         ping: _,
         idle: _,
@@ -132,6 +133,9 @@ pub fn way_out(policy: &Policy, secure: bool) -> Vec<String> {
     out.extend(policy.headers.iter().map(|one| format!("headers: {}", edit(one))));
     if policy.compress {
         out.push("compress: zstd or gzip, where the answer gains by it".to_owned());
+    }
+    if let Some(rate) = policy.limit_bandwidth {
+        out.push(format!("limit bandwidth: {rate} a second at most"));
     }
     if let Some(folder) = &policy.errors {
         out.push(format!("errors: own pages of {} for what is refused", folder.display()));

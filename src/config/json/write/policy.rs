@@ -39,6 +39,7 @@ fn limits(policy: &Policy) -> Members {
     members.some("requests", policy.limit_requests.as_ref().map(requests));
     members.some("connections", policy.limit_connections);
     members.some("body", policy.limit_body.map(|size| size.to_string()));
+    members.some("bandwidth", policy.limit_bandwidth.map(|rate| format!("{rate}/s")));
     members.some("message", policy.limit_message.as_ref().map(message));
     members
 }

@@ -41,7 +41,7 @@ fn request(method: &str, target: &str, fields: &[(&'static str, &'static str)]) 
 /// The word of a step on the way in.
 const fn word(step: &Step) -> Option<&'static str> {
     match step {
-        Step::Compress | Step::Headers(_) | Step::Security | Step::Hsts => None,
+        Step::Bandwidth(_) | Step::Compress | Step::Headers(_) | Step::Security | Step::Hsts => None,
         Step::Admit(_) => Some("allow"),
         Step::Cors(_) => Some("cors"),
         Step::Maintenance(_) => Some("maintenance"),
