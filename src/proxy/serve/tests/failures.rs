@@ -61,6 +61,26 @@ fn a_backend_that_breaks_off_never_looks_like_a_clean_end() {
 }
 
 #[test]
+fn a_backend_that_stops_in_its_answer_is_given_up_where_its_group_says_so() {
+    run(async {
+        let backend = Backend::start(|mut peer, _| async move {
+            peer.head().await;
+            peer.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
+            let (_, _) = peer.rest().await;
+        })
+        .await;
+        let text = format!("upstream u {{\n to {}\n timeout idle 50ms\n}}\na.test {{\n proxy u\n}}", backend.addr);
+        let gateway = Gateway::start(&text, Speaks::H1).await;
+        let mut client = gateway.client().await;
+        client.send(GET).await;
+        let (all, _) = client.rest().await;
+        assert!(all.ends_with("\r\n\r\nhalf"), "{all}");
+        let record = &gateway.records().await[0];
+        assert_eq!((&record["status"], &record["reason"]), (&200.into(), &"backend-stalled".into()));
+    });
+}
+
+#[test]
 fn a_client_that_leaves_cancels_the_backends_request() {
     run(async {
         let (tell, told) = tokio::sync::oneshot::channel();
