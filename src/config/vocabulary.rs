@@ -152,6 +152,7 @@ const BLOCK: &[Spec] = &[
     flag("hsts"),
     flag("compress"),
     parts("limit", Context::Limits, "limit body 10MiB"),
+    one("buffer-requests", "buffer-requests 1MiB"),
     values("origin", 1, MANY, "origin URL... [none]"),
     parts("auth", Context::Auth, "auth basic { ... }, auth forward URL, or auth jwt { ... }"),
     values("allow", 1, MANY, "allow CIDR..."),

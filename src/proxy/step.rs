@@ -2,7 +2,7 @@
 //! whatever the order of the text. Dispatch only; each step is a file below.
 //!
 //! On the way in the order is: address, cross-origin preflight, maintenance, rate, number of connections, page that asks for a WebSocket,
-//! who may pass, body limit, prefix, rewrite. On the way out: cross-origin words, security headers, then `headers`, so that a site's own
+//! who may pass, body limit, body taken in, prefix, rewrite. On the way out: cross-origin words, security headers, then `headers`, so that a site's own
 //! words win, then compression, which reads what they say, and the limit of bandwidth on what is really sent. A refusal passes the way out too, so its page carries the site's headers.
 
 use std::collections::HashMap;
@@ -28,6 +28,7 @@ use crate::config::settings::{Policy, Upstream};
 use admit::Admit;
 use auth::Auth;
 pub use auth::BuildAuthError;
+use buffer::BufferRequests;
 use cors::Cors;
 use crowd::LimitConnections;
 pub use edit::Edits;
@@ -41,6 +42,7 @@ use rate::Rate;
 mod admit;
 pub mod auth;
 mod bandwidth;
+mod buffer;
 pub mod compress;
 mod cors;
 mod crowd;
@@ -83,6 +85,8 @@ pub enum Step {
     Auth(Auth),
     /// `limit body`.
     LimitBody(LimitBody),
+    /// `buffer-requests`.
+    BufferRequests(BufferRequests),
     /// `strip-prefix`.
     StripPrefix(StripPrefix),
     /// `rewrite`.
@@ -148,6 +152,7 @@ impl Step {
             steps.push(Self::Auth(Auth::of(auth, build)?));
         }
         steps.extend(policy.limit_body.map(|size| Self::LimitBody(LimitBody(size.0))));
+        steps.extend(policy.buffer_requests.map(|size| Self::BufferRequests(BufferRequests(size.0))));
         steps.extend(policy.strip_prefix.as_deref().map(|prefix| Self::StripPrefix(StripPrefix::new(prefix))));
         steps.extend(policy.rewrite.as_deref().map(|path| Self::Rewrite(Rewrite::new(path))));
         Ok(steps.into())
@@ -176,6 +181,7 @@ impl Step {
             }
             Self::Auth(auth) => return auth.enter(exchange, request),
             Self::LimitBody(limit) => limit.enter(request)?,
+            Self::BufferRequests(buffer) => return Ok(buffer.enter(exchange, request)),
             Self::StripPrefix(strip) => strip.enter(request.uri_mut()),
             Self::Rewrite(rewrite) => rewrite.enter(request.uri_mut()),
         }
@@ -200,6 +206,7 @@ impl Step {
             | Self::Origins(_)
             | Self::Auth(_)
             | Self::LimitBody(_)
+            | Self::BufferRequests(_)
             | Self::StripPrefix(_)
             | Self::Rewrite(_) => (),
         }

@@ -59,6 +59,18 @@ impl Resolver<'_> {
         Some(limit)
     }
 
+    /// What is held in memory for each request has an upper bound.
+    pub(super) fn buffer(&mut self, word: &Word) -> Option<ByteSize> {
+        let size = self.size(word, ByteSize(1 << 10))?;
+        let most = ByteSize(64 << 20);
+        if size > most {
+            let what = format!("{size} is too much to hold in memory for each request");
+            self.complain(word.span, what, format!("write at most {most}; what is longer is passed on as it comes"));
+            return None;
+        }
+        Some(size)
+    }
+
     /// `SIZE/s`.
     fn bandwidth(&mut self, word: &Word) -> Option<ByteSize> {
         // Less than that is a standstill.

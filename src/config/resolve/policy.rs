@@ -26,6 +26,7 @@ impl Resolver<'_> {
         self.put_some(words, "rewrite", &mut policy.rewrite, Self::plain_path);
         self.put_some(words, "strip-prefix", &mut policy.strip_prefix, |this, word| this.strip_prefix(word, path));
         self.parts(words, "limit", |this, parts| this.limits(parts, &mut policy));
+        self.put_some(words, "buffer-requests", &mut policy.buffer_requests, Self::buffer);
         if let Some(origin) = words.one("origin") {
             policy.origins = Some(self.origins(&origin.values));
         }

@@ -30,6 +30,8 @@ pub struct Policy {
     pub limit_connections: Option<u32>,
     /// Request body.
     pub limit_body: Option<ByteSize>,
+    /// How much of a request's body is taken in before a backend is asked.
+    pub buffer_requests: Option<ByteSize>,
     /// Bytes in a second of each answer's body.
     pub limit_bandwidth: Option<ByteSize>,
     /// WebSocket messages.

@@ -84,6 +84,7 @@ pub fn way_in(policy: &Policy, request: &mut Request<()>, client: Option<IpAddr>
         origins,
         auth,
         limit_body,
+        buffer_requests,
         strip_prefix,
         rewrite,
         request_headers: _,
@@ -113,6 +114,9 @@ pub fn way_in(policy: &Policy, request: &mut Request<()>, client: Option<IpAddr>
     }
     if let Some(limit) = limit_body {
         way.add("limit body", format!("bodies up to {limit}; longer ones get 413"), || body(limit.0, request));
+    }
+    if let Some(size) = buffer_requests {
+        way.add("buffer-requests", format!("{size} of a body are taken in before a backend is asked"), || Outcome::Passes);
     }
     way.paths(strip_prefix.as_deref(), rewrite.as_deref(), request);
     way.stations

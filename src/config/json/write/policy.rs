@@ -10,6 +10,7 @@ pub(super) fn policy(policy: &Policy, members: &mut Members) {
     members.filled("allow", policy.allow.iter().map(ToString::to_string));
     members.filled("deny", policy.deny.iter().map(ToString::to_string));
     members.parts("limit", limits(policy));
+    members.some("buffer-requests", policy.buffer_requests.map(|size| size.to_string()));
     if let Some(origins) = &policy.origins {
         members.filled("origin", origins.allowed.iter().map(String::as_str).chain(origins.without.then_some("none")));
     }

@@ -66,6 +66,59 @@ fn a_body_over_its_limit_is_refused_announced_or_not() {
 }
 
 #[test]
+fn a_body_is_taken_in_before_the_backend_is_asked_where_the_site_says_so() {
+    run(async {
+        let backend = Backend::mirror_all().await;
+        let text =
+            format!("timeouts body 300ms\na.test {{\n limit body 4KiB\n buffer-requests 1KiB\n proxy {}\n}}", backend.addr);
+        let gateway = Gateway::start(&text, Speaks::H1).await;
+        let mut slow = gateway.client().await;
+        slow.send("POST / HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n").await;
+        assert!(slow.head().await.starts_with("HTTP/1.1 100 "), "the gateway asks for it by itself");
+        slow.send("half").await;
+        // Others are served meanwhile, over the only connection there is.
+        assert!(gateway.ask("GET /other HTTP/1.1\r\nHost: a.test\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
+        assert_eq!(backend.connections.get(), 1);
+        slow.send(" done").await;
+        let answer = slow.answer().await;
+        assert!(answer.contains("content-length: 9\r\n") && answer.ends_with("half done"), "{answer}");
+        assert!(!answer.contains("expect:"), "{answer}");
+
+        // What fails while it is taken in has the same status as otherwise, and no backend hears of it.
+        let long = "x".repeat(1_000);
+        for (framed, status) in [
+            ("Content-Length: 9\r\n\r\nhalf".to_owned(), "408"),
+            ("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nnonsense\r\n".to_owned(), "400"),
+            ("Content-Length: 5000\r\n\r\n".to_owned(), "413"),
+            (format!("Transfer-Encoding: chunked\r\n\r\n3e8\r\n{long}\r\n5\r\nabcde\r\n0\r\n\r\n"), "200"),
+        ] {
+            let answer = gateway.ask(&format!("POST / HTTP/1.1\r\nHost: a.test\r\n{framed}")).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{framed:?} was answered {answer}");
+        }
+    });
+}
+
+#[test]
+fn what_is_longer_than_is_taken_in_goes_on_as_it_comes() {
+    run(async {
+        let backend = Backend::start(|mut peer, _| async move {
+            peer.through("first").await;
+            peer.send("HTTP/1.1 200 OK\r\n\r\ngot it, ").await;
+            peer.through("second").await;
+            peer.send("and that").await;
+        })
+        .await;
+        let gateway = Gateway::start(&format!("a.test {{\n buffer-requests 1KiB\n proxy {}\n}}", backend.addr), Speaks::H1).await;
+        let mut client = gateway.client().await;
+        client.send("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+        client.send(&format!("400\r\n{}first\r\n", "x".repeat(1_019))).await;
+        client.through("got it, ").await;
+        client.send("6\r\nsecond\r\n0\r\n\r\n").await;
+        client.through("and that").await;
+    });
+}
+
+#[test]
 fn a_broken_chunk_or_a_silent_upload_is_the_clients_fault() {
     run(async {
         let backend = Backend::mirror_all().await;

@@ -18,6 +18,7 @@ const EVERY_STEP: &str = "
     rewrite /index
     strip-prefix /api
     limit body 10MiB
+    buffer-requests 1MiB
     auth basic {
         alice $2b$04$abcdefghijklmnopqrstuuS1rGXVYjxnDDF2CZYUeRnSSuUIj9SJy
     }
@@ -50,6 +51,7 @@ const fn word(step: &Step) -> Option<&'static str> {
         Step::Origins(_) => Some("origin"),
         Step::Auth(_) => Some("auth"),
         Step::LimitBody(_) => Some("limit body"),
+        Step::BufferRequests(_) => Some("buffer-requests"),
         Step::StripPrefix(_) => Some("strip-prefix"),
         Step::Rewrite(_) => Some("rewrite"),
     }
