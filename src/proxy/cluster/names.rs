@@ -72,7 +72,14 @@ impl Cluster {
         let places = places(&self.settings, &before, name, spots);
         let after = Roster::new(&places, |label| self.tag(label), Some(&before));
         let moved = Moved { came: strangers(&after, &before), left: strangers(&before, &after) };
-        if spots.is_empty() || before.is(&after) {
+        if spots.is_empty() {
+            return None;
+        }
+        for member in after.members() {
+            // A cluster that has had its day may have let go of what it shares with this one.
+            member.state().stays();
+        }
+        if before.is(&after) {
             return None;
         }
         for member in after.members().iter().filter(|member| !has(&before, member)) {

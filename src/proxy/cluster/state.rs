@@ -214,9 +214,14 @@ impl TargetState {
         self.back_since.store(self.now(), Ordering::Relaxed);
     }
 
-    /// It is none of its group's any more, for good.
+    /// It is none of its group's any more.
     pub(super) fn goes(&self) {
         self.gone.store(true, Ordering::Relaxed);
+    }
+
+    /// It is one of its group's.
+    pub(super) fn stays(&self) {
+        self.gone.store(false, Ordering::Relaxed);
     }
 
     /// Whether no connection to it is worth keeping.

@@ -84,6 +84,17 @@ fn a_reload_goes_on_with_the_addresses_that_are_known() {
 }
 
 #[test]
+fn what_the_cluster_before_a_reload_lets_go_is_not_lost_to_the_next() {
+    let before = build(&named());
+    assert!(found(&before, &["10.0.0.1", "10.0.0.2"]).is_some());
+    let after = Cluster::build(&Upstream { retry: 3, ..named() }, Some(&before), &trust()).unwrap();
+    assert!(found(&before, &["10.0.0.2"]).is_some());
+    let is_gone = || after.roster().members()[0].state().is_gone();
+    assert!(is_gone());
+    assert_eq!((found(&after, &["10.0.0.1", "10.0.0.2"]), is_gone()), (None, false));
+}
+
+#[test]
 fn a_sticky_cookie_names_the_address() {
     let sticky = Some(Sticky { cookie: "lb".into(), max_age: None, same_site: crate::config::settings::SameSite::Lax });
     let cluster = build(&Upstream { sticky, slow_start: Duration::ZERO, ..named() });
