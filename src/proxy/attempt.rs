@@ -16,7 +16,7 @@ use super::cluster::hold::Seen;
 use super::cluster::lease::Lease;
 use super::cluster::pool::{Answered, SendError, SendFailure};
 use super::exchange::{Authority, Exchange};
-use super::forward::{self, Framing, Hop};
+use super::forward::{self, Framing, Hop, Told};
 use super::join;
 use super::refusal::{Failed, Refusal};
 use super::retry::{self, Attempt, Reached, Verdict};
@@ -35,7 +35,7 @@ const RETRY_BUDGET: &str = "retry-budget";
 
 /// A request that can be read in one way only.
 pub(super) struct Arrival {
-    pub(super) authority: Authority,
+    pub(super) authority: Rc<Authority>,
     /// Whether the body is framed by chunks.
     pub(super) chunked: bool,
 }
@@ -52,8 +52,8 @@ pub(super) async fn ask(
     arrival: &Arrival,
     slot: &mut Option<Request<Body>>,
 ) -> Result<Response<Body>, Refusal> {
-    let wanted = towards_backend(exchange, lane, patience, arrival, slot)?;
-    let answered = attempts(exchange, cluster, slot).await?;
+    let (wanted, told) = towards_backend(exchange, (lane, cluster), patience, arrival, slot)?;
+    let answered = attempts(exchange, cluster, slot, told).await?;
     exchange.course.connect.set(answered.connect);
     match wanted {
         Some(wanted) => join::join(exchange, lane, wanted, answered),
@@ -61,19 +61,28 @@ pub(super) async fn ask(
     }
 }
 
-/// Makes the client's request the one that the backend gets, and says what upgrade it asks for.
-fn towards_backend(
-    exchange: &Rc<Exchange>,
-    lane: &Lane,
+/// Makes the client's request the one that the backend gets. Says what upgrade it asks for, and what of it is to be written
+/// beside its fields.
+fn towards_backend<'a>(
+    exchange: &'a Rc<Exchange>,
+    (lane, cluster): (&Lane, &Cluster),
     patience: Duration,
-    arrival: &Arrival,
+    arrival: &'a Arrival,
     slot: &mut Option<Request<Body>>,
-) -> Result<Option<Wanted>, Refusal> {
+) -> Result<(Option<Wanted>, Option<Told<'a>>), Refusal> {
     let (mut parts, body) = slot.take().expect("the spine lends the request").into_parts();
     let wanted = upgrade::take(&mut parts)?;
     let hop = if wanted.is_some() { Hop::Upgrades } else { Hop::Ends };
     let framing = if arrival.chunked { Framing::Chunked } else { Framing::AsSent };
-    forward::towards_backend(&mut parts.headers, exchange.lines(&arrival.authority), parts.version, framing, hop);
+    let (headers, authority) = (&mut parts.headers, &arrival.authority);
+    let found = forward::clean(headers, (&authority.line, exchange.trusted), parts.version, framing, hop);
+    // Where somebody reads the fields before they are written, they have to be whole.
+    let told = if found.is_ordinary() && !exchange.trusted && lane.request_headers.is_none() && !cluster.reads_fields() {
+        Some(Told { lines: &authority.told, version: parts.version, id: &exchange.id })
+    } else {
+        forward::add(headers, &found, exchange.lines(authority), parts.version);
+        None
+    };
     if let Some(visitors) = &lane.visitors {
         visitors.tell(exchange.connection.tls(), &mut parts.headers);
     }
@@ -89,7 +98,7 @@ fn towards_backend(
     if !request.body().is_empty() && request.headers().contains_key(header::EXPECT) {
         Body::wait_for_continue(request);
     }
-    Ok(wanted)
+    Ok((wanted, told))
 }
 
 /// An answer that ends the exchange over HTTP.
@@ -113,6 +122,7 @@ async fn attempts(
     exchange: &Rc<Exchange>,
     cluster: &Arc<Cluster>,
     slot: &mut Option<Request<Body>>,
+    told: Option<Told<'_>>,
 ) -> Result<Answered<Body>, Refusal> {
     let idempotent = slot.as_ref().is_some_and(|request| retry::is_idempotent(request.method()));
     let metrics = exchange.worker.metrics();
@@ -123,7 +133,7 @@ async fn attempts(
         cluster.budget().earn();
     }
     loop {
-        let failure = match exchange.worker.pool.send(&lease, slot, again).await {
+        let failure = match exchange.worker.pool.send_telling(&lease, slot, told, again).await {
             Ok(mut answered) => {
                 search.mark(&lease, &mut answered.response);
                 lease.answered(answered.response.status().as_u16(), metrics);

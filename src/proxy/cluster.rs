@@ -12,7 +12,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::Notify;
 
-use crate::config::settings::{Balance, Upstream};
+use crate::config::settings::{Balance, HashOf, Upstream};
 
 use budget::Budget;
 use connect::Dialer;
@@ -153,6 +153,11 @@ impl Cluster {
         let usable = roster.members().iter().filter(|member| !member.state().is_out(&self.settings));
         let waits: Option<Vec<Duration>> = usable.map(|member| member.state().opens_in(&self.settings)).collect();
         waits?.into_iter().min()
+    }
+
+    /// Whether the choice of a target reads the request's fields.
+    pub const fn reads_fields(&self) -> bool {
+        matches!(self.settings().balance, Balance::Hash(HashOf::Header(_)))
     }
 
     /// Whether somebody waits who should be served first.

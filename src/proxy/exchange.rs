@@ -56,17 +56,17 @@ pub struct Connection {
     peer_line: HeaderValue,
     port_line: HeaderValue,
     /// The authority seen last: nearly always the next one's too.
-    seen: RefCell<Option<Authority>>,
+    seen: RefCell<Option<Rc<Authority>>>,
 }
 
 /// An authority and what was made of it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Authority {
     /// As the client wrote it.
     pub(super) line: HeaderValue,
     pub(super) host: Host,
-    /// Element of `Forwarded` for this connection and authority.
-    forwarded: HeaderValue,
+    /// What an ordinary request's backend is told of the client; see [`forward::Told`].
+    pub(super) told: Box<[u8]>,
 }
 
 impl Connection {
@@ -104,20 +104,34 @@ impl Connection {
     }
 
     /// The normal form of an authority; an HTTP/1.0 request without one means the name of the handshake.
-    pub(super) fn authority(&self, raw: Option<&[u8]>) -> Result<Authority, Malformed> {
+    pub(super) fn authority(&self, raw: Option<&[u8]>) -> Result<Rc<Authority>, Malformed> {
         let named = || self.tls.as_ref().and_then(|tls| tls.server_name.as_ref()).map(|name| name.as_str().as_bytes());
         let raw = raw.or_else(named).ok_or(Malformed::Host)?;
         if let Some(seen) = &*self.seen.borrow()
             && seen.line.as_bytes() == raw
         {
-            return Ok(seen.clone());
+            return Ok(Rc::clone(seen));
         }
         let (host, _port) = arrive::host(raw)?;
         let line = HeaderValue::from_bytes(raw).map_err(|_| Malformed::HostSyntax)?;
-        let forwarded = forward::element(self.peer.ip(), raw, self.scheme());
-        let authority = Authority { line, host, forwarded };
-        self.seen.replace(Some(authority.clone()));
+        let told = self.lines(&line, self.peer_line.clone(), HeaderValue::from_static("")).written().into_boxed_slice();
+        let authority = Rc::new(Authority { line, host, told });
+        self.seen.replace(Some(Rc::clone(&authority)));
         Ok(authority)
+    }
+
+    /// What a backend is told of this connection and of `client`, who came by it.
+    fn lines(&self, host: &HeaderValue, client: HeaderValue, id: HeaderValue) -> Lines {
+        Lines {
+            peer: self.peer_line.clone(),
+            client,
+            proto: HeaderValue::from_static(self.scheme()),
+            port: self.port_line.clone(),
+            host: host.clone(),
+            forwarded: forward::element(self.peer.ip(), host.as_bytes(), self.scheme()),
+            id,
+            trusted: false,
+        }
     }
 }
 
@@ -220,16 +234,8 @@ impl Exchange {
     pub(super) fn lines(&self, authority: &Authority) -> Lines {
         let connection = &self.connection;
         let client = if self.trusted { HeaderValue::try_from(self.client.to_string()).ok() } else { None };
-        Lines {
-            peer: connection.peer_line.clone(),
-            client: client.unwrap_or_else(|| connection.peer_line.clone()),
-            proto: HeaderValue::from_static(connection.scheme()),
-            port: connection.port_line.clone(),
-            host: authority.line.clone(),
-            forwarded: authority.forwarded.clone(),
-            id: self.id.clone(),
-            trusted: self.trusted,
-        }
+        let client = client.unwrap_or_else(|| connection.peer_line.clone());
+        Lines { trusted: self.trusted, ..connection.lines(&authority.line, client, self.id.clone()) }
     }
 
     /// The two ends of the client's connection. Behind a proxy that is believed nobody knows the client's port.

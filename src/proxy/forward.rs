@@ -28,6 +28,12 @@ const ALT_SVC: HeaderName = HeaderName::from_static("alt-svc");
 /// Fields we add to a request; most are the same for every request of a connection.
 const ADDED: usize = 8;
 
+/// `Via` of what came by each version (RFC 9110 section 7.6.3). Made once, because to make a value reads it.
+static VIA_10: HeaderValue = HeaderValue::from_static("1.0 doorward");
+static VIA_11: HeaderValue = HeaderValue::from_static("1.1 doorward");
+static VIA_2: HeaderValue = HeaderValue::from_static("2.0 doorward");
+static VIA_3: HeaderValue = HeaderValue::from_static("3.0 doorward");
+
 /// What the backend is told of the client.
 #[derive(Clone, Debug)]
 pub struct Lines {
@@ -82,28 +88,104 @@ pub enum Hop {
 
 /// Makes a client's header the one the backend gets. `version` is the client's.
 pub fn towards_backend(headers: &mut HeaderMap, lines: Lines, version: Version, framing: Framing, hop: Hop) {
-    let found = Found::walk(headers, lines.trusted);
+    let found = clean(headers, (&lines.host, lines.trusted), version, framing, hop);
+    add(headers, &found, lines, version);
+}
+
+/// The first half of [`towards_backend`]: what belongs to the client's hop is out, and so is what a stranger wrote about
+/// itself, where it is not overwritten by [`add`]. `host` is the authority for a header without one.
+pub(super) fn clean(
+    headers: &mut HeaderMap,
+    (host, trusted): (&HeaderValue, bool),
+    version: Version,
+    framing: Framing,
+    hop: Hop,
+) -> Found {
+    let found = Found::walk(headers, trusted);
     found.take_out(headers, hop);
-    headers.reserve(ADDED);
     if framing == Framing::Chunked {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     if found.has(COOKIE) && version > Version::HTTP_11 {
         join_cookies(headers);
     }
-    if !headers.contains_key(header::HOST) {
-        headers.insert(header::HOST, lines.host.clone());
+    if !found.has(HOST) {
+        headers.insert(header::HOST, host.clone());
     }
-    let via = via(version);
+    found
+}
+
+/// The second half: the facts of the client are in.
+pub(super) fn add(headers: &mut HeaderMap, found: &Found, lines: Lines, version: Version) {
+    headers.reserve(ADDED);
     if found.has(VIA) {
-        headers.append(header::VIA, via);
+        headers.append(header::VIA, via(version).clone());
     } else {
-        headers.insert(header::VIA, via);
+        headers.insert(header::VIA, via(version).clone());
     }
     if found.has(FORWARDING) && lines.trusted {
         add_hop(headers, lines);
     } else {
         tell(headers, lines);
+    }
+}
+
+/// What [`add`] would add to an ordinary request, to be written behind its own fields: lines that are the same for all
+/// requests of a connection to one authority, and the exchange's id. A map of fields would hash each of them in, only to be
+/// walked once.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// See [`Lines::written`].
+    pub lines: &'a [u8],
+    /// The client's.
+    pub version: Version,
+    /// The exchange's id.
+    pub id: &'a HeaderValue,
+}
+
+impl Told<'_> {
+    /// Room for what is written beside the lines.
+    pub const AROUND: usize = 64;
+
+    /// Writes it.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.lines);
+        for part in [b"via: ", via(self.version).as_bytes(), b"\r\nx-request-id: ", self.id.as_bytes(), b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    }
+
+    /// Adds it as fields, for a backend whose protocol has no lines.
+    pub fn add_to(&self, headers: &mut HeaderMap) {
+        let lines = [self.lines, b"\r\n"].concat();
+        let mut room = [httparse::EMPTY_HEADER; ADDED];
+        let fields = httparse::parse_headers(&lines, &mut room).ok();
+        let fields = fields.and_then(|read| if let httparse::Status::Complete((_, fields)) = read { Some(fields) } else { None });
+        for field in fields.expect("lines of ours are read as they were written") {
+            let value = HeaderValue::from_bytes(field.value).expect("it was one before it was written");
+            headers.insert(HeaderName::from_bytes(field.name.as_bytes()).expect("a name of ours"), value);
+        }
+        headers.insert(header::VIA, via(self.version).clone());
+        headers.insert(REQUEST_ID, self.id.clone());
+    }
+}
+
+impl Lines {
+    /// The lines of [`Told`]: what of this is the same for all requests of a connection to one authority.
+    pub fn written(&self) -> Vec<u8> {
+        let fields = [
+            (FORWARDED_FOR, &self.peer),
+            (FORWARDED_PROTO, &self.proto),
+            (FORWARDED_HOST, &self.host),
+            (FORWARDED_PORT, &self.port),
+            (REAL_IP, &self.client),
+            (header::FORWARDED, &self.forwarded),
+        ];
+        let parts = fields.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+        parts.fold(Vec::with_capacity(256), |mut all, part| {
+            all.extend_from_slice(part);
+            all
+        })
     }
 }
 
@@ -152,7 +234,7 @@ fn join(headers: &mut HeaderMap, name: HeaderName, by: &[u8]) {
 pub fn towards_client(headers: &mut HeaderMap, version: Version, hop: Hop) {
     let found = Found::walk_answer(headers);
     found.take_out(headers, hop);
-    let via = via(version);
+    let via = via(version).clone();
     if found.has(VIA) {
         headers.append(header::VIA, via);
     } else {
@@ -160,17 +242,17 @@ pub fn towards_client(headers: &mut HeaderMap, version: Version, hop: Hop) {
     }
 }
 
-const fn via(version: Version) -> HeaderValue {
-    HeaderValue::from_static(match version {
-        Version::HTTP_2 => "2.0 doorward",
-        Version::HTTP_3 => "3.0 doorward",
-        Version::HTTP_10 => "1.0 doorward",
-        _ => "1.1 doorward",
-    })
+fn via(version: Version) -> &'static HeaderValue {
+    match version {
+        Version::HTTP_2 => &VIA_2,
+        Version::HTTP_3 => &VIA_3,
+        Version::HTTP_10 => &VIA_10,
+        _ => &VIA_11,
+    }
 }
 
 /// What a walk over the names found.
-struct Found {
+pub(super) struct Found {
     bits: u32,
     /// Names that go without having a bit of their own: other `x-forwarded-*` and their like, and those that could pass for another.
     others: Vec<HeaderName>,
@@ -185,6 +267,8 @@ const VIA: u32 = 1 << 5;
 const FORWARDING: u32 = 1 << 6;
 const ALTERNATIVE: u32 = 1 << 7;
 const COOKIE: u32 = 1 << 8;
+const HOST: u32 = 1 << 9;
+const ID: u32 = 1 << 10;
 
 impl Found {
     fn walk(headers: &HeaderMap, trusted: bool) -> Self {
@@ -192,7 +276,9 @@ impl Found {
         for name in headers.keys() {
             let text = name.as_str();
             let bit = match text {
+                "host" => HOST,
                 "cookie" => COOKIE,
+                "x-request-id" => ID,
                 "forwarded" | "x-real-ip" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port" => {
                     FORWARDING
                 }
@@ -209,6 +295,11 @@ impl Found {
     fn walk_answer(headers: &HeaderMap) -> Self {
         let bits = headers.keys().fold(0, |bits, name| bits | hop_bit(name.as_str()));
         Self { bits, others: Vec::new() }
+    }
+
+    /// Whether the header says nothing of what [`add`] adds, so that [`Told`] may stand behind it.
+    pub(super) const fn is_ordinary(&self) -> bool {
+        self.bits & (VIA | FORWARDING | ID) == 0
     }
 
     const fn has(&self, bit: u32) -> bool {

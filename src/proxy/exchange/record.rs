@@ -4,7 +4,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Uri, Version};
 use tokio::time::Instant;
 
-use super::{Authority, Exchange};
+use super::Exchange;
 use crate::proxy::arrive::Host;
 use crate::proxy::redirect::path_and_query;
 use crate::telemetry::access::AccessRecord;
@@ -49,13 +49,13 @@ impl Exchange {
         // Nearly always the authority that the connection has read last, so this reads nothing again.
         let authority = note.authority().map(|raw| self.connection.authority(Some(raw)));
         let address;
-        let host = match &authority {
-            Some(Ok(Authority { host: Host::Name(name), .. })) => name.as_str(),
-            Some(Ok(Authority { host: host @ Host::Ip(_), .. })) => {
+        let host = match authority.as_ref().and_then(|read| read.as_ref().ok()).map(|authority| &authority.host) {
+            Some(Host::Name(name)) => name.as_str(),
+            Some(host @ Host::Ip(_)) => {
                 address = host.to_string();
                 &address
             }
-            Some(Err(_)) | None => "",
+            None => "",
         };
         let scheme = match (course.tunnel.get(), self.connection.is_secure()) {
             (true, true) => "wss",

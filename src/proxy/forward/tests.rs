@@ -53,6 +53,39 @@ fn check(sent: &str, hop: Hop, left: &str) {
 }
 
 #[test]
+fn an_ordinary_request_is_told_the_same_by_lines_as_by_fields() {
+    for (sent, ordinary) in [
+        ("accept: */*", true),
+        ("cookie: a=1\nx_real_ip: 1.1.1.1\nx-forwarded-ssl: on\nclient-cert: x", true),
+        ("via: 1.1 other", false),
+        ("x-forwarded-for: 1.1.1.1", false),
+        ("x-real-ip: 1.1.1.1", false),
+        ("forwarded: for=1.1.1.1", false),
+        ("x-request-id: mine", false),
+    ] {
+        let (mut by_fields, mut by_lines) = (headers(sent), headers(sent));
+        towards_backend(&mut by_fields, lines(false), Version::HTTP_2, Framing::AsSent, Hop::Ends);
+        let lines = lines(false);
+        let found = clean(&mut by_lines, (&lines.host, false), Version::HTTP_2, Framing::AsSent, Hop::Ends);
+        assert_eq!(found.is_ordinary(), ordinary, "{sent}");
+        let told = Told { lines: &lines.written(), version: Version::HTTP_2, id: &lines.id };
+        if ordinary {
+            let mut written = Vec::new();
+            told.write(&mut written);
+            assert!(written.len() <= told.lines.len() + Told::AROUND);
+            let mut read = headers(str::from_utf8(&written).unwrap());
+            read.extend(by_lines.clone());
+            told.add_to(&mut by_lines);
+            assert_eq!(print(&by_lines), print(&by_fields), "{sent}");
+            assert_eq!(print(&read), print(&by_fields), "{sent}");
+        } else {
+            add(&mut by_lines, &found, lines.clone(), Version::HTTP_2);
+            assert_eq!(print(&by_lines), print(&by_fields), "{sent}");
+        }
+    }
+}
+
+#[test]
 fn a_backend_is_told_who_asked() {
     check("accept: */*", Hop::Ends, "accept: */*");
 }

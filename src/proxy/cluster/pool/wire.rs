@@ -22,6 +22,7 @@ use super::progress::Facts;
 use super::{Home, RequestBody, SendError};
 use crate::proxy::body::gate::Opener;
 use crate::proxy::cluster::stream::BackendStream;
+use crate::proxy::forward::Told;
 
 use body::{Framing, Next};
 use head::{Found, Head};
@@ -105,10 +106,11 @@ impl<B: RequestBody> Wire<B> {
     pub(super) async fn ask(
         &mut self,
         slot: &mut Option<Request<B>>,
+        told: Option<Told<'_>>,
         keep: bool,
         first_byte: Option<Duration>,
     ) -> Result<Response<()>, Lost> {
-        let mut asked = self.begin(slot);
+        let mut asked = self.begin(slot, told);
         let mut patience = first_byte.map(Patience::new);
         let outcome = poll_fn(|cx| {
             if let Poll::Ready(Err(cause)) = self.upload.poll(&mut self.stream, &self.facts, cx) {
@@ -142,7 +144,7 @@ impl<B: RequestBody> Wire<B> {
     }
 
     /// A request without a body stays in its slot until there is an answer.
-    fn begin(&mut self, slot: &mut Option<Request<B>>) -> Asked {
+    fn begin(&mut self, slot: &mut Option<Request<B>>, told: Option<Told<'_>>) -> Asked {
         let request = slot.as_ref().expect("there is a request to send");
         let asked = Asked {
             is_head: request.method() == Method::HEAD,
@@ -152,10 +154,10 @@ impl<B: RequestBody> Wire<B> {
             progress: self.facts.progress.get(),
         };
         if request.body().is_end_stream() {
-            self.upload.begin_bare(request, &self.facts);
+            self.upload.begin_bare(request, told, &self.facts);
         } else if let Some(request) = slot.take() {
             let (parts, body) = request.into_parts();
-            self.upload.begin(&parts, body, &self.facts);
+            self.upload.begin(&parts, told, body, &self.facts);
         }
         asked
     }

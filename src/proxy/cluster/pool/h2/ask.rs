@@ -24,15 +24,21 @@ use super::trunk::Seat;
 use super::upload::{Cut, Upload};
 use crate::base::task;
 use crate::proxy::body::gate::Opener;
+use crate::proxy::forward::Told;
 
 /// Sends the request in `slot` and waits for the answer's header. The request is in the slot again where the backend
 /// cannot have acted on it, or where a connection that had been in use was closed; never once its body was begun.
 pub(in super::super) async fn ask<B: RequestBody>(
     seat: Seat,
     slot: &mut Option<Request<B>>,
+    told: Option<Told<'_>>,
     first_byte: Option<Duration>,
 ) -> Result<Response<Stream>, Lost> {
-    let Head { request, websocket } = request::head(slot.as_ref().expect("there is a request to send"), seat.scheme());
+    let asked = slot.as_ref().expect("there is a request to send");
+    let Head { mut request, websocket } = request::head(asked, seat.scheme());
+    if let Some(told) = told {
+        told.add_to(request.headers_mut());
+    }
     let mut sender = seat.sender();
     if websocket.is_some() && !sender.is_extended_connect_protocol_enabled() {
         return Err(Lost::Failed(SendError::NoWebSocket));

@@ -6,6 +6,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode, Uri, Version};
 
 use super::body::Framing;
+use crate::proxy::forward::Told;
 
 /// Most fields of an answer, and most bytes of its header: far more than any backend sends on purpose.
 const MOST_FIELDS: usize = 128;
@@ -57,10 +58,17 @@ pub(super) enum Coding {
 }
 
 /// Writes the header of a request.
-pub(super) fn write(out: &mut Vec<u8>, method: &Method, uri: &Uri, headers: &HeaderMap, coding: Coding) {
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    (method, uri): (&Method, &Uri),
+    headers: &HeaderMap,
+    told: Option<Told<'_>>,
+    coding: Coding,
+) {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    out.reserve(method.as_str().len() + target.len() + fields + AROUND);
+    let beside = told.map_or(0, |told| told.lines.len() + Told::AROUND);
+    out.reserve(method.as_str().len() + target.len() + fields + beside + AROUND);
     out.extend_from_slice(method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(target.as_bytes());
@@ -75,6 +83,9 @@ pub(super) fn write(out: &mut Vec<u8>, method: &Method, uri: &Uri, headers: &Hea
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(b"\r\n");
+    }
+    if let Some(told) = told {
+        told.write(out);
     }
     match coding {
         Coding::None if has_length => out.extend_from_slice(b"content-length: 0\r\n\r\n"),
@@ -228,7 +239,7 @@ mod tests {
         headers.append("cookie", HeaderValue::from_static("b=2"));
         let check = |headers: &HeaderMap, method: Method, uri: &'static str, coding: Coding, expected: &str| {
             let mut out = Vec::new();
-            write(&mut out, &method, &Uri::from_static(uri), headers, coding);
+            write(&mut out, (&method, &Uri::from_static(uri)), headers, None, coding);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         };
         let fields = "host: a.example\r\ncookie: a=1\r\ncookie: b=2\r\n";

@@ -20,6 +20,7 @@ use super::super::progress::{Facts, Sending};
 use super::chunked::is_trailer;
 use super::head::{self, Coding};
 use crate::proxy::cluster::stream::BackendStream;
+use crate::proxy::forward::Told;
 
 /// Pieces up to this size are copied behind the header or the line before them; larger ones are written from where they lie.
 const SMALL: usize = 4 * 1024;
@@ -60,19 +61,20 @@ impl<B: RequestBody> Upload<B> {
     }
 
     /// Begins a request that is nothing but a header.
-    pub(super) fn begin_bare(&mut self, request: &Request<B>, facts: &Facts) {
+    pub(super) fn begin_bare(&mut self, request: &Request<B>, told: Option<Told<'_>>, facts: &Facts) {
         facts.sending.set(Sending::Complete);
-        head::write(&mut self.out, request.method(), request.uri(), request.headers(), Coding::None);
+        let line = (request.method(), request.uri());
+        head::write(&mut self.out, line, request.headers(), told, Coding::None);
     }
 
     /// Begins a request with a body.
-    pub(super) fn begin(&mut self, parts: &request::Parts, body: B, facts: &Facts) {
+    pub(super) fn begin(&mut self, parts: &request::Parts, told: Option<Told<'_>>, body: B, facts: &Facts) {
         facts.sending.set(Sending::Flowing);
         let is_chunked = parts.headers.contains_key(header::TRANSFER_ENCODING);
         let said = parts.headers.get(header::CONTENT_LENGTH).filter(|_| !is_chunked);
         let length = said.map_or_else(|| body.size_hint().exact(), |said| said.to_str().ok()?.parse().ok());
         self.coding = length.filter(|_| !is_chunked).map_or(Coding::Chunked, Coding::Length);
-        head::write(&mut self.out, &parts.method, &parts.uri, &parts.headers, self.coding);
+        head::write(&mut self.out, (&parts.method, &parts.uri), &parts.headers, told, self.coding);
         self.body = Some(body);
     }
 
