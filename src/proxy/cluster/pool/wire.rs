@@ -94,7 +94,7 @@ impl<B: RequestBody> Wire<B> {
         self.stream.is_quiet(&mut nobody) || self.inlet.poll_fill(&mut self.stream, &mut nobody).is_pending()
     }
 
-    /// Begins to rest: no task is woken for it, and it holds no buffer.
+    /// Begins to rest: no task is woken for it, and it holds no more than a small buffer.
     pub(super) fn rest(&mut self) {
         self.inlet.rest();
         self.upload.rest();

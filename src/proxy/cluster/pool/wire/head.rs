@@ -119,7 +119,8 @@ pub(super) fn read(bytes: &[u8], is_head: bool, spare: impl FnOnce() -> HeaderMa
     let said = fill(&mut headers, parsed.headers)?;
     let framing = framing(&mut headers, &said, version, is_head || bodiless(status))?;
     // Two lengths in one answer: the next one's beginning is not certain enough (RFC 9112 section 6.3).
-    let persistent = said.persists(version) && !(said.has(CODING) && said.has(LENGTH)) && !matches!(framing, Framing::UntilClose);
+    let persistent =
+        said.persists(version) && !(said.has(CODING) && said.length.is_some()) && !matches!(framing, Framing::UntilClose);
     *response.headers_mut() = headers;
     Ok(Found::Head { head: Head { response, framing, persistent }, length })
 }
@@ -131,20 +132,38 @@ fn bodiless(status: StatusCode) -> bool {
 
 /// What an answer's fields say of framing and connection.
 #[derive(Default)]
-struct Said(u8);
+struct Said {
+    bits: u8,
+    length: Option<u64>,
+}
 
 const CODING: u8 = 1;
-const LENGTH: u8 = 1 << 1;
-const CLOSE: u8 = 1 << 2;
-const KEEP: u8 = 1 << 3;
+const CLOSE: u8 = 1 << 1;
+const KEEP: u8 = 1 << 2;
+/// The length is said more than once.
+const AGAIN: u8 = 1 << 3;
 
 impl Said {
     const fn has(&self, bit: u8) -> bool {
-        self.0 & bit != 0
+        self.bits & bit != 0
     }
 
     fn persists(&self, version: Version) -> bool {
         !self.has(CLOSE) && (version == Version::HTTP_11 || self.has(KEEP))
+    }
+
+    /// One length, though it may be said twice; by digits alone, without sign or blank (RFC 9110 section 8.6).
+    fn length(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        for number in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            let digits = str::from_utf8(number).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            let number = digits.and_then(|text| text.parse().ok()).ok_or(HeadError::Length)?;
+            match self.length.replace(number) {
+                Some(other) if other != number => return Err(HeadError::Length),
+                Some(_) => self.bits |= AGAIN,
+                None => (),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -155,9 +174,9 @@ fn fill(headers: &mut HeaderMap, fields: &[httparse::Header<'_>]) -> Result<Said
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| httparse::Error::HeaderName)?;
         let value = HeaderValue::from_bytes(field.value).map_err(|_| httparse::Error::HeaderValue)?;
         match name {
-            header::TRANSFER_ENCODING => said.0 |= CODING,
-            header::CONTENT_LENGTH => said.0 |= LENGTH,
-            header::CONNECTION => said.0 |= connection(field.value),
+            header::TRANSFER_ENCODING => said.bits |= CODING,
+            header::CONTENT_LENGTH => said.length(field.value)?,
+            header::CONNECTION => said.bits |= connection(field.value),
             _ => (),
         }
         headers.append(name, value);
@@ -186,13 +205,14 @@ fn framing(headers: &mut HeaderMap, said: &Said, version: Version, bodiless: boo
             return Err(HeadError::OldCoding);
         }
         headers.remove(header::CONTENT_LENGTH);
+    } else if let Some(length) = said.length.filter(|_| said.has(AGAIN)) {
+        headers.insert(header::CONTENT_LENGTH, length.into());
     }
-    let length = if said.has(LENGTH) && !said.has(CODING) { Some(length(headers)?) } else { None };
-    Ok(match length {
+    Ok(match said.length {
         _ if bodiless => Framing::Sized(0),
-        Some(length) => Framing::Sized(length),
-        None if said.has(CODING) && is_chunked(headers) => Framing::chunked(),
-        None => Framing::UntilClose,
+        _ if said.has(CODING) && is_chunked(headers) => Framing::chunked(),
+        Some(length) if !said.has(CODING) => Framing::Sized(length),
+        Some(_) | None => Framing::UntilClose,
     })
 }
 
@@ -200,31 +220,6 @@ fn is_chunked(headers: &HeaderMap) -> bool {
     let last = headers.get_all(header::TRANSFER_ENCODING).iter().next_back();
     let last = last.and_then(|value| value.as_bytes().rsplit(|byte| *byte == b',').next());
     last.is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"chunked"))
-}
-
-fn length(headers: &mut HeaderMap) -> Result<u64, HeadError> {
-    let mut said = None;
-    let mut times = 0;
-    for value in headers.get_all(header::CONTENT_LENGTH) {
-        for number in value.as_bytes().split(|byte| *byte == b',') {
-            times += 1;
-            let number = digits(number.trim_ascii()).ok_or(HeadError::Length)?;
-            if *said.get_or_insert(number) != number {
-                return Err(HeadError::Length);
-            }
-        }
-    }
-    let said = said.ok_or(HeadError::Length)?;
-    if times > 1 {
-        headers.insert(header::CONTENT_LENGTH, said.into());
-    }
-    Ok(said)
-}
-
-/// A number by digits alone: no sign, no blank within.
-fn digits(text: &[u8]) -> Option<u64> {
-    let all = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    str::from_utf8(text).ok().filter(|_| all)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::proxy::cluster::stream::BackendStream;
 const LEAST: usize = 8 * 1024;
 const MOST: usize = 128 * 1024;
 
-/// See the module. Holds no memory while a connection rests.
+/// See the module.
 pub(super) struct Inlet {
     pub(super) bytes: BytesMut,
     /// How many bytes are asked for next.
@@ -38,8 +38,10 @@ impl Inlet {
         polled
     }
 
-    /// Lets its memory go.
+    /// Lets go of memory that a usual answer does not need.
     pub(super) fn rest(&mut self) {
-        *self = Self::new();
+        if self.want > LEAST {
+            *self = Self::new();
+        }
     }
 }

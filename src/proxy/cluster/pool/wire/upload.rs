@@ -230,8 +230,8 @@ impl<B: RequestBody> Upload<B> {
         (self.is_end_owed, self.sent) = (false, 0);
     }
 
-    /// Lets its memory go.
+    /// Lets go of memory that a usual request does not need.
     pub(super) fn rest(&mut self) {
-        self.out = Vec::new();
+        self.out.shrink_to(SMALL);
     }
 }
