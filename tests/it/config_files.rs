@@ -107,7 +107,7 @@ fn the_documented_examples_resolve() {
     let without = |line: &&str| !line.contains("redirect https://example.org") && !line.contains("respond 200 \"hello\"");
     let example: Vec<&str> = example.lines().filter(without).collect();
     let resolved = from_text("example", &example.join("\n"), &surroundings()).unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(resolved.settings.sites[0].blocks.len(), 4);
+    assert_eq!(resolved.settings.sites[0].blocks.len(), 7);
     let group = &resolved.settings.upstreams[0];
     let default = defaults::upstream("app".into());
     assert_eq!((group.retry, group.retry_budget, group.timeouts), (default.retry, default.retry_budget, default.timeouts));
