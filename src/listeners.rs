@@ -6,6 +6,7 @@ pub mod bind;
 pub mod holder;
 
 pub mod accept;
+pub mod calm;
 pub mod conns;
 pub mod front;
 pub mod gather;

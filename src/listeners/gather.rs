@@ -1,5 +1,6 @@
 //! Sends what one wake-up of an HTTP/2 connection made ready as one write and in full TLS records. The codec flushes
-//! after every frame with a body, which costs a record, a system call and a packet for each answer.
+//! after every frame with a body, which costs a record, a system call and a packet for each answer. And reads no more in one
+//! wake-up than leaves others their turn, nor from a client that floods.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -10,10 +11,16 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use tokio::time::Instant;
+
+use super::calm::Calm;
 use super::conns::Finish;
 
 /// What is gathered before it is sent all the same: one TLS record's worth (RFC 8446 section 5.1).
 const MOST: usize = 16 * 1024;
+/// What is read in one wake-up before it is others' turn: thousands of small frames, which the codec would else take for as
+/// long as there are any.
+const TURN: usize = 32 * 1024;
 
 /// A stream whose flushes are put off until [`Gathered`] has polled the connection over it. Clones are one stream.
 pub struct Gather<T>(Rc<RefCell<Inner<T>>>);
@@ -23,12 +30,21 @@ struct Inner<T> {
     /// Written and not yet sent; without memory whenever the connection rests.
     held: Vec<u8>,
     unflushed: bool,
+    /// Read in this wake-up.
+    taken: usize,
+    calm: Calm,
 }
 
 impl<T> Gather<T> {
     /// Holds nothing yet.
     pub fn new(io: T) -> Self {
-        Self(Rc::new(RefCell::new(Inner { io, held: Vec::new(), unflushed: false })))
+        let calm = Calm::new(Instant::now());
+        Self(Rc::new(RefCell::new(Inner { io, held: Vec::new(), unflushed: false, taken: 0, calm })))
+    }
+
+    /// Whether the client flooded; nothing more is read from it.
+    pub fn is_flooded(&self) -> bool {
+        self.0.borrow().calm.is_flooded()
     }
 }
 
@@ -70,7 +86,16 @@ impl<T: AsyncWrite + Unpin> Inner<T> {
 
 impl<T: AsyncRead + Unpin> AsyncRead for Gather<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.borrow_mut().io).poll_read(cx, buf)
+        let inner = &mut *self.0.borrow_mut();
+        if inner.taken >= TURN {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut inner.io).poll_read(cx, buf))?;
+        let read = &buf.filled()[before..];
+        inner.taken += read.len();
+        Poll::Ready(inner.calm.read(read, Instant::now).map_err(io::Error::other))
     }
 }
 
@@ -83,6 +108,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Gather<T> {
         let inner = &mut *self.0.borrow_mut();
         let total: usize = bufs.iter().map(|part| part.len()).sum();
         inner.unflushed = true;
+        inner.calm.wrote(total);
         if inner.held.len() + total > MOST {
             ready!(inner.poll_send(cx))?;
         }
@@ -129,6 +155,7 @@ impl<C: Future, T: AsyncWrite + Unpin> Future for Gathered<C, T> {
 
     /// `None` when the stream broke at a flush.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.io.0.borrow_mut().taken = 0;
         let polled = self.connection.as_mut().poll(cx);
         let settled = self.io.0.borrow_mut().poll_settle(cx);
         match (polled, settled) {
@@ -166,6 +193,43 @@ mod tests {
         tokio::join!(Gathered::new(connection, io), async { far.read_to_end(&mut got).await.unwrap() });
         let wanted: Vec<u8> = (0..20_u8).flat_map(|part| [part; 900]).collect();
         assert_eq!(got, wanted);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn others_have_their_turn_while_there_is_more_to_read() {
+        let (near, mut far) = tokio::io::duplex(20 * TURN);
+        far.write_all(&vec![0; 10 * TURN]).await.unwrap();
+        let io = Gather::new(near);
+        let mut reader = io.clone();
+        let read = Rc::new(std::cell::Cell::new(0));
+        let count = Rc::clone(&read);
+        let connection = async move {
+            let mut piece = [0; 1024];
+            while count.get() < 10 * TURN {
+                count.set(count.get() + reader.read(&mut piece).await.unwrap());
+            }
+        };
+        let mut turns = 0;
+        let others = async {
+            while read.get() < 10 * TURN {
+                turns += 1;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(Gathered::new(connection, io), others);
+        assert!(turns >= 10, "{turns}");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_flood_is_an_error() {
+        let (near, mut far) = tokio::io::duplex(1 << 20);
+        let ping = [&[0, 0, 8, 6][..], &[0; 13]].concat();
+        far.write_all(&[vec![b'x'; 24], ping.repeat(20_000)].concat()).await.unwrap();
+        let io = Gather::new(near);
+        let (mut reader, watched) = (io.clone(), io.clone());
+        let connection = async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await };
+        let error = Gathered::new(connection, io).await.unwrap().unwrap_err();
+        assert!(watched.is_flooded() && error.to_string().contains("flood"), "{error}");
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -109,7 +109,12 @@ impl Http {
             Version::H2 => {
                 let io = Gather::new(io);
                 let connection = self.h2.serve_connection(TokioIo::new(io.clone()), service);
-                Driven::new(Gathered::new(connection, io), member).await.flatten()
+                let ended = Driven::new(Gathered::new(connection, io.clone()), member).await.flatten();
+                // The h2 library keeps only the words of a stream's error.
+                if io.is_flooded() {
+                    return Some(Unreadable::Flood);
+                }
+                ended
             }
         };
         ended?.err().as_ref().and_then(|error| Unreadable::of(error, activity.header_bytes(), &self.limits))
@@ -134,6 +139,9 @@ pub enum Unreadable {
     /// A breach of HTTP/2's rules.
     #[error("the client broke a rule of HTTP/2")]
     Http2,
+    /// More of HTTP/2's frames that ask for nothing than anybody has use for.
+    #[error("the client floods with frames of HTTP/2 that ask for nothing")]
+    Flood,
     /// A breach of HTTP/3's rules, or a header that can be read in two ways.
     #[error("the client broke a rule of HTTP/3, or its header can be read in two ways")]
     Http3,

@@ -28,6 +28,9 @@ use crate::telemetry::metrics::handshakes::Fault;
 /// With more handshakes than this in progress, a client has to prove first that it is where it says (RFC 9000 section
 /// 8.1): a flood from made-up addresses then costs no signatures.
 const BUSY: usize = 64;
+/// So many newcomers are looked at before others have their turn. To ask one for a proof of its address takes as long as a
+/// small request.
+const TURN: usize = 16;
 
 /// A socket that takes connections.
 pub struct Listener {
@@ -79,8 +82,12 @@ struct Taking {
 impl Taking {
     async fn accept(self, endpoint: Endpoint) {
         let this = Rc::new(self);
-        while let Some(incoming) = endpoint.accept().await {
+        for count in 1_usize.. {
+            let Some(incoming) = endpoint.accept().await else { return };
             this.admit(incoming);
+            if count.is_multiple_of(TURN) {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
