@@ -233,6 +233,7 @@ async fn refuse(start: StartHandshake<Socket>, deadline: Instant) {
 }
 
 fn alpn(protocols: Protocols) -> Vec<Vec<u8>> {
-    let offered = [(protocols.h2, b"h2".as_slice()), (protocols.h1, b"http/1.1")];
+    // Some clients offer no more than HTTP/1.0, and are answered in it.
+    let offered = [(protocols.h2, b"h2".as_slice()), (protocols.h1, b"http/1.1"), (protocols.h1, b"http/1.0")];
     offered.into_iter().filter(|(on, _)| *on).map(|(_, name)| name.to_vec()).collect()
 }

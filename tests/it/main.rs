@@ -50,6 +50,7 @@ mod privacy;
 mod probe;
 mod proofs;
 mod protection;
+mod protocols;
 mod proxy_protocol;
 mod readme;
 mod refusals;

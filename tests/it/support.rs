@@ -19,6 +19,7 @@ pub mod fault;
 pub mod gateway;
 pub mod h2_frames;
 pub mod h3;
+pub mod h3_frames;
 pub mod issuance;
 pub mod knot;
 pub mod line;

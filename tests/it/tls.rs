@@ -169,6 +169,24 @@ fn sessions_are_taken_up_again_over_a_reload() {
 }
 
 #[test]
+fn no_word_is_taken_before_a_handshake_is_done() {
+    let (gateway, root) = gateway(SITE);
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&root).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&version::TLS13]).unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.enable_early_data = true;
+    let config = Arc::new(config);
+    assert!(!resumes(gateway.https, &config));
+    // It holds a ticket now, and the ticket allows for none (RFC 8446 section 4.2.10): what is said early can be said twice.
+    let mut session = rustls::ClientConnection::new(Arc::clone(&config), ServerName::try_from("localhost").unwrap()).unwrap();
+    assert!(session.early_data().is_none());
+    drop(session);
+    assert!(resumes(gateway.https, &config));
+}
+
+#[test]
 fn the_operator_sees_why_handshakes_come_to_nothing() {
     let (gateway, root) = gateway(SITE);
     shake(gateway.https, "stranger.example", &root, &BOTH, &[]).expect_err("nobody has this name");

@@ -1,13 +1,54 @@
-//! Requests over HTTP/2 that would be two, or another one, once written as HTTP/1.1 for a backend: refused by stream or by
-//! connection (RFC 9113 section 8.2.1), or written as what they are.
+//! Requests over HTTP/2 and HTTP/3 that would be two, or another one, once written as HTTP/1.1 for a backend: refused by stream or by
+//! connection (RFC 9113 section 8.2.1, RFC 9114 section 4.1.2), or written as what they are.
 
-use super::smuggling::Stage;
+use super::smuggling::{SOON, Stage};
 use crate::support::h2_frames::{DATA, END_HEADERS, END_STREAM, End, H2, HEADERS, block, frame, request};
+use crate::support::h3::connect;
+use crate::support::{h3_frames, server};
+
+/// Fields that HTTP/1.1 would read as more, or as another's.
+const FIELDS: [(&str, &str); 25] = [
+    ("x", "y\r\nTransfer-Encoding: chunked"),
+    ("x", "y\nz: 1"),
+    ("x", "y\rz"),
+    ("x", "y\0z"),
+    ("x", "y\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost"),
+    ("x: y\r\ntransfer-encoding", "chunked"),
+    ("x\r\ny", "z"),
+    ("x:y", "z"),
+    ("x y", "z"),
+    ("X", "y"),
+    ("", "y"),
+    ("x\0", "y"),
+    ("transfer-encoding", "chunked"),
+    ("transfer-encoding", "identity"),
+    ("connection", "close"),
+    ("connection", "upgrade"),
+    ("keep-alive", "5"),
+    ("proxy-connection", "close"),
+    ("upgrade", "websocket"),
+    ("te", "chunked"),
+    (":x", "y"),
+    (":status", "200"),
+    (":path", "/other"),
+    (":method", "POST"),
+    ("host", "evil"),
+];
+const METHODS: [&str; 5] = ["", "GET ", "G\r\nT", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET", "G(T"];
+const PATHS: [&str; 11] =
+    ["", "x", "/ HTTP/1.1\r\nX: y", "/ x", "/\r\n", "/\0", "/a\tb", "*", "http://evil/", "/../x", "//evil/%2e%2e/"];
+const AUTHORITIES: [&str; 7] =
+    ["localhost\r\nX: y", "localhost evil", "evil@localhost", "localhost/evil", "", "localhost\0", "local,host"];
+const SCHEMES: [&str; 3] = ["https://evil/x?", "ftp", "https\r\nX: y"];
 
 /// `PROTOCOL_ERROR`.
 const PROTOCOL: u8 = 1;
 
 impl Stage {
+    fn run(&self, client: impl Future<Output = ()>) {
+        server::runtime().block_on(async { tokio::time::timeout(SOON, client).await.expect("done in time") });
+    }
+
     fn h2(&self) -> H2 {
         H2::open("localhost", self.gateway.https, &self.root, &[])
     }
@@ -42,33 +83,7 @@ fn post(more: &[(&str, &str)], body: &str) -> Vec<Vec<u8>> {
 #[test]
 fn header_fields_that_http1_would_read_as_more_are_refused() {
     let stage = Stage::new();
-    for (name, value) in [
-        ("x", "y\r\nTransfer-Encoding: chunked"),
-        ("x", "y\nz: 1"),
-        ("x", "y\rz"),
-        ("x", "y\0z"),
-        ("x", "y\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost"),
-        ("x: y\r\ntransfer-encoding", "chunked"),
-        ("x\r\ny", "z"),
-        ("x:y", "z"),
-        ("x y", "z"),
-        ("X", "y"),
-        ("", "y"),
-        ("x\0", "y"),
-        ("transfer-encoding", "chunked"),
-        ("transfer-encoding", "identity"),
-        ("connection", "close"),
-        ("connection", "upgrade"),
-        ("keep-alive", "5"),
-        ("proxy-connection", "close"),
-        ("upgrade", "websocket"),
-        ("te", "chunked"),
-        (":x", "y"),
-        (":status", "200"),
-        (":path", "/other"),
-        (":method", "POST"),
-        ("host", "evil"),
-    ] {
+    for (name, value) in FIELDS {
         stage.refused(&format!("{name:?}: {value:?}"), &whole(&request("GET", "/", &[(name, value)])));
     }
 }
@@ -79,23 +94,50 @@ fn pseudo_fields_that_http1_would_read_as_more_are_refused() {
     let with = |method: &str, scheme: &str, authority: &str, path: &str| {
         whole(&block(&[(":method", method), (":scheme", scheme), (":authority", authority), (":path", path)]))
     };
-    for method in ["", "GET ", "G\r\nT", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET", "G(T"] {
+    for method in METHODS {
         stage.refused(&format!("{method:?}"), &with(method, "https", "localhost", "/"));
     }
-    for path in ["", "x", "/ HTTP/1.1\r\nX: y", "/ x", "/\r\n", "/\0", "/a\tb", "*", "http://evil/", "/../x", "//evil/%2e%2e/"] {
+    for path in PATHS {
         stage.refused(&format!("{path:?}"), &with("GET", "https", "localhost", path));
     }
-    for authority in ["localhost\r\nX: y", "localhost evil", "evil@localhost", "localhost/evil", "", "localhost\0", "local,host"]
-    {
+    for authority in AUTHORITIES {
         stage.refused(&format!("{authority:?}"), &with("GET", "https", authority, "/"));
     }
-    for scheme in ["https://evil/x?", "ftp", "https\r\nX: y"] {
+    for scheme in SCHEMES {
         stage.refused(&format!("{scheme:?}"), &with("GET", scheme, "localhost", "/"));
     }
     stage.refused("no method", &whole(&block(&[(":scheme", "https"), (":authority", "localhost"), (":path", "/")])));
     stage.refused("no path", &whole(&block(&[(":method", "GET"), (":scheme", "https"), (":authority", "localhost")])));
     let late = [("x", "y"), (":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", "/")];
     stage.refused("a late pseudo-field", &whole(&block(&late)));
+}
+
+#[test]
+fn over_http3_the_same_is_refused() {
+    let stage = Stage::new();
+    let usual = [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", "/")];
+    let with = |name: &'static str, value: &'static str| usual.map(|(n, v)| (n, if n == name { value } else { v })).to_vec();
+    let mut cases: Vec<Vec<(&str, &str)>> = FIELDS.iter().map(|field| [&usual[..], &[*field]].concat()).collect();
+    for (name, values) in [(":method", &METHODS[..]), (":path", &PATHS), (":authority", &AUTHORITIES), (":scheme", &SCHEMES)] {
+        cases.extend(values.iter().map(|value| with(name, value)));
+    }
+    cases.extend([0, 1, 3].map(|at| usual.iter().enumerate().filter(|(n, _)| *n != at).map(|(_, field)| *field).collect()));
+    cases.push([&[("x", "y")][..], &usual].concat());
+    stage.run(async {
+        let (_endpoint, quic) = connect("localhost", stage.gateway.https, &stage.root).await;
+        for fields in cases {
+            let bytes = h3_frames::frame(h3_frames::HEADERS, &h3_frames::section(&fields));
+            let (_send, mut receive) = h3_frames::say(&quic, &bytes, true).await;
+            let end = h3_frames::end(&mut receive).await;
+            // H3_MESSAGE_ERROR, or an answer of the gateway's own.
+            assert!(matches!(end, h3_frames::End::Reset(0x10e) | h3_frames::End::Answered), "{fields:?}: {end:?}");
+            assert!(stage.recorder.tape().heard.is_empty(), "{fields:?}");
+        }
+        let (_send, mut receive) = h3_frames::say(&quic, &h3_frames::head("GET", &[]), true).await;
+        assert_eq!(h3_frames::end(&mut receive).await, h3_frames::End::Answered);
+    });
+    let tape = stage.recorder.tape();
+    assert_eq!((tape.heard.len(), &tape.wrong), (1, &Vec::new()), "the connection serves on, what came before does not matter");
 }
 
 #[test]

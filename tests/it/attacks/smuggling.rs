@@ -8,7 +8,7 @@ use crate::support::gateway::Gateway;
 use crate::support::line::Line;
 use crate::support::recorder::Recorder;
 
-const SOON: Duration = Duration::from_secs(30);
+pub(super) const SOON: Duration = Duration::from_secs(30);
 
 /// A gateway on localhost before a backend that keeps what it hears.
 pub(super) struct Stage {
@@ -317,7 +317,8 @@ fn an_upgrade_that_is_not_granted_opens_no_tunnel() {
     );
     // A switch nobody asked for.
     stage.check_all(&ask("/switches-with-a-wrong-key", ""), &[502, 200], &["GET /switches-with-a-wrong-key ", "GET /smuggled "]);
-    // Behind a refusal comes a request like any other.
+    // Behind an answer that is no switch comes a request like any other.
+    stage.check_all(&ask("/ignores", websocket), &[200, 200], &["GET /ignores ", "GET /smuggled "]);
     stage.check_all(&ask("/refuses", websocket), &[426, 200], &["GET /refuses ", "GET /smuggled "]);
     stage.check_all(&ask("/../admin", websocket), &[400], &[]);
     // HTTP/2 in the clear would carry requests past every rule.
