@@ -1,5 +1,6 @@
 //! The real program under test, as a person or systemd starts it.
 
+use std::env;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,6 +22,7 @@ pub struct Gateway {
     /// Where it serves https and wss.
     pub https: u16,
     state: PathBuf,
+    program: PathBuf,
     environment: Vec<(&'static str, String)>,
     umask: Option<&'static str>,
     process: Option<Process>,
@@ -34,7 +36,10 @@ impl Gateway {
     pub fn prepare() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
-        Self { folder, http: ports::free(), https: ports::free(), state, environment: Vec::new(), umask: None, process: None }
+        // Another build of it, where somebody wants to see that one.
+        let program = env::var_os("DOORWARD_BIN").map_or_else(|| env!("CARGO_BIN_EXE_doorward").into(), PathBuf::from);
+        let (http, https) = (ports::free(), ports::free());
+        Self { folder, http, https, state, program, environment: Vec::new(), umask: None, process: None }
     }
 
     /// Keeps its state at `path` from the next start on.
@@ -91,12 +96,11 @@ impl Gateway {
     /// Starts it without waiting for anything.
     pub fn launch(&mut self) {
         assert!(self.process.is_none(), "it runs already");
-        let program = env!("CARGO_BIN_EXE_doorward");
         let mut command = match self.umask {
-            None => process::command(program),
+            None => process::command(&self.program),
             Some(umask) => {
                 let mut shell = process::command("sh");
-                shell.args(["-c", &format!("umask {umask} && exec \"$0\" \"$@\""), program]);
+                shell.args(["-c", &format!("umask {umask} && exec \"$0\" \"$@\"")]).arg(&self.program);
                 shell
             }
         };
@@ -132,7 +136,7 @@ impl Gateway {
     /// Another command of the program, with this gateway's configuration: `doorward COMMAND --config FILE`. The command's
     /// words stand between single spaces.
     pub fn run(&self, subcommand: &str) -> Output {
-        let mut command = process::command(env!("CARGO_BIN_EXE_doorward"));
+        let mut command = process::command(&self.program);
         command.args(subcommand.split(' ')).arg("--config").arg(self.config_file()).current_dir(self.folder.path());
         process::run(&format!("doorward {subcommand}"), &mut command, STOP)
     }

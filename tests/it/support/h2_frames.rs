@@ -73,7 +73,11 @@ pub struct Came {
 impl H2 {
     /// Connects to `name` and says the preface with these settings.
     pub fn open(name: &str, port: u16, root: &Path, settings: &[(u16, u32)]) -> Self {
-        let mut line = Line::open_for(name, port, root, &[b"h2"]);
+        Self::over(Line::open_for(name, port, root, &[b"h2"]), settings)
+    }
+
+    /// Says the preface on `line`.
+    pub fn over(mut line: Line, settings: &[(u16, u32)]) -> Self {
         let settings: Vec<u8> =
             settings.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect();
         line.say(&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(SETTINGS, 0, 0, &settings)].concat());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use h3::client::{RequestStream, SendRequest};
+use h3::error::StreamError;
 use h3_quinn::OpenStreams;
 use http::{HeaderMap, Request, Response};
 use quinn::crypto::rustls::QuicClientConfig;
@@ -63,9 +64,15 @@ impl Visitor {
 
     /// Asks without a body; the whole answer.
     pub async fn ask(&mut self, request: Request<()>) -> Response<Bytes> {
-        let mut stream = self.send(request).await;
-        stream.finish().await.unwrap();
-        whole(&mut stream).await.0
+        self.try_ask(request).await.unwrap()
+    }
+
+    /// As [`ask`](Self::ask), of a gateway that may not answer.
+    pub async fn try_ask(&mut self, request: Request<()>) -> Result<Response<Bytes>, String> {
+        let words = |error: StreamError| error.to_string();
+        let mut stream = self.sender.send_request(request).await.map_err(words)?;
+        stream.finish().await.map_err(words)?;
+        Ok(try_whole(&mut stream).await.map_err(words)?.0)
     }
 
     /// Waits until the server has closed the connection; how.
@@ -79,13 +86,17 @@ impl Visitor {
 
 /// The whole answer, with its trailers.
 pub async fn whole(stream: &mut Stream) -> (Response<Bytes>, Option<HeaderMap>) {
-    let (parts, ()) = stream.recv_response().await.unwrap().into_parts();
+    try_whole(stream).await.unwrap()
+}
+
+async fn try_whole(stream: &mut Stream) -> Result<(Response<Bytes>, Option<HeaderMap>), StreamError> {
+    let (parts, ()) = stream.recv_response().await?.into_parts();
     let mut body = BytesMut::new();
-    while let Some(mut piece) = stream.recv_data().await.unwrap() {
+    while let Some(mut piece) = stream.recv_data().await? {
         body.extend_from_slice(&piece.copy_to_bytes(piece.remaining()));
     }
-    let trailers = stream.recv_trailers().await.unwrap();
-    (Response::from_parts(parts, body.freeze()), trailers)
+    let trailers = stream.recv_trailers().await?;
+    Ok((Response::from_parts(parts, body.freeze()), trailers))
 }
 
 /// A QUIC connection that offers `h3`.
