@@ -110,7 +110,9 @@ where
     /// Moves what can be moved, both ways.
     fn move_all(&mut self, now: Instant, cx: &mut Context<'_>) {
         let buffer = &mut **self.scratch.0.borrow_mut();
-        for _ in 0..ROUNDS {
+        // Who has broken a limit may go on for as long as its end takes, and is not to have the machine for that.
+        let rounds = if self.relay.why().is_some() { 1 } else { ROUNDS };
+        for _ in 0..rounds {
             let inward = port::pump(&mut self.client, &mut self.backend, End::Client, &mut self.relay, buffer, now, cx);
             let outward = port::pump(&mut self.backend, &mut self.client, End::Backend, &mut self.relay, buffer, now, cx);
             if !inward && !outward {
