@@ -20,6 +20,7 @@ pub mod cluster;
 mod cookie;
 pub mod files;
 pub mod forward;
+pub mod hints;
 pub mod limit;
 pub mod pages;
 pub mod retry;

@@ -6,11 +6,17 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, Method};
 
-use crate::support::h3::whole;
+use doorward::listeners::http3::qpack::decode::decode;
+use doorward::listeners::http3::wire;
+
+use crate::support::gateway::Gateway;
+use crate::support::h3::{connect, whole};
+use crate::support::h3_frames::{HEADERS, frame, say, section};
 use crate::support::obedient::byte;
 use crate::support::peers::curl;
+use crate::support::recorder::Recorder;
 use crate::support::scene::{SOON, Scene};
-use crate::support::wait;
+use crate::support::{server, wait};
 
 const MIB: usize = 1 << 20;
 
@@ -208,4 +214,55 @@ fn requests_that_are_too_much_get_their_status() {
         assert_eq!(visitor.ask(strange).await.status(), 421);
         assert_eq!(visitor.ask(scene.get("/%zz")).await.status(), 400);
     });
+}
+
+/// Header sections in what a server said on a request stream, as `name=value` lines, as far as they are whole.
+fn sections(mut said: &[u8]) -> Vec<String> {
+    let mut found = Vec::new();
+    while let Some((kind, length)) = wire::varint(said) {
+        let Some((size, more)) = wire::varint(&said[length..]) else { break };
+        let Some(payload) = said[length + more..].get(..usize::try_from(size).unwrap()) else { break };
+        if kind == wire::HEADERS {
+            let section = decode(payload, 10_000).unwrap();
+            let lines =
+                section.fields().map(|field| format!("{}={}\n", field.name().escape_ascii(), field.value().escape_ascii()));
+            found.push(lines.collect());
+        }
+        said = &said[length + more + payload.len()..];
+    }
+    found
+}
+
+#[test]
+fn early_hints_reach_pages_and_nobody_else() {
+    let recorder = Recorder::start();
+    let mut gateway = Gateway::prepare();
+    gateway.configure("", &format!("localhost {{\n    proxy {}\n}}", recorder.port()));
+    gateway.start();
+    let root = gateway.local_root();
+    gateway.until_served("localhost", &root, SOON);
+    let page = ("sec-fetch-mode", "navigate");
+    let ask = |path: &'static str, more: &[(&str, &str)]| {
+        let usual = [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", path)];
+        frame(HEADERS, &section(&[&usual[..], more].concat()))
+    };
+    let talk = async {
+        let (_endpoint, quic) = connect("localhost", gateway.https, &root).await;
+        let (_send, mut receive) = say(&quic, &ask("/hints", &[page]), true).await;
+        let seen = sections(&receive.read_to_end(10_000).await.unwrap());
+        assert_eq!((seen.len(), &*seen[0]), (2, ":status=103\nlink=</a.css>; rel=preload\n"));
+        assert!(seen[1].starts_with(":status=200\n"), "{seen:?}");
+        let (_send, mut receive) = say(&quic, &ask("/hints", &[]), true).await;
+        let seen = sections(&receive.read_to_end(10_000).await.unwrap());
+        assert!(seen.len() == 1 && seen[0].starts_with(":status=200\n"), "{seen:?}");
+        // Before the answer, and not with it.
+        let (_send, mut receive) = say(&quic, &ask("/hints-and-no-more", &[page]), true).await;
+        let mut said = Vec::new();
+        while sections(&said).is_empty() {
+            said.extend_from_slice(&receive.read_chunk(10_000, true).await.unwrap().expect("it waits").bytes);
+        }
+        assert!(sections(&said)[0].starts_with(":status=103\n"));
+    };
+    server::runtime().block_on(async { tokio::time::timeout(SOON, talk).await.expect("done in time") });
+    assert_eq!(recorder.tape().wrong, Vec::<String>::new());
 }

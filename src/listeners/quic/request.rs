@@ -22,6 +22,7 @@ use crate::listeners::http3::qpack::encode;
 use crate::listeners::http3::{message, wire};
 use crate::proxy::answer;
 use crate::proxy::body::{Body, BodyError};
+use crate::proxy::hints::Hints;
 use crate::proxy::serve::serve;
 
 /// What is gathered before it is written, where an answer comes faster than that.
@@ -111,7 +112,7 @@ fn no_request(error: ReadError) -> NoRequest {
     }
 }
 
-async fn exchange(session: &Rc<Session>, request: Request<()>, incoming: Incoming, mut outgoing: Outgoing) {
+async fn exchange(session: &Rc<Session>, mut request: Request<()>, incoming: Incoming, mut outgoing: Outgoing) {
     let body = if incoming.is_over() {
         Body::empty()
     } else {
@@ -119,12 +120,30 @@ async fn exchange(session: &Rc<Session>, request: Request<()>, incoming: Incomin
         Body::stream(Upload::new(incoming, Rc::clone(session), expected))
     };
     let mut stopped = pin!(outgoing.stopped());
+    let hints = Hints::wanted_by(request.headers());
+    if let Some(hints) = &hints {
+        request.extensions_mut().insert(hints.clone());
+    }
     let worker = Rc::clone(session.door().worker());
-    let response = tokio::select! {
-        biased;
-        response = serve(worker, session.connection(), request.map(|()| body)) => response,
-        () = &mut stopped => return outgoing.reset(Code::RequestCancelled),
+    let mut serving = pin!(serve(worker, session.connection(), request.map(|()| body)));
+    let response = loop {
+        let hint = tokio::select! {
+            biased;
+            response = &mut serving => break response,
+            () = &mut stopped => return outgoing.reset(Code::RequestCancelled),
+            hint = poll_fn(|cx| hints.as_ref().map_or(Poll::Pending, |hints| hints.poll_next(cx))) => hint,
+        };
+        // To its end, whatever comes meanwhile.
+        if hinted(session, &mut outgoing, &hint).await.is_err() {
+            return outgoing.reset(Code::RequestCancelled);
+        }
     };
+    // What came together with the answer.
+    while let Some(hint) = hints.as_ref().and_then(Hints::next) {
+        if hinted(session, &mut outgoing, &hint).await.is_err() {
+            return outgoing.reset(Code::RequestCancelled);
+        }
+    }
     let Ok(response) = response else { return outgoing.reset(Code::RequestCancelled) };
     let written = tokio::select! {
         biased;
@@ -137,6 +156,13 @@ async fn exchange(session: &Rc<Session>, request: Request<()>, incoming: Incomin
         Err(Broken::Gone) => outgoing.reset(Code::RequestCancelled),
         Err(Broken::Source) => outgoing.reset(Code::InternalError),
     }
+}
+
+/// Writes what comes before an answer.
+async fn hinted(session: &Session, outgoing: &mut Outgoing, hint: &Response<()>) -> Result<(), Gone> {
+    let mut batch = Batch::default();
+    batch.section(|out| encode::answer(hint.status(), hint.headers(), out));
+    outgoing.write(&mut batch.take(), session.limits().send).await
 }
 
 /// Why an answer was not written to its end.

@@ -72,6 +72,9 @@ async fn listen(tape: Arc<Mutex<Tape>>, mut socket: TcpStream) {
     }
 }
 
+/// What an answer will need (RFC 8297).
+const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nSet-Cookie: a=b\r\n\r\n";
+
 /// The target says what it wants to be answered.
 fn answer(heard: &Heard) -> String {
     let length = if heard.method == "HEAD" { "" } else { "ok" };
@@ -82,6 +85,8 @@ fn answer(heard: &Heard) -> String {
                 .to_owned()
         }
         "/refuses" => "HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 13\r\nContent-Length: 2\r\n\r\nno".to_owned(),
+        "/hints" => format!("{HINTS}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+        "/hints-and-no-more" => HINTS.to_owned(),
         _ => format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{length}"),
     }
 }

@@ -23,6 +23,7 @@ use super::{Home, RequestBody, SendError};
 use crate::proxy::body::gate::Opener;
 use crate::proxy::cluster::stream::BackendStream;
 use crate::proxy::forward::Told;
+use crate::proxy::hints::Hints;
 
 use body::{Framing, Next};
 use head::{Found, Head};
@@ -149,6 +150,7 @@ impl<B: RequestBody> Wire<B> {
         let asked = Asked {
             is_head: request.method() == Method::HEAD,
             opener: request.extensions().get::<Opener>().cloned(),
+            hints: request.extensions().get::<Hints>().cloned(),
             interim: 0,
             has_spoken: false,
             progress: self.facts.progress.get(),
@@ -175,8 +177,8 @@ impl<B: RequestBody> Wire<B> {
                 match found.map_err(|error| SendError::BadAnswer(error.into()))? {
                     Found::Part => break,
                     Found::Interim { status, length } => {
+                        asked.hear(status, &self.inlet.bytes[..length])?;
                         self.inlet.bytes.advance(length);
-                        asked.hear(status)?;
                     }
                     Found::Head { head, length } => {
                         self.inlet.bytes.advance(length);
@@ -244,6 +246,7 @@ impl<B: RequestBody> Wire<B> {
 struct Asked {
     is_head: bool,
     opener: Option<Opener>,
+    hints: Option<Hints>,
     interim: u32,
     /// Whether anything of an answer came.
     has_spoken: bool,
@@ -252,8 +255,8 @@ struct Asked {
 }
 
 impl Asked {
-    /// A `100 Continue` lets the body begin; other 1xx have no reader here.
-    fn hear(&mut self, status: StatusCode) -> Result<(), SendError> {
+    /// A `100 Continue` lets the body begin, and hints are passed on where somebody wants them; other 1xx have no reader here.
+    fn hear(&mut self, status: StatusCode, bytes: &[u8]) -> Result<(), SendError> {
         self.interim += 1;
         if self.interim > MOST_INTERIM {
             return Err(SendError::BadAnswer(
@@ -262,6 +265,9 @@ impl Asked {
         }
         if let Some(opener) = self.opener.as_ref().filter(|_| status == StatusCode::CONTINUE) {
             opener.open();
+        }
+        if let Some(hints) = &self.hints {
+            hints.say(status, head::links(bytes));
         }
         Ok(())
     }

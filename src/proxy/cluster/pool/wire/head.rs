@@ -125,6 +125,17 @@ pub(super) fn read(bytes: &[u8], is_head: bool, spare: impl FnOnce() -> HeaderMa
     Ok(Found::Head { head: Head { response, framing, persistent }, length })
 }
 
+/// The `Link` fields of an interim answer that was read already.
+pub(super) fn links(bytes: &[u8]) -> Vec<HeaderValue> {
+    let mut room = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    let mut parsed = httparse::Response::new(&mut room);
+    if parsed.parse(bytes).is_err() {
+        return Vec::new();
+    }
+    let links = parsed.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("link"));
+    links.filter_map(|field| HeaderValue::from_bytes(field.value).ok()).collect()
+}
+
 /// Statuses without a body, whatever the header says (RFC 9112 section 6.3).
 fn bodiless(status: StatusCode) -> bool {
     status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
