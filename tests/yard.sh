@@ -6,8 +6,8 @@
 #   tests/yard.sh [--install] [--print]      --print writes the yard's folder as the last line
 #
 # What is unpacked rather than installed: Pebble (2.10 or newer: renewal information and profiles), a static program
-# that only newer suites carry, and Knot DNS with its libraries, which would otherwise start as a service. The mirror is
-# the one this machine's own apt sources name.
+# that only newer suites carry, Knot DNS with its libraries, which would otherwise start as a service, and Python 2.7,
+# which only older suites carry, for Autobahn|Testsuite. The mirror is the one this machine's own apt sources name.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 target=${CARGO_TARGET_DIR:-$here/../target}
@@ -74,6 +74,50 @@ install_missing() {
     { tail -20 "$log" >&2; die "apt-get could not install $packages; the whole log is in $log"; }
 }
 
+# --- other suites --------------------------------------------------------------------------------------------------
+
+# sources SUITE_OF_DEBIAN… -- SUITE_OF_UBUNTU…: mirrors with a suite and its components each, best guess first.
+sources() {
+  local uri suite debian=()
+  while [ "$1" != -- ]; do debian+=("$1"); shift; done
+  shift
+  {
+    { grep -hE '^URIs:' /etc/apt/sources.list.d/*.sources 2>/dev/null | sed 's/^URIs://' | tr ' ' '\n' || true
+      grep -hE '^deb ' /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null | sed -E 's/\[[^]]*\]//' | awk '{print $2}' || true
+    } | awk 'NF' | while read -r uri; do
+      case $uri in
+        */debian | */debian/) for suite in "${debian[@]}"; do echo "$uri $suite"; done ;;
+        */ubuntu | */ubuntu/ | */ubuntu-ports | */ubuntu-ports/) for suite in "$@"; do echo "$uri $suite"; done ;;
+      esac
+    done
+    # For a machine whose own mirror has none of them: any Debian mirror, named by whoever runs the tests.
+    [ -z "${YARD_MIRROR:-}" ] || for suite in "${debian[@]}"; do echo "$YARD_MIRROR $suite"; done
+  } | awk '!seen[$0]++'
+}
+
+# open_suite FOLDER URI SUITE COMPONENT…: an apt in that folder that knows one suite alone; leaves its options in
+# `apt_options`.
+open_suite() {
+  local apt=$1 uri=$2 suite=$3
+  shift 3
+  local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+  case $uri in *ubuntu*) keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg ;; esac
+  rm -rf "$apt"
+  mkdir -p "$apt"/{lists/partial,archives/partial}
+  : >"$apt/status"
+  # A mirror that lags behind its valid-until date is new enough for a tool of the tests.
+  apt_options=(-o Acquire::Check-Valid-Until=false -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
+    -o Dir::State::Lists="$apt/lists" -o Dir::State::status="$apt/status" -o Dir::Cache::archives="$apt/archives"
+    -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root -o Acquire::Languages=none
+    -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false)
+  echo "deb [signed-by=$keyring] $uri $suite $*" >"$apt/sources.list"
+  if ! apt-get "${apt_options[@]}" update >"$apt/update.log" 2>&1 || grep -qE '^[EW]: .*(NO_PUBKEY|not signed|GPG error)' "$apt/update.log"; then
+    say "this machine's keyring does not know the key of $suite: its list is taken unsigned, for the tests only"
+    echo "deb [trusted=yes] $uri $suite $*" >"$apt/sources.list"
+    apt-get "${apt_options[@]}" update >"$apt/update.log" 2>&1 || return 1
+  fi
+}
+
 # --- Pebble --------------------------------------------------------------------------------------------------------
 
 pebble_is_good() {
@@ -81,45 +125,12 @@ pebble_is_good() {
     dpkg --compare-versions "$(cat "$yard/pebble/version")" ge "$least"
 }
 
-# Mirrors with a suite and a component each, best guess first.
-pebble_sources() {
-  local uris uri
-  uris=$(
-    { grep -hE '^URIs:' /etc/apt/sources.list.d/*.sources 2>/dev/null | sed 's/^URIs://' | tr ' ' '\n' || true
-      grep -hE '^deb ' /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null | sed -E 's/\[[^]]*\]//' | awk '{print $2}' || true
-    } | awk 'NF && !seen[$0]++')
-  for uri in $uris; do
-    case $uri in
-      */debian | */debian/) echo "$uri forky main"; echo "$uri sid main" ;;
-      */ubuntu | */ubuntu/ | */ubuntu-ports | */ubuntu-ports/) echo "$uri devel universe" ;;
-    esac
-  done
-  # For a machine whose own mirror has none that is recent enough: any Debian mirror, named by whoever runs the tests.
-  [ -z "${YARD_MIRROR:-}" ] || echo "$YARD_MIRROR forky main"
-}
-
 fetch_pebble_from() {
-  local uri=$1 suite=$2 component=$3 apt=$yard/apt
-  local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-  case $uri in *ubuntu*) keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg ;; esac
-  rm -rf "$apt"
-  mkdir -p "$apt"/{lists/partial,archives/partial}
-  : >"$apt/status"
-  # A mirror that lags behind its valid-until date is new enough for a tool of the tests.
-  local options=(-o Acquire::Check-Valid-Until=false -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
-    -o Dir::State::Lists="$apt/lists" -o Dir::State::status="$apt/status" -o Dir::Cache::archives="$apt/archives"
-    -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root -o Acquire::Languages=none
-    -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false)
-  echo "deb [signed-by=$keyring] $uri $suite $component" >"$apt/sources.list"
-  if ! apt-get "${options[@]}" update >"$apt/update.log" 2>&1 || grep -qE '^[EW]: .*(NO_PUBKEY|not signed|GPG error)' "$apt/update.log"; then
-    say "this machine's keyring does not know the key of $suite: its list is taken unsigned, for the tests only"
-    echo "deb [trusted=yes] $uri $suite $component" >"$apt/sources.list"
-    apt-get "${options[@]}" update >"$apt/update.log" 2>&1 || return 1
-  fi
-  local version
-  version=$(apt-cache "${options[@]}" policy pebble | awk '/Candidate:/ {print $2}')
+  open_suite "$yard/apt" "$@" || return 1
+  local uri=$1 suite=$2 apt=$yard/apt version
+  version=$(apt-cache "${apt_options[@]}" policy pebble | awk '/Candidate:/ {print $2}')
   [ -n "$version" ] && [ "$version" != "(none)" ] && dpkg --compare-versions "$version" ge "$least" || return 1
-  (cd "$apt" && apt-get "${options[@]}" download pebble >"$apt/download.log" 2>&1) || return 1
+  (cd "$apt" && apt-get "${apt_options[@]}" download pebble >"$apt/download.log" 2>&1) || return 1
   rm -rf "$yard/pebble"
   dpkg-deb -x "$apt"/pebble_*.deb "$yard/pebble"
   # Debian calls the two programs so; tell by running the first that it runs here at all.
@@ -136,7 +147,7 @@ fetch_pebble() {
     # shellcheck disable=SC2086
     if fetch_pebble_from $source && pebble_is_good; then return 0; fi
     say "no Pebble $least or newer from: $source"
-  done < <(pebble_sources | awk '!seen[$0]++')
+  done < <(sources 'forky main' 'sid main' -- 'devel universe')
   die "Pebble $least or newer could not be fetched; unpack the Debian package 'pebble' of a newer suite into $yard/pebble and write its version into $yard/pebble/version"
 }
 
@@ -194,10 +205,74 @@ fetch_node() {
   stamp "$yard/node" "$here/yard/package.json"
 }
 
+# --- Autobahn|Testsuite --------------------------------------------------------------------------------------------
+
+# It speaks Python 2.7 only. Debian carried that up to bullseye and Ubuntu up to 22.04.
+autobahn_is_good() { is_stamped "$yard/autobahn" "$here/yard/autobahn.txt" && "$yard/autobahn/wstest" --help >/dev/null 2>&1; }
+
+fetch_python2_from() {
+  local suite=$2 libraries="libssl1.1 libffi7" apt=$yard/apt-python2 file
+  [ "$suite" = bullseye ] || libraries="libssl3 libffi8"
+  open_suite "$apt" "$@" || return 1
+  # shellcheck disable=SC2086
+  (cd "$apt" && apt-get "${apt_options[@]}" download python2.7-minimal libpython2.7-minimal libpython2.7-stdlib $libraries >"$apt/download.log" 2>&1) || return 1
+  for file in "$apt"/*.deb; do dpkg-deb -x "$file" "$yard/autobahn" || return 1; done
+  rm -rf "$apt"
+  python2 -c 'import hashlib, ssl' || return 1
+  say "Python 2.7 from $1 $suite"
+}
+
+python2() { LD_LIBRARY_PATH=$(echo "$yard"/autobahn/usr/lib/*-linux-gnu*) "$yard/autobahn/usr/bin/python2.7" -W ignore "$@" 2>>"$yard/autobahn.log"; }
+
+# What has a wheel is unpacked from it, and what has none is copied from its source: nothing of it needs a compiler.
+fetch_autobahn_packages() {
+  local folder=$yard/autobahn file first
+  first=$(grep -E '^(incremental|pip|setuptools)==' "$here/yard/autobahn.txt")
+  # shellcheck disable=SC2086
+  "$yard/python/bin/python" -m pip download -q --disable-pip-version-check --no-deps --python-version 2.7 --only-binary :all: \
+    -d "$folder/wheels" $first >>"$yard/autobahn.log" 2>&1 || return 1
+  for file in "$folder"/wheels/*.whl; do python3 -m zipfile -e "$file" "$folder/site" || return 1; done
+  PYTHONPATH=$folder/site python2 -m pip download -q --disable-pip-version-check --no-deps --no-build-isolation \
+    --no-binary autobahn,autobahntestsuite,twisted,txaio -d "$folder/wheels" -r "$here/yard/autobahn.txt" >>"$yard/autobahn.log" 2>&1 || return 1
+  for file in "$folder"/wheels/*.whl; do python3 -m zipfile -e "$file" "$folder/site" || return 1; done
+  for file in "$folder"/wheels/*.tar.*; do tar -xf "$file" -C "$folder/wheels" || return 1; done
+  cp -r "$folder"/wheels/*/src/twisted "$folder"/wheels/{autobahn-*/autobahn,autobahntestsuite-*/autobahntestsuite,txaio-*/txaio} "$folder/site/" || return 1
+  : >"$folder/site/zope/__init__.py"
+  rm -rf "$folder/wheels"
+}
+
+fetch_autobahn() {
+  autobahn_is_good && return 0
+  local source found=no
+  rm -rf "$yard/autobahn"
+  : >"$yard/autobahn.log"
+  while read -r source; do
+    # shellcheck disable=SC2086
+    if fetch_python2_from $source; then found=yes; break; fi
+    cat "$yard"/apt-python2/*.log >>"$yard/autobahn.log" 2>/dev/null || true
+    say "no Python 2.7 from: $source"
+  done < <(sources 'bullseye main' -- 'jammy main universe')
+  [ "$found" = yes ] || return 1
+  fetch_autobahn_packages || return 1
+  cat >"$yard/autobahn/wstest" <<'EOF'
+#!/bin/sh
+here=$(cd "$(dirname "$0")" && pwd)
+export LD_LIBRARY_PATH="$(echo "$here"/usr/lib/*-linux-gnu*)" PYTHONPATH="$here/site" PYTHONDONTWRITEBYTECODE=1
+exec "$here/usr/bin/python2.7" -W ignore -c 'from autobahntestsuite.wstest import run; run()' "$@"
+EOF
+  chmod +x "$yard/autobahn/wstest"
+  stamp "$yard/autobahn" "$here/yard/autobahn.txt"
+  autobahn_is_good || return 1
+  say "$(grep '^autobahntestsuite' "$here/yard/autobahn.txt")"
+}
+
 install_missing
 fetch_pebble
 fetch_knot
 fetch_python
 fetch_node
+# One test needs it, and says so when it is missing; all others go on without.
+fetch_autobahn || say "Autobahn|Testsuite could not be fetched, and tests/it/autobahn.rs will fail: it needs Python 2.7 of Debian bullseye (or Ubuntu 22.04).
+  If your mirror has it no longer, set YARD_MIRROR to a Debian mirror that has, and run tests/yard.sh again; what failed is in $yard/autobahn.log"
 ln -sfn "$(chromium_of_system)" "$yard/chromium"
 if [ "$print" = yes ]; then echo "$yard"; fi

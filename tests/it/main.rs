@@ -16,6 +16,7 @@ mod alerts;
 mod attacks;
 mod authorities;
 mod authority_faults;
+mod autobahn;
 mod backends;
 mod bad_requests;
 mod balancing;
