@@ -23,6 +23,7 @@ use crate::proxy::body::Body;
 use crate::proxy::client_io::{ClientIo, OpenRequest};
 use crate::proxy::exchange::Connection;
 use crate::proxy::serve::{Broken, serve};
+use crate::proxy::upgrade::is_extended_connect;
 use crate::proxy::worker::Worker;
 
 /// Flow control of one HTTP/2 stream: an upload may be this far ahead of its backend.
@@ -187,7 +188,10 @@ pub struct Caller {
     pub alternative: Option<HeaderValue>,
 }
 
-async fn answer(caller: Rc<Caller>, request: Request<Incoming>, open: OpenRequest) -> Result<Response<Open<Body>>, Broken> {
+async fn answer(caller: Rc<Caller>, mut request: Request<Incoming>, open: OpenRequest) -> Result<Response<Open<Body>>, Broken> {
+    if is_extended_connect(request.method(), request.extensions()) {
+        request.extensions_mut().insert(open.for_tunnel());
+    }
     if let Some(board) = &caller.challenges
         && let Some(response) = plain::challenge(board, &request)
     {

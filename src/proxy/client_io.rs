@@ -287,7 +287,17 @@ impl OpenRequest {
     pub fn activity(&self) -> &Activity {
         &self.0
     }
+
+    /// Keeps the request open beyond its answer, for the tunnel that may come of it.
+    pub fn for_tunnel(&self) -> OpenTunnel {
+        OpenTunnel(Arc::new(self.0.begin()))
+    }
 }
+
+/// A request's extension, to be held by the tunnel that it becomes: over HTTP/2 the answer to a CONNECT ends at once while
+/// its stream goes on, and a connection without open requests has to leave when it is quiet.
+#[derive(Clone, Debug)]
+pub struct OpenTunnel(#[expect(dead_code, reason = "held to be dropped")] Arc<OpenRequest>);
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
@@ -328,6 +338,17 @@ mod tests {
         assert_eq!(activity.seen().blocked_since, 10);
         activity.write_moved();
         assert_eq!(activity.seen().blocked_since, 0);
+    }
+
+    #[test]
+    fn a_tunnel_keeps_its_request_open_when_the_answer_has_ended() {
+        let activity = Activity::new(Arc::default());
+        let request = activity.begin();
+        let tunnel = request.for_tunnel();
+        drop((request, tunnel.clone()));
+        assert_eq!(activity.seen().open, 1);
+        drop(tunnel);
+        assert_eq!(activity.seen().open, 0);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
 use super::attempt;
 use super::body::Body;
-use super::client_io::ClientIo;
+use super::client_io::{ClientIo, OpenTunnel};
 use super::cluster::pool::{Answered, Upgrade};
 use super::cluster::stream::BackendStream;
 use super::event;
@@ -79,7 +79,7 @@ fn granted(exchange: &Rc<Exchange>, lane: &Lane, wanted: Wanted, upgrade: Upgrad
         Kind::Raw(Manners { websocket: wanted.websocket, idle: rules.idle })
     };
     let backend = Side { stream, leftover };
-    let holder = Holder(Rc::clone(exchange));
+    let holder = Holder { exchange: Rc::clone(exchange), _open: wanted.open };
     drop(task::spawn_local("tunnel", hold(holder, wanted.on, backend, kind, lane.max_age)));
     Response::from_parts(head, Body::empty())
 }
@@ -96,25 +96,28 @@ enum Kind {
     Policed(Rules),
 }
 
-/// Holds the exchange for the length of its tunnel.
-struct Holder(Rc<Exchange>);
+/// Holds the exchange, and the client's connection in use, for the length of its tunnel.
+struct Holder {
+    exchange: Rc<Exchange>,
+    _open: Option<OpenTunnel>,
+}
 
 /// Waits until hyper has sent the answer and gives the client's stream away, then runs the tunnel to its end.
 async fn hold(holder: Holder, on: OnUpgrade, backend: Side<BackendStream>, kind: Kind, max_age: Option<Duration>) {
     let Ok(upgraded) = on.await else {
-        holder.0.blame("client-left");
+        holder.exchange.blame("client-left");
         return;
     };
-    let worker = &holder.0.worker;
+    let worker = &holder.exchange.worker;
     if worker.tunnels.is_over() {
-        holder.0.blame("tunnel-cut");
+        holder.exchange.blame("tunnel-cut");
         return;
     }
     let metrics = worker.metrics();
     let opened = Instant::now();
-    metrics.tunnel_opened(holder.0.client, worker.second());
+    metrics.tunnel_opened(holder.exchange.client, worker.second());
     let _open = metrics.tunnels.hold();
-    let member = worker.tunnels.enter(Rc::clone(&holder.0));
+    let member = worker.tunnels.enter(Rc::clone(&holder.exchange));
     let told = pin!(member.told());
     let leave = Leave { told, age: max_age.map(|span| Box::pin(sleep(span - span / 10 * (worker.roll() % 1000) as u32 / 1000))) };
     // Each future is a local of this one and the two share their place: as arguments they would lie in memory twice.
@@ -128,7 +131,7 @@ async fn hold(holder: Holder, on: OnUpgrade, backend: Side<BackendStream>, kind:
             to_the_end(&mut running, leave, worker).await
         }
     };
-    metrics.tunnel_ended(holder.0.client, opened.elapsed(), worker.second());
+    metrics.tunnel_ended(holder.exchange.client, opened.elapsed(), worker.second());
     holder.over(end);
 }
 
@@ -238,11 +241,11 @@ where
 
 impl Holder {
     fn over(&self, end: TunnelEnd) {
-        let course = &self.0.course;
+        let course = &self.exchange.course;
         course.bytes_in.set(end.bytes_in);
         course.bytes_out.set(end.bytes_out);
         course.close_code.set(end.close_code);
-        event::ended(&self.0, end.reason);
-        self.0.blame(end.reason.code());
+        event::ended(&self.exchange, end.reason);
+        self.exchange.blame(end.reason.code());
     }
 }

@@ -10,6 +10,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::client_io::OpenTunnel;
 use super::forward::lists;
 use super::refusal::{Failed, Refusal};
 
@@ -24,6 +25,8 @@ pub struct Wanted {
     pub websocket: bool,
     /// How the client asked.
     pub by: By,
+    /// Keeps the client's connection in use for as long as the tunnel stands; `None` where it is the tunnel's alone.
+    pub open: Option<OpenTunnel>,
     /// The value of `Upgrade`.
     protocol: HeaderValue,
     /// What a WebSocket's backend must answer to the key; `None` where there is no key.
@@ -78,12 +81,13 @@ pub fn take(parts: &mut Parts) -> Result<Option<Wanted>, Refusal> {
     let websocket = protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes());
     let accept = parts.headers.get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
     let Some(on) = parts.extensions.remove::<OnUpgrade>() else { return Ok(None) };
-    Ok(Some(Wanted { on, websocket, by: By::Upgrade, protocol, accept }))
+    Ok(Some(Wanted { on, websocket, by: By::Upgrade, open: None, protocol, accept }))
 }
 
 fn connect_to_get(parts: &mut Parts) -> Result<Wanted, Refusal> {
     let websocket = parts.extensions.remove::<Protocol>().is_some_and(|protocol| protocol.as_str() == WEBSOCKET);
     let on = parts.extensions.remove::<OnUpgrade>();
+    let open = parts.extensions.remove::<OpenTunnel>();
     let (true, Some(on)) = (websocket, on) else { return Err(Refusal::UnknownProtocol) };
     let key = generate_key();
     let accept = Some(derive_accept_key(key.as_bytes()));
@@ -93,7 +97,7 @@ fn connect_to_get(parts: &mut Parts) -> Result<Wanted, Refusal> {
     headers.insert(header::UPGRADE, HeaderValue::from_static(WEBSOCKET));
     headers.insert(header::SEC_WEBSOCKET_KEY, HeaderValue::try_from(key).expect("base64 is a header value"));
     headers.entry(header::SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
-    Ok(Wanted { on, websocket, by: By::Connect, protocol: HeaderValue::from_static(WEBSOCKET), accept })
+    Ok(Wanted { on, websocket, by: By::Connect, open, protocol: HeaderValue::from_static(WEBSOCKET), accept })
 }
 
 impl Wanted {

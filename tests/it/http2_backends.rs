@@ -10,15 +10,6 @@ use crate::support::{ports, process, wait};
 const SOON: Duration = Duration::from_secs(30);
 const TALK: Duration = Duration::from_secs(120);
 
-/// A gateway on localhost with this configuration, serving.
-fn gateway(rest: &str) -> Gateway {
-    let mut gateway = Gateway::prepare();
-    gateway.configure("", rest);
-    gateway.start();
-    gateway.until_served("localhost", &gateway.local_root(), SOON);
-    gateway
-}
-
 #[test]
 fn grpc_passes_whole_and_callers_can_read_refusals() {
     let backend = Backend::grpc();
@@ -28,9 +19,9 @@ fn grpc_passes_whole_and_callers_can_read_refusals() {
         format!("/yard.Limited/* {{\n    limit requests 1/h burst 0\n    proxy h2c://127.0.0.1:{}\n}}", backend.port()),
         format!("/yard.Gone/* {{\n    proxy h2c://127.0.0.1:{}\n}}", ports::free()),
     ];
-    let gateway = gateway(&format!("localhost {{\n{}\n}}", words.join("\n")));
+    let (gateway, root) = Gateway::on_localhost(&format!("localhost {{\n{}\n}}", words.join("\n")));
     let mut command = process::command(yard::tool("python/bin/python"));
-    command.arg(yard::script("grpc_client.py")).arg(gateway.https.to_string()).arg(gateway.local_root());
+    command.arg(yard::script("grpc_client.py")).arg(gateway.https.to_string()).arg(root);
     let output = process::run("grpc client", &mut command, TALK);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && output.stdout.starts_with(b"ok"), "{said}\n{}", gateway.output());
@@ -38,13 +29,13 @@ fn grpc_passes_whole_and_callers_can_read_refusals() {
 
 /// A gateway before a gateway before `backend`, the way between them being `protocols`.
 fn chain(backend: &Backend, protocols: &str) -> (Gateway, Gateway) {
-    let inner = gateway(&format!("localhost {{\n    proxy {}\n}}", backend.port()));
+    let (inner, inner_root) = Gateway::on_localhost(&format!("localhost {{\n    proxy {}\n}}", backend.port()));
     let upstream = format!(
         "upstream inner {{\n    to https://localhost:{}\n    protocols {protocols}\n    tls ca-file {}\n}}\n",
         inner.https,
-        inner.local_root().display()
+        inner_root.display()
     );
-    let outer = gateway(&format!("{upstream}localhost {{\n    proxy inner\n}}\n"));
+    let (outer, _) = Gateway::on_localhost(&format!("{upstream}localhost {{\n    proxy inner\n}}\n"));
     (outer, inner)
 }
 
@@ -69,7 +60,8 @@ fn websockets_and_requests_pass_over_an_http_2_backend() {
 
 #[test]
 fn checks_pass_over_tls_in_the_version_that_is_agreed() {
-    let inner = gateway("localhost {\n    /up {\n        respond 204\n    }\n    /* {\n        respond 404\n    }\n}");
+    let (inner, _) =
+        Gateway::on_localhost("localhost {\n    /up {\n        respond 204\n    }\n    /* {\n        respond 404\n    }\n}");
     for (protocols, version) in [("h1", "HTTP/1.1"), ("h2", "HTTP/2.0"), ("h1 h2", "HTTP/2.0")] {
         let seen = inner.output().len();
         let health = "health /up every 100ms {\n        timeout 10s\n        status 204\n    }";
@@ -78,7 +70,7 @@ fn checks_pass_over_tls_in_the_version_that_is_agreed() {
             inner.https,
             inner.local_root().display()
         );
-        let outer = gateway(&format!("{upstream}localhost {{\n    proxy inner\n}}\n"));
+        let (outer, _) = Gateway::on_localhost(&format!("{upstream}localhost {{\n    proxy inner\n}}\n"));
         wait::until(&format!("the check passes over {protocols}"), SOON, || {
             let status = String::from_utf8_lossy(&outer.run("status --json").stdout).into_owned();
             if status.replace(": ", ":").contains(r#""state":"up""#) { Ok(()) } else { Err(status) }

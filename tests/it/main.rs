@@ -37,6 +37,7 @@ mod examples;
 mod first_issue;
 mod fuzz;
 mod http2_backends;
+mod http2_tunnels;
 mod http3;
 mod http3_life;
 mod http3_limits;

@@ -7,15 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use doorward::base::task;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::http2;
+use hyper::ext::Protocol;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::server;
 
@@ -75,6 +81,25 @@ pub async fn get_over(socket: TcpStream, name: &str, path: &str, roots: &str) ->
     };
     let (response, _) = tokio::join!(exchange, connection);
     Ok(Seen { response: response.map_err(io::Error::other)?, chain })
+}
+
+/// A WebSocket to `path` over HTTP/2 (RFC 8441), on a connection of its own.
+pub async fn websocket_over_http_2(name: &str, port: u16, path: &str, roots: &Path) -> WebSocketStream<TokioIo<Upgraded>> {
+    let roots = std::fs::read_to_string(roots).unwrap();
+    let socket = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.unwrap();
+    let stream = handshake(socket, name, &roots, &[b"h2"]).await.unwrap();
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    task::spawn("HTTP/2 client", connection);
+    let url = format!("https://{name}:{port}{path}");
+    // That an extended CONNECT may be sent is in the server's settings, which come before its first answer.
+    let first = sender.send_request(Request::head(&url).body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+    drop(first);
+    let mut request = Request::connect(&url).header("sec-websocket-version", "13").body(Empty::new()).unwrap();
+    request.extensions_mut().insert(Protocol::from_static("websocket"));
+    let response = sender.send_request(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+    WebSocketStream::from_raw_socket(stream, Role::Client, None).await
 }
 
 /// A TLS handshake that verifies `name` against the roots in a PEM text and offers the protocols of `alpn`.

@@ -42,6 +42,16 @@ impl Gateway {
         Self { folder, http, https, state, program, environment: Vec::new(), umask: None, process: None }
     }
 
+    /// One with this configuration that serves localhost, and the root of its local authority.
+    pub fn on_localhost(rest: &str) -> (Self, PathBuf) {
+        let mut gateway = Self::prepare();
+        gateway.configure("", rest);
+        gateway.start();
+        let root = gateway.local_root();
+        gateway.until_served("localhost", &root, START);
+        (gateway, root)
+    }
+
     /// Keeps its state at `path` from the next start on.
     pub fn keep_state_at(&mut self, path: &Path) {
         path.clone_into(&mut self.state);
