@@ -20,6 +20,15 @@ fn run(test: impl Future<Output = ()>) {
     runtime.block_on(async { timeout(SOON, test).await.expect("done in time") });
 }
 
+/// Runs a test whose clock is wound by waiting.
+fn run_for_days(test: impl Future<Output = ()>) {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().start_paused(true).build_local(Default::default()).unwrap();
+    runtime.block_on(async { timeout(30 * DAY, test).await.expect("done in time") });
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A tunnel under way: the client's far end, the backend's far end, and the tunnel's own.
 type Joined<S> = (S, S, JoinHandle<Option<TunnelEnd>>);
 
@@ -215,6 +224,37 @@ fn a_silent_tunnel_ends_only_where_a_limit_is_set() {
         assert!(!tunnel.is_finished(), "it moved all the time, for longer than the limit");
         let end = end_of(tunnel).await;
         assert_eq!((end.reason, end.bytes_in), (TunnelReason::Idle, 20));
+    });
+}
+
+#[test]
+fn no_timer_of_ours_ends_a_tunnel_in_a_week_of_silence() {
+    run_for_days(async {
+        for websocket in [true, false] {
+            let (mut client, mut backend, tunnel) = join_duplex(64, Manners { websocket, idle: None });
+            for _ in 0..2 {
+                tokio::time::sleep(7 * DAY).await;
+                assert!(!tunnel.is_finished());
+                client.write_all(&[0x81, 0x81, 0, 0, 0, 0, b'x']).await.unwrap();
+                let mut seen = [0; 7];
+                backend.read_exact(&mut seen).await.unwrap();
+                assert_eq!(seen[6], b'x');
+            }
+        }
+    });
+}
+
+#[test]
+fn a_day_of_silence_ends_a_tunnel_where_a_day_is_the_limit_and_not_before() {
+    run_for_days(async {
+        let (mut client, mut backend, tunnel) = join_duplex(64, Manners { websocket: true, idle: Some(DAY) });
+        tokio::time::sleep(DAY - Duration::from_secs(1)).await;
+        client.write_all(b"x").await.unwrap();
+        backend.read_u8().await.unwrap();
+        let start = Instant::now();
+        assert_eq!(end_of(tunnel).await.reason, TunnelReason::Idle);
+        assert_eq!(start.elapsed().as_secs(), DAY.as_secs());
+        drop((client, backend));
     });
 }
 

@@ -10,16 +10,18 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::{client, process, server};
 
 /// Open tunnels through one gateway.
 pub struct Tunnels {
     runtime: Runtime,
-    sockets: Vec<WebSocketStream<TlsStream<TcpStream>>>,
+    sockets: Vec<Socket>,
     round: usize,
 }
+
+type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
 const EACH: Duration = Duration::from_secs(10);
 
@@ -51,10 +53,25 @@ impl Tunnels {
             }
             for (number, socket) in self.sockets.iter_mut().enumerate() {
                 let text = format!("round {round}, tunnel {number}");
-                let back = tokio::time::timeout(EACH, socket.next()).await.unwrap_or_else(|_| panic!("{text}: no answer"));
+                let back = tokio::time::timeout(EACH, said(socket)).await.unwrap_or_else(|_| panic!("{text}: no answer"));
                 match back {
                     Some(Ok(Message::Text(back))) if back.as_str() == text => (),
                     other => panic!("{text}: {other:?}"),
+                }
+            }
+        });
+    }
+
+    /// Waits until each was pinged so often, and nothing else came.
+    pub fn until_pinged(&mut self, times: usize) {
+        self.runtime.block_on(async {
+            // In turn, for who is not listened to does not answer.
+            for ping in 0..times {
+                for (number, socket) in self.sockets.iter_mut().enumerate() {
+                    match tokio::time::timeout(EACH, socket.next()).await {
+                        Ok(Some(Ok(Message::Ping(_)))) => (),
+                        other => panic!("tunnel {number} after {ping} pings: {other:?}"),
+                    }
                 }
             }
         });
@@ -74,7 +91,17 @@ impl Tunnels {
     }
 }
 
-async fn open_one(name: &str, port: u16, roots: &str) -> WebSocketStream<TlsStream<TcpStream>> {
+/// What comes next but for the backend's pings.
+async fn said(socket: &mut Socket) -> Option<Result<Message, Error>> {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Ping(_))) => (),
+            other => return other,
+        }
+    }
+}
+
+async fn open_one(name: &str, port: u16, roots: &str) -> Socket {
     let socket = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.unwrap();
     let stream = client::handshake(socket, name, roots, &[b"http/1.1"]).await.unwrap();
     let opening = tokio_tungstenite::client_async(format!("wss://{name}:{port}/ws"), stream);

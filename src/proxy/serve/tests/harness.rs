@@ -34,8 +34,13 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// Runs a test on a worker's kind of runtime.
 pub(super) fn run(test: impl Future<Output = ()>) {
+    run_within(SOON, test);
+}
+
+/// The same, where the test stops the clock and lets days go by.
+pub(super) fn run_within(limit: Duration, test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
-    runtime.block_on(async { timeout(SOON, test).await.expect("done in time") });
+    runtime.block_on(async { timeout(limit, test).await.expect("done in time") });
 }
 
 /// Waits until something is so.

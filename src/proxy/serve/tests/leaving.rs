@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::harness::*;
@@ -73,6 +74,38 @@ fn a_tunnel_that_is_too_old_or_too_quiet_ends_with_1001() {
         assert_eq!(quiet("max-age 50ms\n limit message 1KiB").await, (Some(1001), "tunnel-max-age".into()));
         assert_eq!(quiet("idle 50ms").await, (Some(1001), "tunnel-idle".into()));
         assert_eq!(quiet("idle 50ms\n limit message 1KiB").await, (Some(1001), "tunnel-idle".into()));
+    });
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[test]
+fn a_tunnel_stands_for_a_week_of_silence_by_default_and_as_long_as_it_may_where_that_is_said() {
+    run_within(60 * DAY, async {
+        let backend = echo().await;
+        let start = async |words: &str| {
+            let gateway = Gateway::start(&format!("a.test {{\n {words}\n proxy {}\n}}", backend.addr), Speaks::H1).await;
+            let socket = open(&gateway, "ws://a.test/").await;
+            until(|| gateway.metrics.proxy.tunnels.read() == 1).await;
+            (gateway, socket)
+        };
+        for words in ["", "limit message 1KiB"] {
+            let (_gateway, mut socket) = start(words).await;
+            talks(&mut socket).await;
+            tokio::time::pause();
+            tokio::time::sleep(7 * DAY).await;
+            tokio::time::resume();
+            talks(&mut socket).await;
+        }
+        for (words, least, most) in [("idle 24h", DAY, DAY), ("max-age 7d", 7 * DAY * 9 / 10, 7 * DAY)] {
+            let (_gateway, mut socket) = start(words).await;
+            tokio::time::pause();
+            let opened = Instant::now();
+            assert_eq!(close_code(&mut socket).await, Some(1001), "{words}");
+            let stood = opened.elapsed().as_secs();
+            tokio::time::resume();
+            assert!((least.as_secs() - 1..=most.as_secs()).contains(&stood), "{words}: {stood} s");
+        }
     });
 }
 

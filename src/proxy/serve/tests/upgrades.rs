@@ -202,6 +202,19 @@ fn the_backend_sees_connection_and_upgrade_as_they_were_sent() {
 }
 
 #[test]
+fn cookies_and_a_long_token_in_the_query_reach_the_backend_as_they_were_sent() {
+    run(async {
+        let backend = Backend::mirror().await;
+        let gateway = Gateway::before(&backend).await;
+        let target = format!("GET /ws?token={}&room=a%2Fb%20c&room=&x HTTP/1.1\r\n", "t".repeat(32 * 1024));
+        let cookie = "\r\nCookie: session=a.b-c_d==; theme=\"dark\"; csrf=x=y\r\n";
+        let request = UPGRADE.replace("GET /ws HTTP/1.1\r\n", &target).replacen("\r\nUpgrade:", &format!("{cookie}Upgrade:"), 1);
+        let answer = gateway.ask(&request).await.to_lowercase();
+        assert!(answer.contains(&target.to_lowercase()) && answer.contains(&cookie.to_lowercase()), "{answer}");
+    });
+}
+
+#[test]
 fn tunnels_end_when_the_worker_says_so() {
     run(async {
         let backend = echo().await;

@@ -160,6 +160,36 @@ fn a_quiet_day_is_survived_by_those_who_answer_pings() {
 }
 
 #[test]
+fn six_days_of_silence_are_survived_where_neither_pings_nor_an_end_are_asked_for() {
+    run(async {
+        let (mut client, mut backend, tunnel) = websockets(join(4096, limited(1000))).await;
+        let days = 6 * 24 * 3600 * SECOND;
+        tokio::select! {
+            seen = client.next() => panic!("the client saw {seen:?}"),
+            seen = backend.next() => panic!("the backend saw {seen:?}"),
+            () = tokio::time::sleep(days) => (),
+        }
+        assert!(!tunnel.is_finished());
+        client.send(Message::text("still there?")).await.unwrap();
+        assert_eq!(backend.next().await.unwrap().unwrap(), Message::text("still there?"));
+    });
+}
+
+#[test]
+fn silence_ends_it_with_1001_exactly_where_a_limit_is_set() {
+    run(async {
+        let day = 24 * 3600 * SECOND;
+        let rules = Rules { idle: Some(day), ..limited(1000) };
+        let (mut client, mut backend, tunnel) = websockets(join(4096, rules)).await;
+        let start = Instant::now();
+        let (seen_by_client, seen_by_backend) = tokio::join!(close_code(&mut client), close_code(&mut backend));
+        assert_eq!((seen_by_client, seen_by_backend), (Some(1001), Some(1001)));
+        assert_eq!(start.elapsed().as_secs(), day.as_secs());
+        assert_eq!(ended(tunnel).await.reason, TunnelReason::Idle);
+    });
+}
+
+#[test]
 fn a_pulled_cable_is_found_and_the_backend_is_told() {
     run(async {
         let rules = Rules { ping: Some(30 * SECOND), ..Rules::default() };
