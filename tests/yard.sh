@@ -195,8 +195,8 @@ fetch_python() {
 }
 
 fetch_node() {
-  is_stamped "$yard/node" "$here/yard/package.json" && [ -d "$yard/node/node_modules/ws" ] && return 0
-  say "Node package ws"
+  is_stamped "$yard/node" "$here/yard/package.json" && [ -d "$yard/node/node_modules/ws" ] && [ -d "$yard/node/node_modules/wscat" ] && return 0
+  say "Node packages ws and wscat"
   rm -rf "$yard/node"
   mkdir -p "$yard/node"
   cp "$here/yard/package.json" "$yard/node/"

@@ -64,4 +64,5 @@ mod state;
 mod tls;
 mod trust;
 mod units;
+mod websockets;
 mod yard;

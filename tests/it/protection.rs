@@ -1,6 +1,5 @@
 //! What the operator has against those who ask too much: who is shut out, what is closed, and what is shed.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,15 +10,6 @@ use crate::support::tunnels::Tunnels;
 use crate::support::{echo, process, wait};
 
 const SOON: Duration = Duration::from_secs(60);
-
-fn start(text: &str) -> (Gateway, std::path::PathBuf) {
-    let mut gateway = Gateway::prepare();
-    gateway.configure("", text);
-    gateway.start();
-    let root = gateway.local_root();
-    gateway.until_served("localhost", &root, SOON);
-    (gateway, root)
-}
 
 /// `doorward WORDS --config FILE`: its exit code and what it says.
 fn doorward(gateway: &Gateway, words: &[&str]) -> (Option<i32>, String) {
@@ -35,7 +25,7 @@ fn is_let_in(gateway: &Gateway, root: &Path) -> bool {
 #[test]
 fn a_client_that_is_refused_too_often_is_shut_out_and_the_operator_sees_it() {
     let rule = |more: &str| format!("ban after 5 refusals within 1min for 10min{more}\nlocalhost {{\n    respond 200 here\n}}");
-    let (gateway, root) = start(&rule(""));
+    let (gateway, root) = Gateway::on_localhost(&rule(""));
     let offend = |gateway: &Gateway, root: &Path| {
         let mut line = Line::open("localhost", gateway.https, root);
         line.say(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n");
@@ -94,8 +84,9 @@ fn behind_a_trusted_proxy_the_visitor_is_shut_out_and_not_the_proxy() {
 
 #[test]
 fn maintenance_is_turned_on_and_off_by_command_for_one_site_or_all() {
-    let (gateway, root) =
-        start("localhost {\n    security-headers\n    respond 200 here\n}\nother.localhost {\n    respond 200 there\n}");
+    let (gateway, root) = Gateway::on_localhost(
+        "localhost {\n    security-headers\n    respond 200 here\n}\nother.localhost {\n    respond 200 there\n}",
+    );
     let ask = |name: &str| {
         let seen = gateway.get(name, "/", &root).unwrap();
         let wait = seen.response.headers().get("retry-after").map(|wait| wait.to_str().unwrap().to_owned());
@@ -122,12 +113,9 @@ fn maintenance_is_turned_on_and_off_by_command_for_one_site_or_all() {
 fn when_memory_is_short_new_connections_are_closed_and_tunnels_live() {
     let backend = echo::start();
     let site = format!("timeouts header 60s\nlocalhost {{\n    proxy {}\n}}", backend.address().port());
-    let (mut gateway, root) = start(&site);
+    let (mut gateway, root) = Gateway::on_localhost(&site);
     let mut tunnels = Tunnels::open("localhost", gateway.https, &root, 5);
-    let status = fs::read_to_string(format!("/proc/{}/status", gateway.process().id())).unwrap();
-    let own = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    let own: u64 = own.trim().trim_end_matches("kB").trim().parse().unwrap();
-    let limit = (own / 1024 + 48).max(32);
+    let limit = (gateway.process().resident() / (1 << 20) + 48).max(32);
     gateway.configure("", &format!("limit memory {limit}MiB\n{site}"));
     assert_eq!(doorward(&gateway, &["reload"]).0, Some(0));
     // Each holds 60 KiB of a header that does not end.

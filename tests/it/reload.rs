@@ -11,6 +11,9 @@ use crate::support::tunnels::{Tunnels, allow_open_files};
 const TUNNELS: usize = 1_000;
 const SOON: Duration = Duration::from_secs(20);
 
+/// For the two sockets of a tunnel, its TLS session and its task.
+const MOST_KIB: u64 = 20;
+
 fn site(host: &str, port: u16) -> String {
     format!("{host} {{\n    proxy {port}\n}}\n")
 }
@@ -25,8 +28,12 @@ fn a_thousand_tunnels_live_through_every_kind_of_reload() {
     let root = gateway.local_root();
     gateway.until_served("localhost", &root, SOON);
     let load = Load::start("localhost", gateway.https, &root);
+    let before = gateway.process().resident();
     let mut tunnels = Tunnels::open("localhost", gateway.https, &root, TUNNELS);
     tunnels.echo_all();
+    let each = (gateway.process().resident() - before) / TUNNELS as u64 / 1024;
+    // Five thousand are in the tens of MiB even in a build without optimisation.
+    assert!(each <= MOST_KIB, "{each} KiB for each open tunnel");
 
     // By command: the site has another backend beside its own, and there is one site more.
     let (port, other) = (backend.address().port(), echo::start());

@@ -12,6 +12,7 @@ const sockets = new WebSocketServer({
 sockets.on('connection', (socket) => {
   // ws answers a client's fault with a close frame by itself; without a listener it would end the server as well.
   socket.on('error', () => {});
+  socket.on('close', (code) => console.log(`closed ${code}`));
   socket.on('message', (data, isBinary) => {
     if (!isBinary && data.toString() === 'close') socket.close(4001, 'by order');
     else socket.send(data, { binary: isBinary });

@@ -7,16 +7,23 @@ from websockets.asyncio.server import serve
 
 
 async def echo(connection):
-    async for message in connection:
-        if message == "close":
-            await connection.close(4001, "by order")
-            return
-        await connection.send(message)
+    try:
+        async for message in connection:
+            if message == "close":
+                await connection.close(4001, "by order")
+                return
+            await connection.send(message)
+    finally:
+        print(f"closed {connection.close_code}", flush=True)
+
+
+def agree(connection, asked):
+    return "chat.v2" if "chat.v2" in asked else None
 
 
 async def main():
-    # Pings far more often than the usual 20 s, so that some pass within a test.
-    async with serve(echo, "127.0.0.1", int(sys.argv[1]), subprotocols=["chat.v2"], ping_interval=0.2, ping_timeout=5):
+    # Pings far more often than the usual 20 s, so that many pass within a test.
+    async with serve(echo, "127.0.0.1", int(sys.argv[1]), select_subprotocol=agree, ping_interval=0.05, ping_timeout=5):
         print("listening", flush=True)
         await asyncio.get_running_loop().create_future()
 

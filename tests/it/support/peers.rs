@@ -14,15 +14,21 @@ const TALK: Duration = Duration::from_secs(60);
 /// A running backend.
 pub struct Backend {
     port: u16,
-    _process: Process,
+    process: Process,
 }
 
 impl Backend {
     /// Uvicorn, as one starts it, with the application of `tests/yard/app.py`.
     pub fn uvicorn() -> Self {
-        Self::start("uvicorn", |port| {
+        Self::uvicorn_at(ports::free(), &[])
+    }
+
+    /// The same at a port of one's choice and with more arguments.
+    pub fn uvicorn_at(port: u16, arguments: &[&str]) -> Self {
+        Self::start_at(port, "uvicorn", |port| {
             let mut command = process::command(yard::tool("python/bin/python"));
             command.args(["-m", "uvicorn", "app:app", "--port", &port.to_string(), "--app-dir"]).arg(yard::script(""));
+            command.args(arguments);
             command
         })
     }
@@ -55,16 +61,50 @@ impl Backend {
     }
 
     fn start(name: &str, command: impl FnOnce(u16) -> Command) -> Self {
-        let port = ports::free();
+        Self::start_at(ports::free(), name, command)
+    }
+
+    fn start_at(port: u16, name: &str, command: impl FnOnce(u16) -> Command) -> Self {
         let process = Process::start(name, &mut command(port));
         wait::until_listening(name, SocketAddr::from((Ipv4Addr::LOCALHOST, port)), START);
-        Self { port, _process: process }
+        Self { port, process }
     }
 
     /// Where it listens, on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
+
+    /// The running program.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+/// A client that opens the WebSocket at `url` through `port`, says nothing, and tells how it was closed; as soon as it is
+/// open. By Python's websockets.
+pub fn quiet_python(url: &str, port: u16, roots: &Path) -> Process {
+    let mut command = process::command(yard::tool("python/bin/python"));
+    command.arg(yard::script("quiet.py"));
+    quiet("Python websockets", command, url, port, roots)
+}
+
+/// As [`quiet_python`], by Node's ws.
+pub fn quiet_node(url: &str, port: u16, roots: &Path) -> Process {
+    quiet("Node ws", node(&yard::script("quiet.js")), url, port, roots)
+}
+
+fn quiet(name: &str, mut command: Command, url: &str, port: u16, roots: &Path) -> Process {
+    let mut client = Process::start(name, command.args([url, &port.to_string()]).arg(roots));
+    client.until_said("open", START);
+    client
+}
+
+/// Runs wscat for two seconds after it is connected; what it showed.
+pub fn wscat(arguments: &[&str]) -> String {
+    let mut command = node(&yard::tool("node/node_modules/wscat/bin/wscat"));
+    let output = process::run_with_open_input("wscat", command.args(arguments), TALK);
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
 /// Has Python's websockets talk to the echo at `url` through `port`; what was agreed. `close` is what makes the server

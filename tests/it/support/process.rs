@@ -1,6 +1,7 @@
 //! A program of the yard: started, listened to, and ended with its guard.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -38,6 +39,13 @@ impl Process {
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Bytes of memory that it has now.
+    pub fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let found = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells it");
+        found.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
     }
 
     /// All that was written so far, to either stream.
@@ -101,7 +109,16 @@ impl Drop for Process {
 
 /// Runs a command to its end; one that takes longer than `limit` is killed and the test fails.
 pub fn run(name: &str, command: &mut Command, limit: Duration) -> Output {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    run_with(name, command, Stdio::null(), limit)
+}
+
+/// As [`run`], for a command that ends when its input does: nothing is said to it, and it is not hung up on.
+pub fn run_with_open_input(name: &str, command: &mut Command, limit: Duration) -> Output {
+    run_with(name, command, Stdio::piped(), limit)
+}
+
+fn run_with(name: &str, command: &mut Command, input: Stdio, limit: Duration) -> Output {
+    let child = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.unwrap_or_else(|error| panic!("{name} does not start: {error}: {command:?}"));
     let stdout = read_all(child.stdout.take().expect("it is piped"));
     let stderr = read_all(child.stderr.take().expect("it is piped"));
