@@ -93,7 +93,7 @@ pub fn towards_backend(headers: &mut HeaderMap, lines: Lines, version: Version, 
 }
 
 /// The first half of [`towards_backend`]: what belongs to the client's hop is out, and so is what a stranger wrote about
-/// itself, where it is not overwritten by [`add`]. `host` is the authority for a header without one.
+/// itself, where it is not overwritten by `add`. `host` is the authority for a header without one.
 pub(super) fn clean(
     headers: &mut HeaderMap,
     (host, trusted): (&HeaderValue, bool),
@@ -130,7 +130,7 @@ pub(super) fn add(headers: &mut HeaderMap, found: &Found, lines: Lines, version:
     }
 }
 
-/// What [`add`] would add to an ordinary request, to be written behind its own fields: lines that are the same for all
+/// What `add` would add to an ordinary request, to be written behind its own fields: lines that are the same for all
 /// requests of a connection to one authority, and the exchange's id. A map of fields would hash each of them in, only to be
 /// walked once.
 #[derive(Clone, Copy, Debug)]
@@ -297,7 +297,7 @@ impl Found {
         Self { bits, others: Vec::new() }
     }
 
-    /// Whether the header says nothing of what [`add`] adds, so that [`Told`] may stand behind it.
+    /// Whether the header says nothing of what `add` adds, so that [`Told`] may stand behind it.
     pub(super) const fn is_ordinary(&self) -> bool {
         self.bits & (VIA | FORWARDING | ID) == 0
     }
