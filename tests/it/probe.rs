@@ -189,7 +189,7 @@ fn a_websocket_that_is_closed_at_once_is_told_with_its_code() {
 #[test]
 fn a_handshake_that_a_backend_does_not_take_is_told_with_its_words() {
     let backend = Backend::python();
-    let said = Scene::before(backend.port()).probe("/", &[]);
+    let said = Scene::before(backend.port()).probe("/strict", &[]);
     said.is("backend-handshake");
     assert!(said.text.contains("missing subprotocol"), "{}", said.text);
 }

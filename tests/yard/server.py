@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 from websockets.asyncio.server import serve
+from websockets.exceptions import NegotiationError
 
 
 async def echo(connection):
@@ -18,6 +19,8 @@ async def echo(connection):
 
 
 def agree(connection, asked):
+    if connection.request.path == "/strict" and not asked:
+        raise NegotiationError("missing subprotocol")
     return "chat.v2" if "chat.v2" in asked else None
 
 
