@@ -6,7 +6,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode, Uri, Version};
 
 use super::body::Framing;
-use crate::proxy::forward::Told;
+use crate::proxy::forward::{self, Told};
 
 /// Most fields of an answer, and most bytes of its header: far more than any backend sends on purpose.
 const MOST_FIELDS: usize = 128;
@@ -187,7 +187,7 @@ fn fill(headers: &mut HeaderMap, fields: &[httparse::Header<'_>]) -> Result<Said
         match name {
             header::TRANSFER_ENCODING => said.bits |= CODING,
             header::CONTENT_LENGTH => said.length(field.value)?,
-            header::CONNECTION => said.bits |= connection(field.value),
+            header::CONNECTION => said.bits |= connection(&value),
             _ => (),
         }
         headers.append(name, value);
@@ -195,17 +195,9 @@ fn fill(headers: &mut HeaderMap, fields: &[httparse::Header<'_>]) -> Result<Said
     Ok(said)
 }
 
-fn connection(value: &[u8]) -> u8 {
-    let options = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    options.fold(0, |said, option| {
-        if option.eq_ignore_ascii_case(b"close") {
-            said | CLOSE
-        } else if option.eq_ignore_ascii_case(b"keep-alive") {
-            said | KEEP
-        } else {
-            said
-        }
-    })
+fn connection(value: &HeaderValue) -> u8 {
+    let said = |option, bit| if forward::lists(value, option) { bit } else { 0 };
+    said("close", CLOSE) | said("keep-alive", KEEP)
 }
 
 /// How the body is framed (RFC 9112 section 6.3). Of two lengths the weaker is taken out, and of one length said twice the
