@@ -13,6 +13,7 @@ pub mod arrive;
 pub mod plain;
 pub mod route;
 pub mod step;
+pub mod target;
 
 pub mod attempt;
 pub mod body;
