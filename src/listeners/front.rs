@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::http::{Http, room_for_header};
+use super::http::{Http, room_for_section};
 use super::quic::front::QuicFront;
 use super::tls::guarded::Guarded;
 use super::tls::{TlsFront, TlsRoots};
@@ -60,7 +60,7 @@ impl Front {
             http: Http::new(&settings.limits),
             quic: settings.protocols.h3.then(|| QuicFront::new(settings, roots, certs, guarded)).transpose()?,
             header_size: settings.limits.header_size.bytes(),
-            header_room: room_for_header(&settings.limits),
+            header_room: room_for_section(&settings.limits),
             alternatives: quic.iter().map(|port| (*port, alternative(*port))).collect(),
             balancers: settings.proxy_protocol_from.clone().into(),
             board: Arc::clone(&certs.board),

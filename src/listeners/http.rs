@@ -48,6 +48,18 @@ pub fn room_for_header(limits: &GatewayLimits) -> usize {
     limits.header_size.bytes() + limits.header_size.bytes() / 4
 }
 
+/// The same for HTTP/2 and HTTP/3, which count [`FIELD_OVERHEAD`] for each field beyond its texts: what HTTP/1.1 takes is not
+/// too much for them.
+pub fn room_for_section(limits: &GatewayLimits) -> usize {
+    let fields = count(limits.header_count).saturating_add(count(limits.header_count) / 4).saturating_add(MAX_CRUMBS);
+    room_for_header(limits).saturating_add(fields.saturating_mul(FIELD_OVERHEAD))
+}
+
+/// What a field costs beyond its texts (RFC 9113 section 6.5.2, RFC 9114 section 4.2.2), in bytes.
+const FIELD_OVERHEAD: usize = 32;
+/// Cookies that are fields of their own (RFC 9113 section 8.2.3), for which room is left: more than a browser keeps for a site.
+const MAX_CRUMBS: usize = 256;
+
 /// Runs HTTP/2's streams on the connection's own thread.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalExecutor;
@@ -88,7 +100,7 @@ impl Http {
         h2.timer(TokioTimer::new())
             .enable_connect_protocol()
             .max_concurrent_streams(limits.streams)
-            .max_header_list_size(u32::try_from(room).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(room_for_section(limits)).unwrap_or(u32::MAX))
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER);

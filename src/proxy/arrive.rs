@@ -52,17 +52,35 @@ pub fn target(method: &Method, uri: &Uri, extended: bool) -> Result<(), Refusal>
 
 /// Refuses what is over the gateway's limits. The protocols take a little more than these allow, so that what is a little
 /// too much gets a page and its own line in the log; what is far too much they refuse themselves.
-pub fn within(limits: &GatewayLimits, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+pub fn within(limits: &GatewayLimits, version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
     let (url, limit) = (size(uri), limits.url_size.bytes());
     if url > limit {
         return Err(Refusal::UrlTooLong { seen: url, limit });
     }
-    let (seen, limit) = (headers.len(), usize::try_from(limits.header_count).unwrap_or(usize::MAX));
-    if seen > limit {
-        return Err(Refusal::TooManyHeaders { seen, limit });
+    let most = usize::try_from(limits.header_count).unwrap_or(usize::MAX);
+    if headers.len() > most {
+        let seen = headers.len() - further_crumbs(version, headers);
+        if seen > most {
+            return Err(Refusal::TooManyHeaders { seen, limit: most });
+        }
     }
     let (seen, limit) = (url + section(headers), limits.header_size.bytes());
-    if seen > limit { Err(Refusal::HeaderTooLong { seen, limit }) } else { Ok(()) }
+    if seen > limit {
+        let seen = seen - further_crumbs(version, headers) * CRUMB;
+        if seen > limit {
+            return Err(Refusal::HeaderTooLong { seen, limit });
+        }
+    }
+    Ok(())
+}
+
+/// What a further field costs a cookie compared to HTTP/1.1, where all are in one: `cookie: ` and an end of line for `; `.
+const CRUMB: usize = "cookie: \r\n".len() - "; ".len();
+
+/// Over HTTP/2 and HTTP/3 a client may send each cookie as a field of its own (RFC 9113 section 8.2.3, RFC 9114 section
+/// 4.2.1). A backend gets one field, and limits count one.
+fn further_crumbs(version: Version, headers: &HeaderMap) -> usize {
+    if version <= Version::HTTP_11 { 0 } else { headers.get_all(header::COOKIE).iter().count().saturating_sub(1) }
 }
 
 /// How long a target is, in bytes.
@@ -216,13 +234,36 @@ mod tests {
             ..defaults::settings(&Surroundings::default()).limits
         };
         let check = |uri: &str, fields: &[(&str, &str)], expected: Result<(), Refusal>| {
-            assert_eq!(within(&limits, &uri.parse().unwrap(), &headers(fields)), expected, "for {uri} {fields:?}");
+            let seen = within(&limits, Version::HTTP_11, &uri.parse().unwrap(), &headers(fields));
+            assert_eq!(seen, expected, "for {uri} {fields:?}");
         };
         let long = "x".repeat(87);
         check("/1234567", &[("a", &long)], Ok(()));
         check("/12345678", &[], Err(Refusal::UrlTooLong { seen: 9, limit: 8 }));
         check("/", &[("a", "1"), ("a", "2"), ("b", "3")], Err(Refusal::TooManyHeaders { seen: 3, limit: 2 }));
         check("/1234567", &[("ab", &long)], Err(Refusal::HeaderTooLong { seen: 101, limit: 100 }));
+    }
+
+    #[test]
+    fn cookies_count_as_one_field_in_every_version() {
+        let limits =
+            GatewayLimits { header_size: ByteSize(120), header_count: 2, ..defaults::settings(&Surroundings::default()).limits };
+        let check = |version, fields: &[(&str, &str)], expected: Result<(), Refusal>| {
+            let seen = within(&limits, version, &Uri::from_static("/"), &headers(fields));
+            assert_eq!(seen, expected, "for {version:?} {fields:?}");
+        };
+        let crumbs: Vec<_> = (0..20).map(|_| ("cookie", "a=1")).collect();
+        let joined = vec!["a=1"; 20].join("; ");
+        for version in [Version::HTTP_2, Version::HTTP_3] {
+            check(version, &crumbs, Ok(()));
+            check(version, &[&crumbs[..], &[("b", "2")]].concat(), Ok(()));
+            let fields = [&crumbs[..], &[("b", "2"), ("c", "3")]].concat();
+            check(version, &fields, Err(Refusal::TooManyHeaders { seen: 3, limit: 2 }));
+            let fields = [&crumbs[..], &[("b", "12345678")]].concat();
+            check(version, &fields, Err(Refusal::HeaderTooLong { seen: 122, limit: 120 }));
+        }
+        check(Version::HTTP_11, &[("cookie", &joined), ("b", "12345678")], Err(Refusal::HeaderTooLong { seen: 122, limit: 120 }));
+        check(Version::HTTP_11, &crumbs, Err(Refusal::TooManyHeaders { seen: 20, limit: 2 }));
     }
 
     #[test]

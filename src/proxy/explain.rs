@@ -179,7 +179,7 @@ fn listens(settings: &Settings, secure: bool, port: u16) -> Result<(), Verdict> 
 
 /// As the request path reads a request before it looks for a site.
 fn arrives(limits: &GatewayLimits, question: &Question) -> Result<Host, Refusal> {
-    arrive::within(limits, &question.target, &question.headers)?;
+    arrive::within(limits, Version::HTTP_11, &question.target, &question.headers)?;
     arrive::target(&question.method, &question.target, false)?;
     let raw = arrive::authority(Version::HTTP_11, &question.target, &question.headers).map_err(Refusal::Malformed)?;
     arrive::host(raw.unwrap_or_default()).map(|(host, _)| host).map_err(Refusal::Malformed)

@@ -109,7 +109,7 @@ fn let_in(exchange: &Exchange, snapshot: &Snapshot) -> Result<(), Refusal> {
 
 fn arrive(connection: &Connection, limits: &GatewayLimits, request: &Request<Body>) -> Result<Arrival, Refusal> {
     let (uri, headers) = (request.uri(), request.headers());
-    arrive::within(limits, uri, headers)?;
+    arrive::within(limits, request.version(), uri, headers)?;
     arrive::target(request.method(), uri, upgrade::is_extended_connect(request.method(), request.extensions()))?;
     let raw = arrive::authority(request.version(), uri, headers).map_err(Refusal::Malformed)?;
     let authority = connection.authority(raw).map_err(Refusal::Malformed)?;
