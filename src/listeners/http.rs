@@ -209,7 +209,9 @@ async fn answer(caller: Rc<Caller>, mut request: Request<Incoming>, open: OpenRe
     {
         return Ok(response.map(|body| Open::new(body, open)));
     }
-    let mut response = serve(Rc::clone(&caller.worker), Rc::clone(&caller.connection), request.map(Body::client)).await?;
+    let version = request.version();
+    let request = request.map(|body| Body::client(body, version));
+    let mut response = serve(Rc::clone(&caller.worker), Rc::clone(&caller.connection), request).await?;
     if let Some(alternative) = &caller.alternative
         && response.status() != StatusCode::SWITCHING_PROTOCOLS
     {

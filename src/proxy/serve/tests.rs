@@ -11,6 +11,7 @@ mod framing;
 mod harness;
 mod hold;
 mod http2;
+mod incomplete;
 mod leaving;
 mod passing;
 mod policies;

@@ -8,6 +8,9 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -111,6 +114,30 @@ impl Backend {
         })
         .await
     }
+}
+
+/// A backend of HTTP/2 in the clear, which answers each request by one script.
+pub(super) async fn h2c_backend<F: Future<Output = Option<()>> + 'static>(
+    script: impl Fn(Request<h2::RecvStream>, h2::server::SendResponse<Bytes>) -> F + Clone + 'static,
+) -> Backend {
+    Backend::start(move |peer, _| {
+        let script = script.clone();
+        async move {
+            let mut connection = h2::server::handshake(peer.stream).await.unwrap();
+            while let Some(Ok((request, respond))) = connection.accept().await {
+                drop(task::spawn_local("backend stream", script(request, respond)));
+            }
+        }
+    })
+    .await
+}
+
+/// A client of HTTP/2 that shows its streams as they are.
+pub(super) async fn h2_client(gateway: &Gateway) -> h2::client::SendRequest<Bytes> {
+    let stream = TcpStream::connect(gateway.addr).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    drop(task::spawn_local("client", connection));
+    sender
 }
 
 /// A connection read and written as text.
@@ -287,7 +314,10 @@ async fn accept(listener: TcpListener, worker: Rc<Worker>, speaks: Speaks, port:
         let connection = Rc::new(Connection::new(peer, SocketAddr::new(peer.ip(), port), tls));
         let worker = Rc::clone(&worker);
         let io = TokioIo::new(ClientIo::plain(stream, Activity::new(Arc::clone(&ticks))));
-        let service = service_fn(move |request| serve(Rc::clone(&worker), Rc::clone(&connection), request.map(Body::client)));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let version = request.version();
+            serve(Rc::clone(&worker), Rc::clone(&connection), request.map(|body| Body::client(body, version)))
+        });
         drop(task::spawn_local("connection", async move {
             match speaks {
                 Speaks::H1 => {

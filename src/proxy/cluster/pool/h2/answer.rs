@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream, SendStream};
+use h2::{RecvStream, SendStream};
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::JoinHandle;
 
@@ -78,8 +78,8 @@ impl Body for Stream {
                 this.length = this.length.map(|left| left.saturating_sub(data.len() as u64));
                 Some(Ok(Frame::data(data)))
             }
-            // Said behind a whole answer: the rest of the request is not wanted (RFC 9113 section 8.1).
-            Some(Err(error)) if error.is_remote() && error.reason() == Some(Reason::NO_ERROR) => None,
+            // RST_STREAM and GOAWAY with NO_ERROR too: behind a whole answer, where they say that the rest of the request is
+            // not wanted, h2 reports the end. An answer without END_STREAM is incomplete (RFC 9113 sections 8.1 and 8.1.1).
             Some(Err(error)) => Some(Err(error)),
             None => ready!(this.received.poll_trailers(cx)).transpose().map(|trailers| trailers.map(Frame::trailers)),
         };
