@@ -18,6 +18,7 @@ pub mod target;
 pub mod attempt;
 pub mod body;
 pub mod cluster;
+mod content;
 mod cookie;
 pub mod files;
 pub mod forward;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header;
+use http::header::{self, HeaderValue};
 use http::{Request, Response, Uri, Version};
 use tokio::time::Instant;
 
@@ -15,6 +15,7 @@ use super::cluster::connect::ConnectError;
 use super::cluster::hold::Seen;
 use super::cluster::lease::Lease;
 use super::cluster::pool::{Answered, SendError, SendFailure};
+use super::content;
 use super::exchange::{Authority, Exchange};
 use super::forward::{self, Framing, Hop, Told};
 use super::join;
@@ -88,6 +89,9 @@ fn towards_backend<'a>(
     }
     if let Some(edits) = &lane.request_headers {
         edits.apply(&mut parts.headers);
+    }
+    if body.is_empty() && content::says_its_length(&parts.method, parts.version) {
+        parts.headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
     }
     parts.version = Version::HTTP_11;
     if let Some(target) = parts.uri.path_and_query().filter(|_| parts.uri.authority().is_some()) {

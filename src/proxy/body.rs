@@ -40,10 +40,18 @@ enum Source {
     /// Over HTTP/2, where hyper takes some resets for the end.
     ClientStream(Incoming),
     Stream(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError>>>),
+    /// A body of which the first frame was read to know whether there is anything in it.
+    Begun(Box<Begun>),
     Backend(BackendBody<Body>),
     Made(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError>>>),
     /// A backend broke off. Told one wake-up later, so that what it sent before is on its way first.
     BrokeOff(Option<BodyError>),
+}
+
+/// The first frame of a body, and what comes behind it.
+struct Begun {
+    first: Frame<Bytes>,
+    rest: Source,
 }
 
 /// Which of an exchange's two bodies this is.
@@ -191,6 +199,32 @@ impl Body {
         matches!(self.source, Source::Empty)
     }
 
+    /// Ready once it is known whether the body has any content: after its first frame that is not empty, or its end. A body
+    /// that proves to be empty [is](Self::is_empty) so from then on; nothing of another is lost or counted yet.
+    ///
+    /// # Errors
+    /// The body failed before either.
+    pub fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        loop {
+            if self.is_empty() || matches!(self.source, Source::Begun(_)) {
+                return Poll::Ready(Ok(()));
+            }
+            match ready!(self.poll_source(cx)) {
+                None => self.source = Source::Empty,
+                Some(Err(error)) => return Poll::Ready(Err(self.fail(error))),
+                Some(Ok(frame)) if frame.data_ref().is_some_and(Bytes::is_empty) => {
+                    if HttpBody::is_end_stream(self) {
+                        self.source = Source::Empty;
+                    }
+                }
+                Some(Ok(first)) => {
+                    let rest = std::mem::replace(&mut self.source, Source::Empty);
+                    self.source = Source::Begun(Box::new(Begun { first, rest }));
+                }
+            }
+        }
+    }
+
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.source {
             Source::Empty => Poll::Ready(None),
@@ -208,6 +242,11 @@ impl Body {
                 frame => Poll::Ready(frame.map(|result| result.map_err(client_error))),
             },
             Source::Stream(body) => body.as_mut().poll_frame(cx),
+            Source::Begun(_) => {
+                let Source::Begun(begun) = std::mem::replace(&mut self.source, Source::Empty) else { unreachable!("it was one") };
+                self.source = begun.rest;
+                Poll::Ready(Some(Ok(begun.first)))
+            }
             Source::Backend(body) => match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Err(error)) => {
                     self.source = Source::BrokeOff(Some(backend_error(error)));
@@ -296,7 +335,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Empty => true,
-            Source::Whole(_) | Source::BrokeOff(_) => false,
+            Source::Whole(_) | Source::BrokeOff(_) | Source::Begun(_) => false,
             Source::Client(incoming) | Source::ClientStream(incoming) => HttpBody::is_end_stream(incoming),
             Source::Stream(body) => body.is_end_stream(),
             Source::Backend(body) => HttpBody::is_end_stream(body),
@@ -312,7 +351,7 @@ impl HttpBody for Body {
             Source::Stream(body) => body.size_hint(),
             Source::Backend(body) => HttpBody::size_hint(body),
             Source::Made(body) => body.size_hint(),
-            Source::BrokeOff(_) => SizeHint::default(),
+            Source::BrokeOff(_) | Source::Begun(_) => SizeHint::default(),
         }
     }
 }

@@ -20,7 +20,7 @@ use super::refusal::{Malformed, Refusal, Rule};
 use super::snapshot::{Ending, Lane, Snapshot};
 use super::step::Flow;
 use super::worker::Worker;
-use super::{arrive, upgrade};
+use super::{arrive, content, upgrade};
 use crate::config::settings::GatewayLimits;
 
 /// The client is gone: there is nobody to answer.
@@ -46,17 +46,25 @@ pub fn serve(
         let page = Page::of(request);
         let arrival = let_in(&exchange, &in_force.0).and_then(|()| arrive(&connection, &in_force.0.limits, request));
         let outcome = match arrival {
-            Ok(arrival) => pass(&exchange, &in_force.0, &arrival, &mut slot, &page).await,
+            Ok(arrival) => match content::begin(lent(&mut slot)).await {
+                Ok(()) => pass(&exchange, &in_force.0, &arrival, &mut slot, &page).await,
+                Err(fault) => {
+                    exchange.course.fault_in.set(Some(fault));
+                    Err(exchange.refusal_of_body())
+                }
+            },
             Err(refusal) => Err(refusal),
         };
-        match outcome {
-            Ok(response) => Ok(response.map(|body| body.watched(exchange))),
+        let mut response = match outcome {
+            Ok(response) => response,
             Err(Refusal::ClientLeft) => {
                 exchange.refused(&Refusal::ClientLeft);
-                Err(Broken)
+                return Err(Broken);
             }
-            Err(refusal) => Ok(page.answer(&exchange, &refusal).map(|body| body.watched(exchange))),
-        }
+            Err(refusal) => page.answer(&exchange, &refusal),
+        };
+        content::normalise(page.head, &mut response);
+        Ok(response.map(|body| body.watched(exchange)))
     }
 }
 

@@ -47,12 +47,7 @@ impl Incoming {
         poll_fn(|cx| self.poll_piece(cx)).await
     }
 
-    /// Reads the next piece and keeps it for [`piece`](Self::piece).
-    pub(super) async fn look_ahead(&mut self) -> Result<(), ReadError> {
-        poll_fn(|cx| self.poll_ahead(cx)).await
-    }
-
-    /// As [`look_ahead`](Self::look_ahead), as far as it has come already.
+    /// Reads the next piece, as far as it has come already, and keeps it for [`piece`](Self::piece).
     pub(super) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
         if self.ahead.is_none() && !self.ended {
             self.ahead = ready!(self.poll_piece(cx))?;

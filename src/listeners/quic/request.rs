@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame};
 
 use super::connection::Session;
@@ -75,7 +75,7 @@ pub(super) async fn answer(session: Rc<Session>, send: quinn::SendStream, recv: 
     }
 }
 
-/// Reads the header, and as much as it takes to know whether there is a body.
+/// Reads the header, and what of the body has come with it.
 async fn request(session: &Rc<Session>, incoming: &mut Incoming) -> Result<Request<()>, NoRequest> {
     let limits = session.limits();
     let slow = || NoRequest::Given(Code::RequestRejected);
@@ -89,17 +89,12 @@ async fn request(session: &Rc<Session>, incoming: &mut Incoming) -> Result<Reque
         SectionError::TooLarge => NoRequest::TooLarge,
     })?;
     let request = message::request(&section).map_err(|message::Malformed| NoRequest::Malformed)?;
-    let rarely_has_one = matches!(*request.method(), Method::GET | Method::HEAD);
-    let looked = if rarely_has_one && !request.headers().contains_key(header::CONTENT_LENGTH) {
-        // The end may come in a packet of its own; a backend is not told of a body because of that.
-        within(limits.header, pin!(incoming.look_ahead())).await.ok_or_else(slow)?
-    } else {
-        let at_once = poll_fn(|cx| match incoming.poll_ahead(cx) {
-            Poll::Ready(result) => Poll::Ready(result),
-            Poll::Pending => Poll::Ready(Ok(())),
-        });
-        at_once.await
-    };
+    // As far as it has come; `proxy` waits for the rest where it has to know.
+    let looked = poll_fn(|cx| match incoming.poll_ahead(cx) {
+        Poll::Ready(result) => Poll::Ready(result),
+        Poll::Pending => Poll::Ready(Ok(())),
+    })
+    .await;
     looked.map_err(no_request)?;
     Ok(request)
 }

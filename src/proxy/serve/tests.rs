@@ -1,5 +1,6 @@
 //! The spine over real sockets: hyper on both sides, backends that do as they are told.
 
+mod answers;
 mod auth;
 mod balance;
 mod bodies;

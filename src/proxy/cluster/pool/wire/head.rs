@@ -118,9 +118,13 @@ pub(super) fn read(bytes: &[u8], is_head: bool, spare: impl FnOnce() -> HeaderMa
     let mut headers = spare();
     let said = fill(&mut headers, parsed.headers)?;
     let framing = framing(&mut headers, &said, version, is_head || bodiless(status))?;
-    // Two lengths in one answer: the next one's beginning is not certain enough (RFC 9112 section 6.3).
-    let persistent =
-        said.persists(version) && !(said.has(CODING) && said.length.is_some()) && !matches!(framing, Framing::UntilClose);
+    // Two lengths in one answer: the next one's beginning is not certain enough (RFC 9112 section 6.3). Nor is it behind a 204
+    // that has any, which it must not (RFC 9112 section 6.1, RFC 9110 section 8.6): it may be followed by what it announces.
+    let is_doubtful = match status {
+        StatusCode::NO_CONTENT => said.has(CODING) || said.length.is_some_and(|length| length > 0),
+        _ => said.has(CODING) && said.length.is_some(),
+    };
+    let persistent = said.persists(version) && !is_doubtful && !matches!(framing, Framing::UntilClose);
     *response.headers_mut() = headers;
     Ok(Found::Head { head: Head { response, framing, persistent }, length })
 }
@@ -285,7 +289,10 @@ mod tests {
         check("HTTP/1.1 200 OK|transfer-encoding: chunked|content-length: 5", "200 Chunks closes []");
         check("HTTP/1.1 200 OK|transfer-encoding: chunked, gzip", "200 UntilClose closes []");
         check("HTTP/1.1 200", "200 UntilClose closes []");
-        check("HTTP/1.1 204 No Content|content-length: 5", r#"204 Sized(0) on ["5"]"#);
+        check("HTTP/1.1 204 No Content|content-length: 5", r#"204 Sized(0) closes ["5"]"#);
+        check("HTTP/1.1 204 No Content|transfer-encoding: chunked", "204 Sized(0) closes []");
+        check("HTTP/1.1 204 No Content|content-length: 0", r#"204 Sized(0) on ["0"]"#);
+        check("HTTP/1.1 304 Not Modified|content-length: 5", r#"304 Sized(0) on ["5"]"#);
         check("HTTP/1.1 304 Not Modified|transfer-encoding: chunked", "304 Sized(0) on []");
         check("HTTP/1.1 101 Switching Protocols|upgrade: websocket", "101 Sized(0) on []");
         check("HTTP/1.1 103 Early Hints|link: </a>", "interim 103");
