@@ -68,7 +68,7 @@ fn of_need(vault: &Vault, need: &Need, now: Timestamp) -> CertLine {
         Source::Local => {
             CertLine { state: "made at the start".into(), issuer: LOCAL.into(), from: LOCAL.into(), local: true, ..blank }
         }
-        Source::Files { chain, key } => {
+        Source::Files { chain, key, .. } => {
             let blank = CertLine { from: chain.display().to_string(), ..blank };
             match files::read(chain, key, &need.names, now, true) {
                 Ok(read) => held(blank, &read.bundle, now),

@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::base::name::HostPattern;
 use crate::base::size::ByteSize;
 use crate::config::settings::{
-    Acme, ChallengeKind, GatewayLimits, KeyKind, Level, Log, LogFormat, MemoryLimit, Place, Protocols, Settings, Site, SiteHost,
-    SiteTls, Timeouts, Tls, TlsVersions,
+    Acme, At, ChallengeKind, GatewayLimits, KeyKind, Level, Log, LogFormat, MemoryLimit, Place, Protocols, Settings, Site,
+    SiteHost, SiteTls, Timeouts, Tls, TlsVersions,
 };
 
 /// An authority at this directory with everything else at its plainest.
@@ -17,6 +17,7 @@ pub(crate) fn acme(directory: &str) -> Arc<Acme> {
     Arc::new(Acme {
         directory: directory.to_owned(),
         staging: false,
+        at: At::default(),
         ca_file: None,
         profile: None,
         eab: None,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::name::{HostPattern, Identifier};
-use crate::config::settings::{Acme, DefaultCertificate, Place, Settings, Site, SiteTls};
+use crate::config::settings::{Acme, At, DefaultCertificate, Place, Settings, Site, SiteTls};
 use crate::state::slug::Slug;
 use crate::state::vault::Slot;
 
@@ -39,6 +39,8 @@ pub enum Source {
         chain: PathBuf,
         /// PEM key.
         key: PathBuf,
+        /// Where both are named.
+        at: At,
     },
 }
 
@@ -118,16 +120,16 @@ pub fn needs(settings: &Settings) -> Vec<Need> {
                 need.default = true;
             }
         }
-        Some(DefaultCertificate::Files { chain, key }) => needs.push(of_files(chain, key)),
+        Some(DefaultCertificate::Files { chain, key, at }) => needs.push(of_files(chain, key, at)),
         None => (),
     }
     needs
 }
 
 /// The default, which is for no name in particular.
-fn of_files(chain: &Path, key: &Path) -> Need {
+fn of_files(chain: &Path, key: &Path, at: &At) -> Need {
     let id = Slot { issuer: Slug::of_url(&chain.to_string_lossy()), name: Slug::of_names(&[]) };
-    let source = Source::Files { chain: chain.to_owned(), key: key.to_owned() };
+    let source = Source::Files { chain: chain.to_owned(), key: key.to_owned(), at: at.clone() };
     Need { id, names: Vec::new(), source, default: true, on_demand: false, at: Place::default() }
 }
 
@@ -165,9 +167,9 @@ fn need(site: &Site, hosts: Vec<&HostPattern>) -> Option<Need> {
         _ if local => (local_issuer(), Source::Local),
         SiteTls::Internal => (local_issuer(), Source::Local),
         SiteTls::Acme(acme) => (Slug::of_url(&acme.directory), Source::Acme(authorities(acme))),
-        SiteTls::Files { chain, key } => {
+        SiteTls::Files { chain, key, at } => {
             let which = Slug::of_url(&chain.to_string_lossy());
-            (which, Source::Files { chain: chain.clone(), key: key.clone() })
+            (which, Source::Files { chain: chain.clone(), key: key.clone(), at: at.clone() })
         }
     };
     let id = Slot { issuer, name: Slug::of_names(&names) };

@@ -50,7 +50,7 @@ impl fmt::Display for BadFiles {
 pub fn bad_files(settings: &Settings, now: Timestamp) -> Vec<BadFiles> {
     let mut bad = Vec::new();
     for site in &settings.sites {
-        let SiteTls::Files { chain, key } = &site.tls else { continue };
+        let SiteTls::Files { chain, key, .. } = &site.tls else { continue };
         let wanted: Vec<Identifier> =
             site.hosts.iter().filter(|host| !host.plain).filter_map(|host| host.pattern.identifier()).collect();
         if let Err(why) = files::read(chain, key, &wanted, now, true) {
@@ -58,7 +58,7 @@ pub fn bad_files(settings: &Settings, now: Timestamp) -> Vec<BadFiles> {
             bad.push(BadFiles { whose: format!("{}: the certificate files of {name}", site.at), why });
         }
     }
-    if let Some(DefaultCertificate::Files { chain, key }) = &settings.tls.default_certificate
+    if let Some(DefaultCertificate::Files { chain, key, .. }) = &settings.tls.default_certificate
         && let Err(why) = files::read(chain, key, &[], now, true)
     {
         bad.push(BadFiles { whose: "the files of `default-certificate`".to_owned(), why });

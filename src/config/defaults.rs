@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settings::{
-    Acme, Balance, ChallengeKind, CircuitBreaker, GatewayLimits, Health, KeyKind, Level, Log, LogFormat, MaxFails, MemoryLimit,
-    Protocols, Settings, StatusRange, Timeouts, Tls, TlsVersions, Upstream, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
+    Acme, At, Balance, ChallengeKind, CircuitBreaker, GatewayLimits, Health, KeyKind, Level, Log, LogFormat, MaxFails,
+    MemoryLimit, Protocols, Settings, StatusRange, Timeouts, Tls, TlsVersions, Upstream, UpstreamProtocols, UpstreamTimeouts,
+    UpstreamTls,
 };
 use super::surroundings::Surroundings;
 use crate::base::size::ByteSize;
@@ -158,6 +159,7 @@ pub fn acme() -> Acme {
     Acme {
         directory: DIRECTORY.into(),
         staging: false,
+        at: At::default(),
         ca_file: None,
         // The authority's own default profile.
         profile: None,

@@ -102,7 +102,7 @@ pub fn admin(path: Option<&Path>, surroundings: &Surroundings) -> Result<Option<
 fn unreadable_files(settings: &Settings) -> impl Iterator<Item = Problem> {
     let sites = settings.sites.iter().flat_map(|site| {
         let files: Vec<&PathBuf> = match &site.tls {
-            SiteTls::Files { chain, key } => vec![chain, key],
+            SiteTls::Files { chain, key, .. } => vec![chain, key],
             SiteTls::Acme(acme) => acme.ca_file.iter().collect(),
             SiteTls::Internal | SiteTls::Off => Vec::new(),
         };

@@ -156,6 +156,7 @@ impl Resolver<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::SiteTls;
 
     fn check(text: &str) -> Settings {
         from_text("", text, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}")).settings
@@ -170,6 +171,25 @@ mod tests {
         let settings = check("chat.example.com {\n    proxy 127.0.0.1:8000\n}\n");
         assert_eq!(settings.sites.len(), 1);
         assert_eq!(settings.upstreams[0].name, "127.0.0.1:8000");
+    }
+
+    #[test]
+    fn where_a_value_stands_is_kept_and_is_no_part_of_what_it_means() {
+        let text = "acme {\n    staging\n}\nexample.com {\n    tls a.pem a.key\n    /ws/* {\n        origin https://example.com\n        \
+                    proxy 127.0.0.1:8000\n    }\n}\n";
+        let resolved = |text: &str| from_text("a.conf", text, &Surroundings::default()).unwrap().settings;
+        let places = |settings: &Settings| {
+            let site = &settings.sites[0];
+            let SiteTls::Files { at: files, .. } = &site.tls else { panic!("no files") };
+            let origins = site.blocks[0].policy.origins.as_ref().unwrap();
+            let all = [&settings.acme.at, files, &origins.at, &settings.upstreams[0].targets[0].at];
+            all.map(ToString::to_string).join(" ")
+        };
+        let (first, moved) = (resolved(text), resolved(&format!("\n{text}")));
+        assert_eq!(places(&first), "a.conf:2 a.conf:5 a.conf:7 a.conf:8");
+        assert_eq!(places(&moved), "a.conf:3 a.conf:6 a.conf:8 a.conf:9");
+        assert_eq!(first.upstreams, moved.upstreams);
+        assert_eq!((&first.acme, &first.sites[0].tls), (&moved.acme, &moved.sites[0].tls));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use doorward::certs::issuer::account::AcmeAccount;
 use doorward::certs::issuer::acme::{Issued, OrderError, OrderJob, order};
 use doorward::certs::issuer::http::{AcmeHttp, HttpLimits};
 use doorward::certs::issuer::ledger::{AccountFacts, AccountLedger, InFlight, LedgerError, OrderLedger};
-use doorward::config::settings::{Acme, ChallengeKind, Eab, KeyKind, SecretSource};
+use doorward::config::settings::{Acme, At, ChallengeKind, Eab, KeyKind, SecretSource};
 use doorward::state::schema::TxtRecord;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
@@ -274,6 +274,7 @@ pub fn acme(directory: &str, ca_file: PathBuf) -> Acme {
     Acme {
         directory: directory.to_owned(),
         staging: false,
+        at: At::default(),
         ca_file: Some(ca_file),
         profile: None,
         eab: None,

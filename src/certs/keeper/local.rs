@@ -80,7 +80,7 @@ pub(super) struct FilesRead {
 /// The files of a need, if it comes from files.
 pub(super) fn files_of(need: &Need) -> Option<(&PathBuf, &PathBuf)> {
     match &need.source {
-        Source::Files { chain, key } => Some((chain, key)),
+        Source::Files { chain, key, .. } => Some((chain, key)),
         Source::Acme(_) | Source::Local => None,
     }
 }

@@ -10,7 +10,7 @@ use crate::certs::catalog::Lookup;
 use crate::certs::fixtures;
 use crate::certs::issuer::local_ca::LocalCa;
 use crate::certs::status::CertState;
-use crate::config::settings::SiteTls;
+use crate::config::settings::{At, SiteTls};
 use crate::state::slug::Slug;
 use crate::state::vault::{Slot, Vault};
 
@@ -178,7 +178,8 @@ fn certificate_files_are_taken_when_right_and_the_last_good_ones_kept_when_wrong
             std::fs::write(&cert, chain).unwrap();
             std::fs::write(&key, key_pem).unwrap();
         };
-        let settings = world.settings(&[(&["a.example"], SiteTls::Files { chain: cert.clone(), key: key.clone() })]);
+        let settings =
+            world.settings(&[(&["a.example"], SiteTls::Files { chain: cert.clone(), key: key.clone(), at: At::default() })]);
         let handle = world.start(&settings);
         assert!(handle.status()[0].last_error.as_ref().unwrap().contains("there is no file"));
         put(world.files("a.example", NOW));
@@ -206,7 +207,8 @@ fn what_is_published_stays_until_something_changes_or_time_may_have_changed_it()
     let (chain_at, key_at) = (world.dir.path().join("chain.pem"), world.dir.path().join("key.pem"));
     std::fs::write(&chain_at, chain).unwrap();
     std::fs::write(&key_at, key).unwrap();
-    let settings = world.settings(&[(&["files.test"], SiteTls::Files { chain: chain_at.clone(), key: key_at.clone() })]);
+    let settings =
+        world.settings(&[(&["files.test"], SiteTls::Files { chain: chain_at.clone(), key: key_at.clone(), at: At::default() })]);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build_local(Default::default()).unwrap();
     runtime.block_on(async {

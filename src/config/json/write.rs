@@ -124,7 +124,7 @@ fn from(nets: &[IpNet]) -> impl Iterator<Item = String> {
 fn default_certificate(default: &DefaultCertificate) -> Json {
     match default {
         DefaultCertificate::Host(name) => name.to_string().into(),
-        DefaultCertificate::Files { chain, key } => Json::List(vec![path(chain), path(key)]),
+        DefaultCertificate::Files { chain, key, at: _ } => Json::List(vec![path(chain), path(key)]),
     }
 }
 

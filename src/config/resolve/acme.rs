@@ -9,7 +9,7 @@ use crate::base::secret::Secret;
 use crate::config::defaults::{DIRECTORY, STAGING_DIRECTORY};
 use crate::config::problem::Problem;
 use crate::config::raw::{Directive, Directives};
-use crate::config::settings::{Acme, Alert, ChallengeKind, Credential, Eab, KeyKind, REDACTED, SecretSource};
+use crate::config::settings::{Acme, Alert, At, ChallengeKind, Credential, Eab, KeyKind, REDACTED, SecretSource};
 use crate::config::source::Span;
 use crate::config::tree::Word;
 
@@ -25,6 +25,9 @@ const KEYS: [(&str, KeyKind); 3] = [("p256", KeyKind::P256), ("p384", KeyKind::P
 impl Resolver<'_> {
     pub(super) fn acme(&mut self, parts: &Directives, base: &Acme) -> Acme {
         let mut acme = at_directory(base, self.directory(parts));
+        if let Some(line) = parts.one("staging").or_else(|| parts.one("directory")) {
+            acme.at = At(self.place(&line.name));
+        }
         self.put_some(parts, "ca-file", &mut acme.ca_file, Self::file);
         self.put_some(parts, "profile", &mut acme.profile, Self::text);
         self.put_some(parts, "preferred-root", &mut acme.preferred_root, Self::text);
@@ -63,7 +66,7 @@ impl Resolver<'_> {
             let problem = at.map_or_else(|| Problem::general(what), |span| Problem::at(span, what));
             self.findings.push(problem.hint("leave --staging out, and name that authority's staging directory by `directory`"));
         }
-        at_directory(&acme, Some(STAGING_DIRECTORY.to_owned()))
+        Acme { at: At::default(), ..at_directory(&acme, Some(STAGING_DIRECTORY.to_owned())) }
     }
 
     fn directory(&mut self, parts: &Directives) -> Option<String> {
@@ -188,7 +191,7 @@ impl Resolver<'_> {
                 );
             }
         }
-        let base = at_directory(first, Some(url));
+        let base = Acme { at: At(self.place(&directive.name)), ..at_directory(first, Some(url)) };
         Some(Arc::new(self.acme(&directive.parts, &base)))
     }
 }

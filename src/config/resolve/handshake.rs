@@ -4,7 +4,7 @@ use super::Resolver;
 use crate::base::name::HostPattern;
 use crate::config::problem::{nearest, quote};
 use crate::config::raw::{Directive, Directives, RawSite};
-use crate::config::settings::{Cipher, ClientCertificates, DefaultCertificate, Settings, TlsVersions};
+use crate::config::settings::{At, Cipher, ClientCertificates, DefaultCertificate, Settings, TlsVersions};
 use crate::config::source::Span;
 use crate::config::tree::Word;
 
@@ -81,7 +81,10 @@ impl Resolver<'_> {
                     None
                 }
             },
-            [chain, key, ..] => Some(DefaultCertificate::Files { chain: self.file(chain)?, key: self.file(key)? }),
+            [chain, key, ..] => {
+                let at = At(self.place(&directive.name));
+                Some(DefaultCertificate::Files { chain: self.file(chain)?, key: self.file(key)?, at })
+            }
             [] => None,
         }
     }

@@ -7,7 +7,7 @@ use super::Resolver;
 use crate::config::defaults;
 use crate::config::problem::quote;
 use crate::config::raw::{Directive, Directives};
-use crate::config::settings::{HeaderEdit, Origins, PathPattern, Policy};
+use crate::config::settings::{At, HeaderEdit, Origins, PathPattern, Policy};
 use crate::config::tree::Word;
 
 /// Names that belong to one connection (RFC 9110 section 7.6.1) or frame a body: set by the gateway, never by hand.
@@ -28,7 +28,7 @@ impl Resolver<'_> {
         self.parts(words, "limit", |this, parts| this.limits(parts, &mut policy));
         self.put_some(words, "buffer-requests", &mut policy.buffer_requests, Self::buffer);
         if let Some(origin) = words.one("origin") {
-            policy.origins = Some(self.origins(&origin.values));
+            policy.origins = Some(self.origins(origin));
         }
         if let Some(cors) = words.one("cors") {
             policy.cors = cors.values.iter().filter_map(|word| self.origin(word)).collect();
@@ -122,10 +122,11 @@ impl Resolver<'_> {
     }
 
     /// Origins; `none` stands for clients that send none.
-    fn origins(&mut self, words: &[Word]) -> Origins {
+    fn origins(&mut self, line: &Directive) -> Origins {
+        let words = &line.values;
         let without = words.iter().any(|word| word.text == "none");
         let allowed = words.iter().filter(|word| word.text != "none").filter_map(|word| self.origin(word)).collect();
-        Origins { allowed, without }
+        Origins { allowed, without, at: At(self.place(&line.name)) }
     }
 
     /// An origin as browsers send it (RFC 6454 section 6.2): scheme, host, port, nothing behind.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use super::Resolver;
 use crate::base::name::{self, HostName};
 use crate::config::problem::{nearest, quote};
-use crate::config::settings::{Target, TargetAddress, TargetScheme};
+use crate::config::settings::{At, Target, TargetAddress, TargetScheme};
 use crate::config::tree::Word;
 
 /// What a target was written as.
@@ -42,9 +42,17 @@ impl Resolver<'_> {
                 return None;
             }
             let address = TargetAddress::Unix(self.sources.path(word.span, path));
-            return Some(Written::Target(Target { address, scheme, weight: 1, backup: false }));
+            let at = At(self.place(word));
+            return Some(Written::Target(Target { address, scheme, weight: 1, backup: false, at }));
         }
-        read(&word.text).map_err(|(what, hint)| self.complain(word.span, what, hint)).ok()
+        match read(&word.text) {
+            Ok(Written::Target(target)) => Some(Written::Target(Target { at: At(self.place(word)), ..target })),
+            Ok(Written::Name) => Some(Written::Name),
+            Err((what, hint)) => {
+                self.complain(word.span, what, hint);
+                None
+            }
+        }
     }
 }
 
@@ -64,7 +72,7 @@ fn read(text: &str) -> Result<Written, Complaint> {
         return Err((format!("the target {} has a path", quote(text)), hint));
     }
     let address = address(authority, Some(*port))?;
-    Ok(Written::Target(Target { address, scheme: *scheme, weight: 1, backup: false }))
+    Ok(Written::Target(Target { address, scheme: *scheme, weight: 1, backup: false, at: At::default() }))
 }
 
 fn bare(text: &str) -> Result<Written, Complaint> {
@@ -86,8 +94,8 @@ fn bare(text: &str) -> Result<Written, Complaint> {
     Ok(http(address(text, None)?))
 }
 
-const fn http(address: TargetAddress) -> Written {
-    Written::Target(Target { address, scheme: TargetScheme::Http, weight: 1, backup: false })
+fn http(address: TargetAddress) -> Written {
+    Written::Target(Target { address, scheme: TargetScheme::Http, weight: 1, backup: false, at: At::default() })
 }
 
 fn address(authority: &str, default_port: Option<u16>) -> Result<TargetAddress, Complaint> {

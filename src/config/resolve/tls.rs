@@ -7,7 +7,7 @@ use super::site::Head;
 use crate::base::name::HostPattern;
 use crate::config::problem::{nearest, quote};
 use crate::config::raw::{Directive, RawSite};
-use crate::config::settings::{Acme, ChallengeKind, Settings, SiteHost, SiteTls};
+use crate::config::settings::{Acme, At, ChallengeKind, Settings, SiteHost, SiteTls};
 
 /// Let's Encrypt's machines; what it cannot do can be said before it is asked.
 const LETS_ENCRYPT: &str = ".api.letsencrypt.org/";
@@ -87,7 +87,7 @@ impl Resolver<'_> {
             }
             _ => {
                 let (chain, key) = (self.file(&directive.values[0])?, self.file(&directive.values[1])?);
-                Some(SiteTls::Files { chain, key })
+                Some(SiteTls::Files { chain, key, at: At(self.place(&directive.name)) })
             }
         }
     }

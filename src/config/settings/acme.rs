@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::At;
 use super::dns::DnsProvider;
 use crate::base::name::HostPattern;
 use crate::base::secret::Secret;
@@ -16,6 +17,8 @@ pub struct Acme {
     pub directory: String,
     /// Whether `directory` is an authority's staging one, so that people are told.
     pub staging: bool,
+    /// Where `staging` or `directory` stands.
+    pub at: At,
     /// PEM file of roots trusted for the directory's own TLS, instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// Certificate profile (draft-ietf-acme-profiles).

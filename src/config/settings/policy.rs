@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Credential;
+use super::{At, Credential};
 use crate::base::addr::IpNet;
 use crate::base::size::ByteSize;
 
@@ -89,6 +89,8 @@ pub struct Origins {
     pub allowed: Vec<String>,
     /// Whether clients that send no origin, which are no browsers, may as well.
     pub without: bool,
+    /// Where `origin` stands.
+    pub at: At,
 }
 
 /// Who counts as one client.

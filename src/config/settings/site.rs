@@ -1,6 +1,7 @@
 //! Sites: which hosts, which paths, and what answers there.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub enum SiteTls {
         chain: PathBuf,
         /// PEM key.
         key: PathBuf,
+        /// Where both are named.
+        at: At,
     },
     /// None: every host is plain http.
     Off,
@@ -68,6 +71,29 @@ pub struct Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.file.is_empty() { f.write_str("the command line") } else { write!(f, "{}:{}", self.file, self.line) }
+    }
+}
+
+/// Where a value was written, for messages about it. It is no part of what the value means: two values that differ in
+/// nothing else are equal, so a reload that only moved lines changes nothing.
+#[derive(Clone, Debug, Default)]
+pub struct At(pub Place);
+
+impl PartialEq for At {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for At {}
+
+impl Hash for At {
+    fn hash<H: Hasher>(&self, _state: &mut H) {}
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

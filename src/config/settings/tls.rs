@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::At;
 use crate::base::name::Identifier;
 
 /// TLS with clients, for the gateway as a whole.
@@ -39,6 +40,8 @@ pub enum DefaultCertificate {
         chain: PathBuf,
         /// PEM key.
         key: PathBuf,
+        /// Where both are named.
+        at: At,
     },
 }
 

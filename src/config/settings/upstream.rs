@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::At;
 use super::health::{CircuitBreaker, Health, Hold, MaxFails};
 use super::status::StatusRange;
 use crate::base::name::HostName;
@@ -73,6 +74,8 @@ pub struct Target {
     pub weight: u32,
     /// Whether it is only for when no other target is up.
     pub backup: bool,
+    /// Where it was written.
+    pub at: At,
 }
 
 /// As one word of the configuration that reads back to it; weight and rank are written elsewhere.

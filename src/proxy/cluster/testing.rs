@@ -24,7 +24,7 @@ use super::trust::Trust;
 use super::{Cluster, Wish};
 use crate::base::task;
 use crate::config::settings::{
-    Balance, Target, TargetAddress, TargetScheme, Upstream, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
+    At, Balance, Target, TargetAddress, TargetScheme, Upstream, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
 };
 
 const SOON: Duration = Duration::from_secs(20);
@@ -47,7 +47,7 @@ pub(super) fn trust() -> Trust {
 }
 
 pub(super) fn target(address: TargetAddress, scheme: TargetScheme, weight: u32) -> Target {
-    Target { address, scheme, weight, backup: false }
+    Target { address, scheme, weight, backup: false, at: At::default() }
 }
 
 pub(super) fn upstream(targets: Vec<Target>) -> Upstream {

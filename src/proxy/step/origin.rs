@@ -44,10 +44,15 @@ pub(super) fn is_among(allowed: &[Box<str>], origin: &HeaderValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::At;
 
     #[test]
     fn only_listed_pages_may_open_a_websocket() {
-        let list = |without| Settings { allowed: vec!["https://example.com".into(), "http://localhost:3000".into()], without };
+        let list = |without| Settings {
+            allowed: vec!["https://example.com".into(), "http://localhost:3000".into()],
+            without,
+            at: At::default(),
+        };
         let check = |given: &[&'static str], without, expected: Result<(), Rule>| {
             let mut headers = HeaderMap::new();
             for origin in given {

@@ -12,7 +12,7 @@ pub(super) fn site(site: &Site, settings: &Settings) -> Json {
         SiteTls::Acme(own) if *own == settings.acme => members.add("tls", "acme"),
         SiteTls::Acme(own) => members.add("tls", Json::List(vec!["acme".into(), acme::acme(own)])),
         SiteTls::Internal => members.add("tls", "internal"),
-        SiteTls::Files { chain, key } => members.add("tls", Json::List(vec![path(chain), path(key)])),
+        SiteTls::Files { chain, key, at: _ } => members.add("tls", Json::List(vec![path(chain), path(key)])),
         SiteTls::Off => (),
     }
     members.some("certificate", site.shared_certificate.then_some("shared"));

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::base::chain::Chain;
 use crate::base::name::{self, HostName};
 use crate::config::defaults;
-use crate::config::settings::{Target, TargetAddress, TargetScheme, Upstream};
+use crate::config::settings::{At, Target, TargetAddress, TargetScheme, Upstream};
 use crate::proxy::attempt;
 use crate::proxy::body::Body;
 use crate::proxy::cluster::lease::Lease;
@@ -64,7 +64,7 @@ pub(super) fn upstream(url: &str) -> Result<Upstream, UrlError> {
             Some(ip) => TargetAddress::Socket((ip, port).into()),
             None => TargetAddress::Name(HostName::parse(host).ok()?, port),
         };
-        Some(Target { address, scheme, weight: 1, backup: false })
+        Some(Target { address, scheme, weight: 1, backup: false, at: At::default() })
     };
     let target = read().ok_or_else(|| UrlError::of(url))?;
     Ok(Upstream { targets: vec![target], ..defaults::upstream(format!("auth {url}")) })
