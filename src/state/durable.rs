@@ -54,10 +54,22 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let _left_by_a_crash = fs::remove_file(path);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    // A umask such as 0277 would leave a file that its owner cannot read again.
-    file.set_permissions(Permissions::from_mode(0o600))?;
+    // A umask such as 0277 would leave a file that its owner cannot read again. Where modes cannot be changed (FAT, CIFS)
+    // the mount's own decide; one that others can read is reported at the start.
+    match file.set_permissions(Permissions::from_mode(0o600)) {
+        Err(error) if file.metadata()?.mode() & 0o600 != 0o600 => return Err(error),
+        Ok(()) | Err(_) => (),
+    }
     file.write_all(bytes)?;
-    file.sync_all()
+    sync(&file)
+}
+
+/// As `File::sync_all`, except that a file system which knows no such call for this kind of file is no failure.
+fn sync(file: &File) -> io::Result<()> {
+    match file.sync_all() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        result => result,
+    }
 }
 
 /// Creates the folder and its missing parents with mode 0700.
@@ -71,7 +83,12 @@ pub fn make_folder(path: &Path) -> Result<(), FileError> {
     }
     // A umask such as 0277 would leave a folder in which its owner cannot write.
     let made = DirBuilder::new().mode(0o700).create(path);
-    match made.and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o700))) {
+    let private = || match fs::set_permissions(path, Permissions::from_mode(0o700)) {
+        Err(error) if fs::metadata(path)?.mode() & 0o700 != 0o700 => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    };
+    match made.and_then(|()| private()) {
+        Err(_) if is_dangling(path) => return Err(FileError::of("create the folder", path)(dangling(path))),
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => {
             return Err(FileError::of("create the folder", path)(error));
         }
@@ -84,9 +101,22 @@ pub fn make_folder(path: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Makes the folder's own entries durable.
+fn is_dangling(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|facts| facts.is_symlink()) && fs::metadata(path).is_err()
+}
+
+/// The system only says that the file exists, which sends people looking for a file.
+fn dangling(path: &Path) -> io::Error {
+    let to = fs::read_link(path).unwrap_or_default();
+    io::Error::other(format!(
+        "it is a symbolic link to {}, which is not there; create that folder (is its file system mounted?), or remove the link",
+        to.display()
+    ))
+}
+
+/// Makes the folder's own entries durable, where the file system can.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    sync(&File::open(path)?)
 }
 
 /// Reads a text file of at most 1 MiB; `None` when there is none.
@@ -196,6 +226,15 @@ mod tests {
         fs::write(dir.path().join("key.pem.new"), "half").unwrap();
         write(&path, b"whole").unwrap();
         assert_eq!(read(&path).unwrap().as_deref(), Some("whole"));
+    }
+
+    #[test]
+    fn a_link_to_nowhere_in_the_place_of_a_folder_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        std::os::unix::fs::symlink("/nowhere/at-all", &path).unwrap();
+        let said = crate::base::chain::Chain(&make_folder(&path).unwrap_err()).to_string();
+        assert!(said.contains("a symbolic link to /nowhere/at-all, which is not there"), "{said}");
     }
 
     #[test]

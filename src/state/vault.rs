@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! certificates/<issuer>/<name>/<n>/cert.pem, key.pem    generation n; the last two are kept
-//! certificates/<issuer>/<name>/current                  symbolic link to the newest
+//! certificates/<issuer>/<name>/current                  symbolic link to the newest (copies where there are no links)
 //! accounts/<issuer>/key.pem, url                        key first, then the URL the authority gave
 //! accounts/<issuer>/next-key.pem                        the key's successor, until the authority has taken it
 //! pending/<issuer>/<name>.pem                           key of a certificate being ordered
@@ -12,12 +12,14 @@
 //! It does not judge certificates: whether a pair fits is for `certs` to say.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::durable::{self, FileError};
 use super::slug::Slug;
+use crate::base::chain::Chain;
 use crate::base::secret::Secret;
+
+mod current;
 
 /// Generations of a certificate that stay on disk.
 const KEPT: usize = 2;
@@ -90,22 +92,37 @@ impl Vault {
         self.generations(slot).into_iter().rev().map(|n| read_pair(&folder, n).map_err(|error| (n, error))).collect()
     }
 
-    /// Stores a new generation, then points `current` at it, then removes generations beyond the last two.
+    /// Stores a new generation, removes generations beyond the last two, and makes `current` name it. A pair that is the
+    /// newest already is not stored again, so that a save that is repeated for any reason adds nothing.
     pub fn save_pair(&self, slot: &Slot, chain: &str, key: &Secret<String>) -> Result<u64, FileError> {
         let folder = self.slot_folder(slot);
         durable::make_folder(&folder)?;
-        let number = self.generations(slot).last().map_or(1, |last| last + 1);
-        let unfinished = folder.join(format!(".{number}.new"));
-        let _left_by_a_crash = fs::remove_dir_all(&unfinished);
-        durable::write(&unfinished.join("key.pem"), key.expose().as_bytes())?;
-        durable::write(&unfinished.join("cert.pem"), chain.as_bytes())?;
-        let finished = folder.join(number.to_string());
-        fs::rename(&unfinished, &finished)
-            .and_then(|()| durable::sync_folder(&folder))
-            .map_err(FileError::of("move into place", &finished))?;
-        point_current(&folder, number)?;
+        let newest = self.generations(slot).last().copied();
+        let number = match newest.filter(|number| holds(&folder, *number, chain, key)) {
+            Some(number) => number,
+            None => add_pair(&folder, newest.map_or(1, |last| last + 1), chain, key)?,
+        };
         self.prune(slot);
+        if let Err(error) = self.mend_current(slot) {
+            let error = Chain(&error).to_string();
+            tracing::warn!(
+                event = "current_not_updated",
+                folder = %folder.display(),
+                error,
+                "the certificate is stored as generation {number}, but `current` does not name it, so other programs read an \
+                 older one; move what stands in the place of `current` away"
+            );
+        }
         Ok(number)
+    }
+
+    /// Makes `current` name the newest generation if it does not: after a restore by a tool that follows links, for example.
+    pub fn mend_current(&self, slot: &Slot) -> Result<(), FileError> {
+        let folder = self.slot_folder(slot);
+        match self.generations(slot).last() {
+            Some(newest) if !current::names(&folder, *newest) => current::point(&folder, *newest),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Removes every generation of a slot.
@@ -229,18 +246,27 @@ fn read_pair(folder: &Path, generation: u64) -> Result<StoredPair, FileError> {
     Ok(StoredPair { generation, chain, key })
 }
 
-/// A rename over the old link, so that other programs always find one.
-fn point_current(folder: &Path, generation: u64) -> Result<(), FileError> {
-    let (link, new) = (folder.join("current"), folder.join(".current.new"));
-    let _left_by_a_crash = fs::remove_file(&new);
-    symlink(generation.to_string(), &new)
-        .and_then(|()| fs::rename(&new, &link))
+/// Whether this generation is this pair.
+fn holds(folder: &Path, generation: u64, chain: &str, key: &Secret<String>) -> bool {
+    read_pair(folder, generation).is_ok_and(|pair| pair.chain == chain && pair.key.expose() == key.expose())
+}
+
+fn add_pair(folder: &Path, number: u64, chain: &str, key: &Secret<String>) -> Result<u64, FileError> {
+    let unfinished = folder.join(format!(".{number}.new"));
+    let _left_by_a_crash = fs::remove_dir_all(&unfinished);
+    durable::write(&unfinished.join("key.pem"), key.expose().as_bytes())?;
+    durable::write(&unfinished.join("cert.pem"), chain.as_bytes())?;
+    let finished = folder.join(number.to_string());
+    fs::rename(&unfinished, &finished)
         .and_then(|()| durable::sync_folder(folder))
-        .map_err(FileError::of("point", &link))
+        .map_err(FileError::of("move into place", &finished))?;
+    Ok(number)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     fn slot() -> Slot {
@@ -278,6 +304,48 @@ mod tests {
         assert_eq!(vault.save_pair(&slot(), "cert 2", &secret("key 2")).unwrap(), 2);
         let newest = vault.pairs(&slot()).remove(0).unwrap();
         assert_eq!((newest.chain.as_str(), newest.key.expose().as_str()), ("cert 2", "key 2"));
+    }
+
+    /// Names in a folder, sorted.
+    fn listing(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names.into_iter().map(|name| name.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_folder_restored_without_links_takes_new_generations_and_a_repeated_save_adds_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::new(dir.path().to_owned());
+        vault.save_pair(&slot(), "cert 1", &secret("key 1")).unwrap();
+        let folder = dir.path().join("certificates/ca.example-dir/wildcard_.example.com");
+        // As `cp -rL` leaves it.
+        fs::remove_file(folder.join("current")).unwrap();
+        durable::write(&folder.join("current/key.pem"), b"key 1").unwrap();
+        durable::write(&folder.join("current/cert.pem"), b"cert 1").unwrap();
+        for _ in 0..5 {
+            assert_eq!(vault.save_pair(&slot(), "cert 2", &secret("key 2")).unwrap(), 2);
+        }
+        assert_eq!(listing(&folder), ["1", "2", "current"]);
+        assert_eq!(fs::read_to_string(folder.join("current/key.pem")).unwrap(), "key 2");
+        // The same chain with another key is another pair.
+        assert_eq!(vault.save_pair(&slot(), "cert 2", &secret("key 3")).unwrap(), 3);
+        assert_eq!(listing(&folder), ["2", "3", "current"]);
+    }
+
+    #[test]
+    fn current_is_mended_without_a_save() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::new(dir.path().to_owned());
+        vault.mend_current(&slot()).unwrap();
+        for n in 1..=2 {
+            vault.save_pair(&slot(), &format!("cert {n}"), &secret(&format!("key {n}"))).unwrap();
+        }
+        let current = dir.path().join("certificates/ca.example-dir/wildcard_.example.com/current");
+        fs::remove_file(&current).unwrap();
+        durable::write(&current.join("key.pem"), b"key 1").unwrap();
+        vault.mend_current(&slot()).unwrap();
+        assert_eq!(fs::read_to_string(current.join("key.pem")).unwrap(), "key 2");
     }
 
     #[test]
