@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SigningKey};
 
 use crate::base::name::Identifier;
 use crate::base::secret::Secret;
@@ -16,6 +16,8 @@ use crate::certs::issuer::renewal_info;
 
 mod leaf;
 mod links;
+mod pem;
+mod signature;
 
 use leaf::Leaf;
 
@@ -26,6 +28,7 @@ pub struct CertBundle {
     root: String,
     renewal_id: Option<String>,
     chain_pem: String,
+    note: Option<String>,
 }
 
 /// Longest chain text that is looked at; real chains stay below 16 KiB.
@@ -51,7 +54,7 @@ impl CertBundle {
     ) -> Result<Self, BundleError> {
         let bundle = Self::assemble(chain_pem, key_pem)?;
         bundle.leaf.holds_at(now)?;
-        links::check(&bundle.certified.cert, roots)?;
+        let bundle = bundle.linked(key_pem, roots)?;
         links::issuer_holds_at(&bundle.certified.cert, now)?;
         match wanted.iter().find(|wanted| !bundle.leaf.covers(wanted)) {
             None => Ok(bundle),
@@ -82,30 +85,82 @@ impl CertBundle {
                 );
                 Ok((bundle, Some(warning)))
             }
-            built => Ok((built?, None)),
+            built => {
+                let bundle = built?;
+                let root = || {
+                    links::superfluous_root(&bundle.certified.cert).map(|root| {
+                    format!(
+                        "the chain ends with the root `{root}`, which clients have already; without it every handshake is shorter \
+                         (it is needed for DANE-TA records only)"
+                    )
+                })
+                };
+                let note = bundle.note.clone().or_else(root);
+                Ok((bundle, note))
+            }
         }
     }
 
     /// Takes back a bundle that was proved before it was stored. Whatever damage can do to files is looked for, but an
     /// expired one is still a bundle: serving it beats serving nothing.
     pub fn restore(chain_pem: &str, key_pem: &Secret<String>) -> Result<Self, BundleError> {
-        let bundle = Self::assemble(chain_pem, key_pem)?;
-        links::check(&bundle.certified.cert, &[])?;
-        Ok(bundle)
+        Self::assemble(chain_pem, key_pem)?.linked(key_pem, &[])
     }
 
+    /// The pair, before its links are looked at. A leaf that is not the first is put there.
     fn assemble(chain_pem: &str, key_pem: &Secret<String>) -> Result<Self, BundleError> {
         let chain = read_chain(chain_pem)?;
         let key = read_key(key_pem)?;
+        let signing = any_supported_type(&key).map_err(|_| BundleError::KeyUnusable)?;
+        let public_key = signing.public_key();
+        let has_key = |der: &CertificateDer<'_>| public_key.as_ref().is_none_or(|key| leaf::has_key(der, key));
+        if has_key(&chain[0]) || !chain.iter().any(has_key) {
+            return Self::of(chain, signing, chain_pem.to_owned(), None);
+        }
+        let arranged = links::arrange(chain, public_key.as_deref())?;
+        let chain_pem = if arranged.note.is_some() { pem::chain(&arranged.chain) } else { chain_pem.to_owned() };
+        Self::of(arranged.chain, signing, chain_pem, arranged.note)
+    }
+
+    /// Looks at the links, and sorts them first where that is needed.
+    fn linked(self, key_pem: &Secret<String>, roots: &[CertificateDer<'_>]) -> Result<Self, BundleError> {
+        let unlinked = match links::check(&self.certified.cert, roots) {
+            Ok(unchecked) => return Ok(self.noted(unchecked)),
+            Err(error @ BundleError::Unlinked { .. }) => error,
+            Err(error) => return Err(error),
+        };
+        let arranged = links::arrange(self.certified.cert.clone(), None)?;
+        if arranged.note.is_none() {
+            return Err(unlinked);
+        }
+        let unchecked = links::check(&arranged.chain, roots)?;
+        let signing = any_supported_type(&read_key(key_pem)?).map_err(|_| BundleError::KeyUnusable)?;
+        let chain_pem = pem::chain(&arranged.chain);
+        Ok(Self::of(arranged.chain, signing, chain_pem, arranged.note)?.noted(unchecked))
+    }
+
+    fn of(
+        chain: Vec<CertificateDer<'static>>,
+        signing: Arc<dyn SigningKey>,
+        chain_pem: String,
+        note: Option<String>,
+    ) -> Result<Self, BundleError> {
         let leaf = Leaf::read(&chain[0])?;
         let root = leaf::root_name(&chain)?;
         let renewal_id = renewal_info::certificate_id(&chain[0]);
-        let signing = any_supported_type(&key).map_err(|_| BundleError::KeyUnusable)?;
         let certified = CertifiedKey::new(chain, signing);
         match certified.keys_match() {
-            Ok(()) => Ok(Self { certified: Arc::new(certified), leaf, root, renewal_id, chain_pem: chain_pem.to_owned() }),
+            Ok(()) => Ok(Self { certified: Arc::new(certified), leaf, root, renewal_id, chain_pem, note }),
             Err(_) => Err(BundleError::KeyMismatch { subject: leaf.name() }),
         }
+    }
+
+    fn noted(mut self, more: Option<String>) -> Self {
+        self.note = match (self.note.take(), more) {
+            (Some(note), Some(more)) => Some(format!("{note}; {more}")),
+            (note, more) => note.or(more),
+        };
+        self
     }
 
     /// What the TLS side signs with.
@@ -148,7 +203,12 @@ impl CertBundle {
         self.renewal_id.as_deref()
     }
 
-    /// The chain as it came, leaf first. The key is not part of it.
+    /// What a person should know of the chain although it is served: that it was sorted, or could not be checked wholly.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// The chain as it came, or sorted if it came in another order, leaf first. The key is not part of it.
     pub fn chain_pem(&self) -> &str {
         &self.chain_pem
     }

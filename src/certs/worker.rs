@@ -149,10 +149,12 @@ async fn obtain_one(task: &OrderTask) -> Done {
             (Outcome::Rehearsed, None, None)
         }
         Ok(Ok(issued)) => {
-            let warning = (!issued.preferred_root).then(|| {
+            let other_root = (!issued.preferred_root).then(|| {
                 let wanted = task.from.acme.preferred_root.as_deref().unwrap_or_default();
                 format!("the authority offers no chain to the preferred root `{wanted}`; its default chain is served")
             });
+            let notes: Vec<String> = issued.bundle.note().map(str::to_owned).into_iter().chain(other_root).collect();
+            let warning = (!notes.is_empty()).then(|| notes.join("; "));
             let shelved = shelve(task, &ledger, &slot, issued).await;
             (Outcome::Issued(shelved.held(&issuer)), Some(shelved), warning)
         }

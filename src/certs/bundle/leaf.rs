@@ -68,6 +68,11 @@ impl Leaf {
     }
 }
 
+/// Whether a certificate is for this public key (SubjectPublicKeyInfo in DER). One that cannot be read is not.
+pub(super) fn has_key(der: &CertificateDer<'_>, public_key: &[u8]) -> bool {
+    parse(der, 1).is_ok_and(|cert| cert.public_key().raw == public_key)
+}
+
 /// Reads one certificate; `number` counts from 1 and is for the complaint.
 pub(super) fn parse<'a>(der: &'a CertificateDer<'_>, number: usize) -> Result<X509Certificate<'a>, BundleError> {
     match X509Certificate::from_der(der.as_ref()) {

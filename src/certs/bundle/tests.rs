@@ -3,6 +3,8 @@ use time::{Duration, OffsetDateTime};
 
 use super::*;
 
+include!("tests/signed.rs");
+
 const NOW: i64 = 1_795_219_200;
 
 /// A root, an intermediate and a leaf, each with its key, all valid for ninety days around `NOW`.
@@ -90,14 +92,77 @@ fn a_leaf_issued_straight_by_a_known_root_needs_no_intermediate() {
 }
 
 #[test]
-fn certificates_out_of_order_or_from_another_chain_are_refused() {
+fn certificates_from_another_chain_are_refused() {
     let (w, other) = (world(|_| ()), world(|_| ()));
-    let said = complaint(&[&w.leaf, &w.root, &w.intermediate], &w.key, &[]);
-    assert!(said.starts_with("certificate 2 of the chain, `Test Root`, did not sign the one before it"), "{said}");
     // The same names throughout: only the signature tells them apart.
     assert!(matches!(build(&[&w.leaf, &other.intermediate], &w.key, &[]), Err(BundleError::Unlinked { number: 2, .. })));
+    let said = complaint(&[&w.leaf, &other.intermediate, &other.root], &w.key, &[]);
+    assert!(said.starts_with("certificate 2 of the chain, `Test Intermediate`, did not sign the one before it"), "{said}");
+    assert!(matches!(build(&[&w.leaf, &w.root], &w.key, &[]), Err(BundleError::Unlinked { number: 2, .. })));
     let said = complaint(&[&w.intermediate, &w.root], &w.key, &[]);
     assert!(said.contains("is an authority's"), "{said}");
+}
+
+#[test]
+fn a_chain_in_any_order_is_sorted_with_a_note_and_kept_sorted() {
+    let (w, other) = (world(|_| ()), world(|_| ()));
+    let in_order = |chain: &[&str]| {
+        let bundle = build(chain, &w.key, &["a.example"]).unwrap();
+        let note = bundle.note().map(str::to_owned);
+        // What is stored is in order, and nothing is said of it again.
+        assert_eq!(CertBundle::restore(bundle.chain_pem(), &w.key).unwrap().note(), None);
+        let read = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        assert_eq!(bundle.certified().cert[..2], [read(&w.leaf), read(&w.intermediate)]);
+        (bundle.certified().cert.len(), note)
+    };
+    assert_eq!(in_order(&[&w.leaf, &w.intermediate]), (2, None));
+    assert_eq!(in_order(&[&w.leaf, &w.intermediate, &w.root]), (3, None));
+    for chain in [
+        &[&*w.leaf, &w.root, &w.intermediate][..],
+        &[&w.intermediate, &w.leaf, &w.root],
+        &[&w.root, &w.intermediate, &w.leaf],
+        &[&w.leaf, &w.leaf, &w.intermediate, &w.root],
+    ] {
+        let (length, note) = in_order(chain);
+        assert!(length == 3 && note.unwrap().contains("are not in order"));
+    }
+    // What signed none of the others is left out, and named.
+    let (length, note) = in_order(&[&w.leaf, &w.intermediate, &other.root]);
+    assert!(length == 2 && note.unwrap().contains("`Test Root` signed none of the others"));
+}
+
+#[test]
+fn two_certificates_that_may_be_the_issuer_are_left_to_a_person() {
+    // One key under one name with two certificates, as cross-signed authorities have.
+    let (key, params) = authority("Twin");
+    let twins = [params.self_signed(&key).unwrap().pem(), params.self_signed(&key).unwrap().pem()];
+    assert_ne!(twins[0], twins[1]);
+    let issuer = Issuer::new(params, key);
+    let leaf_key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["a.example".to_owned()]).unwrap();
+    dates(&mut params);
+    let leaf = params.signed_by(&leaf_key, &issuer).unwrap().pem();
+    let key = Secret::new(leaf_key.serialize_pem());
+    assert!(build(&[&leaf, &twins[0]], &key, &[]).is_ok());
+    assert!(build(&[&twins[0], &twins[1], &leaf], &key, &[]).is_err());
+}
+
+#[test]
+fn every_signature_that_clients_know_is_verified_and_any_other_is_served_with_a_note() {
+    let now = Timestamp::from_unix(1_795_219_200);
+    let wanted = [Identifier::parse("app.corp.test").unwrap()];
+    for (name, chain, key) in SIGNED {
+        let key = Secret::new((*key).to_owned());
+        let bundle = CertBundle::build(chain, &key, &wanted, now).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(bundle.note().is_some(), name.starts_with("unchecked"), "{name}: {:?}", bundle.note());
+        // One bit of the leaf's signature: the last byte of the certificate is part of it.
+        let mut damaged: Vec<_> = bundle.certified().cert.clone();
+        let mut bytes = damaged[0].as_ref().to_vec();
+        *bytes.last_mut().unwrap() ^= 1;
+        damaged[0] = CertificateDer::from(bytes);
+        let verdict = CertBundle::build(&pem::chain(&damaged), &key, &wanted, now);
+        assert_eq!(verdict.is_err(), !name.starts_with("unchecked"), "{name}: {verdict:?}");
+    }
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn certificate(found: &Found, vault: &Vault, needs: &[Need], usual: &str, now: T
     let mut stored = false;
     for slot in places(&bundle, &issuer, needs) {
         if !is_newer_held(vault, &slot, &bundle, now) {
-            vault.save_pair(&slot, &chain, &key).map_err(|error| Chain(&error).to_string())?;
+            vault.save_pair(&slot, bundle.chain_pem(), &key).map_err(|error| Chain(&error).to_string())?;
             stored = true;
         }
     }
