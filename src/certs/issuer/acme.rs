@@ -197,6 +197,12 @@ impl Run<'_> {
             rhythm.beat(retry_after, self.account.http().now()).await?;
             match call(Repeat::Freely, async || order.refresh().await.map(|_| ())).await {
                 Ok(()) => misses = 0,
+                // What the authority asks for now says more than what it asked for before.
+                Err(cause) if cause.said_until().is_some() && misses < MOST_MISSES => {
+                    misses += 1;
+                    retry_after = Some(rhythm.within(cause.said_until(), self.account.http().now()).ok_or(cause)?);
+                    continue;
+                }
                 Err(cause) if cause.is_passing() && misses < MOST_MISSES => misses += 1,
                 Err(cause) => return Err(cause),
             }

@@ -1,5 +1,4 @@
 /// Leaf and root signed in ways that rcgen cannot, made by Python's `cryptography`: what it is, chain, the leaf's key.
-
 const SIGNED: &[(&str, &str, &str)] = &[
     (
         "P-256 with SHA-512",

@@ -32,10 +32,7 @@ impl OrderError {
 
     /// When the authority itself wants to be asked again.
     pub fn said_until(&self) -> Option<Timestamp> {
-        match &self.cause {
-            OrderCause::Http(failure) => failure.retry_after(),
-            _ => None,
-        }
+        self.cause.said_until()
     }
 
     /// The likely cause, for the one line that a person reads first. It is a guess from what the authority said.

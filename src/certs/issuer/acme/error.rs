@@ -10,6 +10,7 @@ use instant_acme::Problem;
 
 use crate::base::name::Identifier;
 use crate::base::span;
+use crate::base::time::Timestamp;
 use crate::certs::bundle::BundleError;
 use crate::certs::challenge::BoardFull;
 use crate::certs::challenge::dns01::RecordError;
@@ -181,6 +182,14 @@ impl OrderCause {
     /// The problem's explanation, in full.
     pub fn detail(&self) -> Option<&str> {
         self.problem()?.detail.as_deref()
+    }
+
+    /// When the authority itself wants to be asked again.
+    pub fn said_until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Http(failure) => failure.retry_after(),
+            _ => None,
+        }
     }
 
     /// Whether the same call may succeed a moment later.

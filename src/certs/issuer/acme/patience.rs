@@ -63,27 +63,42 @@ async fn insist<T, E: Into<OrderCause>>(repeat: Repeat, mut work: impl AsyncFnMu
 }
 
 /// The rhythm of asking for an order's state: quick at first, because prompt authorities are done in a moment, then
-/// slower, and never before the authority's own `Retry-After`.
+/// slower, and not before the authority's own `Retry-After` (RFC 8555 section 7.5.1). A `Retry-After` beyond the time that
+/// is left is no rhythm (ZeroSSL sends a day for what it does in seconds): then our own slow one is kept.
 pub(super) struct Rhythm {
-    deadline: Instant,
+    begun: Instant,
     budget: Duration,
     next: Duration,
 }
 
+/// Budget of a step for which the authority asks for time.
+const STRETCHED: Duration = Duration::from_secs(600);
+
 impl Rhythm {
     pub(super) fn new(budget: Duration) -> Self {
-        Self { deadline: Instant::now() + budget, budget, next: Duration::from_millis(25) }
+        Self { begun: Instant::now(), budget, next: Duration::from_millis(25) }
+    }
+
+    /// A busy authority's `Retry-After` (429, 503), if it can be kept within the budget: unlike that of a good answer it is
+    /// no advice, and nothing is asked before it.
+    pub(super) fn within(&mut self, until: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+        self.budget = self.budget.max(STRETCHED);
+        until.filter(|until| until.since(now) < self.budget.saturating_sub(self.begun.elapsed()))
     }
 
     /// Waits for the next question, which comes no sooner than `retry_after`; an error when the budget is used up.
     pub(super) async fn beat(&mut self, retry_after: Option<Timestamp>, now: Timestamp) -> Result<(), OrderCause> {
         const SLOWEST: Duration = Duration::from_secs(10);
-        let asked = retry_after.map_or(Duration::ZERO, |at| at.since(now));
-        let wait = self.next.max(asked);
-        if Instant::now() + wait > self.deadline {
+        if retry_after.is_some() {
+            self.budget = self.budget.max(STRETCHED);
+        }
+        let left = self.budget.saturating_sub(self.begun.elapsed());
+        if left.is_zero() {
             return Err(OrderCause::Slow { after: self.budget });
         }
-        sleep(wait).await;
+        let asked = retry_after.map_or(Duration::ZERO, |at| at.since(now));
+        let wait = if asked > left { self.next } else { self.next.max(asked) };
+        sleep(wait.min(left)).await;
         self.next = self.next.mul_f64(1.5).min(SLOWEST);
         Ok(())
     }
@@ -143,6 +158,36 @@ mod tests {
         assert!(start.elapsed() < Duration::from_millis(200));
         rhythm.beat(Some(now + Duration::from_secs(5)), now).await.unwrap();
         assert!(start.elapsed() >= Duration::from_secs(5));
-        assert!(rhythm.beat(Some(now + Duration::from_secs(600)), now).await.is_err());
+    }
+
+    /// How long a step that never ends is waited for, and how often it is asked for meanwhile.
+    async fn waited(retry_after: Option<u64>) -> (u64, usize) {
+        let now = Timestamp::from_unix(1_795_219_200);
+        let (mut rhythm, start) = (Rhythm::new(Duration::from_secs(60)), Instant::now());
+        let mut asked = 0;
+        let retry_after = retry_after.map(|seconds| now + Duration::from_secs(seconds));
+        while rhythm.beat(retry_after, now).await.is_ok() {
+            asked += 1;
+        }
+        (start.elapsed().as_secs(), asked)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_absurd_wait_neither_ends_the_step_nor_silences_it() {
+        let (seconds, asked) = waited(None).await;
+        assert_eq!(seconds, 60);
+        assert!((10..40).contains(&asked), "{asked}");
+        for absurd in [86_400, 604_800, 601] {
+            let (seconds, asked) = waited(Some(absurd)).await;
+            assert!(seconds == 600 && asked > 50, "{absurd}: {seconds} s, asked {asked} times");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_within_the_budget_is_kept_and_stretches_it() {
+        let (seconds, asked) = waited(Some(120)).await;
+        assert_eq!((seconds, asked), (600, 5));
+        let (seconds, asked) = waited(Some(1)).await;
+        assert!(seconds == 600 && asked < 100, "slower by itself: {asked}");
     }
 }

@@ -10,12 +10,17 @@ use instant_acme::{
 use super::patience::{Repeat, call};
 use super::{FailedProof, OrderCause, Run, Step, Talk, choice};
 use crate::base::name::Identifier;
+use crate::base::task;
 use crate::certs::challenge::dns01::Placed;
 use crate::certs::challenge::{HttpProof, Posted, tls_alpn01};
 use crate::config::settings::ChallengeKind;
 
 /// For the authority's verdict, from several places of the world.
 const VERDICT: Duration = Duration::from_secs(180);
+
+/// How long a proof stays after the authority was told of it and the try ended without a verdict: the authority may look
+/// at any moment, and a proof that is gone by then is a failed validation. The next try posts it again.
+const LINGERING: Duration = Duration::from_secs(900);
 
 /// How often the challenges are told again when the telling was lost.
 const MOST_ROUNDS: usize = 3;
@@ -30,6 +35,19 @@ pub(super) struct Proofs {
 }
 
 impl Proofs {
+    /// Leaves what listeners show where it is for [`LINGERING`]. DNS records are taken away: the next try sets the very same
+    /// ones, and they would be taken away under it.
+    fn linger(&mut self) {
+        let posted = std::mem::take(&mut self.posted);
+        if posted.is_empty() {
+            return;
+        }
+        task::spawn_local("proofs-linger", async move {
+            tokio::time::sleep(LINGERING).await;
+            drop(posted);
+        });
+    }
+
     /// Whether a name's record is there.
     pub(super) fn has(&self, identifier: &Identifier) -> bool {
         self.standing.contains(identifier) || self.placed.iter().any(|(name, _)| name == identifier)
@@ -68,7 +86,13 @@ impl Run<'_> {
             }
         }
         let verdict = match alive {
-            true => self.poll(talk, order, VERDICT, |status| status != OrderStatus::Pending).await?,
+            true => match self.poll(talk, order, VERDICT, |status| status != OrderStatus::Pending).await {
+                Ok(status) => status,
+                Err(cause) => {
+                    proofs.linger();
+                    return Err(cause);
+                }
+            },
             false => OrderStatus::Invalid,
         };
         drop(proofs);

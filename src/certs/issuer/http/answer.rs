@@ -23,7 +23,8 @@ const MOST_ALTERNATES: usize = 5;
 
 impl Answer {
     pub(super) fn new(kind: Kind, response: Response<Bytes>, now: Timestamp) -> Self {
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| moment(value.to_str().ok()?, now));
+        let text = |name| response.headers().get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+        let retry_after = text(RETRY_AFTER).and_then(|value| moment(value, text(DATE).and_then(date), now));
         Self { kind, response, retry_after }
     }
 
@@ -107,15 +108,17 @@ fn alternate(link: &str) -> Option<String> {
     is_alternate.then(|| url.to_owned())
 }
 
-/// Reads `Retry-After` (RFC 9110 section 10.2.3), a number of seconds or a date, within bounds.
-fn moment(value: &str, now: Timestamp) -> Option<Timestamp> {
+/// Reads `Retry-After` (RFC 9110 section 10.2.3), a number of seconds or a date, within bounds. A date is a date of the
+/// authority's clock: it is compared with the answer's own `Date`, because this machine's clock may be wrong.
+fn moment(value: &str, sent: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
     let value = value.trim();
     let (least, most) = RETRY_AFTER_BOUNDS;
     let asked = if value.bytes().all(|b| b.is_ascii_digit()) && !value.is_empty() {
         // More digits than fit are a very long time all the same.
         now + std::time::Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
-        date(value)?
+        let at = date(value)?;
+        sent.map_or(at, |sent| now + at.since(sent))
     };
     Some(asked.clamp(now + least, now + most))
 }
@@ -154,7 +157,7 @@ mod tests {
     #[test]
     fn retry_after_is_read_in_both_forms_and_kept_within_bounds() {
         let check = |value: &str, expected: Option<i64>| {
-            assert_eq!(moment(value, NOW).map(|at| at.unix() - NOW.unix()), expected, "for {value:?}");
+            assert_eq!(moment(value, None, NOW).map(|at| at.unix() - NOW.unix()), expected, "for {value:?}");
         };
         check("120", Some(120));
         check("0", Some(1));
@@ -164,6 +167,18 @@ mod tests {
         check("", None);
         check("-5", None);
         check("soon", None);
+        check("Thu, 01 Jan 1970 00:00:00 GMT", Some(1));
+        check("Fri, 31 Dec 9999 23:59:59 GMT", Some(604_800));
+    }
+
+    #[test]
+    fn a_date_is_one_of_the_authoritys_clock() {
+        // The authority's clock says 2010, and it wants to be asked again in two minutes.
+        let headers = [("date", "Fri, 01 Jan 2010 00:00:00 GMT"), ("retry-after", "Fri, 01 Jan 2010 00:02:00 GMT")];
+        assert_eq!(answer(503, &headers, "").retry_after(), Some(NOW + std::time::Duration::from_secs(120)));
+        let headers = [("date", "Mon, 01 Jan 1990 00:00:00 GMT"), ("retry-after", "Mon, 01 Jan 1990 00:02:00 GMT")];
+        let asked = answer(503, &headers, "").retry_after().map(|at| at.unix() - NOW.unix());
+        assert_eq!(asked, Some(120));
     }
 
     #[test]
