@@ -40,3 +40,4 @@ pub mod explain;
 pub mod answer;
 pub mod redirect;
 pub mod refusal;
+pub mod refuse;

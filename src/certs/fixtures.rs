@@ -9,7 +9,7 @@ use crate::base::name::HostPattern;
 use crate::base::size::ByteSize;
 use crate::config::settings::{
     Acme, At, ChallengeKind, GatewayLimits, KeyKind, Level, Log, LogFormat, MemoryLimit, Place, Protocols, Settings, Site,
-    SiteHost, SiteTls, Timeouts, Tls, TlsVersions,
+    SiteHost, SiteRefusals, SiteTls, Timeouts, Tls, TlsVersions,
 };
 
 /// An authority at this directory with everything else at its plainest.
@@ -42,6 +42,7 @@ pub(crate) fn site(hosts: &[&str], tls: &SiteTls) -> Site {
         tls: tls.clone(),
         shared_certificate: false,
         client_certificates: None,
+        refusals: SiteRefusals::default(),
         blocks: Vec::new(),
         at: Place::default(),
     }

@@ -25,7 +25,7 @@ pub use health::{CircuitBreaker, Health, Hold, MaxFails};
 pub use policy::{
     Auth, ForwardAuth, HeaderEdit, Jwt, JwtKeys, LimitKey, MessageLimit, Origins, Policy, RequestLimit, TokenPlace,
 };
-pub use site::{At, Block, Cache, End, Files, PathPattern, Place, Site, SiteHost, SiteTls};
+pub use site::{At, Block, Cache, End, Files, PathPattern, Place, Site, SiteHost, SiteRefusals, SiteTls};
 pub use status::{StatusRange, in_words};
 pub use tls::{Cipher, ClientCertificates, DefaultCertificate, Tls, TlsVersions};
 pub use upstream::{

@@ -111,7 +111,7 @@ pub(super) fn matches(pattern: &PathPattern, path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::{Block, End, Place, Policy, SiteHost, SiteTls};
+    use crate::config::settings::{Block, End, Place, Policy, SiteHost, SiteRefusals, SiteTls};
 
     fn site(hosts: &[(&str, u16)], paths: &[&str]) -> Site {
         let block = |path: &&str| Block {
@@ -130,6 +130,7 @@ mod tests {
             tls: SiteTls::Internal,
             shared_certificate: false,
             client_certificates: None,
+            refusals: SiteRefusals::default(),
             blocks: paths.iter().map(block).collect(),
             at: Place::default(),
         }

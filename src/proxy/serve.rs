@@ -17,6 +17,7 @@ use super::exchange::{Connection, Exchange, Routed};
 use super::plain;
 use super::redirect::Redirect;
 use super::refusal::{Malformed, Refusal, Rule};
+use super::refuse;
 use super::snapshot::{Ending, Lane, Snapshot};
 use super::step::Flow;
 use super::worker::Worker;
@@ -61,7 +62,16 @@ pub fn serve(
                 exchange.refused(&Refusal::ClientLeft);
                 return Err(Broken);
             }
-            Err(refusal) => page.answer(&exchange, &refusal),
+            Err(refusal) => {
+                // No block was found, so the request still lies in its slot.
+                let raw = slot.as_ref().map(|request| arrive::authority(request.version(), request.uri(), request.headers()));
+                let site = refuse::site(&in_force.0, &connection, raw.transpose().map(Option::flatten));
+                let mut response = page.answer(&exchange, &refusal);
+                if let Some(site) = site {
+                    site.dress(&mut response, page.form(), page.head, connection.is_secure());
+                }
+                response
+            }
         };
         content::normalise(page.head, &mut response);
         Ok(response.map(|body| body.watched(exchange)))

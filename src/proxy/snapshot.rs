@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
 
+use super::arrive::Host;
 use super::cluster::trust::{Trust, TrustError};
 use super::cluster::{BuildClusterError, Cluster};
 use super::files::Files;
@@ -18,6 +19,7 @@ use super::limit::bans::Bans;
 use super::limit::kept::Kept;
 use super::pages::{Pages, PagesError};
 use super::redirect::Redirect;
+use super::refuse::RefusalStyle;
 use super::route::{Found, RouteTable};
 use super::step::{BuildAuthError, Building, Edits, Step, Switch};
 use super::tunnel::policed::relay::Rules;
@@ -41,6 +43,8 @@ pub struct Snapshot {
     pub trusted: Vec<IpNet>,
     /// By site and block, as [`Found`] counts them.
     lanes: Vec<Box<[Lane]>>,
+    /// By site, what it adds to the refusals that none of its blocks answers.
+    refusals: Vec<RefusalStyle>,
     /// By site, where not everybody may come.
     visitors: Vec<Option<Arc<Visitors>>>,
     clusters: Vec<Arc<Cluster>>,
@@ -150,6 +154,7 @@ impl Snapshot {
         let mut services: Vec<Arc<Cluster>> = Vec::new();
         let mut service = |upstream: &Upstream| service(upstream, &mut services, before, trust);
         let mut switches = Vec::with_capacity(settings.sites.len());
+        let mut refusals = Vec::with_capacity(settings.sites.len());
         for site in &settings.sites {
             let asked = site.client_certificates.as_ref().map(|asked| Visitors::new(asked, trust)).transpose();
             let asked = asked.map_err(|source| BuildError::Visitors { at: site.at.clone(), source })?;
@@ -164,6 +169,8 @@ impl Snapshot {
                 pages: &mut folders,
             };
             switches.push(build.kept.switch(build.before, &name));
+            let own = site.refusals.errors.as_deref().map(|folder| pages(folder, &site.at, &mut build)).transpose()?;
+            refusals.push(RefusalStyle::new(&site.refusals, own));
             lanes.push(
                 site.blocks
                     .iter()
@@ -182,6 +189,7 @@ impl Snapshot {
             timeouts: settings.timeouts,
             trusted: settings.trusted_proxies.clone(),
             lanes,
+            refusals,
             visitors,
             clusters,
             services,
@@ -194,6 +202,11 @@ impl Snapshot {
     /// The block that was found.
     pub fn lane(&self, found: Found) -> &Lane {
         &self.lanes[found.site][found.block]
+    }
+
+    /// What the site of a host on a port adds to a refusal; `None` where there is no such site.
+    pub fn refusals(&self, port: u16, host: &Host) -> Option<&RefusalStyle> {
+        self.routes.site(port, host).map(|site| &self.refusals[site])
     }
 
     /// By site, who may come where not everybody may.
@@ -246,7 +259,7 @@ impl Lane {
                 .map_err(|source| BuildError::Auth { at: block.at.clone(), source: Box::new(source) })?,
             request_headers: Edits::of(&block.policy.request_headers),
             ending,
-            pages: block.policy.errors.as_deref().map(|folder| pages(folder, block, build)).transpose()?,
+            pages: block.policy.errors.as_deref().map(|folder| pages(folder, &block.at, build)).transpose()?,
             visitors,
             logged: block.policy.access_log != Some(false),
             tunnel: Rules { message: block.policy.limit_message, ping: block.policy.ping, idle: block.policy.idle },
@@ -284,11 +297,11 @@ fn by_name(clusters: &[Arc<Cluster>]) -> HashMap<&str, &Arc<Cluster>> {
 }
 
 /// The pages of a folder, read once however many blocks have it.
-fn pages(folder: &Path, block: &Block, build: &mut Building<'_>) -> Result<Arc<Pages>, BuildError> {
+fn pages(folder: &Path, at: &Place, build: &mut Building<'_>) -> Result<Arc<Pages>, BuildError> {
     if let Some(known) = build.pages.get(folder) {
         return Ok(Arc::clone(known));
     }
-    let pages = Pages::read(folder).map_err(|source| BuildError::Pages { at: block.at.clone(), source })?;
+    let pages = Pages::read(folder).map_err(|source| BuildError::Pages { at: at.clone(), source })?;
     let pages = Arc::new(pages);
     build.pages.insert(folder.to_owned(), Arc::clone(&pages));
     Ok(pages)

@@ -53,7 +53,7 @@ mod origin;
 mod path;
 mod query;
 mod rate;
-mod security;
+pub(super) mod security;
 pub mod told;
 
 /// One step.

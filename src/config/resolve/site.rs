@@ -5,7 +5,7 @@ use super::end;
 use super::upstream::Groups;
 use crate::config::problem::{Problem, quote};
 use crate::config::raw::{Directives, RawSite};
-use crate::config::settings::{Block, PathPattern, Place, Policy, Settings, Site, SiteHost};
+use crate::config::settings::{Block, PathPattern, Place, Policy, Settings, Site, SiteHost, SiteRefusals};
 use crate::config::source::Span;
 use crate::config::tree::Word;
 
@@ -54,6 +54,7 @@ impl Resolver<'_> {
             tls,
             shared_certificate,
             client_certificates: clients.clone(),
+            refusals: SiteRefusals::from(&own),
             blocks: blocks.clone(),
             at: at.clone(),
         });

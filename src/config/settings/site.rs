@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Acme, ClientCertificates, Policy, UpstreamId};
+use super::{Acme, ClientCertificates, HeaderEdit, Policy, UpstreamId};
 use crate::base::name::HostPattern;
 
 /// One or several hosts answered alike.
@@ -20,10 +20,31 @@ pub struct Site {
     pub shared_certificate: bool,
     /// Which clients may come, if not all.
     pub client_certificates: Option<ClientCertificates>,
+    /// What its refusals carry where no block answers.
+    pub refusals: SiteRefusals,
     /// Longest path first; the first that matches answers. Never empty.
     pub blocks: Vec<Block>,
     /// Where it stood, for banners and `explain`.
     pub at: Place,
+}
+
+/// What a site adds to its refusals where no block answers: its own words, without those of its paths.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SiteRefusals {
+    /// Edits of the response's header.
+    pub headers: Vec<HeaderEdit>,
+    /// The four headers of the users' guides.
+    pub security_headers: bool,
+    /// `Strict-Transport-Security` for a year.
+    pub hsts: bool,
+    /// Folder of error pages.
+    pub errors: Option<PathBuf>,
+}
+
+impl From<&Policy> for SiteRefusals {
+    fn from(own: &Policy) -> Self {
+        Self { headers: own.headers.clone(), security_headers: own.security_headers, hsts: own.hsts, errors: own.errors.clone() }
+    }
 }
 
 /// One head of a site.

@@ -16,5 +16,6 @@ mod incomplete;
 mod leaving;
 mod passing;
 mod policies;
+mod site_refusals;
 mod sockets;
 mod upgrades;

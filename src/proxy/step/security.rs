@@ -12,7 +12,7 @@ const PRESET: [(HeaderName, HeaderValue); 3] = [
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// `security-headers`.
-pub(super) fn add(headers: &mut HeaderMap, secure: bool) {
+pub(in crate::proxy) fn add(headers: &mut HeaderMap, secure: bool) {
     for (name, value) in PRESET {
         headers.entry(name).or_insert(value);
     }
@@ -20,7 +20,7 @@ pub(super) fn add(headers: &mut HeaderMap, secure: bool) {
 }
 
 /// `hsts`; never in the clear, where it must not count (RFC 6797 section 7.2).
-pub(super) fn add_hsts(headers: &mut HeaderMap, secure: bool) {
+pub(in crate::proxy) fn add_hsts(headers: &mut HeaderMap, secure: bool) {
     if secure {
         headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HSTS);
     }

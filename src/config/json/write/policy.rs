@@ -4,9 +4,20 @@ use std::time::Duration;
 
 use super::{Json, Members, duration, list, path, secret, switch};
 use crate::base::span;
-use crate::config::settings::{Auth, HeaderEdit, Jwt, JwtKeys, LimitKey, MessageLimit, Policy, RequestLimit, TokenPlace};
+use crate::config::settings::{
+    Auth, HeaderEdit, Jwt, JwtKeys, LimitKey, MessageLimit, Policy, RequestLimit, SiteRefusals, TokenPlace,
+};
 
-pub(super) fn policy(policy: &Policy, members: &mut Members) {
+/// What a site's refusals carry.
+pub(super) fn refusals(words: &SiteRefusals, members: &mut Members) {
+    members.filled("headers", words.headers.iter().map(edit));
+    members.flag("security-headers", words.security_headers);
+    members.flag("hsts", words.hsts);
+    members.some("errors", words.errors.as_deref().map(path));
+}
+
+/// `inherited` are the edits of the site's own `headers`, which precede those of the block.
+pub(super) fn policy(policy: &Policy, inherited: &[HeaderEdit], members: &mut Members) {
     members.filled("allow", policy.allow.iter().map(ToString::to_string));
     members.filled("deny", policy.deny.iter().map(ToString::to_string));
     members.parts("limit", limits(policy));
@@ -19,7 +30,8 @@ pub(super) fn policy(policy: &Policy, members: &mut Members) {
     members.some("strip-prefix", policy.strip_prefix.as_deref());
     members.some("rewrite", policy.rewrite.as_deref());
     members.filled("request-headers", policy.request_headers.iter().map(edit));
-    members.filled("headers", policy.headers.iter().map(edit));
+    let headers = policy.headers.strip_prefix(inherited).unwrap_or(&policy.headers);
+    members.filled("headers", headers.iter().map(edit));
     members.flag("security-headers", policy.security_headers);
     members.flag("hsts", policy.hsts);
     members.flag("compress", policy.compress);

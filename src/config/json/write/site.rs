@@ -1,8 +1,9 @@
-//! Sites as JSON: every block with its whole policy, so that nothing is inherited.
+//! Sites as JSON: every block with its whole policy. What a site's refusals carry stands at the site, and a block inherits
+//! of it only the edits of `headers`, which are not repeated.
 
 use super::{Json, Members, acme, list, path, policy, upstream};
 use crate::base::span;
-use crate::config::settings::{Block, ClientCertificates, End, Files, Place, Settings, Site, SiteHost, SiteTls};
+use crate::config::settings::{Block, ClientCertificates, End, Files, HeaderEdit, Place, Settings, Site, SiteHost, SiteTls};
 
 pub(super) fn site(site: &Site, settings: &Settings) -> Json {
     let mut members = Members::default();
@@ -17,9 +18,10 @@ pub(super) fn site(site: &Site, settings: &Settings) -> Json {
     }
     members.some("certificate", site.shared_certificate.then_some("shared"));
     members.some("client-certificates", site.client_certificates.as_ref().map(clients));
+    policy::refusals(&site.refusals, &mut members);
     let mut paths = Members::default();
     for one in &site.blocks {
-        paths.add(&one.path.to_string(), block(one, settings));
+        paths.add(&one.path.to_string(), block(one, &site.refusals.headers, settings));
     }
     members.add("paths", paths.object());
     members.object()
@@ -35,10 +37,10 @@ fn place(place: &Place) -> Json {
     Json::Text(format!("{}:{}:{}", place.file, place.line, place.column))
 }
 
-fn block(block: &Block, settings: &Settings) -> Json {
+fn block(block: &Block, inherited: &[HeaderEdit], settings: &Settings) -> Json {
     let mut members = Members::default();
     members.add("at", place(&block.at));
-    policy::policy(&block.policy, &mut members);
+    policy::policy(&block.policy, inherited, &mut members);
     match &block.end {
         End::Proxy(id) => members.add("proxy", upstream::reference(&settings.upstreams[id.0])),
         End::Redirect { target, code } => members.add("redirect", Json::List(vec![target.as_str().into(), (*code).into()])),
