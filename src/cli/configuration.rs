@@ -37,18 +37,28 @@ pub fn load_or_tell(args: &ConfigArgs) -> Result<Loaded, Exit> {
 
 /// Tells why there is no configuration.
 pub fn tell(error: &LoadError) -> Exit {
-    match error {
-        LoadError::Refused(report) => say::complaint(&report.render(colours())),
-        LoadError::NotFound | LoadError::Unreadable { .. } => say::complaint(&format!("doorward: {}", Chain(error))),
-    }
+    say::complaint(&explained(error));
     Exit::BadConfig
+}
+
+/// Why there is no configuration, for a terminal.
+pub fn explained(error: &LoadError) -> String {
+    match error {
+        LoadError::Refused(report) => report.render(colours()),
+        LoadError::NotFound | LoadError::Unreadable { .. } => format!("doorward: {}", Chain(error)),
+    }
 }
 
 /// Tells what may not be as it was meant.
 pub fn warn(warnings: &Report) {
-    if !warnings.is_empty() {
-        say::complaint(&warnings.render(colours()));
+    if let Some(text) = warned(warnings) {
+        say::complaint(&text);
     }
+}
+
+/// What may not be as it was meant, for a terminal; `None` when there is nothing.
+pub fn warned(warnings: &Report) -> Option<String> {
+    (!warnings.is_empty()).then(|| warnings.render(colours()))
 }
 
 /// Colours are for a terminal, and for nobody who sets `NO_COLOR` (no-color.org).

@@ -21,6 +21,7 @@ use crate::server::logs;
 use crate::server::source::{Origin, Source};
 use crate::server::supervise::{self, Options};
 use crate::telemetry::access::Form;
+use crate::telemetry::lines::{LineWriter, Lines};
 use crate::telemetry::log::{self, events};
 
 /// Serves by a file.
@@ -62,32 +63,36 @@ fn at_home(top: &TopArgs) -> Result<TopArgs, Exit> {
     Ok(TopArgs { state, ..top.clone() })
 }
 
-/// From the first look at the configuration to the end of the process.
+/// From the first look at the configuration to the end of the process. Whatever is written to standard error meanwhile goes
+/// through one thread, so that a reader who does not read blocks neither the start nor the end.
 fn serve(source: Source) -> Exit {
-    let loaded = match source.load() {
-        Ok(loaded) => loaded,
-        Err(error) => return configuration::tell(&error),
+    let writer = match LineWriter::start(io::stderr()) {
+        Ok(writer) => writer,
+        Err(error) => return say::failure(&error),
     };
-    configuration::warn(&loaded.warnings);
+    let lines = writer.lines().clone();
+    match serve_with(source, &lines) {
+        Ok(()) => Exit::Done,
+        Err((text, exit)) => {
+            lines.print(&text);
+            exit
+        }
+    }
+}
+
+fn serve_with(source: Source, lines: &Lines) -> Result<(), (String, Exit)> {
+    let loaded = source.load().map_err(|error| (configuration::explained(&error), Exit::BadConfig))?;
+    if let Some(warned) = configuration::warned(&loaded.warnings) {
+        lines.print(&warned);
+    }
     let settings = &loaded.settings;
     let form = logs::form(settings.log.format, &io::stderr());
     let overriding = std::env::var(log::OVERRIDE).ok();
-    let level = match log::start(form, logs::least(settings.log.level), overriding.as_deref()) {
-        Ok(level) => level,
-        Err(error) => {
-            say::failure(&error);
-            return Exit::Usage;
-        }
-    };
-    let socket = match settings.admin.as_deref().map_or(Ok(None), open_socket) {
-        Ok(socket) => socket,
-        Err(error) => return say::failure(&error),
-    };
-    let attend = async |gateway: Rc<Gateway>| attend(gateway, socket, form).await;
-    match supervise::run(Options { source, loaded, level }, attend) {
-        Ok(()) => Exit::Done,
-        Err(error) => say::failure(&error),
-    }
+    let level = log::start(form, logs::least(settings.log.level), overriding.as_deref(), lines)
+        .map_err(|error| (say::failed(&error), Exit::Usage))?;
+    let socket = settings.admin.as_deref().map_or(Ok(None), open_socket).map_err(|error| (say::failed(&error), Exit::Failed))?;
+    let attend = async |gateway: Rc<Gateway>| attend(gateway, socket, form, lines).await;
+    supervise::run(Options { source, loaded, level }, attend).map_err(|error| (say::failed(&error), Exit::Failed))
 }
 
 /// Refuses to start beside another gateway with the same state. Any other trouble with the socket is no reason not to
@@ -109,13 +114,13 @@ fn open_socket(path: &Path) -> Result<Option<AdminSocket>, BindAdminError> {
 }
 
 /// Once it listens: answer operators, and tell what is served.
-async fn attend(gateway: Rc<Gateway>, socket: Option<AdminSocket>, form: Form) {
+async fn attend(gateway: Rc<Gateway>, socket: Option<AdminSocket>, form: Form, lines: &Lines) {
     let desk = Rc::new(Desk::new(&gateway));
     let (status, certs) = (desk.status().await, desk.certs().await);
     let settings = gateway.settings();
     let banner = Banner::new(Scene { settings: &settings, status: &status, certs: &certs, now: SystemClock.now() });
     match form {
-        Form::Human => say::complaint(&banner.to_string()),
+        Form::Human => lines.print(&banner.to_string()),
         Form::Json => banner.log(),
     }
     if let Some(socket) = socket {

@@ -40,6 +40,11 @@ pub fn complaint(text: &str) {
 
 /// An error with all its causes; ends the program with [`Exit::Failed`].
 pub fn failure(error: &(dyn Error + 'static)) -> Exit {
-    complaint(&format!("doorward: {}", Chain(error)));
+    complaint(&failed(error));
     Exit::Failed
+}
+
+/// An error with all its causes, as [`failure`] writes it.
+pub fn failed(error: &(dyn Error + 'static)) -> String {
+    format!("doorward: {}", Chain(error))
 }

@@ -1,9 +1,12 @@
 //! Where events go: to standard error, human on a terminal and JSON otherwise, so that standard output holds nothing but
-//! access records. Sets up the process's one subscriber and its panic hook; decides nothing.
+//! access records. Sets up the process's one subscriber and its panic hook; decides nothing. No caller waits for the write
+//! itself ([`super::lines`]).
 
 use std::fmt;
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
@@ -14,6 +17,7 @@ use tracing_subscriber::reload;
 use tracing_subscriber::{Layer, Registry};
 
 use super::access::Form;
+use super::lines::Lines;
 use super::stamp::Stamp;
 use crate::base::time::SystemClock;
 
@@ -74,6 +78,9 @@ pub mod events {
 /// Overrides the level of the configuration, in the language of `tracing_subscriber::filter::Targets`: `debug`, or `doorward::certs=trace,info`.
 pub const OVERRIDE: &str = "DOORWARD_LOG";
 
+/// How long a thread that panics waits for its event to be written.
+const PANIC_FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
+
 /// Changes the level while the process runs.
 #[derive(Clone)]
 pub struct LogLevel {
@@ -103,20 +110,27 @@ pub fn form_for(stream: &impl IsTerminal) -> Form {
     if stream.is_terminal() { Form::Human } else { Form::Json }
 }
 
-/// Sets up the subscriber and the panic hook of this process; `overriding` is the value of [`OVERRIDE`].
-pub fn start(form: Form, level: Level, overriding: Option<&str>) -> Result<LogLevel, StartLogError> {
+/// Sets up the subscriber and the panic hook of this process, both writing to `lines`; `overriding` is the value of
+/// [`OVERRIDE`].
+pub fn start(form: Form, level: Level, overriding: Option<&str>, lines: &Lines) -> Result<LogLevel, StartLogError> {
     let first = match overriding {
         Some(text) => text.parse::<Targets>().map_err(|source| StartLogError::Override { text: text.to_owned(), source })?,
         None => filter(level),
     };
     let (first, handle) = reload::Layer::new(first);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_timer(Now);
+    lines.set_form(form);
+    let panics = lines.clone();
+    let lines = tracing_subscriber::fmt::layer().with_writer(Arc::new(lines.clone())).with_timer(Now);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match form {
         Form::Human => lines.with_target(false).with_ansi(false).with_filter(first).boxed(),
         Form::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).with_filter(first).boxed(),
     };
     tracing::subscriber::set_global_default(Registry::default().with(layer))?;
-    std::panic::set_hook(Box::new(report_panic));
+    std::panic::set_hook(Box::new(move |info| {
+        report_panic(info);
+        // A second panic while unwinding ends the process at once.
+        panics.flush(PANIC_FLUSH_TIMEOUT);
+    }));
     Ok(LogLevel { filter: handle, overridden: overriding.is_some() })
 }
 
@@ -168,6 +182,7 @@ fn report_panic(info: &PanicHookInfo<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::lines::LineWriter;
 
     #[test]
     fn our_events_follow_the_level_and_those_of_libraries_are_rarer() {
@@ -177,7 +192,8 @@ mod tests {
 
     #[test]
     fn a_wrong_override_names_itself() {
-        let error = start(Form::Json, Level::INFO, Some("doorward=loud")).unwrap_err();
+        let writer = LineWriter::start(std::io::sink()).unwrap();
+        let error = start(Form::Json, Level::INFO, Some("doorward=loud"), writer.lines()).unwrap_err();
         assert!(error.to_string().starts_with("DOORWARD_LOG is `doorward=loud`"), "{error}");
     }
 }

@@ -20,6 +20,7 @@ mod autobahn;
 mod backends;
 mod bad_requests;
 mod balancing;
+mod blocked_output;
 mod browser;
 mod cert_actions;
 mod cert_commands;

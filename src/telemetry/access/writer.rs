@@ -17,6 +17,7 @@ use super::AccessRecord;
 use super::hide::Hide;
 use super::line::{self, Form};
 use crate::base::time::SystemClock;
+use crate::telemetry::lines;
 use crate::telemetry::stamp::Stamp;
 
 /// What one worker may have waiting; beyond it lines are dropped and counted. A second of hard load.
@@ -186,37 +187,53 @@ impl Shared {
         locked(&self.lanes).retain(|lane| Arc::strong_count(lane) > 1 || !locked(lane).is_empty());
     }
 
-    fn report_dropped(&self, page: &mut Vec<u8>) {
+    /// Whether all of a page is written; what is not is counted.
+    fn write(&self, out: &mut impl io::Write, page: &[u8]) -> bool {
+        let lost = lines::write(out, page);
+        self.dropped.fetch_add(lost, Ordering::Relaxed);
+        lost == 0
+    }
+
+    /// Writes how many lines are not in the log; false when that could not be written either.
+    fn report_dropped(&self, out: &mut impl io::Write) -> bool {
         let lost = self.dropped.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            let (at, form) = (Stamp(SystemClock.millis()), self.rules.load().form);
-            let words = "requests were not logged because the reader of this log is too slow";
-            page.extend_from_slice(match form {
-                Form::Human => format!("{at}  {lost} {words}\n"),
-                Form::Json => {
-                    format!("{{\"timestamp\":\"{at}\",\"level\":\"WARN\",\"event\":\"access_dropped\",\"lost\":{lost},\"message\":\"{words}\"}}\n")
-                }
-            }.as_bytes());
+        if lost == 0 {
+            return true;
         }
+        let (at, form) = (Stamp(SystemClock.millis()), self.rules.load().form);
+        let words = "requests were not logged because the reader of this log is too slow";
+        let line = match form {
+            Form::Human => format!("{at}  {lost} {words}\n"),
+            Form::Json => {
+                format!(
+                    "{{\"timestamp\":\"{at}\",\"level\":\"WARN\",\"event\":\"access_dropped\",\"lost\":{lost},\"message\":\"{words}\"}}\n"
+                )
+            }
+        };
+        let written = lines::write(out, line.as_bytes()) == 0;
+        if !written {
+            self.dropped.fetch_add(lost, Ordering::Relaxed);
+        }
+        written
     }
 }
 
 /// The writing thread's life.
 fn run(shared: &Shared, mut out: impl io::Write) {
     let mut page = Vec::new();
+    // Whether the last page could not be written; the count of what was lost waits then for the next one that can.
+    let mut refused = false;
     loop {
         let last = shared.stop.load(Ordering::SeqCst);
         shared.gather(&mut page);
-        shared.report_dropped(&mut page);
-        if page.is_empty() {
+        if page.is_empty() && (refused || shared.dropped.load(Ordering::Relaxed) == 0) {
             if last {
                 return;
             }
             sleep_until_woken(shared);
             continue;
         }
-        // A log that cannot be written has nobody to tell; traffic goes on, and the next page tries again.
-        let _ = out.write_all(&page).and_then(|()| out.flush());
+        refused = !shared.write(&mut out, &page) || !shared.report_dropped(&mut out);
         page.clear();
         page.shrink_to(LANE_KEEP);
         if !last {
@@ -341,6 +358,33 @@ mod tests {
         let text: String = pages.iter().collect();
         assert!(text.contains(&format!(r#""event":"access_dropped","lost":{lost}"#)), "{lost} lost");
         assert_eq!(text.lines().count() as u64, sent - lost + 1);
+    }
+
+    /// A disk that is full refuses, and takes lines again later.
+    #[test]
+    fn lines_that_cannot_be_written_are_counted_in_the_next_that_can() {
+        struct Full(Arc<AtomicBool>, Sender<String>);
+        impl io::Write for Full {
+            fn write(&mut self, page: &[u8]) -> io::Result<usize> {
+                let full = self.0.load(Ordering::SeqCst);
+                let page = if full { "refused".to_owned() } else { String::from_utf8_lossy(page).into_owned() };
+                let length = page.len();
+                self.1.send(page).map_err(io::Error::other)?;
+                if full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(length) }
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (full, (written, pages)) = (Arc::new(AtomicBool::new(true)), channel());
+        let (log, writer) = AccessLog::start(rules(), Full(Arc::clone(&full), written)).unwrap();
+        log.write(&record("lost"));
+        assert_eq!(pages.recv_timeout(Duration::from_secs(5)).unwrap(), "refused");
+        full.store(false, Ordering::SeqCst);
+        log.write(&record("kept"));
+        drop(writer);
+        let text: String = pages.iter().collect();
+        assert!(text.contains(r#""id":"kept""#) && text.contains(r#""event":"access_dropped","lost":1,"#), "{text}");
     }
 
     #[test]

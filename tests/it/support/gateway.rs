@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Output};
+use std::process::{Command, ExitStatus, Output};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -106,6 +106,17 @@ impl Gateway {
     /// Starts it without waiting for anything.
     pub fn launch(&mut self) {
         assert!(self.process.is_none(), "it runs already");
+        self.process = Some(Process::start("doorward", &mut self.command()));
+    }
+
+    /// Starts it with pipes for its output that nothing reads, and waits for nothing.
+    pub fn launch_unread(&mut self) {
+        assert!(self.process.is_none(), "it runs already");
+        self.process = Some(Process::start_unread("doorward", &mut self.command()));
+    }
+
+    /// What starts it.
+    pub fn command(&self) -> Command {
         let mut command = match self.umask {
             None => process::command(&self.program),
             Some(umask) => {
@@ -116,7 +127,7 @@ impl Gateway {
         };
         command.arg("run").arg("--config").arg(self.config_file()).current_dir(self.folder.path());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        self.process = Some(Process::start("doorward", &mut command));
+        command
     }
 
     /// The running program.

@@ -36,6 +36,20 @@ impl Process {
         Self { name: name.to_owned(), child, lines, readers }
     }
 
+    /// Starts `command` with pipes that nothing reads as its output; they fill up.
+    pub fn start_unread(name: &str, command: &mut Command) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{name} does not start: {error}: {command:?}"));
+        Self { name: name.to_owned(), child, lines: Arc::default(), readers: Vec::new() }
+    }
+
+    /// Reads both pipes from now on.
+    pub fn read_output(&mut self) {
+        let stdout = self.child.stdout.take().expect("nothing read it");
+        let stderr = self.child.stderr.take().expect("nothing read it");
+        self.readers = vec![read_lines(stdout, &self.lines), read_lines(stderr, &self.lines)];
+    }
+
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
