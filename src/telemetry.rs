@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod digits;
+pub mod lines;
 pub mod log;
 pub mod metrics;
 pub mod stamp;

@@ -40,7 +40,11 @@ pub struct Answer {
 #[serde(tag = "ask", rename_all = "kebab-case")]
 pub enum Request {
     /// Read the configuration again and serve by it; answered once that is done or refused.
-    Reload,
+    Reload {
+        /// Even if there is no site any more.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        allow_empty: bool,
+    },
     /// What runs.
     Status,
     /// Every certificate: held, wanted, and what happens next.
@@ -113,7 +117,7 @@ impl Request {
     /// The word for logs.
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::Reload => "reload",
+            Self::Reload { .. } => "reload",
             Self::Status => "status",
             Self::Certs => "certs",
             Self::Drain { .. } => "drain",
@@ -355,8 +359,9 @@ impl Refusal {
 /// Does what is asked. Lives on the control runtime; its futures never leave that thread.
 #[expect(async_fn_in_trait, reason = "nobody needs these futures to be Send: the control runtime is one thread")]
 pub trait Operator: 'static {
-    /// Reads the configuration again; a refusal means that nothing changed.
-    async fn reload(&self) -> Result<ReloadReport, Refusal>;
+    /// Reads the configuration again; a refusal means that nothing changed. One without sites is refused where there are
+    /// some, unless `allow_empty`.
+    async fn reload(&self, allow_empty: bool) -> Result<ReloadReport, Refusal>;
     /// What runs.
     async fn status(&self) -> StatusReport;
     /// Every certificate.
@@ -386,7 +391,7 @@ pub trait Operator: 'static {
 /// Has `operator` do what is asked.
 pub async fn perform<O: Operator>(operator: &O, request: Request) -> Reply {
     let done = match request {
-        Request::Reload => operator.reload().await.map(Reply::Reloaded),
+        Request::Reload { allow_empty } => operator.reload(allow_empty).await.map(Reply::Reloaded),
         Request::Status => Ok(Reply::Status(Box::new(operator.status().await))),
         Request::Certs => Ok(Reply::Certs(operator.certs().await)),
         Request::Drain { target } => operator.drain(&target, true).await.map(Reply::Drained),
@@ -438,7 +443,11 @@ mod tests {
     #[test]
     fn the_words_on_the_wire_stay() {
         let wire = |request| String::from_utf8(line(&Ask { version: VERSION, request })).unwrap();
-        assert_eq!(wire(Request::Reload), "{\"version\":1,\"request\":{\"ask\":\"reload\"}}\n");
+        assert_eq!(wire(Request::Reload { allow_empty: false }), "{\"version\":1,\"request\":{\"ask\":\"reload\"}}\n");
+        assert_eq!(
+            wire(Request::Reload { allow_empty: true }),
+            "{\"version\":1,\"request\":{\"ask\":\"reload\",\"allow_empty\":true}}\n"
+        );
         assert_eq!(
             wire(Request::RenewCert { name: "a.example".into(), insist: false }),
             "{\"version\":1,\"request\":{\"ask\":\"renew-cert\",\"name\":\"a.example\"}}\n"

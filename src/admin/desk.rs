@@ -19,7 +19,7 @@ use crate::certs::preflight::beacon::{Beacon, Lit};
 use crate::certs::status::NameStatus;
 use crate::listeners::bind::{Role, Spot};
 use crate::server::gateway::Gateway;
-use crate::server::reload::ReloadError;
+use crate::server::reload::{ReloadError, Wanted};
 use crate::telemetry::log::events;
 use crate::telemetry::metrics::certs::CertMetrics;
 use crate::telemetry::metrics::proxy::ProxyMetrics;
@@ -48,9 +48,10 @@ impl Desk {
 }
 
 impl Operator for Desk {
-    async fn reload(&self) -> Result<ReloadReport, Refusal> {
+    async fn reload(&self, allow_empty: bool) -> Result<ReloadReport, Refusal> {
         let gateway = self.gateway()?;
-        match gateway.reload().await {
+        let wanted = if allow_empty { Wanted::WithoutSites } else { Wanted::ByOperator };
+        match gateway.reload(wanted).await {
             Ok(report) => Ok(ReloadReport {
                 file: gateway.file().map(|file| file.display().to_string()).unwrap_or_default(),
                 sites: report.sites as u64,

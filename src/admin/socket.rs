@@ -227,7 +227,9 @@ async fn read_question(stream: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
 fn audit(request: &Request, peer: tokio::net::unix::UCred) {
     let (uid, pid, asked) = (peer.uid(), peer.pid(), request.as_str());
     match request {
-        Request::Reload => tracing::info!(event = events::ADMIN_REQUEST, uid, pid, asked, "an operator asks for a reload"),
+        Request::Reload { allow_empty } => {
+            tracing::info!(event = events::ADMIN_REQUEST, uid, pid, asked, allow_empty, "an operator asks for a reload");
+        }
         Request::RenewCert { name, .. } => {
             tracing::info!(event = events::ADMIN_REQUEST, uid, pid, asked, name, "an operator asks for a renewal");
         }
@@ -270,7 +272,7 @@ mod tests {
     struct Fake;
 
     impl Operator for Fake {
-        async fn reload(&self) -> Result<ReloadReport, Refusal> {
+        async fn reload(&self, _allow_empty: bool) -> Result<ReloadReport, Refusal> {
             Err(Refusal::config("line 3: no such word"))
         }
         async fn status(&self) -> StatusReport {
@@ -334,7 +336,10 @@ mod tests {
         with_gateway(|path| {
             let mode = fs::metadata(path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
-            assert_eq!(ask(path, Request::Reload).unwrap(), Reply::Refused(Refusal::config("line 3: no such word")));
+            assert_eq!(
+                ask(path, Request::Reload { allow_empty: false }).unwrap(),
+                Reply::Refused(Refusal::config("line 3: no such word"))
+            );
             assert!(matches!(ask(path, Request::Status).unwrap(), Reply::Status(report) if report.sites == 7));
             let renewing = ask(path, Request::RenewCert { name: "a.example".into(), insist: false }).unwrap();
             assert_eq!(renewing, Reply::Renewing { name: "a.example".into() });

@@ -3,8 +3,11 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 /// Runs `future` on the present thread's runtime. A panic becomes an error line, and the handle's owner gets `None`.
@@ -44,6 +47,48 @@ where
     }
 }
 
+/// Work that blocks for as long as something outside of us does, such as a file system: one at a time, and waited for within a
+/// bound. What does not come back in time keeps its thread and this slot until it does.
+#[derive(Clone, Debug)]
+pub struct BlockingSlot(Arc<Semaphore>);
+
+/// The work of a [`BlockingSlot`] gave no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoResult {
+    /// Not within the bound, or the one before has not come back yet.
+    TimedOut,
+    /// It panicked; that was reported.
+    Panicked,
+}
+
+impl Default for BlockingSlot {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl BlockingSlot {
+    /// Runs `work` on a thread that may block, and waits for it for at most `limit`.
+    pub async fn run<T, W>(&self, name: &'static str, limit: Duration, work: W) -> Result<T, NoResult>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> T + Send + 'static,
+    {
+        let slot = Arc::clone(&self.0);
+        let begun = async {
+            let held = slot.acquire_owned().await.ok();
+            blocking(name, move || {
+                let result = work();
+                drop(held);
+                result
+            })
+            .await
+        };
+        let ended = tokio::time::timeout(limit, begun).await.map_err(|_elapsed| NoResult::TimedOut)?;
+        ended.ok_or(NoResult::Panicked)
+    }
+}
+
 /// The future is boxed: a task's own memory stays small, and no `unsafe` projection is needed.
 struct Named<F> {
     name: &'static str,
@@ -79,5 +124,18 @@ mod tests {
         assert_eq!(spawn("test", async { panic!("on purpose") }).await.unwrap(), None::<()>);
         assert_eq!(spawn("test", async { 7 }).await.unwrap(), Some(7));
         assert_eq!(blocking("test", || panic!("on purpose")).await, None::<()>);
+    }
+
+    #[tokio::test]
+    async fn work_that_does_not_come_back_holds_up_nobody_and_takes_one_thread() {
+        let slot = BlockingSlot::default();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let hangs = move || ended.recv().is_err();
+        let short = Duration::from_millis(20);
+        assert_eq!(slot.run("test", short, hangs).await, Err(NoResult::TimedOut));
+        assert_eq!(slot.run("test", short, || panic!("a second thread")).await, Err::<(), _>(NoResult::TimedOut));
+        drop(end);
+        assert_eq!(slot.run("test", Duration::from_secs(10), || 7).await, Ok(7));
+        assert_eq!(slot.run("test", Duration::from_secs(10), || panic!("on purpose")).await, Err::<(), _>(NoResult::Panicked));
     }
 }

@@ -17,7 +17,7 @@ pub use certs::{
 };
 pub use looking::{DoctorArgs, ExplainArgs, ProbeArgs, StatusArgs};
 pub use serving::{CheckArgs, DemoArgs, ProxyArgs, TopArgs};
-pub use steering::{BansArgs, DrainArgs, MaintenanceArgs, ShutOut, Turn, UnbanArgs};
+pub use steering::{BansArgs, DrainArgs, MaintenanceArgs, ReloadArgs, ShutOut, Turn, UnbanArgs};
 pub use trust::TrustArgs;
 pub use whose::{AskArgs, ConfigArgs, StateArgs};
 
@@ -115,7 +115,7 @@ pub enum Command {
     /// is here, it finds the backend by itself. Exit code 0 only when it works.
     Probe(ProbeArgs),
     /// Have the running gateway read its configuration again, and tell whether that worked
-    Reload(AskArgs),
+    Reload(ReloadArgs),
     /// List the certificates: state, issuer, expiry, next attempt; and act on them
     ///
     /// Asks the running gateway. While none runs, the state folder tells what it holds, and the exit code is 4; with

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::args::AskArgs;
+use super::args::ReloadArgs;
 use super::ask;
 use super::exit::Exit;
 use super::say;
@@ -12,8 +12,8 @@ use crate::admin::api::{ReloadReport, Reply, Request};
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Asks for a reload and tells how it ended.
-pub fn run(args: &AskArgs) -> Exit {
-    match ask::ask(args, Request::Reload, PATIENCE) {
+pub fn run(args: &ReloadArgs) -> Exit {
+    match ask::ask(&args.ask, Request::Reload { allow_empty: args.allow_empty }, PATIENCE) {
         Ok(Reply::Reloaded(report)) => {
             say::line(&told(&report));
             Exit::Done

@@ -14,6 +14,7 @@ use crate::admin::api::Operator;
 use crate::admin::desk::Desk;
 use crate::admin::socket::{AdminSocket, BindAdminError};
 use crate::base::chain::Chain;
+use crate::base::file_watch::Looked;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
 use crate::server::gateway::Gateway;
@@ -81,7 +82,8 @@ fn serve(source: Source) -> Exit {
 }
 
 fn serve_with(source: Source, lines: &Lines) -> Result<(), (String, Exit)> {
-    let loaded = source.load().map_err(|error| (configuration::explained(&error), Exit::BadConfig))?;
+    let mut looked = Looked::default();
+    let loaded = source.load_looking(&mut looked).map_err(|error| (configuration::explained(&error), Exit::BadConfig))?;
     if let Some(warned) = configuration::warned(&loaded.warnings) {
         lines.print(&warned);
     }
@@ -92,7 +94,7 @@ fn serve_with(source: Source, lines: &Lines) -> Result<(), (String, Exit)> {
         .map_err(|error| (say::failed(&error), Exit::Usage))?;
     let socket = settings.admin.as_deref().map_or(Ok(None), open_socket).map_err(|error| (say::failed(&error), Exit::Failed))?;
     let attend = async |gateway: Rc<Gateway>| attend(gateway, socket, form, lines).await;
-    supervise::run(Options { source, loaded, level }, attend).map_err(|error| (say::failed(&error), Exit::Failed))
+    supervise::run(Options { source, loaded, looked, level }, attend).map_err(|error| (say::failed(&error), Exit::Failed))
 }
 
 /// Refuses to start beside another gateway with the same state. Any other trouble with the socket is no reason not to

@@ -1,16 +1,18 @@
 //! The only file of this layer that touches the disk: the configuration's files and imports, secrets in files, and
 //! the facts about the process that a configuration's meaning depends on.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::problem::{Findings, Problem, Report};
 use super::resolve;
 use super::settings::{Alert, DnsProvider, Settings, SiteTls};
 use super::surroundings::Surroundings;
+use crate::base::file_watch::Looked;
 use crate::base::program;
+use crate::base::regular_file;
 
 mod glob;
 mod import;
@@ -58,18 +60,29 @@ pub enum LoadError {
 
 /// Loads the file of this path, or the first of those that are looked for.
 pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, LoadError> {
+    load_looking(path, surroundings, &mut Looked::default())
+}
+
+/// As [`load`], and puts into `looked` what the result depends on, loaded or refused: every file that was read or would have
+/// been, and every folder that a pattern looked into or would have.
+pub fn load_looking(path: Option<&Path>, surroundings: &Surroundings, looked: &mut Looked) -> Result<Loaded, LoadError> {
     let path = match path {
         Some(path) => path.to_owned(),
-        None => search(surroundings).ok_or(LoadError::NotFound)?,
+        None => {
+            SEARCHED.iter().for_each(|path| looked.look(&surroundings.folder.join(path)));
+            search(surroundings).ok_or(LoadError::NotFound)?
+        }
     };
+    looked.look(&surroundings.folder.join(&path));
     let unreadable = |source| LoadError::Unreadable { path: path.clone(), source };
     let text = read_text(&surroundings.folder.join(&path), LARGEST).map_err(unreadable)?;
-    let mut files = import::Files::new(surroundings);
+    let mut files = import::Files::new(surroundings, looked);
     let tree = files.first(&path, &text);
-    let import::Files { sources, findings, mut read, listed, .. } = files;
-    let secrets = std::cell::RefCell::new(Vec::new());
+    let import::Files { sources, findings, mut read, listed, looked, .. } = files;
+    let (secrets, looked) = (RefCell::new(Vec::new()), RefCell::new(looked));
     let secret = |path: &Path| {
         secrets.borrow_mut().push(path.to_owned());
+        looked.borrow_mut().look(path);
         read_text(path, LARGEST_SECRET).map_err(|error| error.to_string())
     };
     let resolved = resolve::finish(tree, sources, surroundings, &secret, findings).map_err(LoadError::Refused)?;
@@ -89,12 +102,29 @@ pub fn admin(path: Option<&Path>, surroundings: &Surroundings) -> Result<Option<
     };
     let text = read_text(&surroundings.folder.join(&path), LARGEST)
         .map_err(|source| LoadError::Unreadable { path: path.clone(), source })?;
-    let mut files = import::Files::new(surroundings);
+    let mut looked = Looked::default();
+    let mut files = import::Files::new(surroundings, &mut looked);
     let tree = files.first(&path, &text);
     let tree = tree.into_iter().filter(|node| matches!(node.name().text.as_str(), "admin" | "state")).collect();
     let no_secret = |_: &Path| Err("no secret is needed here".to_owned());
     let resolved = resolve::finish(tree, files.sources, surroundings, &no_secret, Findings::default());
     Ok(resolved.map_err(LoadError::Refused)?.settings.admin)
+}
+
+/// Files that settings name and that are read when they are put to work: certificates that backends are trusted by or see of
+/// us, the authorities of clients, and the folders of error pages. Certificates that are served are not among them: those
+/// are taken over by themselves.
+pub fn named_files(settings: &Settings) -> impl Iterator<Item = &PathBuf> {
+    let upstreams = settings.upstreams.iter().flat_map(|group| {
+        let client = group.tls.client.iter().flat_map(|(chain, key)| [chain, key]);
+        group.tls.ca_file.iter().chain(client)
+    });
+    let sites = settings.sites.iter().flat_map(|site| {
+        let pages = site.blocks.iter().filter_map(|block| block.policy.errors.as_ref());
+        site.client_certificates.iter().map(|asked| &asked.ca_file).chain(pages)
+    });
+    let mut seen = BTreeSet::new();
+    upstreams.chain(sites).filter(move |path| seen.insert(*path))
 }
 
 /// Files that settings name and this process cannot read now. Only warned of: a certificate may come later, and is
@@ -113,7 +143,7 @@ fn unreadable_files(settings: &Settings) -> impl Iterator<Item = Problem> {
         group.tls.ca_file.iter().chain(client).map(move |path| (format!("the upstream `{}`", group.name), path))
     });
     let unread = |(whose, path): (String, &PathBuf)| {
-        let error = open(path).err()?;
+        let error = regular_file::open(path).err()?;
         let what = format!("{whose} names the file {}, which cannot be read: {error}", path.display());
         Some(
             Problem::general(what)
@@ -160,24 +190,12 @@ fn search(surroundings: &Surroundings) -> Option<PathBuf> {
 
 /// Reads a whole file that must be a file, of bounded size, and UTF-8.
 fn read_text(path: &Path, largest: u64) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    open(path)?.take(largest + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > largest {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {} KiB", largest >> 10)));
-    }
+    let bytes = regular_file::read(path, largest)?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
         io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
     })
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    // Asked before it is opened: opening a pipe without a writer never returns.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
-    }
-    File::open(path)
 }
 
 impl Surroundings {

@@ -12,6 +12,7 @@ use http::{Response, StatusCode};
 
 use super::answer::Form;
 use super::body::Body;
+use crate::base::regular_file;
 
 /// Largest page.
 const MOST: u64 = 256 * 1024;
@@ -61,7 +62,7 @@ impl Pages {
             let path = entry.map_err(unreadable(folder))?.path();
             let Some(status) = path.file_name().and_then(|name| name.to_str()).and_then(status) else { continue };
             let mut page = Vec::new();
-            let file = fs::File::open(&path).map_err(unreadable(&path))?;
+            let file = regular_file::open(&path).map_err(unreadable(&path))?;
             file.take(MOST + 1).read_to_end(&mut page).map_err(unreadable(&path))?;
             if page.len() as u64 > MOST {
                 return Err(PagesError::TooLarge { path });

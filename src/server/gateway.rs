@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 
 use crate::base::name::HostPattern;
+use crate::base::task::BlockingSlot;
 use crate::certs::keeper::KeeperHandle;
 use crate::config::settings::{Settings, Site, SiteHost};
 use crate::listeners::bind::Spot;
@@ -34,18 +35,22 @@ pub struct Gateway {
     pub(super) source: Source,
     pub(super) settings: RefCell<Arc<Settings>>,
     pub(super) file: Option<PathBuf>,
-    pub(super) watch: RefCell<Watch>,
+    pub(super) watch: Watch,
+    /// Where the configuration is read; at most one thread of it hangs.
+    pub(super) disk: BlockingSlot,
     pub(super) sockets: RefCell<Sockets>,
     pub(super) workers: Workers,
     pub(super) common: Common,
     pub(super) roots: TlsRoots,
-    pub(super) trust: Trust,
+    pub(super) trust: Arc<Trust>,
     pub(super) certs: KeeperHandle,
     pub(super) checkups: Checkups,
     pub(super) drains: Drains,
     pub(super) logs: Logs,
-    /// Held for the length of a reload, so that two never mix.
-    pub(super) reloading: Mutex<()>,
+    /// Held for the length of a reload, so that two never mix; why the last one was refused.
+    pub(super) reloading: Mutex<String>,
+    /// An operator wants a reload, by a signal.
+    pub(super) reload_wanted: Notify,
     pub(super) stopping: Notify,
     pub(super) started: Instant,
 }

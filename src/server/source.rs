@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::config::load::{LoadError, Loaded, load};
+use crate::base::file_watch::Looked;
+use crate::config::load::{self, LoadError, Loaded};
 use crate::config::resolve::{Resolved, from_text};
 use crate::config::surroundings::Surroundings;
 
@@ -32,8 +33,13 @@ pub struct Source {
 impl Source {
     /// Reads it as it is now.
     pub fn load(&self) -> Result<Loaded, LoadError> {
+        self.load_looking(&mut Looked::default())
+    }
+
+    /// As [`Source::load`], and puts into `looked` every file and folder that the result depends on.
+    pub fn load_looking(&self, looked: &mut Looked) -> Result<Loaded, LoadError> {
         match &self.origin {
-            Origin::File(path) => load(path.as_deref(), &self.surroundings),
+            Origin::File(path) => load::load_looking(path.as_deref(), &self.surroundings, looked),
             Origin::Text { name, text } => {
                 let Resolved { settings, warnings } = from_text(name, text, &self.surroundings).map_err(LoadError::Refused)?;
                 Ok(Loaded { settings, files_read: Vec::new(), folders_listed: Vec::new(), warnings, text: text.clone() })

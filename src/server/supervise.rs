@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -18,10 +18,11 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 
 use crate::base::dice::Dice;
-use crate::base::task;
+use crate::base::file_watch::Looked;
+use crate::base::task::{self, BlockingSlot};
 use crate::base::time::SystemClock;
 use crate::certs::keeper::{self, Keeping};
-use crate::config::load::Loaded;
+use crate::config::load::{self, Loaded};
 use crate::config::settings::Settings;
 use crate::listeners::bind::{self, BindError, Handed};
 use crate::listeners::front::Front;
@@ -38,23 +39,24 @@ use crate::server::in_service;
 use crate::server::kept;
 use crate::server::logs::Logs;
 use crate::server::memory;
+use crate::server::reload::Wanted;
 use crate::server::signals::{self, Asked, Signals};
 use crate::server::sockets::Sockets;
 use crate::server::source::Source;
 use crate::server::vigil::Vigil;
-use crate::server::watch::Watch;
+use crate::server::watch::{self, Watch};
 use crate::server::workers::{Common, Workers};
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::log::LogLevel;
 use crate::telemetry::metrics::Metrics;
 
-/// Between two looks at the configuration's files.
-const WATCH: Duration = Duration::from_secs(2);
 /// Between two looks at what is still open while draining.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
 /// Between two lines about what is still open while draining.
 const DRAIN_LINE: Duration = Duration::from_secs(5);
 
+/// For what still blocks on a thread of its own at the end.
+const LAST_BLOCKING: Duration = Duration::from_secs(2);
 /// For the records of tunnels that were cut.
 const LAST_RECORDS: Duration = Duration::from_secs(1);
 
@@ -64,6 +66,8 @@ pub struct Options {
     pub source: Source,
     /// That configuration, already read.
     pub loaded: Loaded,
+    /// The files it depends on, as they were before they were read.
+    pub looked: Looked,
     /// The level of events, to be changed at reloads.
     pub level: LogLevel,
 }
@@ -92,7 +96,7 @@ pub enum StartError {
 /// runtime.
 pub fn run(options: Options, attend: impl AsyncFnOnce(Rc<Gateway>)) -> Result<(), StartError> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).map_err(StartError::System)?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let mut signals = Signals::new().map_err(StartError::System)?;
         let gateway = Rc::new(start(options)?);
         gateway.tell_ready();
@@ -106,25 +110,32 @@ pub fn run(options: Options, attend: impl AsyncFnOnce(Rc<Gateway>)) -> Result<()
         let weak = Rc::downgrade(&gateway);
         let limit = move || weak.upgrade().map(|gateway| gateway.settings().limits.memory);
         let scales = task::spawn_local("memory", memory::watch(Arc::clone(gateway.metrics()), limit));
+        let files = task::spawn_local("config", watch::follow(Rc::downgrade(&gateway)));
+        let reloads = task::spawn_local("reload", reload_when_wanted(Rc::downgrade(&gateway)));
         serve(&gateway, &mut signals).await;
         // The keeper is about to stand still on purpose.
         vigil.end();
         drain(&gateway, &mut signals).await;
-        eyes.abort();
-        scales.abort();
-        watchdog.abort();
+        for task in [eyes, scales, watchdog, files, reloads] {
+            task.abort();
+            // It holds the gateway until it is gone.
+            let _aborted = task.await;
+        }
         // Whoever still holds the gateway (an operator's question) ends with the runtime.
         if let Some(gateway) = Rc::into_inner(gateway) {
             gateway.workers.stop();
         }
         Ok(())
-    })
+    });
+    // A thread that waits for a file system that does not answer must not keep the process.
+    runtime.shutdown_timeout(LAST_BLOCKING);
+    ended
 }
 
 fn start(options: Options) -> Result<Gateway, StartError> {
-    let Options { source, loaded, level } = options;
-    let watch = Watch::of(&loaded);
+    let Options { source, loaded, mut looked, level } = options;
     let Loaded { settings, files_read, .. } = loaded;
+    load::named_files(&settings).for_each(|path| looked.look(path));
     let settings = Arc::new(settings);
     let count = thread::available_parallelism().map_or(1, usize::from);
     let mut sockets = Sockets::new(Handed::from_environment());
@@ -149,17 +160,19 @@ fn start(options: Options) -> Result<Gateway, StartError> {
         source,
         settings: RefCell::new(settings),
         file: files_read.into_iter().next(),
-        watch: RefCell::new(watch),
+        watch: Watch::new(looked),
+        disk: BlockingSlot::default(),
         sockets: RefCell::new(sockets),
         workers,
         common,
         roots,
-        trust,
+        trust: Arc::new(trust),
         certs,
         checkups,
         drains: Drains::default(),
         logs,
-        reloading: Mutex::new(()),
+        reloading: Mutex::default(),
+        reload_wanted: Notify::new(),
         stopping: Notify::new(),
         started: Instant::now(),
     })
@@ -184,22 +197,25 @@ fn common(
     })
 }
 
-/// Serves until somebody says stop.
+/// Serves until somebody says stop. Nothing is waited for in here, so that a stop never waits for a reload.
 async fn serve(gateway: &Rc<Gateway>, signals: &mut Signals) {
-    let mut look = tokio::time::interval(WATCH);
     loop {
-        let reload = tokio::select! {
+        tokio::select! {
             asked = signals.next() => match asked {
                 Asked::Stop => return,
-                Asked::Reload => true,
+                Asked::Reload => gateway.reload_wanted.notify_one(),
             },
             () = gateway.stopping.notified() => return,
-            _ = look.tick() => gateway.watch.borrow_mut().changed(),
-        };
-        if reload {
-            // Told in the log; a refusal changes nothing.
-            let _ = gateway.reload().await;
         }
+    }
+}
+
+/// Reloads once for all signals that came during the reload before.
+async fn reload_when_wanted(gateway: Weak<Gateway>) {
+    while let Some(gateway) = gateway.upgrade() {
+        gateway.reload_wanted.notified().await;
+        // Its log line says how it ended; a refusal changes nothing.
+        let _ = gateway.reload(Wanted::ByOperator).await;
     }
 }
 

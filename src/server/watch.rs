@@ -1,67 +1,138 @@
-//! Notices changed configuration files by looking: modification time, length and inode, every two seconds. Looking
-//! survives what notification does not: editors that rename, symbolic links that are swapped, bind mounts.
+//! Notices changed files of the running configuration, and of one that was refused, and has them read again. Everything that
+//! touches the disk is done on a thread that may block: a file system that does not answer holds up this task and nothing else.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::rc::Weak;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::config::load::Loaded;
+use tokio::time::timeout;
 
-/// What is remembered of one file; `None` when it was not there.
-type Print = Option<(i64, i64, u64, u64)>;
+use crate::base::file_watch::{Looked, Schedule};
+use crate::base::task;
+use crate::base::time::{Clock, SystemClock};
+use crate::server::gateway::Gateway;
+use crate::server::reload::Wanted;
 
-/// The files of the running configuration as they were last seen.
-pub struct Watch {
-    seen: Vec<(PathBuf, Print)>,
+/// Between two looks; a change is read at the second look that finds it the same.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// When a look that was not answered is logged. It goes on; the task waits for it.
+const SLOW_LOOK: Duration = Duration::from_secs(10);
+
+/// The files of a configuration as they were when it was read.
+#[derive(Debug)]
+pub struct Watch(RefCell<State>);
+
+#[derive(Debug)]
+struct State {
+    files: Arc<Looked>,
+    schedule: Schedule<Looked>,
+    /// How often it was replaced, so that a look at files of before is not taken for one at those of now.
+    generation: u64,
 }
 
 impl Watch {
-    /// Watches what `loaded` was read from: its files, and the folders in which a new file would count.
-    pub fn of(loaded: &Loaded) -> Self {
-        Self::new(loaded.files_read.iter().chain(&loaded.folders_listed).cloned().collect())
+    /// Watches what a configuration was read from.
+    pub fn new(files: Looked) -> Self {
+        Self(RefCell::new(State { schedule: Schedule::after_reading(files.clone()), files: Arc::new(files), generation: 0 }))
     }
 
-    /// Looks at `files` for the first time.
-    pub fn new(files: Vec<PathBuf>) -> Self {
-        Self { seen: files.into_iter().map(|path| (path.clone(), print(&path))).collect() }
-    }
-
-    /// Whether any differs from when it was last looked at. Says yes once for each change.
-    pub fn changed(&mut self) -> bool {
-        let mut changed = false;
-        for (path, seen) in &mut self.seen {
-            let now = print(path);
-            changed |= now != *seen;
-            *seen = now;
+    /// Watches these from now on, with how they were just before they were read. `retry` is whether reading failed in a way
+    /// that time alone may mend.
+    pub fn replace(&self, files: Looked, retry: bool) {
+        let mut state = self.0.borrow_mut();
+        if files != *state.files {
+            state.schedule = Schedule::after_reading(files.clone());
+            state.files = Arc::new(files);
+            state.generation += 1;
         }
-        changed
+        if retry {
+            state.schedule.failed(None);
+        } else {
+            state.schedule.succeeded();
+        }
+    }
+
+    /// Has the same files read again after a while, whether or not they change.
+    pub fn retry(&self) {
+        self.0.borrow_mut().schedule.failed(None);
+    }
+
+    fn files(&self) -> (Arc<Looked>, u64) {
+        let state = self.0.borrow();
+        (Arc::clone(&state.files), state.generation)
+    }
+
+    /// Whether to read them again, given how they are now.
+    fn sees(&self, seen: Looked, generation: u64) -> bool {
+        let mut state = self.0.borrow_mut();
+        state.generation == generation && state.schedule.sees(seen, SystemClock.now())
     }
 }
 
-fn print(path: &PathBuf) -> Print {
-    fs::metadata(path).ok().map(|m| (m.mtime(), m.mtime_nsec(), m.len(), m.ino()))
+/// Looks for as long as the gateway runs.
+pub async fn follow(gateway: Weak<Gateway>) {
+    while let Some((files, generation)) = gateway.upgrade().map(|gateway| gateway.watch.files()) {
+        tokio::time::sleep(interval(files.paths().count())).await;
+        let Some(seen) = look(files).await else { continue };
+        let Some(gateway) = gateway.upgrade() else { return };
+        if gateway.watch.sees(seen, generation) {
+            // Its log line says how it ended; a refusal changes nothing.
+            let _ = gateway.reload(Wanted::ByFiles).await;
+        }
+    }
+}
+
+/// 2 s, and 2 s more for each full thousand of files, so that looking takes no noticeable share of a core.
+fn interval(files: usize) -> Duration {
+    LOOK_INTERVAL.saturating_mul(u32::try_from(1 + files / 1_000).unwrap_or(u32::MAX))
+}
+
+async fn look(files: Arc<Looked>) -> Option<Looked> {
+    let mut looking = Box::pin(task::blocking("config-look", move || files.again()));
+    if let Ok(seen) = timeout(SLOW_LOOK, &mut looking).await {
+        return seen;
+    }
+    tracing::warn!(
+        event = "config_unanswered",
+        "the file system of the configuration has not answered for 10 s: changes are not seen until it does; what is served goes on"
+    );
+    let seen = looking.await;
+    tracing::info!(event = "config_answered", "the file system of the configuration answers again");
+    seen
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
-    fn every_kind_of_change_is_seen_once() {
+    fn a_refused_configuration_is_read_again_when_what_it_was_read_from_changes() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("doorward.conf");
-        fs::write(&path, "a").unwrap();
-        let mut watch = Watch::new(vec![path.clone()]);
-        assert!(!watch.changed());
-        fs::write(&path, "ab").unwrap();
-        assert!(watch.changed());
-        assert!(!watch.changed());
-        let other = folder.path().join("new");
-        fs::write(&other, "ab").unwrap();
-        fs::rename(&other, &path).unwrap();
-        assert!(watch.changed());
-        fs::remove_file(&path).unwrap();
-        assert!(watch.changed());
-        assert!(!watch.changed());
+        let looked = |name: &str| {
+            let mut files = Looked::default();
+            files.look(&folder.path().join(name));
+            files
+        };
+        fs::write(folder.path().join("a"), "a").unwrap();
+        let watch = Watch::new(looked("a"));
+        let look = || {
+            let (files, generation) = watch.files();
+            watch.sees(files.again(), generation)
+        };
+        assert!(!look() && !look());
+        // Refused because of a file that is not there yet.
+        watch.replace(looked("b"), false);
+        assert!(!look());
+        let (files, of_before) = watch.files();
+        fs::write(folder.path().join("b"), "b").unwrap();
+        assert!(!look(), "it may be being written");
+        assert!(look());
+        assert!(!look());
+        watch.replace(looked("a"), true);
+        assert!(!watch.sees(files.again(), of_before), "a look at other files");
+        let retried = (0..5).map(|_| look()).collect::<Vec<_>>();
+        assert_eq!(retried, [false, false, false, false, true]);
     }
 }

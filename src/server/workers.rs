@@ -121,7 +121,11 @@ fn tell(worker: &UnboundedSender<Order>, order: Order) {
 
 fn run(common: &Common, orders: UnboundedReceiver<Order>) {
     match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
-        Ok(runtime) => runtime.block_on(obey(common, orders)),
+        Ok(runtime) => {
+            runtime.block_on(obey(common, orders));
+            // A thread that waits for a file system that does not answer must not keep the process.
+            runtime.shutdown_background();
+        }
         Err(error) => tracing::error!(event = "worker_failed", error = %error, "a traffic thread has no runtime"),
     }
 }

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::base::regular_file;
 use crate::base::secret::Secret;
 
 /// No file of the state is near this size; a larger one is damaged or not ours.
@@ -121,7 +122,7 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
 
 /// Reads a text file of at most 1 MiB; `None` when there is none.
 pub fn read(path: &Path) -> Result<Option<String>, FileError> {
-    let file = match File::open(path) {
+    let file = match regular_file::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(FileError::of("read", path)(error)),

@@ -8,7 +8,7 @@
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::access::Form;
 use super::stamp::Stamp;
@@ -98,15 +98,8 @@ impl Lines {
 
     /// Waits until all that was handed in is written, for at most `limit`.
     pub fn flush(&self, limit: Duration) {
-        let deadline = Instant::now() + limit;
-        let mut state = self.0.lock();
-        while state.writing || !state.waiting.is_empty() || state.dropped > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let busy = |state: &mut State| state.writing || !state.waiting.is_empty() || state.dropped > 0;
+        drop(self.0.changed.wait_timeout_while(self.0.lock(), limit, busy));
     }
 }
 
@@ -191,7 +184,7 @@ pub(super) fn write(out: &mut impl io::Write, mut page: &[u8]) -> u64 {
             Ok(0) => return count(page),
             Ok(written) => page = &page[written.min(page.len())..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(RETRY_INTERVAL),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::park_timeout(RETRY_INTERVAL),
             Err(_) => return count(page),
         }
     }
@@ -199,7 +192,7 @@ pub(super) fn write(out: &mut impl io::Write, mut page: &[u8]) -> u64 {
     let flushed = loop {
         match out.flush() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(RETRY_INTERVAL),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::park_timeout(RETRY_INTERVAL),
             result => break result,
         }
     };

@@ -28,6 +28,7 @@ mod cert_files;
 mod client_certificates;
 mod commands;
 mod config_files;
+mod config_watch;
 mod crash;
 mod deny;
 mod dns;

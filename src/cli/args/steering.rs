@@ -8,6 +8,17 @@ use clap::Args;
 use super::time;
 use super::whose::AskArgs;
 
+/// What `reload` takes.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReloadArgs {
+    /// Which gateway.
+    #[command(flatten)]
+    pub ask: AskArgs,
+    /// Take a configuration without sites, too; otherwise a gateway that serves some refuses it
+    #[arg(long)]
+    pub allow_empty: bool,
+}
+
 /// What `drain` and `undrain` take.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct DrainArgs {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::{LARGEST, glob, read_text};
+use crate::base::file_watch::Looked;
 use crate::config::problem::{Findings, Problem, quote};
 use crate::config::resolve;
 use crate::config::source::Sources;
@@ -21,6 +22,7 @@ const DEEPEST: usize = 8;
 /// What was read so far.
 pub(super) struct Files<'a> {
     surroundings: &'a Surroundings,
+    pub(super) looked: &'a mut Looked,
     pub(super) sources: Sources,
     pub(super) findings: Findings,
     pub(super) read: Vec<PathBuf>,
@@ -31,9 +33,10 @@ pub(super) struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn new(surroundings: &'a Surroundings) -> Self {
+    pub(super) fn new(surroundings: &'a Surroundings, looked: &'a mut Looked) -> Self {
         Self {
             surroundings,
+            looked,
             sources: Sources::default(),
             findings: Findings::default(),
             read: Vec::new(),
@@ -102,6 +105,7 @@ impl<'a> Files<'a> {
             }
             return Vec::new();
         }
+        self.looked.look(path);
         match read_text(path, LARGEST) {
             Ok(text) => self.file(&shown, path, &text),
             Err(error) => {
@@ -136,6 +140,8 @@ impl<'a> Files<'a> {
             }
         }
         if starred {
+            // A file that is not there yet counts once it is.
+            paths.iter().filter(|path| !path.is_file()).for_each(|path| self.looked.look(path));
             paths.retain(|path| path.is_file());
         }
         Ok(paths)
@@ -143,6 +149,7 @@ impl<'a> Files<'a> {
 
     /// What in a folder fits; nothing when it is no folder.
     fn entries(&mut self, folder: &Path, pattern: &str, last: bool) -> io::Result<Vec<PathBuf>> {
+        self.looked.look(folder);
         if !folder.is_dir() {
             return Ok(Vec::new());
         }

@@ -12,7 +12,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::sticky::Seal;
+use crate::base::regular_file;
 use crate::config::settings::UpstreamTls;
+
+/// A bundle of every public authority has a quarter of a megabyte.
+const MAX_PEM_SIZE: u64 = 16 << 20;
 
 /// The crypto library, the machine's roots once somebody needs them, and the key by which we know our own cookies again.
 #[derive(Debug)]
@@ -173,7 +177,8 @@ impl Trust {
 }
 
 fn read(path: &Path, print: &mut DefaultHasher) -> Result<Vec<u8>, TrustError> {
-    let bytes = std::fs::read(path).map_err(|source| TrustError::Unreadable { path: path.to_owned(), source })?;
+    let bytes =
+        regular_file::read(path, MAX_PEM_SIZE).map_err(|source| TrustError::Unreadable { path: path.to_owned(), source })?;
     bytes.hash(print);
     Ok(bytes)
 }

@@ -9,6 +9,7 @@ use tokio::net::lookup_host;
 
 use super::hosts;
 use crate::base::name::HostName;
+use crate::base::task;
 use crate::certs::dns::{self, Dns, DnsError, Service};
 use crate::config::settings::Resolve;
 use crate::proxy::cluster::names::{Served, Spot};
@@ -61,7 +62,8 @@ pub(super) async fn spots(rule: &Resolve, name: &HostName, scheme: &str) -> Resu
 /// The hosts file first, then DNS with the machine's search domains; and where that says that there is no such name, whatever
 /// else the machine may have been told to ask (nsswitch.conf(5)).
 async fn as_the_system_does(name: &HostName) -> Result<Found, LookupError> {
-    let listed = hosts::addresses(Path::new(HOSTS), name);
+    let asked = name.clone();
+    let listed = task::blocking("hosts-read", move || hosts::addresses(Path::new(HOSTS), &asked)).await.unwrap_or_default();
     if !listed.is_empty() {
         return Ok(plain(listed, MOST));
     }

@@ -1,11 +1,11 @@
 //! The hosts file: names that this machine knows without asking anybody (hosts(5)).
 
-use std::fs::File;
 use std::io::Read;
 use std::net::IpAddr;
 use std::path::Path;
 
 use crate::base::name::HostName;
+use crate::base::regular_file;
 
 /// Lists that block advertisements have some megabytes.
 const LARGEST: u64 = 16 << 20;
@@ -13,7 +13,7 @@ const LARGEST: u64 = 16 << 20;
 /// The addresses that `file` gives for `name`; none where there is no such file. Blocks for it.
 pub(super) fn addresses(file: &Path, name: &HostName) -> Vec<IpAddr> {
     let mut text = Vec::new();
-    let read = File::open(file).and_then(|file| file.take(LARGEST).read_to_end(&mut text));
+    let read = regular_file::open(file).and_then(|file| file.take(LARGEST).read_to_end(&mut text));
     if read.is_err() {
         return Vec::new();
     }

@@ -10,7 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
 use super::HttpFailure;
-use crate::base::task;
+use crate::base::{regular_file, task};
 
 /// The roots that were asked for cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,9 @@ pub enum RootsError {
     Tls,
 }
 
+/// A bundle of every public authority has a quarter of a megabyte.
+const MAX_PEM_SIZE: u64 = 16 << 20;
+
 /// Reads the roots, on a thread that may block, and makes a connector of them.
 pub(super) async fn connector(ca_file: Option<PathBuf>) -> Result<TlsConnector, HttpFailure> {
     let read = move || match ca_file {
@@ -50,7 +53,7 @@ pub(super) async fn connector(ca_file: Option<PathBuf>) -> Result<TlsConnector, 
 }
 
 fn from_file(path: PathBuf) -> Result<RootCertStore, RootsError> {
-    let pem = match std::fs::read(&path) {
+    let pem = match regular_file::read(&path, MAX_PEM_SIZE) {
         Ok(pem) => pem,
         Err(cause) => return Err(RootsError::Read { path, cause }),
     };
