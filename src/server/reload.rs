@@ -237,11 +237,11 @@ fn read(before: &Before, looked: &mut Looked) -> Result<Prepared, ReloadError> {
 /// The files of certificates that are served.
 fn served_files(settings: &Settings) -> impl Iterator<Item = &PathBuf> {
     let sites = settings.sites.iter().filter_map(|site| match &site.tls {
-        SiteTls::Files { chain, key } => Some([chain, key]),
+        SiteTls::Files { chain, key, .. } => Some([chain, key]),
         SiteTls::Acme(_) | SiteTls::Internal | SiteTls::Off => None,
     });
     let default = match &settings.tls.default_certificate {
-        Some(DefaultCertificate::Files { chain, key }) => Some([chain, key]),
+        Some(DefaultCertificate::Files { chain, key, .. }) => Some([chain, key]),
         Some(DefaultCertificate::Host(_)) | None => None,
     };
     sites.chain(default).flatten()
