@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod chain;
 pub mod dice;
 pub mod file_watch;
+pub mod issuable;
 pub mod machine;
 pub mod name;
 pub mod program;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::need::{Authority, Need, Source, authorities};
+use crate::base::issuable::NeverIssued;
 use crate::base::name::{HostName, HostPattern, Identifier};
 use crate::config::settings::{Acme, Place, Settings, Site, SiteTls};
 use crate::state::vault::Slot;
@@ -72,7 +73,8 @@ impl Demands {
     /// How a name is obtained; `None` for one that no authority can vouch for.
     pub fn of_name(&self, name: &HostName) -> Option<&Demand> {
         let demand = name.parent().and_then(|parent| self.wildcard.get(parent)).or(self.any.as_ref())?;
-        (!name.is_local()).then_some(demand)
+        let is_refused = || demand.acme.is_public() && NeverIssued::of(&Identifier::Dns(name.clone())).is_some();
+        (!name.is_local() && !is_refused()).then_some(demand)
     }
 }
 
@@ -194,7 +196,7 @@ mod tests {
 
     #[test]
     fn names_that_no_authority_vouches_for_are_not_asked_for() {
-        for name in ["localhost", "printer", "nas.local", "db.internal"] {
+        for name in ["localhost", "printer", "nas.local", "db.internal", "com.au", "a_b.example"] {
             check(&["*"], name, false);
         }
     }

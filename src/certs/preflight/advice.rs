@@ -9,7 +9,7 @@ use super::finding::{Finding, Weight};
 use super::look::{self, Ways};
 use super::outside::{self, Here, Verdict};
 use super::{beacon::Lit, own_addresses};
-use crate::base::name::{HostPattern, Identifier};
+use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 use crate::certs::challenge::ChallengeBoard;
 use crate::certs::dns::Dns;
@@ -50,9 +50,7 @@ pub async fn before_order(acme: &Arc<Acme>, before: Before<'_>) -> Arc<Acme> {
 /// An authority of one's own house sees other addresses than the world does. Where `resolvers` says whom to ask, they
 /// are taken to see what it sees.
 fn concerns_the_world(acme: &Acme) -> bool {
-    let authority = acme.directory.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    !acme.resolvers.is_empty() || HostPattern::parse(host).is_ok_and(|host| !host.is_local())
+    !acme.resolvers.is_empty() || acme.is_public()
 }
 
 async fn look_at_all(acme: &Acme, before: &Before<'_>) -> Vec<Verdict> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Resolver;
 use super::site::Head;
+use crate::base::issuable::NeverIssued;
 use crate::base::name::HostPattern;
 use crate::config::problem::{nearest, quote};
 use crate::config::raw::{Directive, RawSite};
@@ -108,7 +109,10 @@ impl Resolver<'_> {
         let by_record = |kind: &ChallengeKind| matches!(kind, ChallengeKind::Dns01 | ChallengeKind::DnsPersist01);
         let records = acme.challenges.iter().any(by_record);
         for (host, span) in heads.iter().filter(|(host, _)| !host.plain) {
-            if host.pattern.is_local() {
+            let never = host.pattern.identifier().filter(|_| acme.is_public() && !host.pattern.is_local());
+            if let Some(never) = never.as_ref().and_then(NeverIssued::of) {
+                self.complain(*span, never.to_string(), never.remedy());
+            } else if host.pattern.is_local() {
                 if written && acme.directory.contains(LETS_ENCRYPT) {
                     let what = format!("Let's Encrypt gives no certificate for {}", host.pattern);
                     self.complain(*span, what, "write `tls internal`, or name your own authority by `acme { directory URL }`");

@@ -95,6 +95,14 @@ pub enum ChallengeKind {
 }
 
 impl Acme {
+    /// Whether the directory is on the internet, and not that of an authority of one's own house, which issues for what it
+    /// likes and sees other addresses than the world does.
+    pub fn is_public(&self) -> bool {
+        let authority = self.directory.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        HostPattern::parse(host).is_ok_and(|host| !host.is_local())
+    }
+
     /// Whether names of this head are obtained one by one when somebody asks for them: those of `*`, and those of `*.name`
     /// where no challenge can prove all of them at once.
     pub fn is_on_demand(&self, pattern: &HostPattern) -> bool {
