@@ -33,7 +33,9 @@ pub mod tunnel;
 pub mod upgrade;
 pub mod visitors;
 
+mod anomaly;
 mod event;
+pub mod messages;
 
 pub mod explain;
 

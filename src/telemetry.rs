@@ -5,5 +5,6 @@ pub mod digits;
 pub mod lines;
 pub mod log;
 pub mod metrics;
+pub mod remarks;
 pub mod stamp;
 pub mod throttle;

@@ -249,9 +249,25 @@ pub struct StatusReport {
     /// What an operator should look after now, a sentence each; empty when all is well.
     #[serde(default)]
     pub alarms: Vec<String>,
+    /// What was seen since the last reload that shows a wrong set-up.
+    #[serde(default)]
+    pub remarks: Vec<RemarkLine>,
     /// Backend groups that have a name, and others with a target that does not simply work.
     #[serde(default)]
     pub upstreams: Vec<UpstreamLine>,
+}
+
+/// What was seen, as the log has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemarkLine {
+    /// The name of its event in the log.
+    pub event: String,
+    /// The host or backend that it is about.
+    pub about: String,
+    /// The sentence.
+    pub text: String,
+    /// When it was seen first.
+    pub at: String,
 }
 
 /// A target that was taken out, or back.

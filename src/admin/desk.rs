@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use super::api::{AccountDone, AccountWish, AccountsReport, BansReport, CertsReport, DrainReport, Operator, Refusal};
-use super::api::{ReloadReport, RevokeReport, StatusReport, TestReport};
+use super::api::{ReloadReport, RemarkLine, RevokeReport, StatusReport, TestReport};
 use super::backends;
 use super::certs::line;
 use crate::base::addr::ListenAddr;
@@ -23,6 +23,7 @@ use crate::server::reload::{ReloadError, Wanted};
 use crate::telemetry::log::events;
 use crate::telemetry::metrics::certs::CertMetrics;
 use crate::telemetry::metrics::proxy::ProxyMetrics;
+use crate::telemetry::remarks::Remark;
 
 mod errands;
 
@@ -176,8 +177,13 @@ fn status(gateway: &Gateway) -> StatusReport {
             gateway.metrics().certs.is_stalled(SystemClock.now()),
             &gateway.metrics().certs,
         ),
+        remarks: gateway.metrics().remarks.list().into_iter().map(remark).collect(),
         upstreams: backends::lines(gateway.snapshot().clusters()),
     }
+}
+
+fn remark(remark: Remark) -> RemarkLine {
+    RemarkLine { event: remark.event.to_owned(), about: remark.about, text: remark.text, at: remark.at.to_string() }
 }
 
 /// Clients with the seconds that are left.

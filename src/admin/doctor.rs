@@ -29,6 +29,7 @@ use crate::state::vault::Vault;
 pub mod backends;
 pub mod budget;
 pub mod ports;
+pub mod remarks;
 mod stand_in;
 pub mod state;
 
@@ -84,6 +85,7 @@ pub async fn examine(wish: &Wish) -> Vec<Finding> {
     findings.extend(backends::examine(settings).await);
     if let Some(running) = &wish.running {
         findings.extend(budget::judge(&running.certs, wish.name.as_deref()));
+        findings.extend(remarks::judge(&running.status));
     }
     findings
 }

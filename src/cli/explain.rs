@@ -53,7 +53,7 @@ fn step(number: usize, station: &Station) -> String {
     let outcome = match &station.outcome {
         Outcome::Passes => "passes".to_owned(),
         Outcome::Depends { on } => format!("depends on {on}"),
-        Outcome::Refuses { status, reason } => format!("refuses with {status} ({reason})"),
+        Outcome::Refuses { status, reason, .. } => format!("refuses with {status} ({reason})"),
         Outcome::Answers { status } => format!("answers with {status}"),
         Outcome::NotReached => "is not reached".to_owned(),
     };
@@ -137,7 +137,7 @@ end      proxy to 127.0.0.1:8000
          the backend is asked for GET /ws/room
          the upgrade is passed on; when the backend grants it (101), bytes pass both ways: for as long as both want
 answer   security-headers: the four headers of the guides, where the answer has none of its own
-result   127.0.0.1:8000 answers, unless limit requests or auth refuses
+result   127.0.0.1:8000 is asked, unless limit requests or auth refuses
 "
         );
     }
@@ -147,7 +147,8 @@ result   127.0.0.1:8000 answers, unless limit requests or auth refuses
         let told = page_of("wss://example.com/ws/room", &["Origin: https://evil.test"]);
         assert!(told.contains("3. auth: ") && told.contains("-> is not reached\n"), "{told}");
         assert!(
-            told.ends_with("result   403 bad-origin: by `origin`: pages that may open a WebSocket: https://example.com\n"),
+            told.ends_with("result   403 bad-origin: Origin https://evil.test is not in 'origin' (a.conf:5: https://example.com); add it there if \
+                 the page is yours\n"),
             "{told}"
         );
     }

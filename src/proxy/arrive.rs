@@ -52,7 +52,7 @@ pub fn target(method: &Method, uri: &Uri, extended: bool) -> Result<(), Refusal>
 
 /// Refuses what is over the gateway's limits. The protocols take a little more than these allow, so that what is a little
 /// too much gets a page and its own line in the log; what is far too much they refuse themselves.
-pub fn within(limits: &GatewayLimits, version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+pub fn within(limits: &GatewayLimits, version: Version, uri: &Uri, headers: &HeaderMap) -> Result<usize, Refusal> {
     let (url, limit) = (size(uri), limits.url_size.bytes());
     if url > limit {
         return Err(Refusal::UrlTooLong { seen: url, limit });
@@ -65,13 +65,11 @@ pub fn within(limits: &GatewayLimits, version: Version, uri: &Uri, headers: &Hea
         }
     }
     let (seen, limit) = (url + section(headers), limits.header_size.bytes());
-    if seen > limit {
-        let seen = seen - further_crumbs(version, headers) * CRUMB;
-        if seen > limit {
-            return Err(Refusal::HeaderTooLong { seen, limit });
-        }
+    if seen <= limit {
+        return Ok(seen);
     }
-    Ok(())
+    let seen = seen - further_crumbs(version, headers) * CRUMB;
+    if seen > limit { Err(Refusal::HeaderTooLong { seen, limit }) } else { Ok(seen) }
 }
 
 /// What a further field costs a cookie compared to HTTP/1.1, where all are in one: `cookie: ` and an end of line for `; `.
@@ -234,7 +232,7 @@ mod tests {
             ..defaults::settings(&Surroundings::default()).limits
         };
         let check = |uri: &str, fields: &[(&str, &str)], expected: Result<(), Refusal>| {
-            let seen = within(&limits, Version::HTTP_11, &uri.parse().unwrap(), &headers(fields));
+            let seen = within(&limits, Version::HTTP_11, &uri.parse().unwrap(), &headers(fields)).map(|_| ());
             assert_eq!(seen, expected, "for {uri} {fields:?}");
         };
         let long = "x".repeat(87);
@@ -249,7 +247,7 @@ mod tests {
         let limits =
             GatewayLimits { header_size: ByteSize(120), header_count: 2, ..defaults::settings(&Surroundings::default()).limits };
         let check = |version, fields: &[(&str, &str)], expected: Result<(), Refusal>| {
-            let seen = within(&limits, version, &Uri::from_static("/"), &headers(fields));
+            let seen = within(&limits, version, &Uri::from_static("/"), &headers(fields)).map(|_| ());
             assert_eq!(seen, expected, "for {version:?} {fields:?}");
         };
         let crumbs: Vec<_> = (0..20).map(|_| ("cookie", "a=1")).collect();

@@ -9,6 +9,7 @@ use http::header::{self, HeaderValue};
 use http::{Request, Response, Uri, Version};
 use tokio::time::Instant;
 
+use super::anomaly::{self, Sent};
 use super::body::Body;
 use super::cluster::Cluster;
 use super::cluster::connect::ConnectError;
@@ -16,7 +17,7 @@ use super::cluster::hold::Seen;
 use super::cluster::lease::Lease;
 use super::cluster::pool::{Answered, SendError, SendFailure};
 use super::content;
-use super::exchange::{Authority, Exchange};
+use super::exchange::{Authority, Exchange, Missing};
 use super::forward::{self, Framing, Hop, Told};
 use super::join;
 use super::refusal::{Failed, Refusal};
@@ -39,6 +40,8 @@ pub(super) struct Arrival {
     pub(super) authority: Rc<Authority>,
     /// Whether the body is framed by chunks.
     pub(super) chunked: bool,
+    /// Bytes of the header section, request target included.
+    pub(super) header_size: usize,
 }
 
 /// Sends the request in `slot` and gives the answer, or the way in which every attempt failed. `patience` is how long the
@@ -53,8 +56,10 @@ pub(super) async fn ask(
     arrival: &Arrival,
     slot: &mut Option<Request<Body>>,
 ) -> Result<Response<Body>, Refusal> {
+    let body = slot.as_ref().and_then(|request| http_body::Body::size_hint(request.body()).exact());
     let (wanted, told) = towards_backend(exchange, (lane, cluster), patience, arrival, slot)?;
     let answered = attempts(exchange, cluster, slot, told).await?;
+    anomaly::look_at(exchange, &Sent { arrival, lane, body }, &answered.response);
     exchange.course.connect.set(answered.connect);
     match wanted {
         Some(wanted) => join::join(exchange, lane, wanted, answered),
@@ -76,7 +81,16 @@ fn towards_backend<'a>(
     let hop = if wanted.is_some() { Hop::Upgrades } else { Hop::Ends };
     let framing = if arrival.chunked { Framing::Chunked } else { Framing::AsSent };
     let (headers, authority) = (&mut parts.headers, &arrival.authority);
+    if exchange.trusted {
+        let proto = headers.get(forward::FORWARDED_PROTO).map(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+        exchange.course.proxy_by_https.set(proto);
+    }
     let found = forward::clean(headers, (&authority.line, exchange.trusted), parts.version, framing, hop);
+    if wanted.is_none()
+        && let (true, has_upgrade) = found.socket_key()
+    {
+        exchange.course.lost_upgrade.set(Some(if has_upgrade { Missing::Connection } else { Missing::Both }));
+    }
     // Where somebody reads the fields before they are written, they have to be whole.
     let told = if found.is_ordinary() && !exchange.trusted && lane.request_headers.is_none() && !cluster.reads_fields() {
         Some(Told { lines: &authority.told, version: parts.version, id: &exchange.id })
@@ -194,7 +208,17 @@ fn may_try(next: &Lease) -> bool {
 fn nobody(exchange: &Exchange, cluster: &Cluster) -> Refusal {
     if let Some(withheld) = exchange.worker.may_tell() {
         let (id, group, targets) = (exchange.id(), cluster.settings().name.as_str(), cluster.in_words());
-        tracing::warn!(event = events::NO_BACKEND, id, group, targets, withheld, "no target can take the request");
+        let (host, path, url) = (exchange.host(), exchange.path(), exchange.url(false));
+        tracing::warn!(
+            event = events::NO_BACKEND,
+            id,
+            host,
+            path,
+            group,
+            targets,
+            withheld,
+            "{url}: no target of {group} can take the request: {targets}"
+        );
     }
     match cluster.opens_in() {
         Some(wait) => {
@@ -263,10 +287,11 @@ struct Next {
     is_spent: bool,
 }
 
-/// Says which hop failed and what to do, to the operator only.
+/// Logs which hop failed and what to do, for the operator only.
 fn report(exchange: &Exchange, lease: &Lease, error: &SendError, Next { again, is_spent }: Next) {
     let upstream = lease.member().label();
     let reason = if is_spent { RETRY_BUDGET } else { error.code() };
+    let speaks_tls = if is_spent { None } else { anomaly::speaks_tls(exchange, lease, error) };
     let remedy = match error {
         _ if is_spent => "too many of the upstream's targets fail at once: look into their own logs, or allow more `budget`",
         SendError::Connect(error) => error.remedy(),
@@ -278,6 +303,19 @@ fn report(exchange: &Exchange, lease: &Lease, error: &SendError, Next { again, i
         SendError::FirstByteTimeout(_) => "look into the backend's own log, or allow it more time with `timeout first-byte`",
         SendError::ClientBody(_) => return,
     };
+    let remedy = speaks_tls.as_deref().unwrap_or(remedy);
     let error = Chain(error).to_string();
-    tracing::warn!(event = "backend_failed", id = exchange.id(), upstream, reason, again, error, remedy);
+    let (id, host, path, url) = (exchange.id(), exchange.host(), exchange.path(), exchange.url(false));
+    tracing::warn!(
+        event = "backend_failed",
+        id,
+        host,
+        path,
+        upstream,
+        reason,
+        again,
+        error,
+        remedy,
+        "{url}: the backend {upstream} failed: {error}; {remedy}"
+    );
 }

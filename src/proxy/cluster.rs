@@ -12,7 +12,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::Notify;
 
-use crate::config::settings::{Balance, HashOf, Upstream};
+use crate::config::settings::{At, Balance, HashOf, Target, Upstream};
 
 use budget::Budget;
 use connect::Dialer;
@@ -54,6 +54,8 @@ pub struct Cluster {
     /// Present where cookies name targets.
     seal: Option<Seal>,
     roster: ArcSwap<Roster>,
+    /// Where each target of the settings stands in the text in force, which may have moved since these were read.
+    written: ArcSwap<Box<[At]>>,
     /// Why names could not be looked up last.
     unresolved: ArcSwapOption<String>,
     /// Told when a look at the targets' names might help.
@@ -104,6 +106,7 @@ impl Cluster {
         let dialer = Dialer::new(settings, trust)
             .map_err(|source| BuildClusterError::Trust { upstream: settings.name.clone(), source })?;
         if let Some(same) = before.filter(|b| b.settings == *settings && b.dialer.reaches_like(&dialer)) {
+            same.written.store(places(settings));
             return Ok(Arc::clone(same));
         }
         let before = before.filter(|b| b.dialer.reaches_like(&dialer)).map(|before| before.roster());
@@ -115,6 +118,7 @@ impl Cluster {
             settings: settings.clone(),
             seal: seal.cloned(),
             roster: ArcSwap::from_pointee(roster),
+            written: ArcSwap::new(places(settings)),
             unresolved: ArcSwapOption::empty(),
             doubt: Notify::new(),
             turn: AtomicUsize::new(0),
@@ -209,7 +213,7 @@ impl Cluster {
     }
 
     /// Whether a target is among its own, however much of the work it gets.
-    pub fn has(&self, target: &crate::config::settings::Target) -> bool {
+    pub fn has(&self, target: &Target) -> bool {
         self.roster.load().members().iter().any(|member| member.is_of(target))
     }
 
@@ -221,6 +225,14 @@ impl Cluster {
     /// Its targets as they are now, in the order of the settings.
     pub fn roster(&self) -> Guard<Arc<Roster>> {
         self.roster.load()
+    }
+
+    /// A target with the place where it stands in the text in force.
+    pub fn as_written(&self, target: &Target) -> Target {
+        let is_it = |known: &Target| known.address == target.address && known.scheme == target.scheme;
+        let number = self.settings.targets.iter().position(is_it);
+        let at = number.and_then(|number| self.written.load().get(number).cloned()).unwrap_or_default();
+        Target { at, ..target.clone() }
     }
 
     /// What reaches its targets, also for who asks one outside of any exchange.
@@ -237,6 +249,11 @@ impl Cluster {
         };
         self.roster().members().iter().map(line).collect::<Vec<_>>().join("; ")
     }
+}
+
+/// Where each target stands.
+fn places(settings: &Upstream) -> Arc<Box<[At]>> {
+    Arc::new(settings.targets.iter().map(|target| target.at.clone()).collect())
 }
 
 #[cfg(test)]

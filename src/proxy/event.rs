@@ -3,6 +3,7 @@
 
 use http::StatusCode;
 
+use super::answer;
 use super::exchange::Exchange;
 use super::refusal::{Refusal, Rule, Unproved};
 use super::tunnel::TunnelReason;
@@ -84,30 +85,57 @@ impl Event {
 }
 
 /// A request was refused; `upgrade` is whether it asked for a tunnel. One line for each: a failed upgrade has one always,
-/// other refusals that say nothing about the client stand in the access log.
+/// other refusals that say nothing about the client stand in the access log. The message is a sentence, the code of the
+/// reason a field.
 pub(super) fn refused(exchange: &Exchange, refusal: &Refusal, upgrade: bool) {
     let metrics = exchange.worker.metrics();
     if upgrade {
         metrics.upgrades_failed.add(refusal.reason());
     }
     let (id, client, reason) = (exchange.id(), exchange.client, refusal.reason());
+    let line = |withheld| Line::of(exchange, refusal, upgrade, withheld);
     match Event::of_refusal(refusal) {
-        Some(event) => tell(exchange, event, reason, &refusal.to_string()),
-        None if matches!(refusal, Refusal::Malformed(_)) => {
-            exchange.worker.hold_against(exchange.client, reason);
-            tracing::debug!(event = "refused", id, %client, reason, "{refusal}");
-        }
-        None if upgrade => {
-            if let Some(withheld) = exchange.worker.may_tell() {
-                tracing::warn!(event = events::UPGRADE_FAILED, id, %client, reason, withheld, "{refusal}");
+        Some(event) => tell(exchange, event, reason, line),
+        None if upgrade && !matches!(refusal, Refusal::Malformed(_)) => {
+            if let Some(Line { host, path, upstream, words, withheld }) = exchange.worker.may_tell().map(line) {
+                tracing::warn!(event = events::UPGRADE_FAILED, id, %client, reason, host, path, upstream, withheld, "{words}");
             }
         }
         None if refusal.is_over_a_limit() => {
-            if let Some(withheld) = exchange.worker.may_tell() {
-                tracing::info!(event = events::OVER_LIMIT, id, %client, reason, withheld, "{refusal}");
+            if let Some(Line { host, path, words, withheld, .. }) = exchange.worker.may_tell().map(line) {
+                tracing::info!(event = events::OVER_LIMIT, id, %client, reason, host, path, withheld, "{words}");
             }
         }
-        None => tracing::debug!(event = "refused", id, %client, reason, "{refusal}"),
+        None => {
+            if matches!(refusal, Refusal::Malformed(_)) {
+                exchange.worker.hold_against(exchange.client, reason);
+            }
+            tracing::debug!(event = "refused", id, %client, reason, status = answer::status(refusal), "refused: {refusal}");
+        }
+    }
+}
+
+/// What a line about a refused request says.
+struct Line {
+    host: String,
+    path: String,
+    upstream: Option<String>,
+    words: String,
+    withheld: u64,
+}
+
+impl Line {
+    fn of(exchange: &Exchange, refusal: &Refusal, upgrade: bool, withheld: u64) -> Self {
+        let why = exchange.course.refused_for.borrow().as_deref().map_or_else(|| refusal.to_string(), str::to_owned);
+        Self::new(exchange, &format!("refused with {}: {why}", answer::status(refusal)), upgrade, withheld)
+    }
+
+    fn new(exchange: &Exchange, what: &str, upgrade: bool, withheld: u64) -> Self {
+        let lease = exchange.course.lease.borrow();
+        let upstream = lease.as_ref().map(|lease| lease.member().label().to_owned());
+        let backend = upstream.as_ref().map(|label| format!(" (backend {label})")).unwrap_or_default();
+        let words = format!("{} {what}{backend}", exchange.url(upgrade));
+        Self { host: exchange.host(), path: exchange.path(), upstream, words, withheld }
     }
 }
 
@@ -116,26 +144,28 @@ pub(super) fn refused(exchange: &Exchange, refusal: &Refusal, upgrade: bool) {
 pub(super) fn not_let_pass(exchange: &Exchange, status: StatusCode) {
     exchange.blame(AUTH_SERVICE_REFUSED);
     if status.is_client_error() {
-        tell(exchange, Event::Auth, AUTH_SERVICE_REFUSED, &format!("the auth service answered {status}"));
+        let words = format!("refused with {}: the service of `auth forward` answered that", status.as_u16());
+        tell(exchange, Event::Auth, AUTH_SERVICE_REFUSED, |withheld| Line::new(exchange, &words, false, withheld));
     }
 }
 
 /// A tunnel has ended.
 pub(super) fn ended(exchange: &Exchange, reason: TunnelReason) {
     if let TunnelReason::Closed(Closed::Broke(End::Client, violation)) = reason {
-        tell(exchange, Event::Message, violation.reason(), violation.limit());
+        let words = format!("is closed: {}", violation.limit());
+        tell(exchange, Event::Message, violation.reason(), |withheld| Line::new(exchange, &words, true, withheld));
     }
 }
 
-fn tell(exchange: &Exchange, event: Event, reason: &'static str, why: &str) {
+fn tell(exchange: &Exchange, event: Event, reason: &'static str, line: impl FnOnce(u64) -> Line) {
     event.counter(exchange.worker.metrics()).add_one();
     exchange.worker.hold_against(exchange.client, reason);
-    let Some(withheld) = exchange.worker.may_tell() else { return };
+    let Some(Line { host, path, upstream, words, withheld }) = exchange.worker.may_tell().map(line) else { return };
     let origin = exchange.course.origin.borrow();
     // A header may be long, and whatever a stranger likes: `Debug` escapes it.
     let origin = origin.as_ref().map(|origin| format!("{origin:?}").chars().take(200).collect::<String>());
     let (event, id) = (event.name(), exchange.id());
-    tracing::warn!(event, id, client = %exchange.client, reason, origin, withheld, "{why}");
+    tracing::warn!(event, id, client = %exchange.client, reason, host, path, upstream, origin, withheld, "{words}");
 }
 
 #[cfg(test)]

@@ -25,8 +25,10 @@ use crate::base::addr::{IpNet, Trusted, unmapped_socket};
 use crate::base::name::HostName;
 use crate::base::proxy_header::Ends;
 
+use asked::Asked;
 use record::Note;
 
+mod asked;
 mod record;
 
 /// What is known of a client's TLS.
@@ -82,6 +84,11 @@ impl Connection {
             port_line: text(local.port().to_string()),
             seen: RefCell::default(),
         }
+    }
+
+    /// The address that the connection comes from.
+    pub(super) const fn peer(&self) -> IpAddr {
+        self.peer.ip()
     }
 
     /// Whether it is over TLS.
@@ -145,6 +152,7 @@ pub struct Exchange {
     pub(super) trusted: bool,
     pub(super) id: HeaderValue,
     pub(super) course: Course,
+    pub(super) asked: Asked,
     /// What only the log wants to know; `None` when nothing is logged.
     note: Option<Box<Note>>,
 }
@@ -169,6 +177,12 @@ pub(super) struct Course {
     first_byte: Cell<Option<Duration>>,
     /// Set where a block does not want to be logged.
     pub(super) silent: Cell<bool>,
+    /// A WebSocket's key came without these.
+    pub(super) lost_upgrade: Cell<Option<Missing>>,
+    /// What a trusted proxy says of how the client came to it.
+    pub(super) proxy_by_https: Cell<Option<bool>>,
+    /// Why a rule refuses, where it knows more than its refusal says.
+    pub(super) refused_for: RefCell<Option<Box<str>>>,
     /// The page that asks, where a rule is about it.
     pub(super) origin: RefCell<Option<HeaderValue>>,
     /// How the answer may be compressed.
@@ -179,6 +193,24 @@ pub(super) struct Course {
     pub(super) lease: RefCell<Option<Lease>>,
     /// Where it was routed by, for a tunnel that a reload may leave without its route.
     pub(super) routed: RefCell<Option<Box<Routed>>>,
+}
+
+/// What a request with a WebSocket's key lacks (RFC 6455 section 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// `Upgrade`, and with it the option of `Connection`.
+    Both,
+    /// Only the option of `Connection`.
+    Connection,
+}
+
+impl Missing {
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::Both => "'Upgrade' and 'Connection'",
+            Self::Connection => "'Connection: Upgrade'",
+        }
+    }
 }
 
 /// What a route is found by.
@@ -210,6 +242,7 @@ impl Exchange {
             trusted,
             id,
             course: Course::default(),
+            asked: Asked::of(request),
             note,
         })
     }
@@ -316,7 +349,17 @@ impl Exchange {
         self.blame(fault.reason());
         let lease = self.course.lease.borrow();
         let upstream = lease.as_ref().map_or("", |lease| lease.member().label());
-        tracing::warn!(event = "backend_broke_off", id = self.id(), upstream, reason = fault.reason());
+        let (id, host, path, url, reason) = (self.id(), self.host(), self.path(), self.url(false), fault.reason());
+        let whose = if upstream.is_empty() { "the file".to_owned() } else { format!("the backend {upstream}") };
+        let what = match fault {
+            Fault::BackendBroke => "broke off in the middle of its answer; look into its own log",
+            Fault::BackendStalled => "sent nothing more of its answer within `timeout idle`; look into its own log",
+            Fault::FileBroke => "could not be read to its end",
+            Fault::ClientLeft | Fault::ClientStalled | Fault::ClientMalformed | Fault::TooLarge(_) => {
+                "had its answer ended early by the client"
+            }
+        };
+        tracing::warn!(event = "backend_broke_off", id, host, path, upstream, reason, "{url}: {whose} {what}");
     }
 }
 

@@ -248,8 +248,9 @@ fn block_found(site: &Site, block: &Block, path: &str) -> BlockFound {
 
 fn ended(station: &Station) -> Verdict {
     match &station.outcome {
-        Outcome::Refuses { status, reason } => {
-            let words = format!("by `{}`: {}", station.word, station.says);
+        Outcome::Refuses { status, reason, words } => {
+            let by_step = || format!("by `{}`: {}", station.word, station.says);
+            let words = words.clone().unwrap_or_else(by_step);
             Verdict::Refused { status: *status, reason: reason.clone(), words }
         }
         Outcome::Answers { status } => Verdict::Answered { status: *status, words: format!("by `{}`", station.word) },
@@ -262,8 +263,6 @@ fn ended(station: &Station) -> Verdict {
 fn refused(refusal: &Refusal) -> Verdict {
     let words = match refusal {
         Refusal::UpgradeToTls(url) => format!("a WebSocket cannot follow a redirect to TLS: open {}", end::without_query(url)),
-        Refusal::UnknownHost => "no site has this host on this port: add one, or ask for a host that has".to_owned(),
-        Refusal::NothingHere => "the site has no block for this path: add one, or `/*` for all others".to_owned(),
         Refusal::Malformed(_) => "two servers could read this request differently: write it in one way".to_owned(),
         other => other.to_string(),
     };

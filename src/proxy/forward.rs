@@ -214,6 +214,7 @@ const ALTERNATIVE: u32 = 1 << 7;
 const COOKIE: u32 = 1 << 8;
 const HOST: u32 = 1 << 9;
 const ID: u32 = 1 << 10;
+const SOCKET_KEY: u32 = 1 << 11;
 
 impl Found {
     fn walk(headers: &HeaderMap, trusted: bool) -> Self {
@@ -224,6 +225,7 @@ impl Found {
                 "host" => HOST,
                 "cookie" => COOKIE,
                 "x-request-id" => ID,
+                "sec-websocket-key" => SOCKET_KEY,
                 "forwarded" | "x-real-ip" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port" => {
                     FORWARDING
                 }
@@ -245,6 +247,11 @@ impl Found {
     /// Whether the header says nothing of what `add` adds, so that [`Told`] may stand behind it.
     pub(super) const fn is_ordinary(&self) -> bool {
         self.bits & (VIA | FORWARDING | ID) == 0
+    }
+
+    /// Whether there is a WebSocket's key, and whether there is `Upgrade` as well.
+    pub(super) const fn socket_key(&self) -> (bool, bool) {
+        (self.has(SOCKET_KEY), self.has(UPGRADE))
     }
 
     const fn has(&self, bit: u32) -> bool {

@@ -61,8 +61,19 @@ fn not_granted(exchange: &Exchange, status: StatusCode) {
     exchange.worker.metrics().upgrades_failed.add(REASON);
     let lease = exchange.course.lease.borrow();
     let upstream = lease.as_ref().map_or("", |lease| lease.member().label());
-    let (id, status) = (exchange.id(), status.as_u16());
-    tracing::warn!(event = events::UPGRADE_FAILED, id, client = %exchange.client, upstream, status, reason = REASON);
+    let (id, client, status) = (exchange.id(), exchange.client, status.as_u16());
+    let (host, path, url) = (exchange.host(), exchange.path(), exchange.url(true));
+    tracing::warn!(
+        event = events::UPGRADE_FAILED,
+        id,
+        %client,
+        host,
+        path,
+        upstream,
+        status,
+        reason = REASON,
+        "{url}: the backend {upstream} answered {status} in the place of 101"
+    );
 }
 
 fn granted(exchange: &Rc<Exchange>, lane: &Lane, wanted: Wanted, upgrade: Upgrade) -> Response<Body> {

@@ -1,6 +1,6 @@
 //! Every way in which the gateway says no, as facts. Which status and words they become is `answer`'s concern.
 
-use std::fmt;
+mod words;
 
 /// Why a request is not answered by what it asked for. Closed: a new way to fail asks every reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -245,41 +245,6 @@ impl Failed {
             Self::BadAccept => "backend-bad-accept",
             Self::NoWebSocket => "backend-no-websocket",
             Self::NotUpgraded => "backend-not-upgraded",
-        }
-    }
-}
-
-/// For the operator: what was seen and what was expected.
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BodyTooLarge { limit } => write!(f, "{}: over `limit body` of {limit} bytes", self.reason()),
-            Self::UrlTooLong { seen, limit } => write!(f, "{}: {seen} bytes, `url-size` is {limit}", self.reason()),
-            Self::TooManyHeaders { seen, limit } => write!(f, "{}: {seen} fields, `header-count` is {limit}", self.reason()),
-            Self::HeaderTooLong { seen, limit } => write!(f, "{}: {seen} bytes, `header-size` is {limit}", self.reason()),
-            Self::TooMany { after } => write!(f, "{}: over `limit requests`, again after {after} s", self.reason()),
-            Self::TooManyConnections { limit } => write!(f, "{}: over `limit connections` of {limit}", self.reason()),
-            Self::Malformed(_)
-            | Self::Forbidden(_)
-            | Self::NothingHere
-            | Self::Method
-            | Self::ReadOnly
-            | Self::BodyStalled
-            | Self::Expectation
-            | Self::UnknownHost
-            | Self::OtherServerName
-            | Self::NoClientCertificate
-            | Self::UpgradeToTls(_)
-            | Self::Unauthorized(..)
-            | Self::Busy
-            | Self::NoDecision
-            | Self::Unreadable
-            | Self::Maintenance { .. }
-            | Self::ClientLeft
-            | Self::UnknownProtocol
-            | Self::NoBackend
-            | Self::CircuitOpen { .. }
-            | Self::Backend(_) => f.write_str(self.reason()),
         }
     }
 }

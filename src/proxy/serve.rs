@@ -127,7 +127,7 @@ fn let_in(exchange: &Exchange, snapshot: &Snapshot) -> Result<(), Refusal> {
 
 fn arrive(connection: &Connection, limits: &GatewayLimits, request: &Request<Body>) -> Result<Arrival, Refusal> {
     let (uri, headers) = (request.uri(), request.headers());
-    arrive::within(limits, request.version(), uri, headers)?;
+    let header_size = arrive::within(limits, request.version(), uri, headers)?;
     arrive::target(request.method(), uri, upgrade::is_extended_connect(request.method(), request.extensions()))?;
     let raw = arrive::authority(request.version(), uri, headers).map_err(Refusal::Malformed)?;
     let authority = connection.authority(raw).map_err(Refusal::Malformed)?;
@@ -135,7 +135,7 @@ fn arrive(connection: &Connection, limits: &GatewayLimits, request: &Request<Bod
     if headers.get_all(header::EXPECT).iter().any(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Refusal::Expectation);
     }
-    Ok(Arrival { authority, chunked })
+    Ok(Arrival { authority, chunked, header_size })
 }
 
 /// Finds the block that answers, and lets it.

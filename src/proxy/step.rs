@@ -176,7 +176,10 @@ impl Step {
             Self::Origins(origins) => {
                 if upgrade::is_websocket(request) {
                     note_origin(exchange, request);
-                    origins.check(request.headers())?;
+                    origins.check(request.headers()).inspect_err(|refusal| {
+                        let words = origins.words(request.headers(), refusal);
+                        exchange.course.refused_for.replace(words.map(String::into_boxed_str));
+                    })?;
                 }
             }
             Self::Auth(auth) => return auth.enter(exchange, request),

@@ -199,6 +199,7 @@ impl Gateway {
         self.common.front.store(Arc::new(front));
         self.sockets.borrow_mut().commit(change, &self.workers);
         self.settings.replace(Arc::clone(&settings));
+        self.common.metrics.remarks.clear();
         self.logs.adopt(&settings.log);
         let warnings = std::iter::once(warnings.to_string()).chain(restart.iter().map(ToString::to_string)).chain(without);
         let warnings: Vec<String> = warnings.filter(|text| !text.is_empty()).collect();

@@ -71,6 +71,14 @@ pub mod events {
     pub const CIRCUIT_CLOSED: &str = "circuit_closed";
     /// A request found no backend that it could go to.
     pub const NO_BACKEND: &str = "no_backend";
+    /// A request for a WebSocket came without the fields that ask for it.
+    pub const UPGRADE_FIELDS_LOST: &str = "upgrade_fields_lost";
+    /// A backend redirects to the URL that was asked for.
+    pub const REDIRECT_TO_ITSELF: &str = "redirect_to_itself";
+    /// A backend finds too large what the gateway let through.
+    pub const BACKEND_SIZE_LIMIT: &str = "backend_size_limit";
+    /// A target that is written as plain HTTP speaks TLS.
+    pub const BACKEND_SPEAKS_TLS: &str = "backend_speaks_tls";
     /// Something in us broke a promise of its own.
     pub const PANICKED: &str = "panicked";
 }

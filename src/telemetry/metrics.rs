@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::remarks::Remarks;
+
 pub mod certs;
 pub mod handshakes;
 pub mod proxy;
@@ -73,4 +75,6 @@ pub struct Metrics {
     pub handshakes: handshakes::HandshakeMetrics,
     /// The certificates'.
     pub certs: certs::CertMetrics,
+    /// What was seen and deserves one line.
+    pub remarks: Remarks,
 }

@@ -31,6 +31,7 @@ mod config_files;
 mod config_watch;
 mod crash;
 mod deny;
+mod diagnosis;
 mod dns;
 mod dns_proof;
 mod dns_update;

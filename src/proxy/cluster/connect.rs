@@ -18,6 +18,8 @@ use crate::base::proxy_header::{self, Ends};
 use crate::base::span;
 use crate::config::settings::{ProxyProtocol, Target, TargetAddress, TargetScheme, Upstream, UpstreamTls};
 
+mod tls_test;
+
 use super::member::Place;
 use super::stream::BackendStream;
 use super::trust::{Offer, TlsTowards, Trust, TrustError};
@@ -159,10 +161,7 @@ impl Dialer {
         ends: Option<&Ends>,
         offer: Offer,
     ) -> Result<BackendStream, ConnectError> {
-        let header = self.introduce.map(|version| match version {
-            ProxyProtocol::V1 => proxy_header::line_for(ends),
-            ProxyProtocol::V2 => proxy_header::binary_for(ends),
-        });
+        let header = self.header(ends);
         let attempt = Attempt { deadline: Instant::now() + self.limit, limit: self.limit, place, header };
         match (&place.target.address, place.target.scheme) {
             (TargetAddress::Unix(path), TargetScheme::Http | TargetScheme::H2c) => {
@@ -178,6 +177,14 @@ impl Dialer {
                 Ok(BackendStream::TcpTls(self.tls(&attempt, offer, stream).await?))
             }
         }
+    }
+
+    /// What a connection begins with, where targets are told whose it is.
+    fn header(&self, ends: Option<&Ends>) -> Option<Vec<u8>> {
+        self.introduce.map(|version| match version {
+            ProxyProtocol::V1 => proxy_header::line_for(ends),
+            ProxyProtocol::V2 => proxy_header::binary_for(ends),
+        })
     }
 
     async fn tls<S>(&self, attempt: &Attempt<'_>, offer: Offer, stream: S) -> Result<Box<TlsStream<S>>, ConnectError>

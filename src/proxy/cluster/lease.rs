@@ -69,6 +69,11 @@ impl Lease {
         &self.member
     }
 
+    /// The same, to be kept longer than the lease.
+    pub fn shared_member(&self) -> Arc<Member> {
+        Arc::clone(&self.member)
+    }
+
     /// The target among its cluster's, for [`super::Wish::tried`].
     pub fn id(&self) -> u64 {
         self.member.id()

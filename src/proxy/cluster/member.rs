@@ -106,6 +106,11 @@ impl Member {
         &self.target
     }
 
+    /// Whether it may be tried now whether it speaks TLS; the answer is yes at most once in ten minutes.
+    pub fn may_try_tls(&self) -> bool {
+        self.state.may_try_tls()
+    }
+
     /// Its address as it is written in logs.
     pub fn label(&self) -> &str {
         &self.label

@@ -14,6 +14,9 @@ use super::breaker::{Breaker, Change as Turned, Circuit, Pass};
 use super::health::{self, Admission, Checked, Fails};
 use crate::config::settings::{CircuitBreaker, Health, MaxFails, Upstream};
 
+/// Between two tries whether a target speaks TLS.
+const TLS_TRIES_INTERVAL: Duration = Duration::from_secs(600);
+
 /// See the module.
 #[derive(Debug)]
 pub struct TargetState {
@@ -32,6 +35,8 @@ pub struct TargetState {
     drained: AtomicBool,
     /// Its name has its address no longer.
     gone: AtomicBool,
+    /// When it was last tried whether it speaks TLS; 0 before that.
+    tls_tried: AtomicU64,
     last: ArcSwapOption<Change>,
 }
 
@@ -65,6 +70,7 @@ impl Default for TargetState {
             back_since: AtomicU64::new(0),
             drained: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            tls_tried: AtomicU64::new(0),
             last: ArcSwapOption::empty(),
         }
     }
@@ -232,6 +238,13 @@ impl TargetState {
     /// Notes why the last turn was.
     pub(super) fn note(&self, why: String) {
         self.last.store(Some(Arc::new(Change { why, at: Instant::now() })));
+    }
+
+    /// Whether it may be tried now whether it speaks TLS: at most once in [`TLS_TRIES_INTERVAL`].
+    pub(super) fn may_try_tls(&self) -> bool {
+        let (now, last) = (self.now().max(1), self.tls_tried.load(Ordering::Relaxed));
+        let due = last == 0 || now.saturating_sub(last) >= TLS_TRIES_INTERVAL.as_millis() as u64;
+        due && self.tls_tried.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// The last turn.

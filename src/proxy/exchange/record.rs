@@ -1,7 +1,7 @@
 //! What the access log wants to know of a request, kept from its first byte to its last.
 
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, Request, Uri, Version};
+use http::{Request, Version};
 use tokio::time::Instant;
 
 use super::Exchange;
@@ -12,10 +12,7 @@ use crate::telemetry::access::AccessRecord;
 /// See the module. Cloned values share their bytes with the request.
 pub(super) struct Note {
     pub(super) started: Instant,
-    method: Method,
-    uri: Uri,
     version: Version,
-    host: Option<HeaderValue>,
     referer: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
 }
@@ -23,21 +20,7 @@ pub(super) struct Note {
 impl Note {
     pub(super) fn of<B>(request: &Request<B>, started: Instant) -> Self {
         let field = |name: HeaderName| request.headers().get(name).cloned();
-        Self {
-            started,
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-            host: field(header::HOST),
-            referer: field(header::REFERER),
-            user_agent: field(header::USER_AGENT),
-        }
-    }
-
-    /// The authority as the client wrote it.
-    fn authority(&self) -> Option<&[u8]> {
-        let authority = self.uri.authority().map(|authority| authority.as_str().as_bytes());
-        authority.or_else(|| self.host.as_ref().map(HeaderValue::as_bytes))
+        Self { started, version: request.version(), referer: field(header::REFERER), user_agent: field(header::USER_AGENT) }
     }
 }
 
@@ -47,7 +30,7 @@ impl Exchange {
         let course = &self.course;
         let lease = course.lease.borrow();
         // Nearly always the authority that the connection has read last, so this reads nothing again.
-        let authority = note.authority().map(|raw| self.connection.authority(Some(raw)));
+        let authority = self.asked.authority().map(|raw| self.connection.authority(Some(raw)));
         let address;
         let host = match authority.as_ref().and_then(|read| read.as_ref().ok()).map(|authority| &authority.host) {
             Some(Host::Name(name)) => name.as_str(),
@@ -66,10 +49,10 @@ impl Exchange {
         self.worker.shared.access.write(&AccessRecord {
             id: self.id(),
             client: self.client,
-            method: note.method.as_str(),
+            method: self.asked.method.as_str(),
             scheme,
             host,
-            target: path_and_query(&note.uri),
+            target: path_and_query(&self.asked.uri),
             version: version(note.version),
             status: course.status.get(),
             bytes_in: course.bytes_in.get(),

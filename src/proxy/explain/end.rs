@@ -39,7 +39,7 @@ fn proxy(upstream: &Upstream, block: &Block, request: &Request<()>, upgrade: boo
         [only] => only.to_string(),
         _ => format!("a backend of {}", upstream.name),
     };
-    (facts, Verdict::Reaches { words: format!("{who} answers") })
+    (facts, Verdict::Reaches { words: format!("{who} is asked") })
 }
 
 fn files_told(files: &Files, request: &Request<()>, upgrade: bool) -> (Vec<String>, Verdict) {

@@ -57,18 +57,23 @@ fn check(url: &str, fields: &[&str], block: Option<&str>, verdict: &str) -> Expl
 
 #[test]
 fn the_longest_path_is_named_with_those_it_beats() {
-    let told = check("wss://example.com/ws/room", &["Origin: https://example.com"], Some("/ws/*"), "a backend of app answers");
+    let told = check("wss://example.com/ws/room", &["Origin: https://example.com"], Some("/ws/*"), "a backend of app is asked");
     assert_eq!(told.block.unwrap().why, "the longest path that matches, before /*");
     assert_eq!(told.site.unwrap().at, "a.conf:5");
     assert!(told.end.iter().any(|fact| fact.contains("ended when silent for 1d")), "{:?}", told.end);
-    let told = check("https://www.example.com/api/v1?x=1", &[], Some("/api/*"), "127.0.0.1:9000 answers");
+    let told = check("https://www.example.com/api/v1?x=1", &[], Some("/api/*"), "127.0.0.1:9000 is asked");
     assert!(told.end.iter().any(|fact| fact == "the backend is asked for GET /v1"), "{:?}", told.end);
     assert_eq!(told.site.unwrap().host, "www.example.com");
 }
 
 #[test]
 fn a_refusal_names_the_word_that_refuses() {
-    check("wss://example.com/ws/", &["Origin: https://evil.test"], Some("/ws/*"), "403 bad-origin by `origin`");
+    check(
+        "wss://example.com/ws/",
+        &["Origin: https://evil.test"],
+        Some("/ws/*"),
+        "403 bad-origin Origin https://evil.test is not in 'origin' (",
+    );
     check("https://x.apps.example.com/", &[], None, "404 no-such-path the site has no block for this path");
     check("https://example.com/a/../b", &[], None, "400 bad-path");
 }

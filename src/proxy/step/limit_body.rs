@@ -8,7 +8,7 @@ use crate::proxy::refusal::Refusal;
 
 /// The limit in bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct LimitBody(pub(super) u64);
+pub struct LimitBody(pub(in crate::proxy) u64);
 
 impl LimitBody {
     pub(super) fn enter(self, request: &mut Request<Body>) -> Result<(), Refusal> {

@@ -7,7 +7,8 @@
 use http::HeaderMap;
 use http::header::{self, HeaderValue};
 
-use crate::config::settings::Origins as Settings;
+use crate::config::settings::{At, Origins as Settings};
+use crate::proxy::messages;
 use crate::proxy::refusal::{Refusal, Rule};
 
 /// The origins of one block.
@@ -16,11 +17,16 @@ pub struct Origins {
     /// In lower case, without a final slash.
     allowed: Box<[Box<str>]>,
     without: bool,
+    at: At,
 }
 
 impl Origins {
     pub(super) fn of(settings: &Settings) -> Self {
-        Self { allowed: settings.allowed.iter().map(|origin| origin.as_str().into()).collect(), without: settings.without }
+        Self {
+            allowed: settings.allowed.iter().map(|origin| origin.as_str().into()).collect(),
+            without: settings.without,
+            at: settings.at.clone(),
+        }
     }
 
     /// Judges over a request that asks for a WebSocket.
@@ -35,6 +41,14 @@ impl Origins {
     }
 }
 
+impl Origins {
+    /// Why [`check`](Self::check) refuses these fields; `None` where the refusal itself says all.
+    pub(super) fn words(&self, headers: &HeaderMap, refusal: &Refusal) -> Option<String> {
+        let origin = headers.get(header::ORIGIN).filter(|_| *refusal == Refusal::Forbidden(Rule::Origin))?;
+        Some(messages::origin_not_allowed(origin.as_bytes(), &self.at, &self.allowed.join(" ")))
+    }
+}
+
 /// Whether a page of this origin may ask. Scheme and host are compared without case, as a browser writes them in lower
 /// case and a hand-written client may not.
 pub(super) fn is_among(allowed: &[Box<str>], origin: &HeaderValue) -> bool {
@@ -44,7 +58,6 @@ pub(super) fn is_among(allowed: &[Box<str>], origin: &HeaderValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::At;
 
     #[test]
     fn only_listed_pages_may_open_a_websocket() {

@@ -48,6 +48,9 @@ pub enum Outcome {
         status: u16,
         /// The stable code in the log.
         reason: String,
+        /// The sentence in the log, where it says more of this request than the step does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        words: Option<String>,
     },
     /// Answers it.
     Answers {
@@ -67,7 +70,7 @@ impl Outcome {
 
 /// A refusal that is sure.
 pub fn refuses(refusal: &Refusal) -> Outcome {
-    Outcome::Refuses { status: answer::status(refusal), reason: refusal.reason().to_owned() }
+    Outcome::Refuses { status: answer::status(refusal), reason: refusal.reason().to_owned(), words: None }
 }
 
 /// The way in: what each step says to `request`, whose path those change that change it. `client` is who asks, where that
@@ -194,7 +197,17 @@ impl Way {
         let none = if origins.without { ", and clients that send no Origin" } else { "" };
         let says = format!("pages that may open a WebSocket: {}{none}", origins.allowed.join(", "));
         self.add("origin", says, || {
-            if upgrade::is_websocket(request) { judged(Origins::of(origins).check(request.headers())) } else { Outcome::Passes }
+            if !upgrade::is_websocket(request) {
+                return Outcome::Passes;
+            }
+            let rule = Origins::of(origins);
+            let Err(refusal) = rule.check(request.headers()) else { return Outcome::Passes };
+            match refuses(&refusal) {
+                Outcome::Refuses { status, reason, .. } => {
+                    Outcome::Refuses { status, reason, words: rule.words(request.headers(), &refusal) }
+                }
+                other => other,
+            }
         });
     }
 

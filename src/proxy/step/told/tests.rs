@@ -81,7 +81,7 @@ fn check(words: &str, request: Request<()>, client: Option<&str>, expected: &str
     let seen = match &told[0].outcome {
         Outcome::Passes => "passes".to_owned(),
         Outcome::Depends { on } => format!("depends on {on}"),
-        Outcome::Refuses { status, reason } => format!("{status} {reason}"),
+        Outcome::Refuses { status, reason, .. } => format!("{status} {reason}"),
         Outcome::Answers { status } => status.to_string(),
         Outcome::NotReached => "not reached".to_owned(),
     };

@@ -1,0 +1,268 @@
+//! Set-ups that are wrong in the way that people's are: the log has one line that names the thing, what was seen, what was
+//! expected, and the one thing to do.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
+
+use doorward::base::task;
+
+use crate::support::client;
+use crate::support::example::upgrade;
+use crate::support::gateway::Gateway;
+use crate::support::line::Line;
+use crate::support::server::Server;
+use crate::support::wait;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// A gateway on localhost.
+struct Scene {
+    gateway: Gateway,
+    root: PathBuf,
+}
+
+impl Scene {
+    /// Before a backend at `port`, with more words in the site.
+    fn before(port: u16, words: &str) -> Self {
+        let (gateway, root) = Gateway::on_localhost(&format!("localhost {{\n    {words}\n    proxy {port}\n}}"));
+        Self { gateway, root }
+    }
+
+    fn host(&self) -> String {
+        format!("localhost:{}", self.gateway.https)
+    }
+
+    /// Sends a request and gives the head of its answer.
+    fn ask(&self, request: &str) -> String {
+        let mut line = Line::open("localhost", self.gateway.https, &self.root);
+        line.say(request.as_bytes());
+        line.head()
+    }
+
+    fn get(&self, path: &str, fields: &str) -> String {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n", self.host()))
+    }
+
+    /// Every line of this event.
+    fn events(&self, event: &str) -> Vec<Value> {
+        let output = self.gateway.output();
+        let lines = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["event"] == event).collect()
+    }
+
+    /// The first line of this event, as soon as it is there.
+    #[track_caller]
+    fn event(&self, event: &str) -> Value {
+        wait::until(&format!("{event} is logged"), SOON, || {
+            self.events(event).into_iter().next().ok_or_else(|| self.gateway.output())
+        })
+    }
+
+    /// `doorward.conf:LINE` of the first line that has `words`.
+    fn place(&self, words: &str) -> String {
+        let text = std::fs::read_to_string(self.gateway.config_file()).unwrap();
+        let line = text.lines().position(|line| line.contains(words)).unwrap() + 1;
+        format!("{}:{line}", self.gateway.config_file().display())
+    }
+
+    /// What `doorward doctor` prints.
+    fn doctor(&self) -> String {
+        String::from_utf8_lossy(&self.gateway.run("doctor").stdout).into_owned()
+    }
+}
+
+/// A server that answers each connection's first bytes with `answer`, and closes.
+fn answering(answer: impl Into<Vec<u8>>) -> Server {
+    let answer = answer.into();
+    Server::start("a backend", ([127, 0, 0, 1], 0).into(), move |listener| async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let answer = answer.clone();
+            let serving = task::spawn("a connection", async move {
+                let _ = socket.read(&mut [0; 65_536]).await;
+                let _ = socket.write_all(&answer).await;
+                let _ = socket.shutdown().await;
+                // What is still on its way would make a reset of the end.
+                while socket.read(&mut [0; 65_536]).await.is_ok_and(|read| read > 0) {}
+            });
+            drop(serving);
+        }
+    })
+}
+
+/// As [`answering`], where a plain question for `/` is answered well.
+fn answering_but_for_the_first_page(answer: &str) -> Server {
+    let answer = answer.to_owned();
+    Server::start("a backend", ([127, 0, 0, 1], 0).into(), move |listener| async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut request = vec![0; 65_536];
+            let read = socket.read(&mut request).await.unwrap_or(0);
+            let is_plain = read < 600 && request.starts_with(b"GET / ");
+            let answer = if is_plain { "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" } else { &answer };
+            let _ = socket.write_all(answer.as_bytes()).await;
+        }
+    })
+}
+
+/// A server that speaks TLS, and answers plain HTTP by ending the connection.
+fn tls_server() -> Server {
+    let made = rcgen::generate_simple_self_signed(["app.test".to_owned()]).unwrap();
+    let config = client::server_config(&made.cert.pem(), &made.signing_key.serialize_pem(), &[]);
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    Server::start("a backend over TLS", ([127, 0, 0, 1], 0).into(), move |listener| async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            let serving = task::spawn("a connection", async move {
+                if let Ok(mut stream) = acceptor.accept(socket).await {
+                    let _ = stream.read(&mut [0; 4_096]).await;
+                }
+            });
+            drop(serving);
+        }
+    })
+}
+
+/// DX6.
+#[test]
+fn a_target_that_speaks_tls_is_found_by_a_handshake_and_named_with_its_line() {
+    let backend = tls_server();
+    let scene = Scene::before(backend.address().port(), "");
+    assert!(scene.get("/", "").starts_with("HTTP/1.1 502"));
+    let (at, said) = (backend.address(), scene.event("backend_speaks_tls"));
+    let expected = format!("{at} speaks TLS, not plain HTTP; write proxy https://{at} ({})", scene.place("proxy "));
+    assert_eq!(said["message"], expected, "{said}");
+    // The next failure has this for its remedy, and there is no second line.
+    assert!(scene.get("/x", "").starts_with("HTTP/1.1 502"));
+    wait::until_true("the next failure says so", SOON, || {
+        scene.events("backend_failed").iter().any(|line| line["path"] == "/x" && line["remedy"] == *expected)
+    });
+    assert_eq!(scene.events("backend_speaks_tls").len(), 1);
+}
+
+/// DX6: nginx, Apache and Go answer 400 in plain HTTP.
+#[test]
+fn a_backend_that_only_refuses_or_breaks_is_not_taken_for_one_that_speaks_tls() {
+    for answer in ["", "HTTP/1.0 400 Bad Request\r\n\r\nno", "SSH-2.0-OpenSSH_9.6\r\n"] {
+        let backend = answering(answer);
+        let scene = Scene::before(backend.address().port(), "");
+        scene.get("/", "");
+        scene.get("/", "");
+        assert!(scene.events("backend_speaks_tls").is_empty(), "for {answer:?}: {}", scene.gateway.output());
+        assert!(!scene.gateway.output().contains("https://127.0.0.1"), "for {answer:?}: {}", scene.gateway.output());
+    }
+}
+
+/// DX7.
+#[test]
+fn upgrade_fields_that_a_proxy_in_front_drops_are_named_once_for_a_peer_and_host() {
+    let backend = answering("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n");
+    let scene = Scene::before(backend.address().port(), "");
+    let fields = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for path in ["/ws?token=s3cret", "/other"] {
+        assert!(scene.get(path, fields).starts_with("HTTP/1.1 426"));
+    }
+    let said = scene.event("upgrade_fields_lost");
+    let expected = format!(
+        "wss://{}/ws: asked for a WebSocket without 'Upgrade' and 'Connection' (Sec-WebSocket-Key is there), by 127.0.0.1: a \
+         proxy in front drops them; pass them on there (nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; \
+         proxy_set_header Connection \"upgrade\")",
+        scene.host()
+    );
+    assert_eq!(said["message"], expected, "{said}");
+    assert_eq!(scene.events("upgrade_fields_lost").len(), 1);
+    assert!(scene.doctor().contains("a proxy in front drops them"), "{}", scene.doctor());
+}
+
+/// DX8.
+#[test]
+fn a_backend_that_redirects_to_the_url_that_was_asked_for_is_named_once_for_a_host() {
+    let own = Gateway::prepare();
+    let port = own.https;
+    let location =
+        format!("HTTP/1.1 301 Moved Permanently\r\nLocation: https://localhost:{port}/a?b=c\r\nContent-Length: 0\r\n\r\n");
+    let backend = answering(location);
+    let mut gateway = own;
+    gateway.configure("", &format!("localhost {{\n    proxy {}\n}}", backend.address().port()));
+    gateway.start();
+    let root = gateway.local_root();
+    let scene = Scene { gateway, root };
+    wait::until("localhost is served", SOON, || scene.gateway.get("localhost", "/", &scene.root));
+    // Another URL, and a form that is answered, are ordinary.
+    scene.get("/other", "");
+    scene.ask(&format!("POST /a?b=c HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n\r\n", scene.host()));
+    assert!(scene.events("redirect_to_itself").is_empty(), "{}", scene.gateway.output());
+    for _ in 0..2 {
+        assert!(scene.get("/a?b=c", "").starts_with("HTTP/1.1 301"));
+    }
+    let said = scene.event("redirect_to_itself");
+    let expected = format!(
+        "https://localhost:{port}/a: the backend {} redirects to the same URL (301): it does not believe our X-Forwarded-Proto; \
+         let it trust this gateway (Uvicorn --proxy-headers --forwarded-allow-ips, Django SECURE_PROXY_SSL_HEADER, Express \
+         'trust proxy')",
+        backend.address()
+    );
+    assert_eq!(said["message"], expected, "{said}");
+    assert_eq!(scene.events("redirect_to_itself").len(), 1);
+}
+
+/// DX9.
+#[test]
+fn a_backend_that_refuses_for_size_is_named_with_the_size_and_our_own_limit() {
+    let check = |status: &str, words: &str, request: &dyn Fn(&Scene) -> String, expected: &str| {
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let backend = answering_but_for_the_first_page(&answer);
+        let scene = Scene::before(backend.address().port(), words);
+        for _ in 0..2 {
+            assert!(request(&scene).starts_with(&format!("HTTP/1.1 {}", &status[..3])));
+        }
+        let said = scene.event("backend_size_limit");
+        let message = said["message"].as_str().unwrap();
+        let begin = format!("localhost: the backend {} answered {}, not the gateway (", backend.address(), &status[..3]);
+        assert!(message.starts_with(&begin) && message.contains(expected), "{message}");
+        assert_eq!(scene.events("backend_size_limit").len(), 1);
+    };
+    check(
+        "431 Request Header Fields Too Large",
+        "",
+        &|scene| scene.get("/", &format!("X: {}\r\n", "y".repeat(20_000))),
+        "bytes; our limit: 65,536); raise the application's own limit (Node: --max-http-header-size, Uvicorn: \
+         --h11-max-incomplete-event-size)",
+    );
+    check(
+        "413 Content Too Large",
+        "limit body 2KiB",
+        &|scene| {
+            let body = "x".repeat(1_500);
+            scene.ask(&format!("POST / HTTP/1.1\r\nHost: {}\r\nContent-Length: 1500\r\n\r\n{body}", scene.host()))
+        },
+        "(body: 1,500 bytes; our limit: 2,048)",
+    );
+    check("414 URI Too Long", "", &|scene| scene.get(&format!("/{}", "x".repeat(999)), ""), "(URL: 1,000 bytes; our limit: ");
+}
+
+/// DX10.
+#[test]
+fn a_page_that_may_not_open_a_websocket_is_named_with_the_rule_and_explain_says_the_same() {
+    let backend = answering("");
+    let scene = Scene::before(backend.address().port(), "origin https://example.com");
+    let mut line = Line::open("localhost", scene.gateway.https, &scene.root);
+    line.say(upgrade(&scene.host(), "/ws?token=s3cret", &["Origin: https://other.example"]).as_bytes());
+    assert!(line.head().starts_with("HTTP/1.1 403"));
+    let rule = format!(
+        "Origin https://other.example is not in 'origin' ({}: https://example.com); add it there if the page is yours",
+        scene.place("origin ")
+    );
+    let said = scene.event("origin_refused");
+    assert_eq!(said["message"], format!("wss://{}/ws refused with 403: {rule}", scene.host()), "{said}");
+    assert_eq!((&said["reason"], &said["host"], &said["path"]), (&"bad-origin".into(), &"localhost".into(), &"/ws".into()));
+    let mut command = crate::support::process::command(env!("CARGO_BIN_EXE_doorward"));
+    let url = format!("wss://{}/ws", scene.host());
+    command.args(["explain", &url, "--header", "Origin: https://other.example", "--config"]).arg(scene.gateway.config_file());
+    let output = crate::support::process::run("doorward explain", &mut command, SOON);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains(&format!("403 bad-origin: {rule}")), "{text}");
+}
