@@ -80,9 +80,19 @@ fn act(wish: AccountWish, args: &AccountArgs) -> Exit {
 }
 
 fn told(done: &AccountDone) -> String {
-    match &done.thumbprint {
-        Some(thumbprint) => format!("The account at {} has another key now, with the thumbprint {thumbprint}.", done.directory),
-        None => format!("The account at {} is closed, and its key put aside; the next order makes another.", done.directory),
+    match (&done.thumbprint, &done.note) {
+        (_, Some(note)) => {
+            format!(
+                "The key of the account at {} is put aside, and the next order makes another account: {note}.",
+                done.directory
+            )
+        }
+        (Some(thumbprint), None) => {
+            format!("The account at {} has another key now, with the thumbprint {thumbprint}.", done.directory)
+        }
+        (None, None) => {
+            format!("The account at {} is closed, and its key put aside; the next order makes another.", done.directory)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use doorward::base::chain::Chain;
-use doorward::certs::issuer::account::AccountShown;
+use doorward::certs::issuer::account::{AccountShown, Closed};
 use doorward::certs::issuer::acme::OrderCause;
 use doorward::certs::issuer::ledger::AccountLedger;
 
@@ -116,4 +116,46 @@ async fn an_account_that_the_authority_lost_is_made_anew_once_by_the_same_key() 
     moved.order(&desk, &["c.example"]).await.unwrap();
     assert_eq!(proxy.answered(Kind::NewAccount, 201), 1);
     assert_eq!((moved.memory.count("account forgotten"), moved.memory.count("account key")), (1, 1), "the key is kept");
+}
+
+/// What a state folder restored from before the last roll-over holds.
+async fn restored() -> (House, AccountShown) {
+    let house = house().await;
+    let before = house.customer.account.show().await;
+    let old = house.customer.memory.account().unwrap();
+    house.customer.account.roll_key().await.unwrap();
+    house.customer.memory.keep_account_key(&old.key_pem.unwrap()).unwrap();
+    house.customer.memory.keep_account_url(&old.url.unwrap()).unwrap();
+    (house, before)
+}
+
+#[tokio::test]
+async fn a_backup_from_before_a_roll_over_goes_on_with_another_account_and_a_new_key() {
+    let (house, before) = restored().await;
+    let after = house.goes_on("b.example").await;
+    assert_ne!(after.url, before.url);
+    assert_ne!(after.thumbprint, before.thumbprint, "the key that was replaced is not used again");
+    assert_eq!((house.accounts_made(), house.customer.memory.count("account put aside")), (2, 1));
+    house.goes_on("c.example").await;
+    assert_eq!(house.accounts_made(), 2, "once");
+}
+
+#[tokio::test]
+async fn an_account_of_which_only_an_older_key_is_here_can_be_put_aside_and_is_not_called_closed() {
+    let (house, before) = restored().await;
+    let closed = house.customer.restarted().account.deactivate().await.unwrap_or_else(|error| panic!("{}", Chain(&error)));
+    assert_eq!(closed, Closed::OtherKey(before.url.clone().unwrap()));
+    assert_eq!(house.customer.memory.count("account put aside"), 1);
+    assert_ne!(house.goes_on("b.example").await.url, before.url);
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_not_about_the_account_leaves_it_alone() {
+    let house = house().await;
+    let before = house.customer.account.show().await;
+    house.proxy.fail(Kind::NewOrder, Fault::Problem(400, "malformed"));
+    let error = house.customer.order(&house.desk, &["b.example"]).await.unwrap_err();
+    assert_eq!(error.cause.acme_type(), Some("malformed"), "{}", Chain(&error));
+    assert_eq!(house.goes_on("c.example").await.url, before.url);
+    assert_eq!((house.accounts_made(), house.customer.memory.count("account put aside")), (1, 0));
 }

@@ -69,4 +69,7 @@ pub struct AccountDone {
     pub directory: String,
     /// The thumbprint of its new key, if it has one.
     pub thumbprint: Option<String>,
+    /// What a person should know of how it went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }

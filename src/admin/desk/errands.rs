@@ -45,7 +45,7 @@ pub(super) async fn account(
         api::AccountWish::Deactivate => AccountWish::Deactivate,
     };
     let done = certs.account(wish, issuer).await.map_err(refusal)?;
-    Ok(api::AccountDone { directory: done.directory, thumbprint: done.thumbprint })
+    Ok(api::AccountDone { directory: done.directory, thumbprint: done.thumbprint, note: done.note })
 }
 
 fn refusal(error: ErrandError) -> Refusal {

@@ -7,6 +7,11 @@ use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 use crate::certs::dns::{Dns, DnsError};
 
+/// Name of the record of a host name.
+pub fn record_name(name: &str) -> String {
+    format!("_validation-persist.{name}")
+}
+
 /// What must stand in a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StandingRecord {
@@ -28,7 +33,7 @@ impl StandingRecord {
             Identifier::Wildcard(name) => (name, true),
             Identifier::Ip(_) => return None,
         };
-        Some(Self { name: format!("_validation-persist.{name}"), issuers, account, wildcard })
+        Some(Self { name: record_name(name.as_str()), issuers, account, wildcard })
     }
 
     /// The text to publish.

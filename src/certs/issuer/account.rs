@@ -14,11 +14,16 @@ use super::jws::{self, AccountKey, SignedError, Signer};
 use super::ledger::{AccountFacts, AccountLedger};
 use crate::config::settings::{Acme, Eab};
 
+mod binding;
 mod close;
 mod keep;
+mod lost;
 mod roll;
 mod show;
 
+pub use binding::RefusedBinding;
+pub use close::Closed;
+pub(super) use lost::Recovered;
 pub use show::AccountShown;
 
 /// Our account at one authority. One for each directory: two would race to make two accounts.
@@ -56,17 +61,6 @@ impl AcmeAccount {
         let registered = Arc::new(self.load().await?);
         *held = Some(Arc::clone(&registered));
         Ok(registered)
-    }
-
-    /// The authority no longer knows `gone`: it is looked up, or registered, anew. Another order may have done so already.
-    pub(super) async fn forget(&self, gone: &Registered) -> Result<(), OrderCause> {
-        let mut held = self.held.lock().await;
-        if held.as_ref().is_some_and(|registered| registered.url == gone.url) {
-            let ledger = Arc::clone(&self.ledger);
-            blocking("forget account", move || ledger.forget_account_url()).await?;
-            *held = None;
-        }
-        Ok(())
     }
 
     async fn load(&self) -> Result<Registered, OrderCause> {
@@ -120,7 +114,7 @@ impl AcmeAccount {
             None if directory.meta.external_account_required => return Err(OrderCause::BindingMissing),
             None => (),
         }
-        let url = self.post(&key, &payload).await?;
+        let url = self.post(&key, &payload).await.map_err(|cause| self.name_binding(cause))?;
         let terms = directory.meta.terms_of_service.as_deref().unwrap_or("none");
         tracing::info!(event = "account_registered", directory = self.http.directory_url(), account = url, terms_agreed = terms);
         self.keep(key, url).await
@@ -132,6 +126,21 @@ impl AcmeAccount {
         let answer = jws::post(&self.http, key, Signer::Key, &directory.new_account, Some(payload)).await?;
         let url = answer.headers().get(http::header::LOCATION).and_then(|value| value.to_str().ok());
         url.map(str::to_owned).ok_or_else(|| OrderCause::Http(answer.garbage()))
+    }
+
+    /// A refusal that is about the external binding names it: the authority's own words rarely say which setting is wrong.
+    fn name_binding(&self, cause: OrderCause) -> OrderCause {
+        let Some(eab) = &self.eab else { return cause };
+        match binding::refused(&cause) {
+            Some(part) => OrderCause::Binding(Box::new(RefusedBinding {
+                directory: self.http.directory_url().to_owned(),
+                key_id: eab.key_id.clone(),
+                at: eab.at.clone(),
+                part,
+                said: cause,
+            })),
+            None => cause,
+        }
     }
 
     async fn keep(&self, key: AccountKey, url: String) -> Result<Registered, OrderCause> {

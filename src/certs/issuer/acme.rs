@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use instant_acme::{Account, Order, OrderStatus};
 
-use super::account::{AcmeAccount, Registered};
+use super::account::{AcmeAccount, Recovered, Registered};
 use super::http::{Notes, lock};
 use super::ledger::{LedgerError, OrderLedger};
 use crate::base::name::Identifier;
@@ -28,6 +28,7 @@ mod obtain;
 mod patience;
 mod prove;
 mod publish;
+mod replaced;
 mod request;
 
 pub use error::{FailedProof, OrderCause, OrderError, Step};
@@ -126,15 +127,27 @@ impl Run<'_> {
     async fn issue(&mut self) -> Result<Issued, OrderCause> {
         self.last = self.keep("read last challenge", |ledger| ledger.last_challenge()).await?;
         let talk = self.sign_in().await?;
-        match self.turn(&talk).await {
-            Err(cause) if cause.acme_type() == Some("accountDoesNotExist") => {
-                self.step = Step::Account;
-                self.account.forget(&talk.registered).await?;
-                let talk = self.sign_in().await?;
-                self.turn(&talk).await
-            }
-            result => result,
+        let cause = match self.turn(&talk).await {
+            Ok(issued) => return Ok(issued),
+            Err(cause) => cause,
+        };
+        // A name's own refusal comes as `unauthorized` as well, but not at these steps.
+        if !matches!(self.step, Step::Account | Step::Order) && cause.acme_type() != Some("accountDoesNotExist") {
+            return Err(cause);
         }
+        let step = std::mem::replace(&mut self.step, Step::Account);
+        let recovered = self.account.recover(&talk.registered, &cause).await?;
+        if recovered == Recovered::StillOurs {
+            self.step = step;
+            return Err(cause);
+        }
+        let gone = talk.registered;
+        let talk = self.sign_in().await?;
+        if gone.url != talk.registered.url {
+            let replaced = replaced::Replaced { gone: &gone.url, new: &talk.registered.url, recovered };
+            replaced.tell(self.job).await;
+        }
+        self.turn(&talk).await
     }
 
     async fn sign_in(&mut self) -> Result<Talk, OrderCause> {

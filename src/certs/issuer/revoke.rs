@@ -80,7 +80,7 @@ pub async fn revoke(
     let signer = Signer::Account(&registered.url);
     let mut asked = jws::post(account.http(), &registered.key, signer, url, Some(&payload)).await.map_err(OrderCause::from);
     if let Err(cause) = &asked
-        && matches!(cause.acme_type(), Some("unauthorized" | "accountDoesNotExist"))
+        && matches!(cause.acme_type(), Some("unauthorized" | "accountDoesNotExist" | "malformed"))
         && let Ok(own) = AccountKey::from_pem(key_pem)
     {
         asked = jws::post(account.http(), &own, Signer::Key, url, Some(&payload)).await.map_err(OrderCause::from);

@@ -56,6 +56,8 @@ pub struct AccountDone {
     pub directory: String,
     /// The thumbprint of its new key, if it has one.
     pub thumbprint: Option<String>,
+    /// What a person should know of how it went.
+    pub note: Option<String>,
 }
 
 /// An errand was refused or failed.

@@ -2,6 +2,7 @@
 //! directory (account binding, profile, roots, fallbacks) is not taken over to another.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Resolver, base64url};
 use crate::base::name;
@@ -9,7 +10,7 @@ use crate::base::secret::Secret;
 use crate::config::defaults::{DIRECTORY, STAGING_DIRECTORY};
 use crate::config::problem::Problem;
 use crate::config::raw::{Directive, Directives};
-use crate::config::settings::{Acme, Alert, At, ChallengeKind, Credential, Eab, KeyKind, REDACTED, SecretSource};
+use crate::config::settings::{Acme, Alert, At, ChallengeKind, Credential, Eab, KeyKind, Propagation, REDACTED, SecretSource};
 use crate::config::source::Span;
 use crate::config::tree::Word;
 
@@ -19,6 +20,9 @@ const CHALLENGES: [(&str, ChallengeKind); 4] = [
     ("dns-01", ChallengeKind::Dns01),
     ("dns-persist-01", ChallengeKind::DnsPersist01),
 ];
+
+/// An order ends after 15 minutes, with everything that belongs to it.
+const MAX_PROPAGATION_WAIT: Duration = Duration::from_secs(600);
 
 const KEYS: [(&str, KeyKind); 3] = [("p256", KeyKind::P256), ("p384", KeyKind::P384), ("rsa2048", KeyKind::Rsa2048)];
 
@@ -39,6 +43,9 @@ impl Resolver<'_> {
         }
         if let Some(directive) = parts.one("challenges") {
             self.challenges(directive, &mut acme.challenges);
+        }
+        if let Some(propagation) = parts.one("propagation").and_then(|directive| self.propagation(directive)) {
+            acme.propagation = propagation;
         }
         if let Some(directive) = parts.one("resolvers") {
             acme.resolvers = directive.values.iter().filter_map(|word| self.name_server(word)).collect();
@@ -106,11 +113,40 @@ impl Resolver<'_> {
         }
     }
 
+    fn propagation(&mut self, directive: &Directive) -> Option<Propagation> {
+        let [word, rest @ ..] = directive.values.as_slice() else { return None };
+        let waits = self.choice(word, &[("wait", true), ("off", false)])?;
+        match (waits, rest) {
+            (true, [span]) => match self.duration(span)? {
+                wait if wait > MAX_PROPAGATION_WAIT => {
+                    let hint = "write at most 10min; a name server that needs longer is to be repaired";
+                    self.complain(span.span, "an order is not kept open that long", hint);
+                    None
+                }
+                wait => Some(Propagation::Wait(wait)),
+            },
+            (false, []) => Some(Propagation::Off),
+            (true, _) => {
+                self.complain(
+                    word.span,
+                    "`propagation wait` needs a time",
+                    "write one behind it, such as `propagation wait 60s`",
+                );
+                None
+            }
+            (false, [more, ..]) => {
+                self.complain(more.span, "nothing stands behind `propagation off`", "leave it out");
+                None
+            }
+        }
+    }
+
     fn eab(&mut self, directive: &Directive) -> Option<Eab> {
         let [first, second] = directive.values.as_slice() else { return None };
+        let at = At(self.place(&directive.name));
         if first.text != "file" {
             let from = source_of(second);
-            return self.eab_of(&first.text, &second.text, second.span, from);
+            return self.eab_of(&first.text, &second.text, second.span, from).map(|eab| Eab { at, ..eab });
         }
         let path = self.file(second)?;
         let text = self.secret_file(&path, second.span)?;
@@ -120,7 +156,7 @@ impl Resolver<'_> {
             self.complain(second.span, "this file does not hold two words", hint);
             return None;
         };
-        self.eab_of(key_id, key, second.span, SecretSource::File(path))
+        self.eab_of(key_id, key, second.span, SecretSource::File(path)).map(|eab| Eab { at, ..eab })
     }
 
     fn eab_of(&mut self, key_id: &str, key: &str, span: Span, from: SecretSource) -> Option<Eab> {
@@ -133,7 +169,7 @@ impl Resolver<'_> {
             self.complain(span, "the HMAC key is not base64url", "copy it whole, as the authority shows it");
             return None;
         };
-        Some(Eab { key_id: key_id.to_owned(), hmac_key: Secret::new(bytes), from })
+        Some(Eab { key_id: key_id.to_owned(), hmac_key: Secret::new(bytes), from, at: At::default() })
     }
 
     /// A secret text as a value; what `adapt` left out is refused.

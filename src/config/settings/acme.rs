@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::At;
 use super::dns::DnsProvider;
@@ -29,6 +30,8 @@ pub struct Acme {
     pub challenges: Vec<ChallengeKind>,
     /// How dns-01 sets its record.
     pub dns: Option<DnsProvider>,
+    /// How long a record of dns-01 is given to reach the zone's name servers.
+    pub propagation: Propagation,
     /// Common name of the root whose chain is preferred.
     pub preferred_root: Option<String>,
     /// Resolvers asked for propagation and preflight; empty means the system's.
@@ -47,6 +50,18 @@ pub struct Acme {
     pub alert: Option<Alert>,
 }
 
+/// What is done between setting a record of dns-01 and telling the authority of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Propagation {
+    /// Every name server of the zone is asked until all of them have it.
+    #[default]
+    Check,
+    /// Nothing is asked; this time goes by.
+    Wait(Duration),
+    /// Nothing.
+    Off,
+}
+
 /// External account binding's key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Eab {
@@ -56,6 +71,8 @@ pub struct Eab {
     pub hmac_key: Secret<Vec<u8>>,
     /// Where both were written.
     pub from: SecretSource,
+    /// Where `eab` stands.
+    pub at: At,
 }
 
 /// Where a secret was written, so that a configuration can be printed without it.

@@ -25,6 +25,7 @@ impl OrderError {
             OrderCause::Profile { .. }
             | OrderCause::NoChallenge { .. }
             | OrderCause::BindingMissing
+            | OrderCause::Binding(_)
             | OrderCause::Http(HttpFailure::Url { .. }) => Rejection::ForGood,
             cause => self.said_until().map_or_else(|| by_type(cause.acme_type(), now), Rejection::Until),
         }
@@ -44,6 +45,9 @@ impl OrderError {
         };
         match (failed, &self.cause) {
             (Some(failed), _) => failed.likely_cause(),
+            // Its words have cause and remedy.
+            (None, OrderCause::Binding(_)) => None,
+            (None, cause) if cause.is_about_registration() => registration(cause).map(|(cause, _)| cause),
             (None, OrderCause::Http(failure)) => unreached(failure).or_else(|| policy(&self.cause)),
             (None, cause) => policy(cause),
         }
@@ -60,6 +64,10 @@ impl OrderError {
         };
         match (failed, &self.cause) {
             (Some(failed), _) => failed.remedy(),
+            (None, OrderCause::Binding(_)) => {
+                Some("copy key id and HMAC key of `eab` again from the authority's customer page (the key is base64url)".into())
+            }
+            (None, cause) if cause.is_about_registration() => registration(cause).map(|(_, remedy)| remedy),
             (None, OrderCause::Http(failure)) => let_through(failure).or_else(|| comply(&self.cause)),
             (None, OrderCause::Profile { .. }) => Some("name one of these by `profile`, or take the line away".into()),
             (None, OrderCause::NoChallenge { identifier: Identifier::Wildcard(_), .. }) => {
@@ -96,6 +104,24 @@ fn comply(cause: &OrderCause) -> Option<String> {
         _ => return None,
     };
     Some(words.into())
+}
+
+/// The cause and the remedy of a refusal of newAccount. It is never a closed account, except where the authority says that
+/// the key's own account is closed.
+fn registration(cause: &OrderCause) -> Option<(String, String)> {
+    let said = cause.detail().unwrap_or_default();
+    let (cause, remedy) = match cause.acme_type()? {
+        "unauthorized" if ["deactivated", "revoked"].iter().any(|word| said.contains(word)) => (
+            "the account of this key was closed at the authority",
+            "`doorward account deactivate` sets the closed account aside, and the next order makes another",
+        ),
+        "unauthorized" => (
+            "the authority registers no account for this machine",
+            "look at what it says; an authority that knows its customers wants `eab KEY-ID HMAC-KEY` from its customer page",
+        ),
+        _ => return Some((policy(cause)?, comply(cause)?)),
+    };
+    Some((cause.into(), remedy.into()))
 }
 
 fn by_type(acme_type: Option<&str>, now: Timestamp) -> Rejection {
@@ -179,7 +205,8 @@ fn repair(why: &RecordError) -> String {
             "publish that record and keep the account's key safe: whoever has it can from then on get certificates for the name"
         }
         RecordError::Unseen { .. } => {
-            "look whether the zone's servers follow its primary, or whether the record went to another zone"
+            "look whether the zone's servers follow its primary, or whether the record went to another zone; where this machine \
+             sees another zone than the authority does (split DNS), write `propagation wait 60s`, or name public servers by `resolvers`"
         }
         RecordError::Ledger(_) => "make room in the state folder, and let the gateway's user write there",
         RecordError::Panicked => "report it",
@@ -229,7 +256,7 @@ fn policy(cause: &OrderCause) -> Option<String> {
         "rateLimited" => "the authority's limit is reached",
         "rejectedIdentifier" | "unsupportedIdentifier" => "the authority's policy does not allow one of the names",
         "caa" => "a CAA record forbids this authority, this account or this kind of proof",
-        "unauthorized" => "the account was closed at the authority; move its key out of the state folder to make another",
+        "unauthorized" => "the account was closed at the authority",
         "userActionRequired" => "the authority wants its terms confirmed by a person",
         _ => return None,
     };
@@ -248,6 +275,24 @@ mod tests {
         let problem = Some(serde_json::from_str(&problem).unwrap());
         let failed = FailedProof { kind, identifier: Identifier::parse("a.example").unwrap(), problem };
         OrderError { step: Step::Prove, cause: OrderCause::Proof(Box::new(failed.clone())), failed: vec![failed] }
+    }
+
+    #[test]
+    fn a_refusal_of_a_new_account_is_never_a_closed_one_unless_the_authority_says_so() {
+        use crate::certs::issuer::http::{Kind, Refusal};
+        let refused = |kind, detail: &str| {
+            let json = format!(r#"{{"type":"urn:ietf:params:acme:error:unauthorized","detail":"{detail}"}}"#);
+            let problem = serde_json::from_str(&json).ok();
+            let status = http::StatusCode::FORBIDDEN;
+            let refusal = Refusal { kind, status, problem, retry_after: None, excerpt: String::new() };
+            OrderError { step: Step::Account, cause: HttpFailure::Refused(Box::new(refusal)).into(), failed: Vec::new() }
+        };
+        let new = refused(Kind::NewAccount, "you are not on the list");
+        assert!(!new.likely_cause().unwrap().contains("closed") && !new.remedy().unwrap().contains("deactivate"));
+        let closed = refused(Kind::NewAccount, "An account with the provided public key exists but is deactivated");
+        assert!(closed.likely_cause().unwrap().contains("closed") && closed.remedy().unwrap().contains("deactivate"));
+        let order = refused(Kind::NewOrder, "Account is not valid");
+        assert!(order.likely_cause().unwrap().contains("closed"));
     }
 
     #[test]

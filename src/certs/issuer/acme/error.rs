@@ -15,7 +15,8 @@ use crate::certs::bundle::BundleError;
 use crate::certs::challenge::BoardFull;
 use crate::certs::challenge::dns01::RecordError;
 use crate::certs::challenge::tls_alpn01::ProofError;
-use crate::certs::issuer::http::{HttpFailure, problem};
+use crate::certs::issuer::account::RefusedBinding;
+use crate::certs::issuer::http::{HttpFailure, Kind, problem};
 use crate::certs::issuer::jws::AccountKeyError;
 use crate::certs::issuer::ledger::LedgerError;
 use crate::config::settings::ChallengeKind;
@@ -127,6 +128,9 @@ pub enum OrderCause {
     /// The authority takes no account without an external binding.
     #[error("the authority needs an external account binding; add `eab KEY-ID HMAC-KEY` with the values of its customer page")]
     BindingMissing,
+    /// The authority refuses the external binding.
+    #[error(transparent)]
+    Binding(Box<RefusedBinding>),
     /// The authority's directory lacks something.
     #[error("the authority offers no `{0}`")]
     NotOffered(&'static str),
@@ -169,6 +173,7 @@ impl OrderCause {
             Self::Http(HttpFailure::Refused(refusal)) => refusal.problem.as_ref(),
             Self::Problem(problem) => Some(problem),
             Self::Proof(failed) => failed.problem.as_ref(),
+            Self::Binding(binding) => binding.said.problem(),
             Self::Invalid(problem) => problem.as_ref(),
             _ => None,
         }
@@ -182,6 +187,11 @@ impl OrderCause {
     /// The problem's explanation, in full.
     pub fn detail(&self) -> Option<&str> {
         self.problem()?.detail.as_deref()
+    }
+
+    /// Whether the authority refused to register or to find an account: no account was closed then.
+    pub fn is_about_registration(&self) -> bool {
+        matches!(self, Self::Http(HttpFailure::Refused(refusal)) if refusal.kind == Kind::NewAccount)
     }
 
     /// When the authority itself wants to be asked again.

@@ -13,12 +13,13 @@ use super::Desk;
 use crate::base::chain::Chain;
 use crate::base::name::Identifier;
 use crate::base::task;
-use crate::certs::issuer::account::{AccountShown, AcmeAccount};
-use crate::certs::issuer::acme::{self, OrderCause, OrderJob};
+use crate::certs::issuer::account::{AccountShown, AcmeAccount, Closed};
+use crate::certs::issuer::acme::{self, OrderCause, OrderError, OrderJob, Step};
 use crate::certs::issuer::ledger::OrderLedger;
 use crate::certs::issuer::revoke::{self, Reason};
 use crate::certs::need::{Authority, Source};
 use crate::certs::plan::{self, Next};
+use crate::certs::record::Doing;
 use crate::certs::shelf::Shelved;
 use crate::certs::status;
 use crate::certs::worker::scratch::Scratch;
@@ -112,7 +113,8 @@ impl Desk {
         let need = self.needs.iter().find(|need| need.id == id);
         let successor = need.and_then(|need| match plan::next(need, &self.book, now) {
             Next::Wait(..) => {
-                let told = status::statuses(std::slice::from_ref(need), &self.book, &self.shelf, now).remove(0);
+                let told =
+                    status::statuses(std::slice::from_ref(need), &self.book, &self.shelf, &self.board.waits, now).remove(0);
                 Some((told.next_attempt.unwrap_or_default(), told.next_why))
             }
             Next::Act(_) | Next::Nothing => None,
@@ -188,20 +190,18 @@ impl Desk {
         };
         let directory = authority.acme.directory.clone();
         let doing = self.book.records.values().filter_map(|record| record.doing.as_ref());
-        let orders = doing.filter(|doing| *doing.issuer() == authority.issuer).count();
+        let is_order = |doing: &&Doing| !matches!(doing, Doing::Looking(_));
+        let orders = doing.filter(is_order).filter(|doing| *doing.issuer() == authority.issuer).count();
         if orders > 0 {
             return Err(ErrandError::Busy { directory, orders });
         }
         let account = self.account_at(&authority);
         Ok(async move {
-            let thumbprint = match wish {
-                AccountWish::RollKey => Some(Box::pin(within(QUESTION, account.roll_key())).await?),
-                AccountWish::Deactivate => {
-                    within(QUESTION, account.deactivate()).await?;
-                    None
-                }
+            let (thumbprint, note) = match wish {
+                AccountWish::RollKey => (Some(Box::pin(within(QUESTION, account.roll_key())).await?), None),
+                AccountWish::Deactivate => (None, note_of(within(QUESTION, account.deactivate()).await?)),
             };
-            Ok(AccountDone { directory, thumbprint })
+            Ok(AccountDone { directory, thumbprint, note })
         })
     }
 
@@ -259,8 +259,22 @@ fn test_place(acme: Arc<Acme>, directory: Option<String>) -> Result<Authority, E
 
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, OrderCause>>) -> Result<T, ErrandError> {
     match tokio::time::timeout(limit, work).await {
-        Ok(came) => came.map_err(|cause| failed(Chain(&cause).to_string(), None)),
+        Ok(came) => came.map_err(|cause| {
+            let error = OrderError { step: Step::Account, cause, failed: Vec::new() };
+            failed(Chain(&error.cause).to_string(), error.remedy())
+        }),
         Err(_) => Err(failed("the authority gave no answer within 2 minutes".to_owned(), None)),
+    }
+}
+
+fn note_of(closed: Closed) -> Option<String> {
+    match closed {
+        Closed::Deactivated => None,
+        Closed::Gone => Some("the authority did not know the account any more, or had closed it itself".to_owned()),
+        Closed::OtherKey(url) => Some(format!(
+            "the authority does not take its key any more, so {url} is not closed by this: its key was replaced since this state \
+             folder was saved. Whoever has the newer key can close it"
+        )),
     }
 }
 
