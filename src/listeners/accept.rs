@@ -236,7 +236,7 @@ impl Door {
                 Err(refused) => return self.note(&refused, peer),
             },
         };
-        let challenges = tls.is_none().then(|| Arc::clone(&front.board));
+        let challenges = Arc::clone(&front.board);
         let alternative = tls.as_ref().and_then(|_| front.alternative(local.port()));
         let connection = Rc::new(Connection::new(peer, local, tls));
         let caller = Caller { worker: Rc::clone(&self.worker), connection, challenges, alternative };

@@ -194,8 +194,8 @@ pub struct Caller {
     pub worker: Rc<Worker>,
     /// The connection's facts.
     pub connection: Rc<Connection>,
-    /// Challenges, on connections in the clear.
-    pub challenges: Option<std::sync::Arc<ChallengeBoard>>,
+    /// HTTP-01's answers.
+    pub challenges: std::sync::Arc<ChallengeBoard>,
     /// Where else the same is served (RFC 7838 section 3).
     pub alternative: Option<HeaderValue>,
 }
@@ -204,9 +204,7 @@ async fn answer(caller: Rc<Caller>, mut request: Request<Incoming>, open: OpenRe
     if is_extended_connect(request.method(), request.extensions()) {
         request.extensions_mut().insert(open.for_tunnel());
     }
-    if let Some(board) = &caller.challenges
-        && let Some(response) = plain::challenge(board, &request)
-    {
+    if let Some(response) = plain::challenge(&caller.challenges, &request) {
         return Ok(response.map(|body| Open::new(body, open)));
     }
     let version = request.version();

@@ -1,5 +1,7 @@
-//! What comes first on a port in the clear, whatever is configured: an authority's HTTP-01 validation (RFC 8555
-//! section 8.3). Everything else there is `proxy`'s affair, the redirect to https included.
+//! What comes first, whatever is configured: an authority's HTTP-01 validation (RFC 8555 section 8.3), on port 80 and over
+//! TLS: a CDN that forces https sends the authority on to https, or asks its origin by https itself, and tls-alpn-01
+//! cannot pass it. Authorities do not verify the certificate of such a hop. Everything else is `proxy`'s affair, the
+//! redirect to https included.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use crate::support::fault::{Fault, Kind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::fault::{Fault, FaultProxy, Kind};
+use crate::support::gateway::Gateway;
 use crate::support::issuance::{ISSUE, Issuance};
-use crate::support::pebble::Options;
+use crate::support::pebble::{Options, Pebble};
 use crate::support::peers::{curl, curl_status};
-use crate::support::{client, process, wait};
+use crate::support::server::Server;
+use crate::support::{client, echo, process, wait};
 
 const SITE: &str = "door.example.test";
 const NEW: &str = "new.example.test";
@@ -33,6 +37,38 @@ fn a_challenge_is_answered_before_every_rule_of_its_site_and_throughout_reloads(
     let seen = all.gateway.until_served(SITE, &root, 2 * ISSUE);
     assert_eq!(seen.response.status(), 403);
     assert_eq!((all.orders(), all.bought()), (1, 1), "a challenge went unanswered");
+}
+
+/// As a CDN before port 80 that forces https: whatever is asked is sent on to the gateway's TLS port.
+fn forcing_https(port: u16) -> Server {
+    Server::start("forces https", ([127, 0, 0, 1], 0).into(), async move |listener| {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut asked = [0; 2_048];
+            let length = socket.read(&mut asked).await.unwrap_or(0);
+            let text = String::from_utf8_lossy(&asked[..length]).into_owned();
+            let path = text.split(' ').nth(1).unwrap_or("/");
+            let answer = format!(
+                "HTTP/1.1 301 Moved Permanently\r\nLocation: https://{SITE}:{port}{path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+            let _ = socket.write_all(answer.as_bytes()).await;
+        }
+    })
+}
+
+#[test]
+fn http_01_is_answered_over_tls_where_something_in_front_forces_https() {
+    let gateway = Gateway::prepare();
+    let front = forcing_https(gateway.https);
+    let pebble = Pebble::start(front.address().port(), gateway.https, &Options::default());
+    let proxy = FaultProxy::start(&pebble);
+    let mut all = Issuance { gateway, pebble, proxy, backend: echo::start() };
+    all.configure("challenges tls-alpn-01\n", &[SITE]);
+    all.gateway.start();
+    let first = all.until_served(&[SITE]);
+    all.configure("challenges http-01\n", &[SITE]);
+    assert!(all.gateway.run("reload").status.success());
+    assert!(all.gateway.run(&format!("certs renew {SITE}")).status.success());
+    wait::until_true("another certificate is served", 2 * ISSUE, || all.until_served(&[SITE]) != first);
 }
 
 #[test]
