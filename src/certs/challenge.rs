@@ -16,6 +16,7 @@ pub mod dns01;
 pub mod dns_persist01;
 pub mod http01;
 pub mod tls_alpn01;
+pub(in crate::certs) mod waits;
 
 /// The proofs that are visible now.
 #[derive(Default)]
@@ -24,6 +25,8 @@ pub struct ChallengeBoard {
     next: AtomicU64,
     /// Of those who set records for dns-01, which no listener reads.
     pub(in crate::certs) turns: dns01::turns::Turns,
+    /// What orders wait for outside of their authority.
+    pub(in crate::certs) waits: waits::Waits,
 }
 
 /// Proofs at a time. Orders run ten at a time with at most a hundred names each.

@@ -23,6 +23,7 @@ pub(crate) fn acme(directory: &str) -> Arc<Acme> {
         eab: None,
         challenges: vec![ChallengeKind::Http01, ChallengeKind::TlsAlpn01],
         dns: None,
+        propagation: Default::default(),
         preferred_root: None,
         resolvers: Vec::new(),
         key: KeyKind::P256,

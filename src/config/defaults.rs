@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::settings::{
     Acme, At, Balance, ChallengeKind, CircuitBreaker, GatewayLimits, Health, KeyKind, Level, Log, LogFormat, MaxFails,
-    MemoryLimit, Protocols, Settings, StatusRange, Timeouts, Tls, TlsVersions, Upstream, UpstreamProtocols, UpstreamTimeouts,
-    UpstreamTls,
+    MemoryLimit, Propagation, Protocols, Settings, StatusRange, Timeouts, Tls, TlsVersions, Upstream, UpstreamProtocols,
+    UpstreamTimeouts, UpstreamTls,
 };
 use super::surroundings::Surroundings;
 use crate::base::size::ByteSize;
@@ -167,6 +167,7 @@ pub fn acme() -> Acme {
         // Both need no account elsewhere. HTTP-01 first: it passes through CDNs and other people's port-443 boxes.
         challenges: vec![ChallengeKind::Http01, ChallengeKind::TlsAlpn01],
         dns: None,
+        propagation: Propagation::Check,
         preferred_root: None,
         resolvers: Vec::new(),
         // A signature costs a tenth of RSA's, and every client since 2012 knows the curve.

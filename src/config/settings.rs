@@ -19,7 +19,7 @@ mod status;
 mod tls;
 mod upstream;
 
-pub use acme::{Acme, Alert, ChallengeKind, Credential, Eab, KeyKind, REDACTED, SecretSource};
+pub use acme::{Acme, Alert, ChallengeKind, Credential, Eab, KeyKind, Propagation, REDACTED, SecretSource};
 pub use dns::{DnsProvider, Rfc2136, TsigAlgorithm, TsigKey};
 pub use health::{CircuitBreaker, Health, Hold, MaxFails};
 pub use policy::{

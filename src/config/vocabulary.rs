@@ -125,6 +125,7 @@ const ACME: &[Spec] = &[
     values("challenges", 1, 4, "challenges http-01 tls-alpn-01 dns-01"),
     block("dns", 1, 1, Context::Free, true, "dns PROVIDER { ... }"),
     one("dns-hook", "dns-hook PATH"),
+    values("propagation", 1, 2, "propagation wait 60s, or propagation off"),
     one("preferred-root", "preferred-root NAME"),
     values("resolvers", 1, MANY, "resolvers ADDRESS..."),
     one("key", "key p256"),

@@ -280,6 +280,7 @@ pub fn acme(directory: &str, ca_file: PathBuf) -> Acme {
         eab: None,
         challenges: vec![ChallengeKind::Http01, ChallengeKind::TlsAlpn01],
         dns: None,
+        propagation: Default::default(),
         preferred_root: None,
         resolvers: Vec::new(),
         key: KeyKind::P256,
@@ -293,5 +294,6 @@ pub fn acme(directory: &str, ca_file: PathBuf) -> Acme {
 
 /// The external binding that a Pebble with these values wants; the key is decoded from base64url.
 pub fn eab(key_id: &str, hmac_key: &[u8]) -> Eab {
-    Eab { key_id: key_id.to_owned(), hmac_key: Secret::new(hmac_key.to_vec()), from: SecretSource::File(PathBuf::new()) }
+    let from = SecretSource::File(PathBuf::new());
+    Eab { key_id: key_id.to_owned(), hmac_key: Secret::new(hmac_key.to_vec()), from, at: Default::default() }
 }

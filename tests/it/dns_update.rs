@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use doorward::base::secret::Secret;
 use doorward::base::time::{Clock, SystemClock, Timestamp};
-use doorward::certs::challenge::dns01::propagation;
+use doorward::certs::challenge::dns01::propagation::{self, Spread};
 use doorward::certs::dns::Dns;
 use doorward::certs::dns::update::{Update, UpdateError, update};
 use doorward::config::settings::{SecretSource, TsigAlgorithm, TsigKey};
@@ -110,7 +110,10 @@ fn a_record_is_waited_for_at_every_server_of_the_zone_and_the_one_without_it_is_
     second.zone(ZONE).txt(NAME, "old");
     let dns = Dns::configured(&[first.address(), second.address()]).unwrap();
     let record = TxtRecord { name: NAME.to_owned(), value: "x".to_owned() };
-    let wait = |seconds| server::runtime().block_on(propagation::until_seen(&dns, &record, Duration::from_secs(seconds)));
+    let wait = |seconds| {
+        let (limit, unasked) = (Duration::from_secs(seconds), Duration::from_secs(2));
+        server::runtime().block_on(propagation::until_seen(&dns, &record, limit, unasked))
+    };
     assert_eq!(
         wait(1).unwrap_err().to_string(),
         "the record _acme-challenge.door.test was set, but is not at all of its zone's name servers after 1 s: \
@@ -120,4 +123,21 @@ fn a_record_is_waited_for_at_every_server_of_the_zone_and_the_one_without_it_is_
     wait(30).unwrap();
     first.remove(NAME);
     assert!(wait(1).unwrap_err().to_string().contains("ns.door.test (127.0.0.1) has no such record"));
+}
+
+#[test]
+fn where_nobody_who_answers_for_the_zone_can_be_found_a_fixed_time_goes_by_instead_of_failing() {
+    // A resolver of a split DNS: it knows no zone of this name, and not the record either.
+    let resolver = DnsServer::start();
+    let dns = Dns::configured(&[resolver.address()]).unwrap();
+    let record = TxtRecord { name: NAME.to_owned(), value: "x".to_owned() };
+    let wait = || {
+        let (limit, unasked) = (Duration::from_secs(60), Duration::from_secs(1));
+        server::runtime().block_on(propagation::until_seen(&dns, &record, limit, unasked)).unwrap()
+    };
+    let Spread::Unchecked(why) = wait() else { panic!("nobody has the record") };
+    assert!(why.contains("the zone's name servers"), "{why}");
+    // Once the resolver has it, that is enough.
+    resolver.txt(NAME, "x");
+    assert_eq!(wait(), Spread::Seen);
 }

@@ -17,7 +17,7 @@ use crate::base::task;
 use crate::base::time::Clock;
 use crate::certs::dns::Dns;
 use crate::certs::issuer::ledger::OrderLedger;
-use crate::config::settings::{Acme, DnsProvider};
+use crate::config::settings::{Acme, DnsProvider, Propagation};
 use crate::state::schema::TxtRecord;
 
 mod change;
@@ -29,10 +29,13 @@ pub(super) mod turns;
 
 pub use error::RecordError;
 
+use propagation::Spread;
 use turns::Turn;
 
 /// How long a record is waited for. Slow services take some minutes until all of their servers have it.
 const PROPAGATION: Duration = Duration::from_secs(300);
+/// The same where nobody can be asked.
+const UNASKED: Duration = Duration::from_secs(60);
 /// Waits before a record that could not be taken away is tried again; after the last it is left to the next start.
 const UNSET_AGAIN: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(15)];
 
@@ -47,6 +50,7 @@ pub fn record_name(identifier: &Identifier) -> Option<String> {
 /// Sets records as one configuration says.
 pub(in crate::certs) struct Publisher {
     provider: DnsProvider,
+    propagation: Propagation,
     dns: Dns,
     clock: Arc<dyn Clock>,
 }
@@ -56,7 +60,7 @@ impl Publisher {
     pub(in crate::certs) fn new(acme: &Acme, clock: Arc<dyn Clock>) -> Result<Self, RecordError> {
         let provider = acme.dns.clone().ok_or(RecordError::NoWay)?;
         let dns = Dns::configured(&acme.resolvers).map_err(RecordError::NoResolver)?;
-        Ok(Self { provider, dns, clock })
+        Ok(Self { provider, propagation: acme.propagation, dns, clock })
     }
 
     /// Sets a record for as long as the guard lives. Aliases of the name are followed: whoever delegates
@@ -68,7 +72,8 @@ impl Publisher {
         value: &str,
         ledger: &Arc<dyn OrderLedger>,
     ) -> Result<Placed, RecordError> {
-        let name = self.dns.canonical(name).await.map_err(|source| RecordError::Lookup { name: name.to_owned(), source })?;
+        let asked = name;
+        let name = self.canonical(name).await;
         let record = TxtRecord { name, value: value.to_owned() };
         let turn = board.turns.of(&record.name);
         let mut uses = turn.lock().await;
@@ -79,17 +84,61 @@ impl Publisher {
         if first {
             let Some(Standing { record, .. }) = &placed.0 else { return Ok(placed) };
             self.keep(ledger, record, true).await?;
-            self.change(record, true).await?;
+            let (what, limit) = self.change_in_words(record);
+            board.waits.named(asked, what, limit, self.change(record, true)).await?;
             tracing::info!(event = "dns_record_set", record = record.name);
         }
         drop(uses);
         Ok(placed)
     }
 
-    /// Waits until every server of the zone has the record.
-    pub(in crate::certs) async fn until_seen(&self, placed: &Placed) -> Result<(), RecordError> {
+    /// Waits as `propagation` says; by itself until every server of the zone has the record.
+    pub(in crate::certs) async fn until_seen(
+        &self,
+        board: &ChallengeBoard,
+        asked: &str,
+        placed: &Placed,
+    ) -> Result<(), RecordError> {
         let Some(Standing { record, .. }) = &placed.0 else { return Ok(()) };
-        propagation::until_seen(&self.dns, record, PROPAGATION).await
+        match self.propagation {
+            Propagation::Off => return Ok(()),
+            Propagation::Wait(span) => {
+                let what = format!("the time of `propagation wait` for the record {}", record.name);
+                board.waits.named(asked, what, span, tokio::time::sleep(span)).await;
+                return Ok(());
+            }
+            Propagation::Check => (),
+        }
+        let what = format!("the record {} at the zone's name servers", record.name);
+        let seen = propagation::until_seen(&self.dns, record, PROPAGATION, UNASKED);
+        match board.waits.named(asked, what, PROPAGATION, seen).await? {
+            Spread::Seen => (),
+            Spread::Unchecked(why) => tracing::warn!(
+                event = "dns_record_unchecked",
+                record = record.name,
+                "whether the record has reached the zone's name servers cannot be seen from here ({why}); the authority is told \
+                 of it after {} s; `propagation wait 60s` sets the time, `propagation off` waits for nothing, and `resolvers` \
+                 names servers that can be asked",
+                UNASKED.as_secs()
+            ),
+        }
+        Ok(())
+    }
+
+    /// The name behind all aliases; the name itself where nobody can be asked, which is right wherever there is none.
+    async fn canonical(&self, name: &str) -> String {
+        match self.dns.canonical(name).await {
+            Ok(name) => name,
+            Err(error) => {
+                tracing::warn!(
+                    event = "dns_alias_unknown",
+                    record = name,
+                    error = %Chain(&error),
+                    "whether this name is an alias cannot be seen from here; the record is set under the name itself"
+                );
+                name.to_owned()
+            }
+        }
     }
 
     async fn keep(&self, ledger: &Arc<dyn OrderLedger>, record: &TxtRecord, there: bool) -> Result<(), RecordError> {

@@ -25,6 +25,17 @@ impl Publisher {
         }
     }
 
+    /// What setting a record waits for, and when that ends by itself.
+    pub(super) fn change_in_words(&self, record: &TxtRecord) -> (String, Duration) {
+        match &self.provider {
+            DnsProvider::Hook(path) => (format!("'{} set {}'", path.display(), record.name), HOOK),
+            DnsProvider::Rfc2136(rfc2136) => {
+                (format!("the name server {} to take the record {}", rfc2136.server, record.name), HOOK)
+            }
+            DnsProvider::Service { name, .. } => (format!("{name} to take the record {}", record.name), HOOK),
+        }
+    }
+
     async fn by_update(&self, to: &Rfc2136, record: &TxtRecord, present: bool) -> Result<(), RecordError> {
         let zone = match &to.zone {
             Some(zone) => zone.clone(),

@@ -25,24 +25,56 @@ enum Sight {
     Unknown(String),
 }
 
-/// Returns when all have it, or with an error that tells which server said what.
-pub async fn until_seen(dns: &Dns, record: &TxtRecord, limit: Duration) -> Result<(), RecordError> {
-    let zone = dns.zone(&record.name).await;
-    let zone = zone.map_err(|source| RecordError::Lookup { name: record.name.clone(), source })?;
-    let (until, mut pause) = (Instant::now() + limit, LOOKS.0);
+/// How the waiting ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// Every server that answers has the record.
+    Seen,
+    /// Nobody who answers for the zone could be found or asked, and a fixed time has gone by; why, in words.
+    Unchecked(String),
+}
+
+/// Returns when all have it, or with an error that tells which server said what. Where none of the zone's servers can be
+/// found or asked (no SOA in a split DNS, port 53 blocked) and the resolver does not have it either, it is waited for
+/// `unasked`, which is what the authority's own look is worth: it asks from elsewhere.
+pub async fn until_seen(dns: &Dns, record: &TxtRecord, limit: Duration, unasked: Duration) -> Result<Spread, RecordError> {
+    let (begun, mut pause) = (Instant::now(), LOOKS.0);
+    let (until, mut zone) = (begun + limit, dns.zone(&record.name).await);
     loop {
-        let mut sights = look(&zone.servers, record).await;
-        if sights.iter().all(|sight| matches!(sight, Sight::Unknown(_))) {
-            sights.push(sight(dns.txt(&record.name).await, record, "the resolver"));
+        let mut sights = match &zone {
+            Ok(zone) => look(&zone.servers, record).await,
+            Err(error) => vec![Sight::Unknown(format!("the zone's name servers: {}", Chain(error)))],
+        };
+        let nobody = sights.iter().all(|sight| matches!(sight, Sight::Unknown(_)));
+        if nobody {
+            let resolver = sight(dns.txt(&record.name).await, record, "the resolver");
+            // What it lacks may be an older answer that it remembers: only the zone's own servers know better.
+            sights.push(if resolver == Sight::Seen { resolver } else { Sight::Unknown(resolver.words().to_owned()) });
+            if zone.is_err() {
+                zone = dns.zone(&record.name).await;
+            }
         }
         if is_everywhere(&sights) {
-            return Ok(());
+            return Ok(Spread::Seen);
+        }
+        if nobody && begun.elapsed() + pause > unasked {
+            sleep(unasked.saturating_sub(begun.elapsed())).await;
+            return Ok(Spread::Unchecked(tell(&sights)));
         }
         if Instant::now() + pause > until {
             return Err(RecordError::Unseen { name: record.name.clone(), after: limit, said: tell(&sights) });
         }
         sleep(pause).await;
         pause = pause.mul_f64(1.5).min(LOOKS.1);
+    }
+}
+
+impl Sight {
+    fn words(&self) -> &str {
+        match self {
+            Self::Seen => "",
+            Self::Missing(words) | Self::Unknown(words) => words,
+        }
     }
 }
 
@@ -78,11 +110,7 @@ fn is_everywhere(sights: &[Sight]) -> bool {
 }
 
 fn tell(sights: &[Sight]) -> String {
-    let words = sights.iter().filter_map(|sight| match sight {
-        Sight::Seen => None,
-        Sight::Missing(words) | Sight::Unknown(words) => Some(words.as_str()),
-    });
-    words.collect::<Vec<_>>().join("; ")
+    sights.iter().map(Sight::words).filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

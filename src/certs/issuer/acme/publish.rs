@@ -88,13 +88,13 @@ impl Run<'_> {
                 Err(why) => Err(Arc::clone(why)),
             };
             match placed {
-                Ok(placed) => set.push((identifier.clone(), placed)),
+                Ok(placed) => set.push((identifier.clone(), name.clone(), placed)),
                 Err(why) => self.cross_off(identifier.clone(), ChallengeKind::Dns01, why),
             }
         }
         let Some(Ok(publisher)) = publisher else { return };
-        for (identifier, placed) in set {
-            match publisher.until_seen(&placed).await {
+        for (identifier, name, placed) in set {
+            match publisher.until_seen(self.board, &name, &placed).await {
                 Ok(()) => proofs.placed.push((identifier, placed)),
                 Err(why) => self.cross_off(identifier, ChallengeKind::Dns01, Arc::new(why)),
             }

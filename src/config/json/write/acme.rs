@@ -1,8 +1,9 @@
 //! `acme { }` as JSON.
 
 use super::{Json, Members, list, path, secret};
+use crate::base::span;
 use crate::config::dns_services;
-use crate::config::settings::{Acme, Alert, Credential, DnsProvider, Eab, KeyKind, Rfc2136, SecretSource};
+use crate::config::settings::{Acme, Alert, Credential, DnsProvider, Eab, KeyKind, Propagation, Rfc2136, SecretSource};
 
 pub(super) fn acme(acme: &Acme) -> Json {
     let mut members = Members::default();
@@ -28,6 +29,11 @@ fn rest(acme: &Acme, members: &mut Members) {
             }
             members.add("dns", Json::List(vec![(*name).into(), inside.object()]));
         }
+    }
+    match acme.propagation {
+        Propagation::Check => (),
+        Propagation::Wait(span) => members.add("propagation", list(["wait", &span::print(span)])),
+        Propagation::Off => members.add("propagation", "off"),
     }
     members.some("preferred-root", acme.preferred_root.as_deref());
     members.filled("resolvers", acme.resolvers.iter().map(ToString::to_string));
