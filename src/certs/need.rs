@@ -102,8 +102,9 @@ pub fn local_issuer() -> Slug {
     Slug::parse("local").expect("a plain word is a slug")
 }
 
-/// One need for each host that is served by TLS, or for each site whose hosts share a certificate. Names that no public
-/// authority may vouch for come from the local one. The same names asked for twice are one need.
+/// One need for each host that is served by TLS, or for each site whose hosts share a certificate. Where a certificate comes
+/// from is the settings' affair: names that no public authority may vouch for are the local authority's there, unless `tls
+/// acme` stands on their site. The same names asked for twice are one need.
 pub fn needs(settings: &Settings) -> Vec<Need> {
     let mut needs = Vec::new();
     let mut seen = BTreeSet::new();
@@ -141,30 +142,19 @@ fn groups(site: &Site) -> Vec<Vec<&HostPattern>> {
     if !together {
         return hosts.into_iter().map(|host| vec![host]).collect();
     }
-    let (local, public): (Vec<_>, Vec<_>) = hosts.into_iter().partition(|host| is_local(site, host));
-    [public, local].into_iter().filter(|group| !group.is_empty()).collect()
+    if hosts.is_empty() { Vec::new() } else { vec![hosts] }
 }
 
 fn is_on_demand(site: &Site, pattern: &HostPattern) -> bool {
     matches!(&site.tls, SiteTls::Acme(acme) if acme.is_on_demand(pattern))
 }
 
-fn is_local(site: &Site, host: &HostPattern) -> bool {
-    match &site.tls {
-        SiteTls::Acme(_) => host.is_local(),
-        SiteTls::Internal => true,
-        SiteTls::Files { .. } | SiteTls::Off => false,
-    }
-}
-
 fn need(site: &Site, hosts: Vec<&HostPattern>) -> Option<Need> {
-    let local = hosts.first().is_some_and(|host| is_local(site, host));
     let mut names: Vec<Identifier> = hosts.into_iter().filter_map(HostPattern::identifier).collect();
     let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
     let (issuer, source) = match &site.tls {
         SiteTls::Off => return None,
-        _ if local => (local_issuer(), Source::Local),
         SiteTls::Internal => (local_issuer(), Source::Local),
         SiteTls::Acme(acme) => (Slug::of_url(&acme.directory), Source::Acme(authorities(acme))),
         SiteTls::Files { chain, key, at } => {
@@ -209,20 +199,20 @@ mod tests {
     }
 
     #[test]
-    fn local_names_never_go_to_a_public_authority() {
+    fn the_authority_that_a_site_names_is_asked_for_private_names_and_addresses_too() {
         let ca = SiteTls::Acme(acme("https://ca.example/dir"));
         check(
-            vec![site(&["localhost", "a.example", "10.0.0.1"], &ca)],
-            &["local: localhost", "ca.example-dir: a.example", "local: 10.0.0.1"],
+            vec![site(&["nas.local", "a.example", "10.0.0.1"], &ca)],
+            &["ca.example-dir: nas.local", "ca.example-dir: a.example", "ca.example-dir: 10.0.0.1"],
         );
-        check(vec![site(&["a.example"], &SiteTls::Internal)], &["local: a.example"]);
+        check(vec![site(&["localhost", "a.example"], &SiteTls::Internal)], &["local: localhost", "local: a.example"]);
     }
 
     #[test]
-    fn a_shared_certificate_covers_all_names_that_one_authority_may_vouch_for() {
+    fn a_shared_certificate_covers_all_names_of_its_site() {
         let ca = SiteTls::Acme(acme("https://ca.example/dir"));
-        let shared = Site { shared_certificate: true, ..site(&["a.example", "localhost", "*.a.example"], &ca) };
-        check(vec![shared], &["ca.example-dir: a.example and 1 more", "local: localhost"]);
+        let shared = Site { shared_certificate: true, ..site(&["a.example", "nas.local", "*.a.example"], &ca) };
+        check(vec![shared], &["ca.example-dir: a.example and 2 more"]);
     }
 
     #[test]

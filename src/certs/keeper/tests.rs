@@ -35,7 +35,15 @@ impl World {
     }
 
     fn settings(&self, sites: &[(&[&str], SiteTls)]) -> Arc<Settings> {
-        let sites = sites.iter().map(|(hosts, tls)| fixtures::site(hosts, tls)).collect();
+        // As the configuration is resolved: private names are the local authority's, unless a site says otherwise.
+        let tls_of = |host: &str, tls: &SiteTls| {
+            let local = crate::base::name::HostPattern::parse(host).unwrap().is_local();
+            if local && matches!(tls, SiteTls::Acme(_)) { SiteTls::Internal } else { tls.clone() }
+        };
+        let each = |(hosts, tls): &(&[&str], SiteTls)| {
+            hosts.iter().map(|host| fixtures::site(&[host], &tls_of(host, tls))).collect::<Vec<_>>()
+        };
+        let sites = sites.iter().flat_map(each).collect();
         Arc::new(Settings { state: self.root(), ..fixtures::settings(sites) })
     }
 

@@ -11,7 +11,18 @@ use crate::config::raw::{Directive, RawSite};
 use crate::config::settings::{Acme, At, ChallengeKind, Settings, SiteHost, SiteTls};
 
 /// Let's Encrypt's machines; what it cannot do can be said before it is asked.
-const LETS_ENCRYPT: &str = ".api.letsencrypt.org/";
+/// Public authorities by a part of their directories' URLs.
+const PUBLIC_AUTHORITIES: [(&str, &str); 9] = [
+    (".api.letsencrypt.org/", "Let's Encrypt"),
+    ("acme.zerossl.com/", "ZeroSSL"),
+    (".api.pki.goog/", "Google Trust Services"),
+    ("acme.ssl.com/", "SSL.com"),
+    (".buypass.com/", "Buypass"),
+    (".actalis.com/", "Actalis"),
+    (".sectigo.com/", "Sectigo"),
+    (".digicert.com/", "DigiCert"),
+    (".globalsign.com/", "GlobalSign"),
+];
 
 impl Resolver<'_> {
     /// Sources with their hosts, in the order of the text; never empty.
@@ -113,8 +124,11 @@ impl Resolver<'_> {
             if let Some(never) = never.as_ref().and_then(NeverIssued::of) {
                 self.complain(*span, never.to_string(), never.remedy());
             } else if host.pattern.is_local() {
-                if written && acme.directory.contains(LETS_ENCRYPT) {
-                    let what = format!("Let's Encrypt gives no certificate for {}", host.pattern);
+                // Public authorities vouch for nothing that is not of the public DNS (CA/Browser Forum Baseline Requirements
+                // section 4.2.2).
+                let public = PUBLIC_AUTHORITIES.iter().find(|(part, _)| acme.directory.contains(part)).filter(|_| written);
+                if let Some((_, authority)) = public {
+                    let what = format!("{authority} gives no certificate for {}", host.pattern);
                     self.complain(*span, what, "write `tls internal`, or name your own authority by `acme { directory URL }`");
                 }
             } else if matches!(host.pattern, HostPattern::Wildcard(_)) && !records && !acme.is_on_demand(&host.pattern) {
