@@ -16,6 +16,8 @@ mod budget;
 
 pub use budget::{Budget, Share};
 
+/// A moment later than now by more than this was noted while the clock was ahead.
+const SKEW: Duration = Duration::from_secs(3_600);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
@@ -99,9 +101,11 @@ pub fn order_limit(directory: &str) -> Option<OrderLimit> {
 }
 
 impl OrderLimit {
-    /// Orders left in the bucket at `now`. A bucket from the future is taken as of now.
+    /// Orders left in the bucket at `now`. A bucket from the future was counted while the clock was ahead: when it was is not
+    /// known, and it would never be filled again before that moment, so it counts as full; the authority's own count and its
+    /// `Retry-After` hold in any case.
     pub fn left(&self, bucket: Option<Bucket>, now: Timestamp) -> u32 {
-        let Some(bucket) = bucket else { return self.burst };
+        let Some(bucket) = bucket.filter(|bucket| bucket.at <= now + SKEW) else { return self.burst };
         let back = now.since(bucket.at).as_secs() / self.refill.as_secs().max(1);
         bucket.left.saturating_add(u32::try_from(back).unwrap_or(u32::MAX)).min(self.burst)
     }
@@ -201,6 +205,8 @@ mod tests {
         assert_eq!(limit.left(bucket, at(71)), 0);
         assert_eq!(limit.left(bucket, at(72)), 1, "the wait so far is not lost");
         assert_eq!(limit.left(bucket, at(10_000_000)), 300);
-        assert_eq!(limit.left(bucket, at(-10_000_000)), 0);
+        assert_eq!(limit.left(bucket, at(-1_000)), 0);
+        assert_eq!(limit.left(bucket, at(-10_000_000)), 300, "counted while the clock was ahead");
+        assert_eq!(limit.take(bucket, at(-10_000_000)), Bucket { left: 299, at: at(-10_000_000) });
     }
 }

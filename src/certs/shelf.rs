@@ -97,7 +97,7 @@ pub(crate) fn load_one(store: &Store, need: &Need, now: Timestamp, dice: &mut Di
     let mut findings = Vec::new();
     let stored = need.slots().iter().filter_map(|slot| newest(store, slot, &need.names, now, &mut findings)).collect::<Vec<_>>();
     // The latest one that is valid: another authority's took the place of the first one's. Of equals, the first one's.
-    let worth = |shelved: &Shelved| (now <= shelved.bundle.validity().not_after, shelved.bundle.validity().not_before);
+    let worth = |shelved: &Shelved| (shelved.bundle.validity().holds_at(now), shelved.bundle.validity().not_before);
     let shelved = stored.into_iter().rev().max_by_key(worth);
     let held = shelved.as_ref().map(|shelved| shelved.held(shelved.slot.as_ref().map_or(&need.id.issuer, |slot| &slot.issuer)));
     Loaded { id: need.id.clone(), record: Record::restore(held, memory, now, dice), shelved, findings }
@@ -111,7 +111,8 @@ fn newest(store: &Store, slot: &Slot, names: &[Identifier], now: Timestamp, find
             Ok(pair) => match CertBundle::restore(&pair.chain, &pair.key) {
                 Ok(bundle) => {
                     let shelved = Shelved::new(Arc::new(bundle), Arc::new(pair.key), Some(slot.clone())).stored(pair.generation);
-                    let better = found.as_ref().is_none_or(|held| held.bundle.validity().not_after < now);
+                    let valid = shelved.bundle.validity().holds_at(now);
+                    let better = found.as_ref().is_none_or(|held| !held.bundle.validity().holds_at(now) && valid);
                     if better && shelved.bundle.covers_all(names) {
                         found = Some(shelved);
                     }

@@ -4,6 +4,9 @@
 //!
 //! The root's key signs one intermediate a week and nothing else. All of it lies in the vault under
 //! `authorities/local`; where that cannot be written, it lives in memory for as long as the process.
+//!
+//! Clients trust a root by hand, so no root is ever overwritten: one that is over, or that begins in the future because it
+//! was made under a wrong clock, is set aside in the same folder, and taken again when it is valid and the newer one is not.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +16,7 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::contents::{self, BACKDATED};
+use crate::base::chain::Chain;
 use crate::base::name::Identifier;
 use crate::base::secret::Secret;
 use crate::base::time::{Timestamp, Validity};
@@ -53,6 +57,9 @@ pub enum LocalCaError {
     /// A name that no certificate can carry.
     #[error("the local authority cannot put `{0}` into a certificate")]
     Name(String),
+    /// The disk, or the lack of file descriptors, keeps us from reading what may be whole: nothing is made in its place.
+    #[error("the local authority's files cannot be read now")]
+    Read(#[source] FileError),
     /// What it signed cannot be kept.
     #[error("the local authority's files cannot be kept")]
     Keep(#[source] FileError),
@@ -63,8 +70,8 @@ pub enum LocalCaError {
 pub struct Opened {
     /// A new root was made; machines have to be told to trust it.
     pub new_root: bool,
-    /// Files that do not belong together, to be set aside, and what was wrong with them.
-    pub damaged: Option<(PathBuf, String)>,
+    /// Files of a root that do not belong together, to be set aside, and what was wrong with them.
+    pub damaged: Option<(Vec<PathBuf>, String)>,
     /// It lives in memory for now.
     pub unkept: Option<LocalCaError>,
 }
@@ -79,23 +86,28 @@ impl LocalCa {
     /// before anything is written over them.
     pub fn open(vault: &Vault, now: Timestamp) -> Result<(Self, Opened), LocalCaError> {
         let mut opened = Opened::default();
-        let root = match load(vault, "root") {
-            Ok(Some(root)) if stage(root.validity, now) != Stage::Over => Some(root),
-            // Perhaps a crash while the successor took its place.
-            Ok(_) | Err(_) if successor(vault, now).is_some() => successor(vault, now),
-            Ok(_) => None,
-            Err(why) => {
-                let folder = vault.authority_file("local", "root.pem").parent().map(PathBuf::from).unwrap_or_default();
-                opened.damaged = Some((folder, why));
+        let stored = match load(vault, ROOT) {
+            Ok(stored) => stored,
+            Err(LoadError::Unreadable(error)) => return Err(LocalCaError::Read(error)),
+            Err(LoadError::Damaged(why)) => {
+                let (cert, key) = files(vault, ROOT);
+                opened.damaged = Some((vec![cert, key], why));
                 None
             }
         };
-        let root = match root {
+        let root = match stored.filter(|root| can_sign(root.validity, now)) {
             Some(root) => root,
-            None => {
-                opened.new_root = true;
-                make_root(now)?
-            }
+            None => match stand_in(vault, now)? {
+                Some(root) => {
+                    // Perhaps a crash while the successor took its place; its files are written again.
+                    opened.damaged = opened.damaged.filter(|_| !is_successor(vault, &root));
+                    root
+                }
+                None => {
+                    opened.new_root = true;
+                    make_root(now)?
+                }
+            },
         };
         let stored = if opened.new_root { None } else { load(vault, "intermediate").ok().flatten() };
         let intermediate = match stored.filter(|held| is_fresh(held, now) && signed_by(&held.pem, &root)) {
@@ -109,7 +121,7 @@ impl LocalCa {
 
     /// Writes what is not yet in the vault.
     pub fn keep(&self) -> Result<(), LocalCaError> {
-        keep(&self.vault, "root", &self.root)
+        self.keep_root()
             .and_then(|()| keep(&self.vault, "intermediate", &self.intermediate))
             .and_then(|()| self.keep_successor())
             .map_err(LocalCaError::Keep)
@@ -152,6 +164,9 @@ impl Authority {
         Issuer::from_ca_cert_pem(&self.pem, &self.key).map_err(LocalCaError::Sign)
     }
 }
+
+/// Name of the root's files.
+const ROOT: &str = "root";
 
 /// An intermediate is replaced at half its life, so that it always outlives its leaves.
 fn is_fresh(intermediate: &Authority, now: Timestamp) -> bool {
@@ -207,16 +222,33 @@ fn files(vault: &Vault, which: &str) -> (PathBuf, PathBuf) {
     (file(""), file("-key"))
 }
 
-/// `None` when there is none yet, the reason when what is there does not belong together.
-fn load(vault: &Vault, which: &str) -> Result<Option<Authority>, String> {
+/// Why files of an authority cannot be used.
+#[derive(Debug)]
+enum LoadError {
+    /// They do not belong together, or are no certificate and key.
+    Damaged(String),
+    /// They may be whole, and cannot be read now.
+    Unreadable(FileError),
+}
+
+impl From<FileError> for LoadError {
+    fn from(error: FileError) -> Self {
+        if error.is_damage() { Self::Damaged(Chain(&error).to_string()) } else { Self::Unreadable(error) }
+    }
+}
+
+/// `None` when there is none yet.
+fn load(vault: &Vault, which: &str) -> Result<Option<Authority>, LoadError> {
     let (cert, key) = files(vault, which);
-    let pem = durable::read(&cert).map_err(|error| error.to_string())?;
-    let key = durable::read_secret(&key).map_err(|error| error.to_string())?;
-    let (pem, key) = match (pem, key) {
+    let (pem, key) = match (durable::read(&cert)?, durable::read_secret(&key)?) {
         (None, _) => return Ok(None),
-        (Some(_), None) => return Err(format!("the {which}'s key is missing")),
+        (Some(_), None) => return Err(LoadError::Damaged(format!("the {which}'s key is missing"))),
         (Some(pem), Some(key)) => (pem, key),
     };
+    parse(which, pem, &key).map(Some).map_err(LoadError::Damaged)
+}
+
+fn parse(which: &str, pem: String, key: &Secret<String>) -> Result<Authority, String> {
     let key = KeyPair::from_pem(key.expose()).map_err(|_| format!("the {which}'s key cannot be read"))?;
     let (_, der) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| format!("the {which} is not PEM"))?;
     let (_, cert) = X509Certificate::from_der(&der.contents).map_err(|_| format!("the {which} is not a certificate"))?;
@@ -227,7 +259,7 @@ fn load(vault: &Vault, which: &str) -> Result<Option<Authority>, String> {
         not_before: Timestamp::from_unix(cert.validity().not_before.timestamp()),
         not_after: Timestamp::from_unix(cert.validity().not_after.timestamp()),
     };
-    Ok(Some(Authority { pem, key, validity }))
+    Ok(Authority { pem, key, validity })
 }
 
 fn signed_by(pem: &str, authority: &Authority) -> bool {
@@ -240,10 +272,12 @@ fn signed_by(pem: &str, authority: &Authority) -> bool {
     parse(pem).zip(parse(&authority.pem)).is_some_and(|(child, parent)| verified(&child, &parent).is_some())
 }
 
+mod aside;
 mod succession;
 
+use aside::stand_in;
 pub use succession::next_root_file;
-use succession::{Stage, stage, successor};
+use succession::{can_sign, is_successor};
 
 #[cfg(test)]
 mod tests;

@@ -55,8 +55,8 @@ impl Authorities {
         }
         let http = AcmeHttp::new(&acme.directory, acme.ca_file.clone(), HttpLimits::default(), Arc::clone(clock));
         for (kind, pause) in memory.iter().flat_map(|memory| &memory.quiet) {
-            if let (Some(kind), Some(until)) = (Kind::parse(kind), pause.holds(clock.now())) {
-                http.pauses().pause(kind, until);
+            if let (Some(kind), Some(_)) = (Kind::parse(kind), pause.holds(clock.now())) {
+                http.pauses().pause(kind, *pause);
             }
         }
         let ledger = VaultAccount { store: Arc::clone(store), issuer: authority.issuer.clone(), clock: Arc::clone(clock) };
@@ -75,7 +75,7 @@ impl Authorities {
     /// Which kinds of requests this authority asked us to leave alone for a while, as they are stored.
     pub(super) fn quiet(&self, issuer: &Slug, now: Timestamp) -> BTreeMap<String, Pause> {
         let known = self.0.get(issuer).map(|known| known.account.http().pauses().snapshot(now));
-        let stored = |(kind, until): (Kind, Timestamp)| (kind.as_str().to_owned(), Pause { since: now, until });
+        let stored = |(kind, pause): (Kind, Pause)| (kind.as_str().to_owned(), pause);
         known.unwrap_or_default().into_iter().map(stored).collect()
     }
 
@@ -103,7 +103,11 @@ mod tests {
         let authority = Authority::new(fixtures::acme("https://ca.example/dir"));
         let until = NOW + Duration::from_secs(3_600);
         let mut before = Authorities::default();
-        before.account(&authority, None, &store, &clock, None).http().pauses().pause(Kind::RenewalInfo, until);
+        before
+            .account(&authority, None, &store, &clock, None)
+            .http()
+            .pauses()
+            .pause(Kind::RenewalInfo, Pause { since: NOW, until });
         let memory = IssuerMemory { quiet: before.quiet(&authority.issuer, NOW), ..IssuerMemory::default() };
         let account = Authorities::default().account(&authority, None, &store, &clock, Some(&memory));
         assert_eq!(account.http().pauses().until(Kind::RenewalInfo, NOW), Some(until));

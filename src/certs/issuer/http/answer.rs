@@ -9,6 +9,7 @@ use serde::de::IgnoredAny;
 use super::{HttpFailure, Kind, Pauses, Refusal, problem};
 use crate::base::time::Timestamp;
 use crate::certs::issuer::RETRY_AFTER_BOUNDS;
+use crate::state::schema::Pause;
 
 /// A status, a header and a body, all there.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(in crate::certs::issuer) struct Answer {
     kind: Kind,
     response: Response<Bytes>,
     retry_after: Option<Timestamp>,
+    /// When it came.
+    at: Timestamp,
 }
 
 /// Alternate chains looked at; Let's Encrypt has offered up to three.
@@ -25,7 +28,7 @@ impl Answer {
     pub(super) fn new(kind: Kind, response: Response<Bytes>, now: Timestamp) -> Self {
         let text = |name| response.headers().get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         let retry_after = text(RETRY_AFTER).and_then(|value| moment(value, text(DATE).and_then(date), now));
-        Self { kind, response, retry_after }
+        Self { kind, response, retry_after, at: now }
     }
 
     pub(in crate::certs::issuer) fn body(&self) -> &Bytes {
@@ -63,7 +66,7 @@ impl Answer {
         let excerpt = if problem.is_some() { String::new() } else { excerpt(self.body()) };
         let refusal = Refusal { kind: self.kind, status, problem, retry_after: self.retry_after, excerpt };
         if let (true, Some(until)) = (limits && !refusal.is_about_names(), self.retry_after) {
-            pauses.pause(self.kind, until);
+            pauses.pause(self.kind, Pause { since: self.at, until });
         }
         Err(HttpFailure::Refused(Box::new(refusal)))
     }

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use super::lock;
 use crate::base::time::Timestamp;
+use crate::state::schema::Pause;
 
 /// Kinds of requests that authorities limit apart from each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,24 +57,27 @@ impl fmt::Display for Kind {
 
 /// The pauses an authority asked for. The caller stores them and puts them back after a restart.
 #[derive(Debug, Default)]
-pub struct Pauses(Mutex<BTreeMap<Kind, Timestamp>>);
+pub struct Pauses(Mutex<BTreeMap<Kind, Pause>>);
 
 impl Pauses {
-    /// Asks nothing of this kind before `until`; a longer pause that is known stays.
-    pub fn pause(&self, kind: Kind, until: Timestamp) {
+    /// Asks nothing of this kind before the pause ends; a longer one that holds stays. With the moment at which it was asked
+    /// for, because a pause that was decided under a clock that was ahead ends when the clock is set right.
+    pub fn pause(&self, kind: Kind, pause: Pause) {
         let mut pauses = lock(&self.0);
-        let held = pauses.entry(kind).or_insert(until);
-        *held = (*held).max(until);
+        let held = pauses.entry(kind).or_insert(pause);
+        if held.holds(pause.since).is_none_or(|until| until < pause.until) {
+            *held = pause;
+        }
     }
 
     /// Until when this kind is paused; `None` when it is not, at `now`.
     pub fn until(&self, kind: Kind, now: Timestamp) -> Option<Timestamp> {
-        lock(&self.0).get(&kind).copied().filter(|until| now < *until)
+        lock(&self.0).get(&kind)?.holds(now)
     }
 
     /// The pauses that still hold at `now`, to be stored.
-    pub fn snapshot(&self, now: Timestamp) -> Vec<(Kind, Timestamp)> {
-        lock(&self.0).iter().filter(|(_, until)| now < **until).map(|(kind, until)| (*kind, *until)).collect()
+    pub fn snapshot(&self, now: Timestamp) -> Vec<(Kind, Pause)> {
+        lock(&self.0).iter().filter(|(_, pause)| pause.holds(now).is_some()).map(|(kind, pause)| (*kind, *pause)).collect()
     }
 
     /// Forgets all of them: an operator wants a try at once.
@@ -90,13 +94,25 @@ mod tests {
     fn a_pause_holds_until_its_time_and_is_never_shortened() {
         let at = Timestamp::from_unix;
         let pauses = Pauses::default();
-        pauses.pause(Kind::NewOrder, at(100));
-        pauses.pause(Kind::NewOrder, at(50));
+        let pause = |until| Pause { since: at(0), until: at(until) };
+        pauses.pause(Kind::NewOrder, pause(100));
+        pauses.pause(Kind::NewOrder, pause(50));
         assert_eq!(pauses.until(Kind::NewOrder, at(99)), Some(at(100)));
         assert_eq!(pauses.until(Kind::NewOrder, at(100)), None);
         assert_eq!(pauses.until(Kind::NewAccount, at(0)), None);
-        assert_eq!(pauses.snapshot(at(10)), [(Kind::NewOrder, at(100))]);
+        assert_eq!(pauses.snapshot(at(10)), [(Kind::NewOrder, pause(100))]);
         assert_eq!(pauses.snapshot(at(100)), []);
+    }
+
+    #[test]
+    fn a_pause_from_a_clock_that_was_ahead_ends_when_the_clock_is_right() {
+        let at = Timestamp::from_unix;
+        let pauses = Pauses::default();
+        let year = 31_536_000;
+        pauses.pause(Kind::Directory, Pause { since: at(year), until: at(year + 60) });
+        assert_eq!((pauses.until(Kind::Directory, at(0)), pauses.snapshot(at(0))), (None, Vec::new()));
+        pauses.pause(Kind::Directory, Pause { since: at(0), until: at(60) });
+        assert_eq!(pauses.until(Kind::Directory, at(1)), Some(at(60)), "and does not hide another");
     }
 
     #[test]

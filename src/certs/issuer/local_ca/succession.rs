@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::aside::stand_in;
 use super::{Authority, LocalCa, LocalCaError, files, keep, load, make_intermediate, make_root};
 use crate::base::time::{Timestamp, Validity};
 use crate::state::durable::{self, FileError};
@@ -33,9 +34,19 @@ pub(super) fn stage(root: Validity, now: Timestamp) -> Stage {
     }
 }
 
+/// Whether what a root signs now is accepted by clients that trust it: neither over, nor made under a clock that was ahead.
+pub(super) fn can_sign(root: Validity, now: Timestamp) -> bool {
+    root.not_before <= now && stage(root, now) != Stage::Over
+}
+
 /// The root that was made to follow, if it lies there whole and signs.
 pub(super) fn successor(vault: &Vault, now: Timestamp) -> Option<Authority> {
-    load(vault, NEXT).ok().flatten().filter(|next| stage(next.validity, now) != Stage::Over)
+    load(vault, NEXT).ok().flatten().filter(|next| can_sign(next.validity, now))
+}
+
+/// Whether this is the root that was made to follow.
+pub(super) fn is_successor(vault: &Vault, root: &Authority) -> bool {
+    load(vault, NEXT).ok().flatten().is_some_and(|next| next.pem == root.pem)
 }
 
 /// Name of the successor's files.
@@ -54,18 +65,25 @@ impl LocalCa {
 
     /// Makes the successor, or puts it in the root's place, when it is time.
     pub(super) fn follow(&mut self, now: Timestamp) -> Result<(), LocalCaError> {
-        if stage(self.root.validity, now) == Stage::Over {
-            self.root = match self.next.take().or_else(|| successor(&self.vault, now)) {
-                Some(next) => next,
+        if !can_sign(self.root.validity, now) {
+            let ready = self.next.take().filter(|next| can_sign(next.validity, now));
+            // One that was set aside goes first: clients trust it already.
+            self.root = match stand_in(&self.vault, now)?.or(ready) {
+                Some(root) => root,
                 None => make_root(now)?,
             };
             self.intermediate = make_intermediate(&self.root, now)?;
         }
-        if stage(self.root.validity, now) == Stage::Ending && self.next.is_none() {
-            self.next = match successor(&self.vault, now).filter(|next| next.pem != self.root.pem) {
-                Some(next) => Some(next),
-                None => Some(make_root(now)?),
-            };
+        match stage(self.root.validity, now) {
+            Stage::Ending if self.next.is_none() => {
+                self.next = match successor(&self.vault, now).filter(|next| next.pem != self.root.pem) {
+                    Some(next) => Some(next),
+                    None => Some(make_root(now)?),
+                };
+            }
+            // The end was near by a clock that was ahead. The successor's files stay for the day when it is.
+            Stage::Fresh => self.next = None,
+            Stage::Ending | Stage::Over => (),
         }
         Ok(())
     }

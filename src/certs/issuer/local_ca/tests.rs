@@ -138,3 +138,75 @@ fn a_crash_while_the_successor_takes_the_roots_place_loses_neither() {
     ca.keep().unwrap();
     assert_eq!(open(&vault, end - DAY).0.root_pem(), next);
 }
+
+/// The root that a client was told to trust, made at `NOW`, in a vault of its own.
+fn trusted() -> (tempfile::TempDir, Vault, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = Vault::new(dir.path().to_owned());
+    let (ca, _) = open(&vault, NOW);
+    ca.keep().unwrap();
+    let root = ca.root_pem().to_owned();
+    (dir, vault, root)
+}
+
+#[test]
+fn a_start_under_a_clock_years_ahead_sets_the_root_aside_and_the_next_start_takes_it_again() {
+    for years in [9, 11, 40] {
+        let (_dir, vault, root) = trusted();
+        let ahead = NOW + DAY * 365 * years;
+        let (mut ca, _) = open(&vault, ahead);
+        let (chain, _) = ca.make(&names(&["localhost"]), ahead).unwrap();
+        assert!(accepts(ca.root_pem(), &chain, "localhost", ahead), "{years}");
+        ca.keep().unwrap();
+        let other = ca.root_pem().to_owned();
+        let (mut ca, opened) = open(&vault, NOW + HOUR);
+        assert!(!opened.new_root && opened.damaged.is_none() && ca.root_pem() == root, "{years}");
+        let (chain, _) = ca.make(&names(&["localhost"]), NOW + HOUR).unwrap();
+        assert!(accepts(&root, &chain, "localhost", NOW + HOUR) && ca.ending().is_none(), "{years}");
+        ca.keep().unwrap();
+        assert_eq!(std::fs::read_to_string(root_file(&vault)).unwrap(), root);
+        // The other one is there for the day when it is valid, and no third one is made.
+        let (ca, opened) = open(&vault, ahead + DAY);
+        assert!(!opened.new_root && ca.root_pem() == other, "{years}");
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_while_it_runs_and_comes_back_changes_no_root() {
+    let (_dir, vault, root) = trusted();
+    let (mut ca, _) = open(&vault, NOW);
+    for years in [0, 11, 0, 9, 0, 60, 0] {
+        let at = NOW + DAY * 365 * years;
+        let (chain, _) = ca.make(&names(&["localhost"]), at).unwrap();
+        assert!(accepts(ca.root_pem(), &chain, "localhost", at), "{years}");
+        assert_eq!(ca.root_pem() == root, years < 10, "{years}");
+    }
+    assert!(std::fs::read_to_string(root_file(&vault)).unwrap() == root && ca.ending().is_none());
+}
+
+#[test]
+fn a_root_from_the_future_gives_way_to_one_that_is_valid_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = Vault::new(dir.path().to_owned());
+    open(&vault, NOW + DAY * 500).0.keep().unwrap();
+    let (mut ca, opened) = open(&vault, NOW);
+    assert!(opened.new_root && opened.damaged.is_none());
+    let (chain, _) = ca.make(&names(&["localhost"]), NOW).unwrap();
+    assert!(accepts(ca.root_pem(), &chain, "localhost", NOW));
+    ca.keep().unwrap();
+    assert!(!open(&vault, NOW + DAY).1.new_root);
+}
+
+#[test]
+fn files_that_cannot_be_read_now_are_neither_replaced_nor_called_damaged() {
+    let (_dir, vault, root) = trusted();
+    let key = vault.authority_file("local", "root-key.pem");
+    // Reading a folder fails as reading without descriptors does: the file's content is not at fault.
+    let moved = key.with_extension("moved");
+    std::fs::rename(&key, &moved).unwrap();
+    std::fs::create_dir(&key).unwrap();
+    assert!(matches!(LocalCa::open(&vault, NOW), Err(LocalCaError::Read(_))));
+    std::fs::remove_dir(&key).unwrap();
+    std::fs::rename(&moved, &key).unwrap();
+    assert_eq!(open(&vault, NOW).0.root_pem(), root);
+}

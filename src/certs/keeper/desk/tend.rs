@@ -78,9 +78,13 @@ impl Desk {
 }
 
 impl Desk {
-    /// Once a day: what nobody asks for any more goes.
+    /// Once a day: what nobody asks for any more goes. Only while the clock is known to go steadily: under one that is ahead
+    /// everything looks old, and a key that was removed does not come back.
     async fn clear_out(&mut self) {
         let now = self.clock.now();
+        if !self.steady.is_at(now, Instant::now()) {
+            return;
+        }
         if self.cleared.is_some_and(|last| now.since(last) < CLEARING && last <= now) {
             return;
         }
