@@ -14,6 +14,7 @@ pub mod challenge;
 pub mod demand;
 pub mod dns;
 pub mod export;
+pub mod file_messages;
 pub mod import;
 pub mod issuer;
 pub mod keeper;

@@ -21,6 +21,8 @@ pub enum Trouble {
     RenewalStalled,
     /// Nothing can be written to the state folder.
     StateNotWritable,
+    /// This machine's clock is wrong, so that certificates cannot be ordered or are taken for due.
+    ClockWrong,
 }
 
 /// An alarm as the operator's program or service gets it, in less than 4 KiB of JSON.
@@ -60,7 +62,7 @@ pub fn is_in_danger(validity: Validity, now: Timestamp) -> bool {
 /// Whether a window just heard calls a certificate back: it is over, and the certificate's own time has not come. Said
 /// once for each window, because `before` then holds it.
 pub fn is_recall(before: &Renewal, window: Window, now: Timestamp) -> bool {
-    before.window != Some(window) && window.end() <= now && now < before.backstop
+    !before.recalled && before.window != Some(window) && window.end() <= now && now < before.backstop
 }
 
 impl Alarm {
@@ -81,6 +83,7 @@ impl Alarm {
             Trouble::CertificateRecalled => format!("doorward replaces the certificate{subject} before its time: {why}"),
             Trouble::RenewalStalled => format!("doorward renews no certificates any more: {why}"),
             Trouble::StateNotWritable => format!("doorward cannot write its state: {why}"),
+            Trouble::ClockWrong => format!("the clock of this machine is wrong: {why}"),
         };
         let text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TEXT).collect();
         Self { event, time: now.to_string(), names: shown, more, not_after: not_after.map(|at| at.to_string()), text }
@@ -129,11 +132,14 @@ mod tests {
             renew_at: at(1_000),
             recheck_at: None,
             window: seen,
+            recalled: false,
         };
         assert!(is_recall(&renewal(None), window(0, 10), at(100)));
         assert!(!is_recall(&renewal(Some(window(0, 10))), window(0, 10), at(200)));
         assert!(!is_recall(&renewal(None), window(0, 500), at(100)), "a window that is open");
         assert!(!is_recall(&renewal(None), window(0, 10), at(1_000)), "it was due anyway");
+        let moved = Renewal { recalled: true, ..renewal(Some(window(0, 10))) };
+        assert!(!is_recall(&moved, window(60, 70), at(160)), "the window moves along with each answer");
     }
 
     #[test]

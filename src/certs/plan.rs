@@ -60,6 +60,13 @@ pub enum Action<'a> {
         /// Whom.
         from: &'a Authority,
     },
+    /// Look by our own means whether what failed at a validation is in order.
+    Look {
+        /// For which need.
+        need: &'a Need,
+        /// Where it failed.
+        from: &'a Authority,
+    },
 }
 
 /// What made a certificate due. Declared by urgency.
@@ -67,6 +74,8 @@ pub enum Action<'a> {
 pub enum Why {
     /// The one held has expired.
     Expired,
+    /// The one held begins in the future: it was made under a clock that was ahead.
+    NotYetValid,
     /// It is time: by the authority's window or by the fraction of life.
     Due,
     /// The operator asked for it.
@@ -112,7 +121,11 @@ pub fn plan<'a>(needs: &'a [Need], book: &Book, now: Timestamp) -> Plan<'a> {
     for need in needs {
         match next(need, book, now) {
             Next::Act(action) => wanted.push(action),
-            Next::Wait(at, _) => wake = wake.min(at),
+            Next::Wait(at, waiting) => {
+                let recheck = book.records.get(&need.id).and_then(|record| record.recheck.as_ref());
+                let look = recheck.filter(|_| waiting == Waiting::Backoff).map_or(at, |recheck| recheck.at);
+                wake = wake.min(at).min(look);
+            }
             Next::Nothing => (),
         }
     }
@@ -142,7 +155,7 @@ pub fn next<'a>(need: &'a Need, book: &Book, now: Timestamp) -> Next<'a> {
     if record.doing.is_some() {
         return Next::Nothing;
     }
-    match (&need.source, due(record, now)) {
+    match (&need.source, due(&need.source, record, now)) {
         (Source::Files { .. }, _) => Next::Nothing,
         (Source::Local, Some(why)) => match record.memory.pause.and_then(|pause| pause.holds(now)) {
             Some(until) => Next::Wait(until, Waiting::Backoff),
@@ -150,6 +163,9 @@ pub fn next<'a>(need: &'a Need, book: &Book, now: Timestamp) -> Next<'a> {
         },
         (Source::Acme(_), _) if now < EARLIEST => Next::Wait(EARLIEST, Waiting::Clock),
         (Source::Acme(authorities), Some(why)) => match obstacle(authorities, record, book, why, now) {
+            Some((_, Waiting::Backoff)) if record.recheck.as_ref().is_some_and(|recheck| recheck.at <= now) => {
+                Next::Act(Action::Look { need, from: choose(authorities, record, book, now) })
+            }
             Some((until, waiting)) => Next::Wait(until, waiting),
             None => Next::Act(order(need, choose(authorities, record, book, now), record, why)),
         },
@@ -170,10 +186,18 @@ fn rehearsal(from: &Authority, record: &Record) -> Option<Authority> {
     if wanted { from.rehearsal() } else { None }
 }
 
-fn due(record: &Record, now: Timestamp) -> Option<Why> {
+/// How far in the future an authority's certificate may begin before another one is ordered: shorter steps of the clock
+/// are waited for.
+const NOT_YET: Duration = Duration::from_secs(300);
+
+fn due(source: &Source, record: &Record, now: Timestamp) -> Option<Why> {
+    let ahead = if matches!(source, Source::Local) { Duration::ZERO } else { NOT_YET };
     match (&record.held, &record.memory.renewal) {
         (None, _) => Some(Why::Missing),
         (Some(held), _) if held.validity.not_after < now => Some(Why::Expired),
+        // One that comes while the clock is behind is not valid yet either: it is not taken, and its order is kept, so that
+        // this buys one certificate and no more.
+        (Some(held), _) if now + ahead < held.validity.not_before => Some(Why::NotYetValid),
         (Some(_), Some(renewal)) if renewal.renew_at <= now => Some(Why::Due),
         (Some(_), _) if record.asked => Some(Why::Asked),
         (Some(_), _) => None,
@@ -289,9 +313,13 @@ impl Action<'_> {
             Self::Make { .. } => 0,
             Self::Issue { why, .. } | Self::Rehearse { why, .. } => 1 + *why as u8,
             Self::AskWindow { .. } => 9,
+            Self::Look { .. } => 10,
         }
     }
 }
+
+/// Looks of our own at a time.
+const MAX_LOOKS: usize = 4;
 
 /// What may still be begun at each authority.
 struct Permits<'a> {
@@ -299,20 +327,30 @@ struct Permits<'a> {
     now: Timestamp,
     /// Things under way.
     taken: BTreeMap<Slug, usize>,
+    /// Looks under way.
+    looks: usize,
 }
 
 impl<'a> Permits<'a> {
     fn new(book: &'a Book, now: Timestamp) -> Self {
-        let mut taken = BTreeMap::new();
+        let (mut taken, mut looks) = (BTreeMap::new(), 0);
         for doing in book.records.values().filter_map(|record| record.doing.as_ref()) {
-            *taken.entry(doing.issuer().clone()).or_default() += 1;
+            match doing {
+                Doing::Looking(_) => looks += 1,
+                doing => *taken.entry(doing.issuer().clone()).or_default() += 1,
+            }
         }
-        Self { book, now, taken }
+        Self { book, now, taken, looks }
     }
 
     fn take(&mut self, action: &Action<'_>) -> bool {
         let issuer = match action {
             Action::Make { .. } => return true,
+            Action::Look { .. } => {
+                let free = self.looks < MAX_LOOKS;
+                self.looks += usize::from(free);
+                return free;
+            }
             Action::Rehearse { at, .. } => &at.issuer,
             Action::Issue { from, .. } | Action::AskWindow { from, .. } => &from.issuer,
         };
@@ -329,9 +367,11 @@ impl<'a> Action<'a> {
     /// For which need.
     pub const fn need(&self) -> &'a Need {
         match self {
-            Self::Issue { need, .. } | Self::Rehearse { need, .. } | Self::Make { need, .. } | Self::AskWindow { need, .. } => {
-                need
-            }
+            Self::Issue { need, .. }
+            | Self::Rehearse { need, .. }
+            | Self::Make { need, .. }
+            | Self::AskWindow { need, .. }
+            | Self::Look { need, .. } => need,
         }
     }
 
@@ -342,6 +382,7 @@ impl<'a> Action<'a> {
             Self::Rehearse { of, at, .. } => Doing::Rehearsing { at: at.issuer.clone(), of: of.issuer.clone() },
             Self::Make { need, .. } => Doing::Issuing(need.id.issuer.clone()),
             Self::AskWindow { from, .. } => Doing::Asking(from.issuer.clone()),
+            Self::Look { from, .. } => Doing::Looking(from.issuer.clone()),
         }
     }
 }

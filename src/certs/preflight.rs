@@ -23,6 +23,7 @@ pub mod finding;
 pub mod look;
 pub mod outside;
 pub mod reach;
+pub mod recheck;
 
 /// The addresses of this machine, its own loopback among them.
 pub fn own_addresses() -> Vec<IpAddr> {

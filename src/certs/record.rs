@@ -8,6 +8,7 @@ use crate::base::backoff::Backoff;
 use crate::base::dice::Dice;
 use crate::base::time::{Timestamp, Validity, Window};
 use crate::certs::pace::OrderLimit;
+use crate::certs::preflight::recheck::Provable;
 use crate::state::history::Ended;
 use crate::state::schema::{Bucket, IssuerMemory, LastError, Pause, Remembered, Renewal};
 use crate::state::slug::Slug;
@@ -33,6 +34,19 @@ pub struct Record {
     pub doing: Option<Doing>,
     /// The operator wants a new one, whatever is held.
     pub asked: bool,
+    /// Looks of our own since the latest failed validation. Never stored: the authority's next try is.
+    pub recheck: Option<Recheck>,
+}
+
+/// Looks of our own after a failed validation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recheck {
+    /// When the next one is due.
+    pub at: Timestamp,
+    /// How many there were.
+    pub looks: u32,
+    /// What the first one found, right after the failure.
+    pub first: Option<Provable>,
 }
 
 /// Facts of a certificate held.
@@ -62,13 +76,15 @@ pub enum Doing {
     },
     /// This authority is being asked for its renewal window.
     Asking(Slug),
+    /// It is being looked whether what failed at this authority is in order.
+    Looking(Slug),
 }
 
 impl Doing {
     /// The authority at work.
     pub const fn issuer(&self) -> &Slug {
         match self {
-            Self::Issuing(issuer) | Self::Asking(issuer) | Self::Rehearsing { at: issuer, .. } => issuer,
+            Self::Issuing(issuer) | Self::Asking(issuer) | Self::Looking(issuer) | Self::Rehearsing { at: issuer, .. } => issuer,
         }
     }
 }
@@ -86,6 +102,8 @@ pub enum Outcome {
     Window(Option<Window>, Duration),
     /// It could not be asked; when to try again, if the authority said so.
     WindowUnknown(Option<Timestamp>),
+    /// What a look of our own found after a failed validation, if it could be finished.
+    Looked(Option<Provable>),
 }
 
 /// Why no certificate came.
@@ -136,6 +154,18 @@ const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 const DAY: Duration = Duration::from_secs(86_400);
 /// The disk heals by itself, and asking it costs nothing.
 const DISK: Duration = Duration::from_secs(10);
+/// Between looks of our own after a failed validation: a repair is seen within a minute.
+const RECHECK: Backoff = Backoff { first: Duration::from_secs(10), factor: 2, most: Duration::from_secs(36) };
+/// Shortest wait for the next try while a look of our own sees that it would fail.
+const SEEN_BROKEN: Duration = Duration::from_secs(3_600);
+/// A name that fails for longer is looked at less often.
+const LONG_BROKEN: Duration = Duration::from_secs(6 * 3_600);
+const RECHECK_LONG_BROKEN: Duration = Duration::from_secs(300);
+/// Shortest wait after a certificate that was due for renewal as it came.
+const DOUBTFUL: Duration = Duration::from_secs(60);
+/// Wait before a certificate is renewed that the authority called back as soon as it had replaced another one that it had
+/// called back; four times as long after each further one, a day at most.
+const RECALLED_AGAIN: Backoff = Backoff { first: Duration::from_secs(3_600), factor: 4, most: DAY };
 /// Failures in a row after which one try a day is enough.
 const STUBBORN: u32 = 4;
 /// While the authority itself is in the way: no order is made, so nothing is used up.
@@ -168,7 +198,7 @@ impl Book {
         let ordered = matches!(doing, Some(Doing::Issuing(_)));
         let rehearsed = match doing {
             Some(Doing::Rehearsing { of, .. }) => Some(of),
-            Some(Doing::Issuing(_) | Doing::Asking(_)) | None => None,
+            Some(Doing::Issuing(_) | Doing::Asking(_) | Doing::Looking(_)) | None => None,
         };
         match outcome {
             Outcome::Issued(held) => {
@@ -178,6 +208,9 @@ impl Book {
                     record.memory.history.settle(Ended::Issued, now);
                 }
                 record.issued(held, now, dice);
+                if ordered {
+                    record.doubt_the_clock(now);
+                }
             }
             Outcome::Failed(failure) => {
                 if let Blame::Issuer(until) = failure.blame {
@@ -191,6 +224,7 @@ impl Book {
             Outcome::Rehearsed => record.rehearsed(rehearsed.as_ref()),
             Outcome::Window(window, again_in) => record.hear_window(window, again_in, now, dice),
             Outcome::WindowUnknown(until) => record.miss_window(until, now, dice),
+            Outcome::Looked(provable) => record.looked(provable, now, dice),
         }
     }
 
@@ -232,7 +266,7 @@ impl Record {
             (Some(held), _) => Some(schedule(held, now, dice)),
             (None, _) => None,
         };
-        Self { memory, held, doing: None, asked: false }
+        Self { memory, held, doing: None, asked: false, recheck: None }
     }
 
     fn issued(&mut self, held: Held, now: Timestamp, dice: &mut Dice) {
@@ -242,7 +276,47 @@ impl Record {
         memory.limited = false;
         memory.renewal = Some(schedule(&held, now, dice));
         self.held = Some(held);
-        self.asked = false;
+        (self.asked, self.recheck) = (false, None);
+    }
+
+    /// What failed is in order as soon as a name can be proved in a way in which it could not right after the failure: then
+    /// our own wait is over. What the authority forgives holds as ever.
+    fn looked(&mut self, provable: Option<Provable>, now: Timestamp, dice: &mut Dice) {
+        let Some(recheck) = &mut self.recheck else { return };
+        // While the cause is seen from here, another try would be another failed validation and bring nothing: the ladder's
+        // first steps are left out. It goes on afterwards, because a look of our own may be wrong.
+        if let (Some(pause), Some(true)) = (&mut self.memory.pause, provable.as_ref().map(Provable::is_lacking)) {
+            pause.until = pause.until.max(pause.since + SEEN_BROKEN);
+        }
+        match (&recheck.first, provable) {
+            (Some(first), Some(provable)) if provable.has_grown_since(first) => {
+                (self.recheck, self.memory.pause) = (None, None);
+                return;
+            }
+            (None, Some(provable)) => recheck.first = Some(provable),
+            (Some(_) | None, _) => (),
+        }
+        recheck.looks = recheck.looks.saturating_add(1);
+        let long = self.memory.failing_since.is_some_and(|since| now.since(since) > LONG_BROKEN);
+        recheck.at = now + if long { RECHECK_LONG_BROKEN } else { RECHECK.delay(recheck.looks, dice) };
+    }
+
+    /// A certificate that is due for renewal as it arrives was not made at what our clock calls now. Ordering another would
+    /// bring the same, so the next one waits for half of the life that is left, or for the clock: a pause from the future
+    /// does not hold.
+    fn doubt_the_clock(&mut self, now: Timestamp) {
+        let (Some(held), Some(renewal)) = (&self.held, &self.memory.renewal) else { return };
+        if now < renewal.backstop {
+            return;
+        }
+        let Validity { not_before, not_after } = held.validity;
+        self.memory.pause = Some(Pause::starting(now, (not_after.since(now) / 2).max(DOUBTFUL)));
+        let words = format!(
+            "the certificate that was just issued is valid from {not_before} to {not_after} and by this machine's clock, which \
+             says {now}, due for renewal already; no other is ordered meanwhile"
+        );
+        let remedy = Some("set the clock and keep it right (`timedatectl set-ntp true`)".to_owned());
+        self.memory.last_error = Some(LastError { at: now, words, remedy });
     }
 
     /// The order works: the authority itself is asked at once. What failed there before still counts as failed.
@@ -268,9 +342,13 @@ impl Record {
     fn failed(&mut self, failure: Failure, now: Timestamp, dice: &mut Dice) {
         let memory = &mut self.memory;
         memory.history.settle(failure.ended, now);
-        memory.failing_since.get_or_insert(now);
+        // One from the future was noted while the clock was ahead.
+        memory.failing_since = Some(memory.failing_since.map_or(now, |since| since.min(now)));
         memory.last_error = Some(LastError { at: now, words: failure.words, remedy: failure.parts.remedy });
         self.asked = false;
+        let of_the_name = matches!(failure.blame, Blame::Name(_) | Blame::Person);
+        let may_be_seen = failure.ended == Ended::Unproved || failure.parts.problem.as_deref() == Some("caa");
+        self.recheck = (of_the_name && may_be_seen).then_some(Recheck { at: now, looks: 0, first: None });
         let wait = match failure.blame {
             Blame::Here => DISK,
             Blame::Issuer(until) => {
@@ -300,15 +378,32 @@ impl Record {
     }
 
     fn hear_window(&mut self, window: Option<Window>, again_in: Duration, now: Timestamp, dice: &mut Dice) {
-        let Some(renewal) = &mut self.memory.renewal else { return };
+        let memory = &mut self.memory;
+        let Some(renewal) = &mut memory.renewal else { return };
         renewal.recheck_at = Some(now + again_in.clamp(Duration::from_secs(60), DAY));
+        let Some(window) = window else {
+            memory.recalls = 0;
+            return;
+        };
         // The moment is chosen once for a window, or asking often would draw towards its start.
-        if let Some(window) = window.filter(|window| renewal.window != Some(*window)) {
-            let length = window.end().since(window.start()).as_secs();
-            let chosen = window.start() + Duration::from_secs(dice.below(length.saturating_add(1)));
-            renewal.renew_at = chosen.min(renewal.backstop);
-            renewal.window = Some(window);
+        if renewal.window == Some(window) {
+            return;
         }
+        renewal.window = Some(window);
+        let length = window.end().since(window.start()).as_secs();
+        let chosen = window.start() + Duration::from_secs(dice.below(length.saturating_add(1)));
+        if window.end() <= now && now < renewal.backstop {
+            // Some authorities move such a window along with every answer: the moment stays.
+            if !std::mem::replace(&mut renewal.recalled, true) {
+                // One order replaces it. An authority that says so of each certificate must not be asked for them for ever.
+                let moment = if memory.recalls == 0 { chosen } else { now + RECALLED_AGAIN.delay(memory.recalls, dice) };
+                memory.recalls = memory.recalls.saturating_add(1);
+                renewal.renew_at = moment.min(renewal.backstop);
+            }
+            return;
+        }
+        (memory.recalls, renewal.recalled) = (0, false);
+        renewal.renew_at = chosen.min(renewal.backstop);
     }
 
     fn miss_window(&mut self, until: Option<Timestamp>, now: Timestamp, dice: &mut Dice) {
@@ -328,7 +423,7 @@ fn schedule(held: &Held, now: Timestamp, dice: &mut Dice) -> Renewal {
     let backstop = held.validity.not_after - left - life.mul_f64(0.08 * dice.fraction());
     let soon = Duration::from_secs(1 + dice.below((life / 20).as_secs().min(60)));
     let recheck_at = held.has_window.then(|| now + soon);
-    Renewal { serial: held.serial.clone(), backstop, renew_at: backstop, recheck_at, window: None }
+    Renewal { serial: held.serial.clone(), backstop, renew_at: backstop, recheck_at, window: None, recalled: false }
 }
 
 fn ladder(fails: u32, dice: &mut Dice) -> Duration {

@@ -2,9 +2,12 @@
 
 use serde::Serialize;
 
+use super::challenge::dns01;
+use super::challenge::waits::Waits;
+use super::file_messages::{self, FileMessage};
 use super::need::{Need, Source};
 use super::pace::{self, Budget};
-use super::plan::{self, Next, Waiting};
+use super::plan::{self, Action, Next, Waiting};
 use super::record::{Book, Doing, Record};
 use super::shelf::{Shelf, Shelved};
 use crate::base::time::Timestamp;
@@ -83,17 +86,33 @@ impl CertState {
 }
 
 /// How every need stands.
-pub(crate) fn statuses(needs: &[Need], book: &Book, shelf: &Shelf, now: Timestamp) -> Vec<NameStatus> {
+pub(in crate::certs) fn statuses(needs: &[Need], book: &Book, shelf: &Shelf, waits: &Waits, now: Timestamp) -> Vec<NameStatus> {
     let nexts: Vec<Next<'_>> = needs.iter().map(|need| plan::next(need, book, now)).collect();
     let turns = plan::turns(&nexts);
     let all = needs.iter().zip(&nexts).zip(turns);
-    all.map(|((need, next), turn)| status(need, next, turn, book, shelf.get(&need.id), now)).collect()
+    let each = |((need, next), turn)| {
+        let mut status = status(need, next, turn, book, shelf.get(&need.id), now);
+        let is_ordered = |record: &Record| matches!(record.doing, Some(Doing::Issuing(_) | Doing::Rehearsing { .. }));
+        if book.records.get(&need.id).is_some_and(is_ordered) {
+            let records: Vec<String> = need.names.iter().filter_map(dns01::record_name).collect();
+            status.next_why = waits.of(&records).unwrap_or(status.next_why);
+        }
+        status
+    };
+    all.map(each).collect()
+}
+
+/// That the certificate of a need's files has ended, or ends soon.
+pub(crate) fn end_of_files(need: &Need, shelved: Option<&Shelved>, now: Timestamp) -> Option<FileMessage> {
+    let Source::Files { chain, at, .. } = &need.source else { return None };
+    file_messages::end(&need.title(), chain, &at.0, shelved?.bundle.validity(), now)
 }
 
 /// Why a need has no certificate yet, for a handshake that is refused.
 pub(crate) fn why_coming(need: &Need, book: &Book) -> String {
     let error = book.records.get(&need.id).and_then(|record| record.memory.last_error.as_ref());
     match error {
+        Some(error) if matches!(need.source, Source::Files { .. }) => format!("its files cannot be used: {}", error.words),
         Some(error) => format!("the last try failed: {}", error.words),
         None => format!("it is being obtained from {}", asked_of(need)),
     }
@@ -113,6 +132,7 @@ fn status(
     let renewal = record.memory.renewal.as_ref().filter(|_| matches!(need.source, Source::Acme(_)));
     let window = renewal.and_then(|renewal| renewal.window);
     let last_error = record.memory.last_error.as_ref();
+    let file = end_of_files(need, shelved, now);
     NameStatus {
         names: if need.names.is_empty() { vec![need.title()] } else { need.names.iter().map(ToString::to_string).collect() },
         state: state(need, record, shelved, next, now),
@@ -122,8 +142,8 @@ fn status(
         next_why,
         fails: record.memory.fails.saturating_add(record.memory.unreachable),
         challenge: record.memory.worked.clone(),
-        last_error: last_error.map(|error| error.words.clone()),
-        remedy: last_error.and_then(|error| error.remedy.clone()),
+        last_error: last_error.map(|error| error.words.clone()).or_else(|| file.as_ref().map(|message| message.seen.clone())),
+        remedy: last_error.map_or_else(|| file.map(|message| message.remedy), |error| error.remedy.clone()),
         unsaved: shelved.is_some_and(Shelved::is_unsaved),
         from: asked_of(need),
         serial: shelved.map(|shelved| shelved.bundle.serial().to_owned()),
@@ -140,7 +160,9 @@ fn state(need: &Need, record: &Record, shelved: Option<&Shelved>, next: &Next<'_
         Some(not_after) if not_after < now => CertState::Expired,
         Some(_) if issuing => CertState::Renewing,
         Some(_) => CertState::Valid,
-        None if issuing || matches!(next, Next::Act(_)) => CertState::Obtaining,
+        None if issuing || (matches!(next, Next::Act(_)) && !matches!(next, Next::Act(Action::Look { .. }))) => {
+            CertState::Obtaining
+        }
         None if matches!(need.source, Source::Files { .. }) => CertState::Stuck,
         None => CertState::Paused,
     }
@@ -156,6 +178,9 @@ fn describe(
 ) -> (Option<Timestamp>, String) {
     match (next, &need.source) {
         (_, Source::Files { .. }) => (None, "whoever writes the files renews it; they are looked at every 2 s".to_owned()),
+        (Next::Act(Action::Look { .. }), _) => {
+            (record.memory.pause.map(|pause| pause.until), "the wait after a failure".to_owned())
+        }
         (Next::Act(_), _) => {
             (Some(now), format!("it waits for its turn as number {}; {} are done at a time", turn.unwrap_or(1), pace::AT_A_TIME))
         }
@@ -163,6 +188,10 @@ fn describe(
             Some(Doing::Issuing(issuer)) => (Some(now), format!("{issuer} is being asked for it")),
             Some(Doing::Rehearsing { at, .. }) => (Some(now), format!("after a failure, the order is tried at {at} first")),
             Some(Doing::Asking(issuer)) => (Some(now), format!("{issuer} is being asked when to renew")),
+            Some(Doing::Looking(_)) => (
+                record.memory.pause.map(|pause| pause.until),
+                "the wait after a failure; it is being looked whether what failed is in order".to_owned(),
+            ),
             None => (None, "nothing is planned".to_owned()),
         },
         (Next::Wait(at, waiting), _) => match waiting {
@@ -237,14 +266,14 @@ mod tests {
     fn a_failed_need_says_what_was_said_and_when_it_is_tried_again() {
         let need = fixtures::acme_need("https://ca.example/dir", &["a.example"]);
         let mut book = Book::default();
-        let before = statuses(std::slice::from_ref(&need), &book, &Shelf::new(), NOW).remove(0);
+        let before = statuses(std::slice::from_ref(&need), &book, &Shelf::new(), &Waits::default(), NOW).remove(0);
         assert_eq!((before.state, before.issuer.as_str()), (CertState::Obtaining, "https://ca.example/dir"));
         assert_eq!(why_coming(&need, &book), "it is being obtained from https://ca.example/dir");
         let words = "port 80 is closed".to_owned();
         let parts = Parts { remedy: Some("open it".to_owned()), ..Parts::default() };
         let failure = Failure { issuer: need.id.issuer.clone(), blame: Blame::Name(None), ended: Ended::Unproved, words, parts };
         book.settle(&need.id, Outcome::Failed(failure), NOW, &mut Dice::seeded(1));
-        let after = statuses(std::slice::from_ref(&need), &book, &Shelf::new(), NOW).remove(0);
+        let after = statuses(std::slice::from_ref(&need), &book, &Shelf::new(), &Waits::default(), NOW).remove(0);
         assert_eq!((after.state, after.fails), (CertState::Paused, 1));
         assert_eq!(after.last_error.as_deref(), Some("port 80 is closed"));
         assert_eq!(after.remedy.as_deref(), Some("open it"));
@@ -266,7 +295,8 @@ mod tests {
             let memory = IssuerMemory { pause, asked: true, why: why.to_owned(), ..IssuerMemory::default() };
             book.issuers.insert(slot.issuer.clone(), memory);
         }
-        let why = |book: &Book| statuses(std::slice::from_ref(&need), book, &Shelf::new(), NOW).remove(0).next_why;
+        let why =
+            |book: &Book| statuses(std::slice::from_ref(&need), book, &Shelf::new(), &Waits::default(), NOW).remove(0).next_why;
         assert_eq!(why(&book), "the authority is left alone: first is busy");
         let record = book.records.entry(need.id.clone()).or_default();
         record.memory.failing_since = Some(NOW - Duration::from_secs(100_000));
@@ -277,7 +307,7 @@ mod tests {
     #[test]
     fn those_who_wait_for_their_turn_are_told_where_they_stand() {
         let needs = ["a.example", "b.example"].map(|name| fixtures::acme_need("https://ca.example/dir", &[name]));
-        let all = statuses(&needs, &Book::default(), &Shelf::new(), NOW);
+        let all = statuses(&needs, &Book::default(), &Shelf::new(), &Waits::default(), NOW);
         assert_eq!(all[0].next_why, "it waits for its turn as number 1; 10 are done at a time");
         assert_eq!(all[1].next_why, "it waits for its turn as number 2; 10 are done at a time");
     }
@@ -285,7 +315,7 @@ mod tests {
     #[test]
     fn a_wrong_clock_is_said() {
         let need = fixtures::acme_need("https://ca.example/dir", &["a.example"]);
-        let status = statuses(&[need], &Book::default(), &Shelf::new(), Timestamp::from_unix(0)).remove(0);
+        let status = statuses(&[need], &Book::default(), &Shelf::new(), &Waits::default(), Timestamp::from_unix(0)).remove(0);
         assert_eq!(status.state, CertState::Paused);
         assert!(status.next_why.contains("clock says 1970"), "{}", status.next_why);
     }

@@ -18,6 +18,7 @@ use super::keeper::tell;
 use super::need::{Authority, Need};
 use super::pace::{self, OrderLimit};
 use super::preflight::advice::{self, Before};
+use super::preflight::recheck;
 use super::record::{Blame, Failure, Outcome, Parts};
 use super::shelf::Shelved;
 use crate::base::chain::Chain;
@@ -38,6 +39,8 @@ use ledger::VaultOrder;
 
 /// For one order with everything that belongs to it; what is not done by then is resumed by the next try.
 const LONGEST_ORDER: Duration = Duration::from_secs(900);
+/// For the authority's directory before a look of our own; it is remembered for an hour.
+const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(5);
 /// For one question about a renewal window.
 pub(crate) const LONGEST_QUESTION: Duration = Duration::from_secs(120);
 
@@ -83,13 +86,26 @@ pub(crate) struct Reporter {
     to: UnboundedSender<Done>,
     id: Slot,
     issuer: Slug,
-    asking: bool,
+    what: What,
     sent: bool,
+}
+
+/// What a worker does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Order,
+    Question,
+    Look,
 }
 
 impl Reporter {
     pub(crate) fn new(to: UnboundedSender<Done>, id: Slot, issuer: Slug, asking: bool) -> Self {
-        Self { to, id, issuer, asking, sent: false }
+        let what = if asking { What::Question } else { What::Order };
+        Self { to, id, issuer, what, sent: false }
+    }
+
+    pub(crate) fn of_look(to: UnboundedSender<Done>, id: Slot, issuer: Slug) -> Self {
+        Self { to, id, issuer, what: What::Look, sent: false }
     }
 
     fn send(mut self, done: Done) {
@@ -107,7 +123,11 @@ impl Drop for Reporter {
         let words = "doorward itself failed while it worked on this certificate; please report it".to_owned();
         let (issuer, parts) = (self.issuer.clone(), Parts::default());
         let failure = Failure { issuer, blame: Blame::Name(None), ended: Ended::Failed, words, parts };
-        let outcome = if self.asking { Outcome::WindowUnknown(None) } else { Outcome::Failed(failure) };
+        let outcome = match self.what {
+            What::Order => Outcome::Failed(failure),
+            What::Question => Outcome::WindowUnknown(None),
+            What::Look => Outcome::Looked(None),
+        };
         let _ended = self.to.send(Done { id: self.id.clone(), outcome, tried: None, shelved: None, warning: None });
     }
 }
@@ -229,6 +249,23 @@ async fn discard(ledger: &Arc<VaultOrder>) {
     if let Some(Err(error)) = task::blocking("rehearsal-forget", move || ledger.forget_order()).await {
         tracing::warn!(event = "order_not_forgotten", error = %Chain(&error), "an order that is done is asked for once more");
     }
+}
+
+/// Looks whether what failed at a validation is in order, and reports.
+pub(crate) async fn look(
+    need: Need,
+    acme: Arc<Acme>,
+    account: Arc<AcmeAccount>,
+    board: Arc<ChallengeBoard>,
+    now: Timestamp,
+    report: Reporter,
+) {
+    // An authority that does not answer is no reason not to look.
+    let directory = tokio::time::timeout(DIRECTORY_TIMEOUT, account.http().directory()).await;
+    let identities = directory.ok().and_then(Result::ok).map(|directory| directory.meta.caa_identities.clone());
+    let provable = recheck::look(&acme, &need.names, &identities.unwrap_or_default(), &board, now).await;
+    let outcome = Outcome::Looked(provable);
+    report.send(Done { id: need.id, outcome, tried: None, shelved: None, warning: None });
 }
 
 /// Asks for a renewal window and reports, within `limit`.

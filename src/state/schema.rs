@@ -96,6 +96,14 @@ pub struct Remembered {
     /// Authorities whose latest order came to nothing; where they have a staging directory, the next one goes there.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub rehearse: BTreeSet<Slug>,
+    /// Certificates in a row of which the authority said soon after that they are to be renewed at once.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub recalls: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A name that is held because somebody asked for it.
@@ -142,6 +150,9 @@ pub struct Renewal {
     pub recheck_at: Option<Timestamp>,
     /// The authority's window (RFC 9773) as last heard.
     pub window: Option<Window>,
+    /// The window was over when it was heard, long before the certificate's own time: the moment was chosen by that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recalled: bool,
 }
 
 /// A failure as people read it.
@@ -284,11 +295,13 @@ mod tests {
                 renew_at: at(1_804_000_000),
                 recheck_at: Some(at(1_800_021_600)),
                 window: Window::new(at(1_803_900_000), at(1_804_100_000)),
+                recalled: false,
             }),
             last_error: Some(LastError { at: at(1_800_000_000), words: "no".to_owned(), remedy: None }),
             limited: false,
             failed_at: None,
             rehearse: BTreeSet::new(),
+            recalls: 0,
         }
     }
 

@@ -64,6 +64,25 @@ async fn garbage_is_an_error_of_one_try_and_bounded() {
 }
 
 #[tokio::test]
+async fn an_absurd_retry_after_on_an_order_costs_no_validation() {
+    let desk = Desk::open();
+    let options = Options { validation_sleep: Some(2), ..Options::default() };
+    let pebble = Pebble::start(desk.http_port(), desk.https_port(), &options);
+    let proxy = FaultProxy::start(&pebble);
+    let directory = format!("https://localhost:{}/dir", proxy.port());
+    let customer = Customer::new(&directory, pebble.authority().root_file(), Arc::default());
+    for (name, value) in [("a.example", "86400"), ("b.example", "Fri, 31 Dec 9999 23:59:59 GMT"), ("c.example", "0")] {
+        proxy.fail_always(Kind::Order, Fault::RetryAfter(value));
+        proxy.fail_always(Kind::Authorization, Fault::RetryAfter(value));
+        proxy.fail(Kind::Order, Fault::Status(503, Some(1)));
+        let issued = customer.order(&desk, &[name]).await.unwrap_or_else(|error| panic!("{value}: {}", Chain(&error)));
+        assert!(issued.failed.is_empty(), "{value}: {:?}", issued.failed);
+        proxy.heal();
+    }
+    assert_eq!(customer.memory.count("order"), 3, "one order for each");
+}
+
+#[tokio::test]
 async fn after_retry_after_nothing_of_that_kind_is_asked_before_its_time() {
     let (desk, _pebble, proxy, customer) = begin();
     customer.order(&desk, &["first.example"]).await.unwrap();

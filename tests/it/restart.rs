@@ -60,8 +60,14 @@ fn remember(all: &Issuance, authority: &Authority, names: &[&str]) {
         let der = CertificateDer::from_pem_slice(leaf.as_bytes()).unwrap();
         let (_, leaf) = x509_parser::parse_x509_certificate(&der).unwrap();
         let serial = leaf.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect();
-        let renewal =
-            Renewal { serial, backstop: now + 60 * day, renew_at: now + 60 * day, recheck_at: Some(now + day / 4), window: None };
+        let renewal = Renewal {
+            serial,
+            backstop: now + 60 * day,
+            renew_at: now + 60 * day,
+            recheck_at: Some(now + day / 4),
+            window: None,
+            recalled: false,
+        };
         store.put(&Key::Need(slot), &Remembered { renewal: Some(renewal), ..Remembered::default() }).unwrap();
     }
 }

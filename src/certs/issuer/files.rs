@@ -10,6 +10,8 @@ use crate::base::name::Identifier;
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::certs::bundle::{BundleError, CertBundle, Piece};
+use crate::certs::file_messages;
+use crate::config::settings::Place;
 use crate::state::durable::{self, FileError};
 
 /// Between two looks, for this many certificates: two seconds, and two more for each full thousand, so that looking never
@@ -85,6 +87,16 @@ pub enum FilesError {
     /// One is not there.
     #[error("there is no file {}", .0.display())]
     Missing(PathBuf),
+    /// The key is another certificate's.
+    #[error("{} does not belong to {} ({subject}; the public keys differ)", key.display(), chain.display())]
+    Mismatch {
+        /// The chain's file.
+        chain: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// The leaf's first name.
+        subject: String,
+    },
     /// They are no bundle.
     #[error("{} is not usable", file.display())]
     Wrong {
@@ -96,11 +108,26 @@ pub enum FilesError {
     },
 }
 
+impl FilesError {
+    /// What to do, where the text does not say it; `at` is where `tls` stands.
+    pub fn remedy(&self, at: &Place) -> Option<String> {
+        match self {
+            Self::Mismatch { chain, key, subject } => Some(file_messages::mismatch(subject, chain, key, at).remedy),
+            Self::Missing(file) => Some(format!("put {} there, or correct its name ({at})", file.display())),
+            Self::Unreadable(_) => Some(format!("let the gateway's user read the file ({at})")),
+            Self::Wrong { .. } => None,
+        }
+    }
+}
+
 /// Reads both files and proves them. An expired certificate is taken only with `any_time`, when there is nothing else.
 pub fn read(chain: &Path, key: &Path, wanted: &[Identifier], now: Timestamp, any_time: bool) -> Result<FromFiles, FilesError> {
     let chain_pem = durable::read(chain)?.ok_or_else(|| FilesError::Missing(chain.to_owned()))?;
     let key_pem = durable::read_secret(key)?.ok_or_else(|| FilesError::Missing(key.to_owned()))?;
     let wrong = |cause: BundleError| {
+        if let BundleError::KeyMismatch { subject } = cause {
+            return FilesError::Mismatch { chain: chain.to_owned(), key: key.to_owned(), subject };
+        }
         let file = match cause.piece() {
             Piece::Chain => chain.to_owned(),
             Piece::Key => key.to_owned(),

@@ -26,6 +26,8 @@ pub(super) struct Alarms {
     endangered: BTreeMap<Slot, Timestamp>,
     /// When the state folder was last reported. It cannot be remembered where it would have to be written.
     unwritable: Option<Timestamp>,
+    /// When the clock was last reported to be wrong.
+    clock: Option<Timestamp>,
 }
 
 /// A certificate whose life runs out.
@@ -42,6 +44,7 @@ impl Alarms {
             general: Arc::clone(general),
             endangered: BTreeMap::new(),
             unwritable: None,
+            clock: None,
         }
     }
 
@@ -114,6 +117,14 @@ impl Alarms {
             self.unwritable = Some(now);
             let alarm = Alarm::new(Trouble::StateNotWritable, &[], None, why, now);
             self.crier.raise(self.general.load_full().as_deref(), alarm);
+        }
+    }
+
+    /// This machine's clock is wrong. Once a day; after a step of the clock it is said again.
+    pub(super) fn clock(&mut self, why: &str, now: Timestamp) {
+        if alarm::is_due(self.clock, now) {
+            self.clock = Some(now);
+            self.crier.raise(self.general.load_full().as_deref(), Alarm::new(Trouble::ClockWrong, &[], None, why, now));
         }
     }
 

@@ -38,9 +38,11 @@ mod adopt;
 mod demand;
 mod errands;
 mod publish;
+mod steady;
 mod tend;
 
 use demand::OnDemandDesk;
+use steady::Steady;
 
 use errands::Answered;
 
@@ -80,6 +82,8 @@ pub(super) struct Desk {
     probed: Instant,
     alarms: Alarms,
     demand: OnDemandDesk,
+    /// Whether the clock goes as time does.
+    steady: Steady,
     /// When it was last looked for what nobody asks for any more.
     cleared: Option<Timestamp>,
     /// What is published does not show all that is known.
@@ -100,6 +104,7 @@ impl Desk {
     ) -> Self {
         let (report_to, reports) = mpsc::unbounded_channel();
         let alarms = Alarms::new(&metrics, &handle.alert);
+        let steady = Steady::new(clock.now(), Instant::now());
         Self {
             needs: Vec::new(),
             book: Book::default(),
@@ -128,6 +133,7 @@ impl Desk {
             probed: Instant::now(),
             alarms,
             demand: OnDemandDesk::default(),
+            steady,
             cleared: None,
             stale: true,
             published: Instant::now(),

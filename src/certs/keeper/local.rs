@@ -55,8 +55,10 @@ impl LocalDesk {
     fn open(&mut self, store: &Store, now: Timestamp) -> Result<&mut LocalCa, LocalCaError> {
         if self.ca.is_none() {
             let (ca, opened) = LocalCa::open(store.vault(), now)?;
-            if let Some((folder, why)) = opened.damaged {
-                super::tell::findings(&[store.set_aside(&folder, &why, now)]);
+            if let Some((files, why)) = opened.damaged {
+                let there = files.iter().filter(|file| file.symlink_metadata().is_ok());
+                let aside: Vec<_> = there.map(|file| store.set_aside(file, &why, now)).collect();
+                super::tell::findings(&aside);
             }
             if opened.new_root {
                 tracing::info!(
@@ -85,11 +87,25 @@ pub(super) fn files_of(need: &Need) -> Option<(&PathBuf, &PathBuf)> {
     }
 }
 
+/// Why a need's files are not served, and what to do.
+#[derive(Debug)]
+pub(super) struct FilesRefused {
+    pub(super) words: String,
+    pub(super) remedy: Option<String>,
+}
+
+impl FilesRefused {
+    pub(super) fn of_ours() -> Self {
+        Self { words: "doorward itself failed".to_owned(), remedy: Some("report it".to_owned()) }
+    }
+}
+
 /// Reads a need's files. An expired certificate is taken only when nothing is held. Blocks.
-pub(super) fn read_files(need: &Need, nothing_held: bool, now: Timestamp) -> Result<FilesRead, String> {
-    let Some((chain, key)) = files_of(need) else { return Err("it does not come from files".to_owned()) };
+pub(super) fn read_files(need: &Need, nothing_held: bool, now: Timestamp) -> Result<FilesRead, FilesRefused> {
+    let Source::Files { chain, key, at } = &need.source else { return Err(FilesRefused::of_ours()) };
     let read = files::read(chain, key, &need.names, now, nothing_held);
-    let FromFiles { bundle, warning } = read.map_err(|error| Chain(&error).to_string())?;
+    let refused = |error: files::FilesError| FilesRefused { words: Chain(&error).to_string(), remedy: error.remedy(&at.0) };
+    let FromFiles { bundle, warning } = read.map_err(refused)?;
     // The files stay where they are: their key is not ours to store.
     let shelved = Shelved::new(Arc::new(bundle), Arc::new(Secret::new(String::new())), None);
     Ok(FilesRead { shelved, warning })

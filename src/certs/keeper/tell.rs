@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::base::program::Ran;
 use crate::base::time::Timestamp;
+use crate::certs::file_messages::{self, FileMessage};
 use crate::certs::issuer::revoke::Reason;
 use crate::certs::need::Need;
 use crate::certs::record::{Blame, Failure, Held, Record};
@@ -103,12 +104,14 @@ pub(in crate::certs) fn revoked(need: &Need, serial: &str, reason: Reason) {
     );
 }
 
-pub(in crate::certs) fn files_refused(need: &Need, words: &str) {
-    tracing::error!(
-        event = "certificate_files_refused",
-        name = need.title(),
-        "the last good certificate stays in service: {words}"
-    );
+/// `held` is whether another certificate is served meanwhile.
+pub(in crate::certs) fn files_refused(need: &Need, words: &str, remedy: Option<&str>, held: bool) {
+    let meanwhile = file_messages::meanwhile(held);
+    tracing::error!(event = "certificate_files_refused", name = need.title(), remedy, "{words}; {meanwhile}");
+}
+
+pub(in crate::certs) fn file_ends(need: &Need, message: &FileMessage) {
+    tracing::error!(event = "certificate_in_danger", name = need.title(), remedy = message.remedy, "{message}");
 }
 
 pub(in crate::certs) fn files_taken(need: &Need, held: &Held, warning: Option<&str>) {
@@ -141,5 +144,19 @@ pub(in crate::certs) fn wrong_clock(now: Timestamp) {
         event = "clock_wrong",
         %now,
         "this machine's clock is plainly wrong; nothing is ordered until it is right (`timedatectl set-ntp true` sets it)"
+    );
+}
+
+/// A certificate came that is due for renewal already.
+pub(in crate::certs) fn doubtful_clock(need: &Need, words: &str) {
+    tracing::error!(event = "clock_wrong", name = need.title(), "{words}; set the clock (`timedatectl set-ntp true`)");
+}
+
+/// A look of our own found in order what a validation failed for.
+pub(in crate::certs) fn repaired(need: &Need) {
+    tracing::info!(
+        event = "certificate_repaired",
+        name = need.title(),
+        "what the last validation failed for is in order now, as far as can be seen from here; the certificate is ordered again"
     );
 }

@@ -12,8 +12,11 @@
 //! ca limits orders         before the first need: the CA is Let's Encrypt, and counts new orders as it does
 //! ca limits NAME SPAN      it refuses this name and wants no other try before then
 //! ca spoils NAME           its certificates can never be used
+//! broken NAME | repaired NAME   the CA cannot validate it, and our own look sees why
 //! lose NAME                the certificate held is gone
 //! clock wrong | right      1970, and back
+//! clock ahead SPAN         ours alone: the CA goes on by its own
+//! ca calls back everything the window of each certificate lies in the past, and moves along with each answer
 //! run SPAN                 time goes by, looked at as often as the keeper would
 //! jump SPAN | back SPAN    the wall clock jumps
 //! restart | reload | renew NAME
@@ -31,8 +34,9 @@ use crate::base::span;
 use crate::base::time::{Validity, Window};
 use crate::certs::fixtures::acme;
 use crate::certs::need::Authority;
+use crate::certs::preflight::recheck::Provable;
 use crate::certs::record::{Blame, Failure, Held, Outcome, Parts};
-use crate::config::settings::{Acme, Place};
+use crate::config::settings::{Acme, ChallengeKind, Place};
 use crate::state::history::Ended;
 use crate::state::vault::Slot;
 
@@ -43,6 +47,8 @@ const SECOND: &str = "https://second.example/dir";
 
 struct World {
     now: Timestamp,
+    /// How far our clock is ahead of the CA's.
+    ahead: Duration,
     /// The first authority's directory.
     ca: &'static str,
     /// Time as it really went by, which the CA counts in.
@@ -56,6 +62,9 @@ struct World {
     refused: BTreeSet<String>,
     revoked: BTreeSet<String>,
     spoilt: BTreeSet<String>,
+    calls_back: bool,
+    /// Names that cannot be validated, as can be seen from here.
+    broken: BTreeSet<String>,
     /// Until when, in real time, the CA wants nothing about a name.
     limited: BTreeMap<String, i64>,
     /// The CA's own count of new orders, if it has one, and what it refused by it.
@@ -82,6 +91,7 @@ impl World {
     fn new() -> Self {
         Self {
             now: EARLIEST + Duration::from_secs(86_400),
+            ahead: Duration::ZERO,
             ca: CA,
             real: 0,
             needs: Vec::new(),
@@ -93,6 +103,8 @@ impl World {
             refused: BTreeSet::new(),
             revoked: BTreeSet::new(),
             spoilt: BTreeSet::new(),
+            calls_back: false,
+            broken: BTreeSet::new(),
             limited: BTreeMap::new(),
             left: None,
             left_at: 0,
@@ -163,6 +175,10 @@ impl World {
         self.asked_while_busy += u64::from(self.real < self.busy_until);
         let outcome = match action {
             Action::AskWindow { .. } => self.answer_window(&name),
+            Action::Look { .. } => {
+                let kinds = if self.broken.contains(&name) { Vec::new() } else { vec![ChallengeKind::Http01] };
+                Outcome::Looked(Some(Provable(vec![(need.names[0].clone(), kinds)])))
+            }
             Action::Rehearse { .. } => self.answer_rehearsal(&name),
             Action::Issue { from, .. } if from.acme.directory == SECOND => self.answer_second(&name),
             Action::Issue { .. } | Action::Make { .. } => {
@@ -175,7 +191,11 @@ impl World {
 
     fn answer_window(&mut self, name: &str) -> Outcome {
         self.asks += 1;
+        let a_day = Duration::from_secs(86_400);
         match self.windows {
+            Some(again) if self.calls_back => {
+                Outcome::Window(Window::new(self.cas_now() - a_day * 3, self.cas_now() - a_day * 2), again)
+            }
             Some(again) if self.up => {
                 let past = Window::new(Timestamp::from_unix(0), Timestamp::from_unix(1));
                 Outcome::Window(past.filter(|_| self.revoked.contains(name)), again)
@@ -198,7 +218,11 @@ impl World {
             Some(true) => self.rehearsals.entry(name.to_owned()).or_default().push(self.real),
             Some(false) | None => return fail(Blame::Issuer(None), Ended::NoOrder),
         }
-        if self.refused.contains(name) { fail(Blame::Name(None), Ended::Unproved) } else { Outcome::Rehearsed }
+        if self.refused.contains(name) || self.broken.contains(name) {
+            fail(Blame::Name(None), Ended::Unproved)
+        } else {
+            Outcome::Rehearsed
+        }
     }
 
     fn answer_second(&mut self, name: &str) -> Outcome {
@@ -211,9 +235,13 @@ impl World {
         Outcome::Issued(self.issue(SECOND))
     }
 
+    fn cas_now(&self) -> Timestamp {
+        self.now - self.ahead
+    }
+
     fn issue(&mut self, directory: &str) -> Held {
         self.serial += 1;
-        let validity = Validity { not_before: self.now, not_after: self.now + self.life };
+        let validity = Validity { not_before: self.cas_now(), not_after: self.cas_now() + self.life };
         let has_window = self.windows.is_some() && self.windows_anew && directory == self.ca;
         Held { issuer: Slug::of_url(directory), validity, serial: self.serial.to_string(), has_window }
     }
@@ -240,7 +268,7 @@ impl World {
             return fail(Blame::Issuer(Some(self.now + left)), Ended::NoOrder);
         }
         self.orders.entry(name.to_owned()).or_default().push(self.real);
-        if self.refused.contains(name) {
+        if self.refused.contains(name) || self.broken.contains(name) {
             // One try is two orders: the other challenge follows at once.
             let history = &mut self.book.records.get_mut(id).expect("begun").memory.history;
             history.end(Ended::Unproved);
@@ -257,7 +285,9 @@ impl World {
             return fail(Blame::Name(None), Ended::Unusable);
         }
         self.revoked.remove(name);
-        Outcome::Issued(self.issue(self.ca))
+        let held = self.issue(self.ca);
+        // As a bundle is proved before it is taken.
+        if held.validity.holds_at(self.now) { Outcome::Issued(held) } else { fail(Blame::Person, Ended::Unusable) }
     }
 
     /// One more order, counted by us and by the CA; whether the CA takes it.
@@ -324,7 +354,12 @@ impl World {
             }
             ["back", length] => self.now = self.now - span(length)?,
             ["clock", "wrong"] => self.now = Timestamp::from_unix(0),
-            ["clock", "right"] => self.now = Timestamp::from_unix(EARLIEST.unix() + 86_400 + self.real),
+            ["clock", "right"] if self.ahead.is_zero() => self.now = Timestamp::from_unix(EARLIEST.unix() + 86_400 + self.real),
+            ["clock", "right"] => (self.now, self.ahead) = (self.cas_now(), Duration::ZERO),
+            ["clock", "ahead", length] => (self.now, self.ahead) = (self.cas_now() + span(length)?, span(length)?),
+            ["broken", name] => _ = self.broken.insert(name.to_owned()),
+            ["repaired", name] => _ = self.broken.remove(name),
+            ["ca", "calls", "back", "everything"] => self.calls_back = true,
             ["lose", name] => {
                 let id = self.id(name);
                 self.book.records.entry(id).or_default().held = None;
@@ -422,4 +457,30 @@ fn renewals_go_before_first_time_names_and_ten_at_a_time() {
     let planned = plan(&world.needs, &world.book, EARLIEST + Duration::from_secs(70 * 86_400));
     assert_eq!(planned.actions.len(), pace::AT_A_TIME);
     assert_eq!(planned.actions[0].need().id, id);
+}
+
+#[test]
+fn a_certificate_that_begins_in_the_future_is_made_or_ordered_again() {
+    let mut world = World::new();
+    world.step("need a.example").unwrap();
+    let mut local = world.needs[0].clone();
+    local.source = Source::Local;
+    let needs = [world.needs[0].clone(), local];
+    let now = world.now;
+    let planned = |book: &Book, need: &Need| match next(need, book, now) {
+        Next::Act(Action::Make { why, .. } | Action::Issue { why, .. }) => Some(why),
+        Next::Act(Action::Rehearse { .. } | Action::AskWindow { .. } | Action::Look { .. }) | Next::Wait(..) | Next::Nothing => {
+            None
+        }
+    };
+    for (ahead, acme, made) in
+        [(0, None, None), (60, None, Some(Why::NotYetValid)), (7_200, Some(Why::NotYetValid), Some(Why::NotYetValid))]
+    {
+        let not_before = now + Duration::from_secs(ahead);
+        let validity = Validity { not_before, not_after: not_before + Duration::from_secs(90 * 86_400) };
+        let held = Held { issuer: Slug::of_url(CA), validity, serial: "1".to_owned(), has_window: false };
+        let mut book = Book::default();
+        book.settle(&needs[0].id, Outcome::Issued(held), now, &mut world.dice);
+        assert_eq!((planned(&book, &needs[0]), planned(&book, &needs[1])), (acme, made), "{ahead} s ahead");
+    }
 }

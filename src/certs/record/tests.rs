@@ -146,3 +146,51 @@ fn a_renewal_moment_never_outlives_its_certificate() {
     assert_ne!(other.memory.renewal.unwrap().renew_at, at(7));
     assert_eq!(Record::restore(None, memory, at(9), &mut Dice::seeded(2)).memory.renewal, None);
 }
+
+#[test]
+fn a_window_in_the_past_leads_to_one_order_and_then_to_growing_waits() {
+    let mut book = issued(90 * 86_400, 1);
+    let day = 86_400;
+    let mut now = 100;
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        let past = |now: i64| Outcome::Window(Window::new(at(now - 3 * day), at(now - 2 * day)), Duration::from_secs(60));
+        book.settle(&id(), past(now), at(now), &mut Dice::seeded(1));
+        let moment = renewal(&book).renew_at;
+        waits.push(moment.since(at(now)).as_secs());
+        // The window moves along with each answer, and the moment stays.
+        book.settle(&id(), past(now + 60), at(now + 60), &mut Dice::seeded(2));
+        assert_eq!(renewal(&book).renew_at, moment);
+        now = moment.unix().max(at(now).unix()) - at(0).unix();
+        book.settle(
+            &id(),
+            Outcome::Issued(Held { serial: now.to_string(), ..held(90 * day + now) }),
+            at(now),
+            &mut Dice::seeded(1),
+        );
+    }
+    for (wait, least) in waits.iter().zip([0, 3_600, 4 * 3_600, 16 * 3_600, 86_400]) {
+        assert!((least..=least * 5 / 4).contains(wait), "{waits:?}");
+    }
+    // An authority that is content again begins anew.
+    book.settle(&id(), Outcome::Window(None, Duration::from_secs(60)), at(now), &mut Dice::seeded(1));
+    assert_eq!(book.records[&id()].memory.recalls, 0);
+}
+
+#[test]
+fn a_certificate_that_is_due_as_it_comes_is_blamed_on_the_clock_and_not_ordered_again() {
+    let mut book = Book::default();
+    let (life, ahead) = (30 * 86_400, 25 * 86_400);
+    book.begin(&id(), Doing::Issuing(id().issuer));
+    book.settle(&id(), Outcome::Issued(held(life)), at(ahead), &mut Dice::seeded(1));
+    let memory = &book.records[&id()].memory;
+    let pause = memory.pause.unwrap();
+    assert_eq!(pause.holds(at(ahead + 60)), Some(at(ahead + (life - ahead) / 2)));
+    assert!(memory.last_error.as_ref().unwrap().words.contains("by this machine's clock"), "{memory:?}");
+    assert_eq!(pause.holds(at(0)), None, "a clock that is right again ends it");
+    // One that comes in time is not doubted.
+    book.begin(&id(), Doing::Issuing(id().issuer));
+    book.settle(&id(), Outcome::Issued(held(life)), at(60), &mut Dice::seeded(1));
+    let memory = &book.records[&id()].memory;
+    assert_eq!((memory.pause, &memory.last_error), (None, &None));
+}

@@ -84,6 +84,8 @@ pub enum Fault {
     Html,
     /// The authority's answer without its last certificate and with half of the one before.
     CutChain,
+    /// The authority's answer with this `Retry-After`.
+    RetryAfter(&'static str),
     /// Ten megabytes of white space before the authority's answer.
     Huge,
 }
@@ -232,7 +234,7 @@ async fn pass(road: &Road, request: Request<Incoming>) -> io::Result<Response<Fu
         Some(Fault::Problem(status, short)) => return Ok(road.answer(kind, refusal(*status, short, None))),
         Some(Fault::Json(text)) => return Ok(road.answer(kind, Response::new(Full::from(*text)))),
         Some(Fault::Html) => return Ok(road.answer(kind, Response::new(Full::from("<html><body>Be right back</body></html>")))),
-        Some(Fault::LoseAnswer | Fault::HoldAnswer | Fault::CutChain | Fault::Huge) | None => (),
+        Some(Fault::LoseAnswer | Fault::HoldAnswer | Fault::CutChain | Fault::Huge | Fault::RetryAfter(_)) | None => (),
     }
     let answer = road.ask(request).await?;
     lock(&road.book).answers.push((kind, answer.status().as_u16()));
@@ -241,6 +243,11 @@ async fn pass(road: &Road, request: Request<Incoming>) -> io::Result<Response<Fu
         Some(Fault::LoseAnswer) => Err(road.strike(kind)),
         Some(Fault::HoldAnswer) => Ok(road.hold(kind).await),
         Some(Fault::CutChain) => Ok(road.answer(kind, resized(answer, |body| cut(&body)))),
+        Some(Fault::RetryAfter(value)) => {
+            let mut answer = answer.map(Full::new);
+            answer.headers_mut().insert("retry-after", http::HeaderValue::from_static(value));
+            Ok(road.answer(kind, answer))
+        }
         Some(Fault::Huge) => {
             Ok(road.answer(kind, resized(answer, |body| [vec![b' '; 10 << 20].as_slice(), &body].concat().into())))
         }

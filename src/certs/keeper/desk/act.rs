@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::local::{self, FilesRead};
+use super::super::local::{self, FilesRead, FilesRefused};
 use super::super::tell;
 use super::Desk;
 use crate::base::chain::Chain;
@@ -30,6 +30,7 @@ enum Step {
     Rehearse(Need, Authority, Authority),
     Make(Need),
     Ask(Need, Authority),
+    Look(Need, Authority),
 }
 
 impl Desk {
@@ -38,6 +39,7 @@ impl Desk {
         let now = self.clock.now();
         if now < plan::EARLIEST && !self.clock_told {
             tell::wrong_clock(now);
+            self.alarms.clock(&format!("it says {now}, when this program did not exist; nothing is ordered"), now);
         }
         self.clock_told = now < plan::EARLIEST;
         let plan = plan::plan(&self.needs, &self.book, now);
@@ -51,7 +53,8 @@ impl Desk {
                 Step::Issue(need, from) if self.gone => self.issue(need, from, None),
                 Step::Rehearse(need, of, at) if self.gone => self.issue(need, at, Some(of.issuer)),
                 Step::Ask(need, from) if self.gone => self.ask(need, &from),
-                Step::Issue(..) | Step::Rehearse(..) | Step::Ask(..) => (),
+                Step::Look(need, from) if self.gone => self.look(need, &from),
+                Step::Issue(..) | Step::Rehearse(..) | Step::Ask(..) | Step::Look(..) => (),
             }
         }
         self.sleep(wake)
@@ -86,6 +89,15 @@ impl Desk {
         self.book.begin(&id, doing);
         let report = Reporter::new(self.report_to.clone(), id, issuer, false);
         self.workers.push(task::spawn_local("certificate-order", worker::obtain(task, report)));
+    }
+
+    /// Looks whether what failed at a validation is in order.
+    fn look(&mut self, need: Need, from: &Authority) {
+        self.book.begin(&need.id, Doing::Looking(from.issuer.clone()));
+        let (account, board) = (self.account_at(from), Arc::clone(&self.board));
+        let (acme, now) = (Arc::clone(&from.acme), self.clock.now());
+        let report = Reporter::of_look(self.report_to.clone(), need.id.clone(), from.issuer.clone());
+        self.workers.push(task::spawn_local("failure-recheck", worker::look(need, acme, account, board, now, report)));
     }
 
     fn ask(&mut self, need: Need, from: &Authority) {
@@ -163,6 +175,10 @@ impl Desk {
         match &outcome {
             Outcome::Issued(held) => {
                 tell::issued(need, held, record, warning.as_deref());
+                if let Some(doubt) = &record.memory.last_error {
+                    tell::doubtful_clock(need, &doubt.words);
+                    self.alarms.clock(&doubt.words, now);
+                }
                 if let Some(shelved) = self.shelf.get(&id) {
                     self.hooks.issued(self.store.vault(), need, shelved);
                 }
@@ -172,6 +188,11 @@ impl Desk {
             Outcome::Window(..) if recalled => {
                 tell::recalled(need);
                 self.alarms.recalled(need, now);
+            }
+            Outcome::Looked(_) => {
+                if record.recheck.is_none() {
+                    tell::repaired(need);
+                }
             }
             Outcome::Window(..) | Outcome::WindowUnknown(_) => (),
         }
@@ -219,7 +240,7 @@ impl Desk {
                 metrics.renewed.add(u64::from(renewal));
             }
             Outcome::Failed(_) => metrics.failed.add_one(),
-            Outcome::Rehearsed | Outcome::Window(..) | Outcome::WindowUnknown(_) => (),
+            Outcome::Rehearsed | Outcome::Window(..) | Outcome::WindowUnknown(_) | Outcome::Looked(_) => (),
         }
     }
 
@@ -239,7 +260,7 @@ impl Desk {
             let Some(need) = self.needs.iter().find(|need| need.id == id).cloned() else { continue };
             let (now, nothing_held, wanted) = (self.clock.now(), !self.shelf.contains_key(&id), need.clone());
             let read = task::blocking("files-read", move || local::read_files(&wanted, nothing_held, now)).await;
-            self.take_files(&need, read.unwrap_or_else(|| Err("doorward itself failed".to_owned())));
+            self.take_files(&need, read.unwrap_or_else(|| Err(FilesRefused::of_ours())));
             self.stale = true;
         }
     }
@@ -281,7 +302,7 @@ impl Desk {
         self.needs.iter().filter_map(|need| local::files_of(need).map(|(chain, key)| (need, chain, key)))
     }
 
-    fn take_files(&mut self, need: &Need, read: Result<FilesRead, String>) {
+    fn take_files(&mut self, need: &Need, read: Result<FilesRead, FilesRefused>) {
         let (now, mut dice) = (self.clock.now(), self.dice());
         match read {
             Ok(FilesRead { shelved, warning }) => {
@@ -291,9 +312,9 @@ impl Desk {
                 self.book.settle(&need.id, Outcome::Issued(held), now, &mut dice);
                 self.metrics.certs.files_taken.add_one();
             }
-            Err(words) => {
-                tell::files_refused(need, &words);
-                let error = LastError { at: now, words, remedy: None };
+            Err(FilesRefused { words, remedy }) => {
+                tell::files_refused(need, &words, remedy.as_deref(), self.shelf.contains_key(&need.id));
+                let error = LastError { at: now, words, remedy };
                 self.book.records.entry(need.id.clone()).or_default().memory.last_error = Some(error);
                 self.metrics.certs.files_refused.add_one();
             }
@@ -308,6 +329,7 @@ impl Step {
             Action::Rehearse { need, of, at, .. } => Self::Rehearse((*need).clone(), (*of).clone(), at.clone()),
             Action::Make { need, .. } => Self::Make((*need).clone()),
             Action::AskWindow { need, from } => Self::Ask((*need).clone(), (*from).clone()),
+            Action::Look { need, from } => Self::Look((*need).clone(), (*from).clone()),
         }
     }
 }

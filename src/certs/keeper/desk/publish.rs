@@ -21,7 +21,7 @@ impl Desk {
         let book = &self.book;
         let catalog = shelf::catalog(&self.needs, &self.shelf, |need| status::why_coming(need, book));
         self.catalog.store(Arc::new(self.with_demands(catalog)));
-        let mut statuses = status::statuses(&self.needs, &self.book, &self.shelf, now);
+        let mut statuses = status::statuses(&self.needs, &self.book, &self.shelf, &self.board.waits, now);
         self.measure(&statuses, now);
         for (need, status) in self.needs.iter().zip(&mut statuses) {
             status.alarmed = self.alarms.raised(&need.id).map(|at| at.to_string());
@@ -56,8 +56,13 @@ impl Desk {
             let Some(shelved) = self.shelf.get(&need.id) else { continue };
             let validity = shelved.bundle.validity();
             if self.alarms.is_due(&need.id, alarm::is_in_danger(validity, now), now, &self.store) {
-                tell::in_danger(status, validity.not_after);
-                let why = status.last_error.clone().unwrap_or_else(|| "no try has failed yet".to_owned());
+                let file = status::end_of_files(need, Some(shelved), now);
+                match &file {
+                    Some(message) => tell::file_ends(need, message),
+                    None => tell::in_danger(status, validity.not_after),
+                }
+                let said = file.map(|message| message.to_string()).or_else(|| status.last_error.clone());
+                let why = said.unwrap_or_else(|| "no try has failed yet".to_owned());
                 due.push(Endangered { need, not_after: validity.not_after, why });
             }
         }
