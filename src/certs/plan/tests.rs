@@ -34,7 +34,7 @@ use crate::base::span;
 use crate::base::time::{Validity, Window};
 use crate::certs::fixtures::acme;
 use crate::certs::need::Authority;
-use crate::certs::preflight::recheck::Provable;
+use crate::certs::preflight::recheck::{NameWays, Provable};
 use crate::certs::record::{Blame, Failure, Held, Outcome, Parts};
 use crate::config::settings::{Acme, ChallengeKind, Place};
 use crate::state::history::Ended;
@@ -177,7 +177,8 @@ impl World {
             Action::AskWindow { .. } => self.answer_window(&name),
             Action::Look { .. } => {
                 let kinds = if self.broken.contains(&name) { Vec::new() } else { vec![ChallengeKind::Http01] };
-                Outcome::Looked(Some(Provable(vec![(need.names[0].clone(), kinds)])))
+                let ways = NameWays { name: need.names[0].clone(), possible: kinds.clone(), seen: kinds, addresses: Vec::new() };
+                Outcome::Looked(Some(Provable(vec![ways])))
             }
             Action::Rehearse { .. } => self.answer_rehearsal(&name),
             Action::Issue { from, .. } if from.acme.directory == SECOND => self.answer_second(&name),

@@ -5,14 +5,17 @@
 //! Unlike the look before a first order it asks the zone's own name servers first: a resolver would repeat for an hour what
 //! was wrong before.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::beacon::Lit;
 use super::caa::Asker;
+use super::cdn;
 use super::look::{self, Ways};
 use super::outside::{self, Answer, Here, NameFacts};
 use super::own_addresses;
+use super::reach::Seen;
 use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 use crate::certs::challenge::ChallengeBoard;
@@ -26,21 +29,43 @@ const MAX_NAMES: usize = 10;
 /// Where authorities come in.
 const PUBLIC_PORTS: (u16, u16) = (80, 443);
 
-/// By which challenges each name can be proved, as far as can be seen from here.
+/// How each name of an order can be proved, as far as can be seen from here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Provable(pub Vec<(Identifier, Vec<ChallengeKind>)>);
+pub struct Provable(pub Vec<NameWays>);
+
+/// The same of one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameWays {
+    /// Which.
+    pub name: Identifier,
+    /// Challenges that nothing seen from here prevents.
+    pub possible: Vec<ChallengeKind>,
+    /// Those of them that were seen to lead here: a machine behind a router may not reach itself by its public address.
+    pub seen: Vec<ChallengeKind>,
+    /// Where the name leads, without addresses of CDNs, which change by themselves.
+    pub addresses: Vec<IpAddr>,
+}
 
 impl Provable {
     /// Whether a name can be proved in no way.
     pub fn is_lacking(&self) -> bool {
-        self.0.iter().any(|(_, kinds)| kinds.is_empty())
+        self.0.iter().any(|ways| ways.possible.is_empty())
     }
 
     /// Whether every name can be proved now, and one of them in a way in which it could not before. Pure.
     pub fn has_grown_since(&self, before: &Self) -> bool {
-        let could =
-            |name: &Identifier, kind: &ChallengeKind| before.0.iter().any(|(known, kinds)| known == name && kinds.contains(kind));
-        !self.is_lacking() && self.0.iter().any(|(name, kinds)| kinds.iter().any(|kind| !could(name, kind)))
+        !self.is_lacking()
+            && self.0.iter().any(|now| before.0.iter().all(|then| then.name != now.name || now.has_grown_since(then)))
+    }
+}
+
+impl NameWays {
+    fn has_grown_since(&self, before: &Self) -> bool {
+        let is_new = |now: &[ChallengeKind], then: &[ChallengeKind]| now.iter().any(|kind| !then.contains(kind));
+        let moved = !self.addresses.is_empty()
+            && !before.addresses.is_empty()
+            && !self.addresses.iter().any(|ip| before.addresses.contains(ip));
+        is_new(&self.possible, &before.possible) || is_new(&self.seen, &before.seen) || moved
     }
 }
 
@@ -61,14 +86,26 @@ pub async fn look(
     let look = async {
         let mut provable = Provable::default();
         for name in names.iter().take(MAX_NAMES) {
-            let verdict = outside::judge(&facts(name, &dns, &ways).await, &here);
-            // Records that are set for each order are no sign of anything before they are set.
-            let kinds = verdict.challenges.into_iter().filter(|kind| !is_record(*kind)).collect();
-            provable.0.push((name.clone(), kinds));
+            let facts = facts(name, &dns, &ways).await;
+            provable.0.push(ways_of(&facts, outside::judge(&facts, &here).challenges));
         }
         provable
     };
     tokio::time::timeout(LOOK_TIMEOUT, look).await.ok()
+}
+
+fn ways_of(facts: &NameFacts, challenges: Vec<ChallengeKind>) -> NameWays {
+    // Records that are set for each order are no sign of anything before they are set.
+    let possible: Vec<ChallengeKind> = challenges.into_iter().filter(|kind| !is_record(*kind)).collect();
+    let leads_here = |kind: &ChallengeKind| {
+        facts.doors.iter().any(|door| {
+            let seen = if *kind == ChallengeKind::Http01 { &door.plain } else { &door.tls };
+            *seen == Some(Seen::Ourselves)
+        })
+    };
+    let seen = possible.iter().copied().filter(leads_here).collect();
+    let addresses = facts.doors.iter().map(|door| door.ip).filter(|ip| cdn::of(*ip).is_none()).collect();
+    NameWays { name: facts.name.clone(), possible, seen, addresses }
 }
 
 const fn is_record(kind: ChallengeKind) -> bool {
@@ -100,23 +137,34 @@ mod tests {
 
     use super::*;
 
-    fn provable(names: &[(&str, &[ChallengeKind])]) -> Provable {
-        Provable(names.iter().map(|(name, kinds)| (Identifier::parse(name).unwrap(), kinds.to_vec())).collect())
+    fn provable(names: &[(&str, &[ChallengeKind], &[ChallengeKind], &str)]) -> Provable {
+        let ways = |(name, possible, seen, ip): &(&str, &[ChallengeKind], &[ChallengeKind], &str)| NameWays {
+            name: Identifier::parse(name).unwrap(),
+            possible: possible.to_vec(),
+            seen: seen.to_vec(),
+            addresses: ip.parse().into_iter().collect(),
+        };
+        Provable(names.iter().map(ways).collect())
     }
 
     #[test]
     fn only_what_could_not_be_proved_before_is_a_reason_to_order() {
-        let check = |before: &[(&str, &[ChallengeKind])], now: &[(&str, &[ChallengeKind])], expected: bool| {
+        type Names<'a> = &'a [(&'a str, &'a [ChallengeKind], &'a [ChallengeKind], &'a str)];
+        let check = |before: Names<'_>, now: Names<'_>, expected: bool| {
             assert_eq!(provable(now).has_grown_since(&provable(before)), expected, "{before:?} -> {now:?}");
         };
-        check(&[("a.test", &[])], &[("a.test", &[Http01])], true);
-        check(&[("a.test", &[])], &[("a.test", &[])], false);
+        let (none, both): (&[ChallengeKind], &[ChallengeKind]) = (&[], &[Http01, TlsAlpn01]);
+        check(&[("a.test", none, none, "")], &[("a.test", both, none, "192.0.2.1")], true);
+        check(&[("a.test", none, none, "")], &[("a.test", none, none, "")], false);
         // The look saw nothing wrong while the authority did.
-        check(&[("a.test", &[Http01, TlsAlpn01])], &[("a.test", &[Http01, TlsAlpn01])], false);
-        check(&[("a.test", &[Http01])], &[("a.test", &[Http01, TlsAlpn01])], true);
-        check(&[("a.test", &[Http01])], &[("a.test", &[TlsAlpn01])], true);
+        check(&[("a.test", both, both, "192.0.2.1")], &[("a.test", both, both, "192.0.2.1")], false);
+        check(&[("a.test", both, none, "192.0.2.1")], &[("a.test", both, none, "192.0.2.1")], false);
+        // Another port is open, or the name leads elsewhere.
+        check(&[("a.test", &[Http01], &[Http01], "192.0.2.1")], &[("a.test", both, both, "192.0.2.1")], true);
+        check(&[("a.test", both, none, "192.0.2.1")], &[("a.test", both, both, "192.0.2.1")], true);
+        check(&[("a.test", both, none, "192.0.2.1")], &[("a.test", both, none, "192.0.2.2")], true);
         // One of two is still broken.
-        check(&[("a.test", &[]), ("b.test", &[])], &[("a.test", &[Http01]), ("b.test", &[])], false);
-        check(&[("a.test", &[Http01]), ("b.test", &[])], &[("a.test", &[Http01]), ("b.test", &[Http01])], true);
+        let broken = ("b.test", none, none, "");
+        check(&[("a.test", none, none, ""), broken], &[("a.test", both, both, "192.0.2.1"), broken], false);
     }
 }
