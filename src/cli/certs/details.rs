@@ -47,8 +47,12 @@ fn facts(line: &CertLine, now: Timestamp) -> Vec<(&'static str, String)> {
         facts.push(("stored", "in memory only: the state folder cannot be written".to_owned()));
     }
     if let Some(error) = &line.last_error {
-        let times = if line.failures == 1 { "once".into() } else { format!("{} times in a row", line.failures) };
-        facts.push(("failed", format!("{times}, at last: {error}")));
+        facts.push(match line.failures {
+            // Certificate files, and what is seen without a try.
+            0 => ("seen", error.clone()),
+            1 => ("failed", format!("once, at last: {error}")),
+            times => ("failed", format!("{times} times in a row, at last: {error}")),
+        });
     }
     if let Some(remedy) = &line.remedy {
         facts.push(("to do", remedy.clone()));

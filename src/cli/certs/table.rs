@@ -28,8 +28,13 @@ pub(super) fn table(report: &CertsReport, now: Timestamp) -> String {
             text.push_str("  in memory only: the state folder cannot be written\n");
         }
         if let Some(error) = &line.last_error {
-            let times = if line.failures == 1 { "once".into() } else { format!("{} times", line.failures) };
-            text.push_str(&format!("  failed {times}, at last: {}\n", escaped(error, LONGEST_ERROR)));
+            let lead = match line.failures {
+                // Certificate files, and what is seen without a try.
+                0 => String::new(),
+                1 => "failed once, at last: ".to_owned(),
+                times => format!("failed {times} times, at last: "),
+            };
+            text.push_str(&format!("  {lead}{}\n", escaped(error, LONGEST_ERROR)));
         }
         if let Some(remedy) = &line.remedy {
             text.push_str(&format!("  to do: {}\n", escaped(remedy, LONGEST_ERROR)));
