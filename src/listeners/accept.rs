@@ -50,8 +50,8 @@ pub struct Door {
     throttle: Throttle,
     started: Instant,
     dates: Dates,
-    listening: RefCell<HashMap<Spot, JoinHandle<Option<()>>>>,
-    quic: RefCell<HashMap<Spot, Listener>>,
+    listening: RefCell<HashMap<Spot, Vec<JoinHandle<Option<()>>>>>,
+    quic: RefCell<HashMap<Spot, Vec<Listener>>>,
     /// QUIC sockets that take nothing new and still carry connections.
     left: RefCell<Vec<Listener>>,
 }
@@ -73,18 +73,20 @@ impl Door {
         })
     }
 
-    /// Starts accepting on `socket`.
-    pub fn listen(self: &Rc<Self>, spot: Spot, socket: Listening) -> io::Result<()> {
+    /// Starts accepting on the sockets of `spot`, and no longer on those it had before.
+    pub fn listen(self: &Rc<Self>, spot: Spot, sockets: Vec<Listening>) -> io::Result<()> {
         self.leave(&spot);
-        match socket {
-            Listening::Tcp(listener) => {
-                let listener = TcpListener::from_std(listener)?;
-                let accepting = task::spawn_local("accept", Rc::clone(self).accept(spot.role, listener));
-                self.listening.borrow_mut().insert(spot, accepting);
-            }
-            Listening::Udp(socket, place) => {
-                let listener = Listener::open(self, socket, place)?;
-                self.quic.borrow_mut().insert(spot, listener);
+        for socket in sockets {
+            match socket {
+                Listening::Tcp(listener) => {
+                    let listener = TcpListener::from_std(listener)?;
+                    let accepting = task::spawn_local("accept", Rc::clone(self).accept(spot.role, listener));
+                    self.listening.borrow_mut().entry(spot).or_default().push(accepting);
+                }
+                Listening::Udp(socket, place) => {
+                    let listener = Listener::open(self, socket, place)?;
+                    self.quic.borrow_mut().entry(spot).or_default().push(listener);
+                }
             }
         }
         Ok(())
@@ -92,10 +94,10 @@ impl Door {
 
     /// Stops accepting on `spot`. Its connections live on; those of QUIC, which need its socket, are asked to finish.
     pub fn leave(&self, spot: &Spot) {
-        if let Some(accepting) = self.listening.borrow_mut().remove(spot) {
+        for accepting in self.listening.borrow_mut().remove(spot).into_iter().flatten() {
             accepting.abort();
         }
-        if let Some(listener) = self.quic.borrow_mut().remove(spot) {
+        for listener in self.quic.borrow_mut().remove(spot).into_iter().flatten() {
             listener.leave();
             listener.conns().order_all(Order::Finish);
             self.left.borrow_mut().push(listener);
@@ -105,7 +107,7 @@ impl Door {
     /// Stops accepting everywhere, and asks every connection to finish.
     pub fn drain(&self) {
         for (_, accepting) in self.listening.borrow_mut().drain() {
-            accepting.abort();
+            accepting.iter().for_each(JoinHandle::abort);
         }
         let spots: Vec<Spot> = self.quic.borrow().keys().copied().collect();
         spots.iter().for_each(|spot| self.leave(spot));
@@ -125,7 +127,7 @@ impl Door {
             self.conns.sweep(seconds, &timeouts);
             let (quic, mut left) = (self.quic.borrow(), self.left.borrow_mut());
             left.retain(|listener| !listener.conns().is_empty());
-            quic.values().chain(left.iter()).for_each(|listener| listener.conns().sweep(seconds, &timeouts));
+            quic.values().flatten().chain(left.iter()).for_each(|listener| listener.conns().sweep(seconds, &timeouts));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Listening sockets: handed by systemd, or opened here. Does not accept on them.
+//! Listening sockets that are opened here; [`super::handed`] has those of systemd. Does not accept on them.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -112,64 +112,23 @@ pub fn wanted(settings: &Settings) -> BTreeSet<Spot> {
     ports.iter().flat_map(spots).collect()
 }
 
-/// Sockets that systemd opened for us (`sd_listen_fds(3)`), to be used instead of opening the same place again.
-#[derive(Debug, Default)]
-pub struct Handed {
-    tcp: Vec<TcpListener>,
-    udp: Vec<UdpSocket>,
-}
-
-impl Handed {
-    /// Takes all of them from the environment; there are none when we were started otherwise.
-    pub fn from_environment() -> Self {
-        let mut fds = listenfd::ListenFd::from_env();
-        let tcp = (0..fds.len()).filter_map(|at| fds.take_tcp_listener(at).ok().flatten()).collect();
-        let udp = (0..fds.len()).filter_map(|at| fds.take_udp_socket(at).ok().flatten()).collect();
-        Self { tcp, udp }
-    }
-
-    /// The one for `port`, if it was handed. A handed socket is taken whatever address it was opened on.
-    fn take_tcp(&mut self, port: u16) -> Option<TcpListener> {
-        let at = self.tcp.iter().position(|l| l.local_addr().is_ok_and(|a| a.port() == port))?;
-        Some(self.tcp.swap_remove(at))
-    }
-
-    fn take_udp(&mut self, port: u16) -> Option<UdpSocket> {
-        let at = self.udp.iter().position(|l| l.local_addr().is_ok_and(|a| a.port() == port))?;
-        Some(self.udp.swap_remove(at))
-    }
-}
-
-/// Opens `spot` once for each of `workers`, all or nothing. A UDP socket that systemd opened is one worker's alone: it
-/// cannot be shared, because the packets of a connection would come to whoever reads first.
-pub fn open(spot: Spot, workers: usize, handed: &mut Handed) -> Result<Vec<Listening>, BindError> {
+/// Opens `spot` once for each of `workers`, all or nothing.
+pub fn open(spot: Spot, workers: usize) -> Result<Vec<Listening>, BindError> {
     let opened = match spot.role {
-        Role::Plain | Role::Tls => open_tcp(spot, workers, handed.take_tcp(spot.addr.port())),
-        Role::Quic => open_udp(spot, workers, handed.take_udp(spot.addr.port())),
+        Role::Plain | Role::Tls => open_tcp(spot, workers),
+        Role::Quic => open_udp(spot, workers),
     };
     opened.map_err(|error| explain(spot, error))
 }
 
-fn open_tcp(spot: Spot, workers: usize, handed: Option<TcpListener>) -> io::Result<Vec<Listening>> {
-    if let Some(listener) = handed {
-        // One socket shared by all: systemd opened it without port sharing.
-        listener.set_nonblocking(true)?;
-        let all: io::Result<Vec<_>> = (1..workers).map(|_| listener.try_clone().map(Listening::Tcp)).collect();
-        let mut all = all?;
-        all.push(Listening::Tcp(listener));
-        return Ok(all);
-    }
+fn open_tcp(spot: Spot, workers: usize) -> io::Result<Vec<Listening>> {
     // Port sharing would quietly share with an older doorward of the same user as well; a first socket without it
     // finds out whether anybody is there.
     drop(fresh(spot, |addr| listen(addr, spot.only_v6, false))?);
     (0..workers).map(|_| fresh(spot, |addr| listen(addr, spot.only_v6, true)).map(Listening::Tcp)).collect()
 }
 
-fn open_udp(spot: Spot, workers: usize, handed: Option<UdpSocket>) -> io::Result<Vec<Listening>> {
-    if let Some(socket) = handed {
-        socket.set_nonblocking(true)?;
-        return Ok(vec![Listening::Udp(socket, Place::alone())]);
-    }
+fn open_udp(spot: Spot, workers: usize) -> io::Result<Vec<Listening>> {
     drop(fresh(spot, |addr| receive(addr, spot.only_v6, false))?);
     let sockets: io::Result<Vec<_>> = (0..workers).map(|_| fresh(spot, |addr| receive(addr, spot.only_v6, true))).collect();
     Ok(steer::share(sockets?).map(|(socket, place)| Listening::Udp(socket, place)).collect())
@@ -222,7 +181,8 @@ fn without_ipv6(error: &io::Error) -> bool {
     error.raw_os_error() == Some(EAFNOSUPPORT) || error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
-fn explain(spot: Spot, error: io::Error) -> BindError {
+/// What an error at a place means for a person.
+pub fn explain(spot: Spot, error: io::Error) -> BindError {
     let word = match spot.role {
         Role::Plain => "http-port",
         Role::Tls | Role::Quic => "https-port",
@@ -254,7 +214,7 @@ mod tests {
     fn a_port_in_use_is_refused_with_its_holder() {
         let holder = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = holder.local_addr().unwrap().port();
-        let error = open(local(port), 2, &mut Handed::default()).unwrap_err().to_string();
+        let error = open(local(port), 2).unwrap_err().to_string();
         let us = format!("process {}", std::process::id());
         assert!(error.contains(&us) && error.contains("https-port"), "{error}");
     }
@@ -262,24 +222,24 @@ mod tests {
     #[test]
     fn a_second_gateway_of_the_same_user_is_noticed_in_spite_of_port_sharing() {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let first = open(local(free), 2, &mut Handed::default()).unwrap();
+        let first = open(local(free), 2).unwrap();
         assert_eq!(first.len(), 2);
-        assert!(matches!(open(local(free), 2, &mut Handed::default()), Err(BindError::InUse { .. })));
+        assert!(matches!(open(local(free), 2), Err(BindError::InUse { .. })));
     }
 
     #[test]
     fn a_udp_port_in_use_is_refused_with_its_holder() {
         let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
         let spot = Spot { role: Role::Quic, ..local(holder.local_addr().unwrap().port()) };
-        let error = open(spot, 2, &mut Handed::default()).unwrap_err().to_string();
+        let error = open(spot, 2).unwrap_err().to_string();
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
         drop(holder);
-        assert_eq!(open(spot, 2, &mut Handed::default()).unwrap().len(), 2);
+        assert_eq!(open(spot, 2).unwrap().len(), 2);
     }
 
     #[test]
     fn an_address_of_another_machine_is_named_as_such() {
         let spot = Spot { addr: "192.0.2.1:8443".parse().unwrap(), ..local(0) };
-        assert!(matches!(open(spot, 1, &mut Handed::default()), Err(BindError::NotOurs { .. })));
+        assert!(matches!(open(spot, 1), Err(BindError::NotOurs { .. })));
     }
 }

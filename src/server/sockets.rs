@@ -4,19 +4,24 @@
 use std::collections::BTreeSet;
 
 use crate::base::chain::Chain;
-use crate::listeners::bind::{self, BindError, Handed, Listening, Role, Spot};
+use crate::listeners::bind::{self, BindError, Listening, Role, Spot};
+use crate::listeners::handed::{Handed, Served};
 use crate::server::workers::Workers;
 
-/// The open sockets, and those systemd handed over that nobody asked for yet.
+/// The open sockets, and those that systemd handed over.
 pub struct Sockets {
     open: BTreeSet<Spot>,
     handed: Handed,
+    /// How places are served by those.
+    served: Served,
 }
 
 /// A change that is ready: its sockets are open, but nobody accepts on them yet.
 pub struct Change {
-    opened: Vec<(Spot, Vec<Listening>)>,
+    /// By place, for each worker.
+    opened: Vec<(Spot, Vec<Vec<Listening>>)>,
     wanted: BTreeSet<Spot>,
+    served: Served,
     missing: Vec<(Spot, BindError)>,
 }
 
@@ -42,7 +47,7 @@ impl Change {
 impl Sockets {
     /// None yet.
     pub const fn new(handed: Handed) -> Self {
-        Self { open: BTreeSet::new(), handed }
+        Self { open: BTreeSet::new(), handed, served: Served::new() }
     }
 
     /// Where we listen now.
@@ -52,17 +57,24 @@ impl Sockets {
 
     /// Opens what `wanted` needs beyond what is open, for each of `workers`. A client that does not reach QUIC uses TCP,
     /// so a UDP port that cannot be had is done without, until the next change.
-    pub fn prepare(&mut self, mut wanted: BTreeSet<Spot>, workers: usize) -> Result<Change, BindError> {
+    pub fn prepare(&self, mut wanted: BTreeSet<Spot>, workers: usize) -> Result<Change, BindError> {
         let (mut opened, mut missing) = (Vec::new(), Vec::new());
-        for spot in wanted.difference(&self.open) {
-            match bind::open(*spot, workers, &mut self.handed) {
+        let served = self.handed.served(&wanted);
+        // A place that was open may be served by other handed sockets now, since the places of a port share them.
+        let is_new = |spot: &&Spot| !self.open.contains(spot) || self.served.get(spot) != served.get(spot);
+        for spot in wanted.iter().filter(is_new) {
+            let sockets = match served.get(spot) {
+                Some(numbers) => self.handed.copies(numbers, workers).map_err(|error| bind::explain(*spot, error)),
+                None => bind::open(*spot, workers).map(|sockets| sockets.into_iter().map(|socket| vec![socket]).collect()),
+            };
+            match sockets {
                 Ok(sockets) => opened.push((*spot, sockets)),
                 Err(error) if spot.role == Role::Quic => missing.push((*spot, error)),
                 Err(error) => return Err(error),
             }
         }
         wanted.retain(|spot| missing.iter().all(|(gone, _)| gone != spot));
-        Ok(Change { opened, wanted, missing })
+        Ok(Change { opened, wanted, served, missing })
     }
 
     /// Hands the new sockets to `workers` and gives up those no longer wanted.
@@ -77,5 +89,6 @@ impl Sockets {
             workers.leave(*spot);
         }
         self.open = change.wanted;
+        self.served = change.served;
     }
 }

@@ -21,7 +21,7 @@ use crate::telemetry::metrics::Metrics;
 /// What a worker is told.
 enum Order {
     /// Accept here, too.
-    Listen(Spot, Listening),
+    Listen(Spot, Vec<Listening>),
     /// Accept here no longer.
     Leave(Spot),
     /// Accept nowhere, and let connections finish.
@@ -72,10 +72,10 @@ impl Workers {
         self.orders.len()
     }
 
-    /// Gives each worker its socket of `spot`; there may be fewer than workers.
-    pub fn listen(&self, spot: Spot, sockets: Vec<Listening>) {
-        for (worker, socket) in self.orders.iter().zip(sockets) {
-            tell(worker, Order::Listen(spot, socket));
+    /// Gives each worker its sockets of `spot`, in the place of those it had.
+    pub fn listen(&self, spot: Spot, sockets: Vec<Vec<Listening>>) {
+        for (worker, sockets) in self.orders.iter().zip(sockets) {
+            tell(worker, Order::Listen(spot, sockets));
         }
     }
 
@@ -137,8 +137,8 @@ async fn obey(common: &Common, mut orders: UnboundedReceiver<Order>) {
     let sweep = task::spawn_local("sweep", async move { sweeping.sweep().await });
     while let Some(order) = orders.recv().await {
         match order {
-            Order::Listen(spot, listener) => {
-                if let Err(error) = door.listen(spot, listener) {
+            Order::Listen(spot, sockets) => {
+                if let Err(error) = door.listen(spot, sockets) {
                     tracing::error!(event = "listen_failed", spot = %spot.addr, error = %error);
                 }
             }

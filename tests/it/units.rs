@@ -8,7 +8,7 @@ use crate::support::gateway::Gateway;
 use crate::support::h3::Visitor;
 use crate::support::peers::curl_status;
 use crate::support::process::{self, Process};
-use crate::support::{server, wait, yard};
+use crate::support::{ports, server, wait, yard};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -41,6 +41,82 @@ fn the_service_tells_systemd_how_it_is_and_gives_up_every_other_privilege() {
     ] {
         assert!(unit.lines().any(|found| found == line), "doorward.service has no line {line}");
     }
+}
+
+/// What the program looks at, it must be allowed to see: memory for `limit memory auto`, addresses for the look before an order.
+#[test]
+fn the_service_sees_what_the_gateway_looks_at() {
+    let unit = unit("doorward.service");
+    assert!(!unit.lines().any(|line| line == "ProcSubset=pid"), "it hides /proc/meminfo");
+    let families = unit.lines().find_map(|line| line.strip_prefix("RestrictAddressFamilies=")).expect("they are restricted");
+    for family in ["AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"] {
+        assert!(families.split(' ').any(|found| found == family), "{family} is missing");
+    }
+}
+
+/// Both families handed separately, one for both, and a port that is given up and taken again.
+#[test]
+fn every_socket_that_systemd_hands_over_is_accepted_on_and_kept() {
+    const HAND_OVER: &str = "import os, socket, sys\n\
+        held = []\n\
+        for place in sys.argv[2:]:\n    \
+            ip, port = place.rsplit(':', 1)\n    \
+            family = socket.AF_INET6 if '[' in ip else socket.AF_INET\n    \
+            one = socket.socket(family, socket.SOCK_STREAM)\n    \
+            if family == socket.AF_INET6: one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, sys.argv[1] == 'separate')\n    \
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n    \
+            one.bind((ip.strip('[]'), int(port)))\n    \
+            one.listen()\n    \
+            held.append(one)\n    \
+            os.dup2(one.fileno(), 99 + len(held))\n\
+        for at in range(len(held)): os.dup2(100 + at, 3 + at)\n\
+        os.environ.update(LISTEN_FDS=str(len(held)), LISTEN_PID=str(os.getpid()))\n\
+        program = os.environ['DOORWARD']\n\
+        os.execv(program, [program, 'run', '--config', os.environ['CONFIG']])";
+    let check = |how: &str, bind: &str| {
+        let gateway = Gateway::prepare();
+        let write = |https: u16| {
+            let (http, state) = (gateway.http, gateway.state().display());
+            let admin = gateway.state().with_file_name("admin.sock");
+            let top = format!(
+                "{bind}\nprotocols h1 h2\nhttp-port {http}\nhttps-port {https}\nstate {state}\nadmin unix/{}\n",
+                admin.display()
+            );
+            fs::write(gateway.config_file(), top + "localhost {\n respond 200 here\n}\n").unwrap();
+        };
+        write(gateway.https);
+        let places = match how {
+            "separate" => vec![("0.0.0.0", gateway.http), ("0.0.0.0", gateway.https), ("[::]", gateway.https)],
+            _ => vec![("[::]", gateway.http), ("[::]", gateway.https)],
+        };
+        let mut command = process::command(yard::tool("python/bin/python"));
+        command.args(["-c", HAND_OVER, how]).args(places.iter().map(|(ip, port)| format!("{ip}:{port}")));
+        command.env("DOORWARD", env!("CARGO_BIN_EXE_doorward")).env("CONFIG", gateway.config_file());
+        let _held = Process::start("doorward", &mut command);
+        let root = gateway.local_root();
+        let both = || {
+            for ip in ["127.0.0.1", "[::1]"] {
+                wait::until(&format!("{how}, {bind:?}: {ip} is served"), LIMIT, || {
+                    let mut curl = process::command("curl");
+                    curl.args(["--silent", "--max-time", "5", "--connect-to", &format!("::{ip}:"), "--cacert"]).arg(&root);
+                    let output = process::run("curl", curl.arg(format!("https://localhost:{}/", gateway.https)), LIMIT);
+                    if output.stdout == b"here" { Ok(()) } else { Err(output) }
+                });
+            }
+        };
+        both();
+        // Changed by mistake, and changed back.
+        write(ports::free());
+        assert!(gateway.run("reload").status.success());
+        write(gateway.https);
+        let back = gateway.run("reload");
+        assert!(back.status.success(), "{how}, {bind:?}: {back:?}");
+        both();
+    };
+    check("separate", "");
+    check("separate", "bind 0.0.0.0 ::");
+    check("dual", "");
+    check("dual", "bind 0.0.0.0 ::");
 }
 
 #[test]

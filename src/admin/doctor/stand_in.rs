@@ -19,7 +19,7 @@ use crate::certs::challenge::{ChallengeBoard, http01};
 use crate::certs::preflight::beacon::{Beacon, Lit};
 use crate::certs::preflight::finding::Finding;
 use crate::config::settings::Settings;
-use crate::listeners::bind::{self, Handed, Listening, Role};
+use crate::listeners::bind::{self, Listening, Role};
 
 /// For one visitor.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,10 +38,9 @@ impl StandIn {
         let board = ChallengeBoard::new();
         let front = Self::front(&board);
         let lit = Lit::new(&board, SystemClock.now());
-        let mut handed = Handed::default();
         let (mut findings, mut tasks) = (Vec::new(), Vec::new());
         for spot in bind::wanted(settings) {
-            let opened = bind::open(spot, 1, &mut handed);
+            let opened = bind::open(spot, 1);
             findings.push(ports::tried(&spot, opened.as_ref().map(|_| ())));
             let listeners = opened.into_iter().flatten().filter_map(|listening| match listening {
                 Listening::Tcp(listener) => Some(listener),
