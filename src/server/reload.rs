@@ -183,8 +183,7 @@ impl Gateway {
 
     async fn put_to_work(&self, prepared: Prepared) -> Result<Report, ReloadError> {
         let Prepared { settings, snapshot, warnings, restart } = prepared;
-        let change =
-            self.sockets.borrow_mut().prepare(bind::wanted(&settings), self.workers.count()).map_err(ReloadError::Bind)?;
+        let change = self.sockets.borrow().prepare(bind::wanted(&settings), self.workers.count()).map_err(ReloadError::Bind)?;
         let front =
             Front::new(&settings, &change.quic(), &self.roots, &self.certs, snapshot.visitors()).map_err(ReloadError::Tls)?;
         let without: Vec<String> = change.warnings().collect();

@@ -19,13 +19,15 @@ use tokio::time::Instant;
 
 use crate::base::dice::Dice;
 use crate::base::file_watch::Looked;
+use crate::base::machine;
 use crate::base::task::{self, BlockingSlot};
 use crate::base::time::SystemClock;
 use crate::certs::keeper::{self, Keeping};
 use crate::config::load::{self, Loaded};
 use crate::config::settings::Settings;
-use crate::listeners::bind::{self, BindError, Handed};
+use crate::listeners::bind::{self, BindError};
 use crate::listeners::front::Front;
+use crate::listeners::handed::Handed;
 use crate::listeners::quic::keys::Keys;
 use crate::listeners::tls::TlsRoots;
 use crate::proxy::cluster::sticky::Seal;
@@ -100,6 +102,13 @@ pub fn run(options: Options, attend: impl AsyncFnOnce(Rc<Gateway>)) -> Result<()
         let mut signals = Signals::new().map_err(StartError::System)?;
         let gateway = Rc::new(start(options)?);
         gateway.tell_ready();
+        if !machine::shows_addresses() {
+            tracing::warn!(
+                event = "addresses_unseen",
+                "this machine's addresses cannot be read, so a name's DNS records are not compared with them before an order; \
+                 allow AF_NETLINK in RestrictAddressFamilies= of the systemd unit"
+            );
+        }
         attend(Rc::clone(&gateway)).await;
         gateway.certs.go();
         gateway.checkups.follow(&gateway.snapshot());
