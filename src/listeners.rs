@@ -10,6 +10,7 @@ pub mod calm;
 pub mod conns;
 pub mod front;
 pub mod gather;
+pub mod handed;
 pub mod http;
 pub mod http3;
 pub mod plain;

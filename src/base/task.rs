@@ -68,6 +68,11 @@ impl Default for BlockingSlot {
 }
 
 impl BlockingSlot {
+    /// Whether work that timed out has not come back yet.
+    pub fn is_busy(&self) -> bool {
+        self.0.available_permits() == 0
+    }
+
     /// Runs `work` on a thread that may block, and waits for it for at most `limit`.
     pub async fn run<T, W>(&self, name: &'static str, limit: Duration, work: W) -> Result<T, NoResult>
     where

@@ -58,6 +58,45 @@ fn a_self_signed_certificate_serves_a_real_backend_and_real_clients_and_installs
     assert_eq!(says(&process::run("node", &mut node, SOON), 0), "here");
 }
 
+/// The file of a certificate may come before its key may be read, and before its time.
+#[test]
+fn certificate_files_that_were_refused_are_looked_at_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, from: time::OffsetDateTime| {
+        let mut params = rcgen::CertificateParams::new(vec!["app.test".to_owned()]).unwrap();
+        params.not_before = from;
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        fs::write(folder.path().join(format!("{name}.pem")), certificate.pem()).unwrap();
+        fs::write(folder.path().join(format!("{name}.key")), key.serialize_pem()).unwrap();
+    };
+    let path = |name: &str| folder.path().join(name);
+    let now = time::OffsetDateTime::now_utc();
+    write("site", now - Duration::from_secs(3600));
+    let mut gateway = Gateway::prepare();
+    let tls = format!("tls {} {}", path("site.pem").display(), path("site.key").display());
+    gateway.configure("", &format!("app.test {{\n    {tls}\n    respond 200 here\n}}"));
+    gateway.start();
+    let first = gateway.until_served("app.test", &path("site.pem"), SOON).serial();
+    // The certificate first; what belongs to it does not come in one piece.
+    write("new", now - Duration::from_secs(60));
+    fs::copy(path("new.pem"), path("site.pem")).unwrap();
+    gateway.process().until_said("certificate_files_refused", SOON);
+    assert!(gateway.output().contains("the certificate that was read before stays in service"));
+    fs::copy(path("new.key"), path("site.key")).unwrap();
+    let second = wait::until("the new one is served", SOON, || {
+        let seen = gateway.get("app.test", "/", &path("site.pem")).map_err(|error| error.to_string())?.serial();
+        if seen == first { Err("the first".to_owned()) } else { Ok(seen) }
+    });
+    // One whose time comes in a few seconds, as from a machine whose clock is ahead.
+    write("site", time::OffsetDateTime::now_utc() + Duration::from_secs(8));
+    gateway.process().until_said("is valid only from", SOON);
+    wait::until("it is served in its time", SOON, || {
+        let seen = gateway.get("app.test", "/", &path("site.pem")).map_err(|error| error.to_string())?.serial();
+        if seen == second { Err("the second".to_owned()) } else { Ok(()) }
+    });
+}
+
 #[test]
 fn certificates_move_from_certbots_folder_to_a_gateway_and_out_again_without_an_order() {
     // A first gateway is where the certificate comes from.

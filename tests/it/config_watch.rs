@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::support::gateway::Gateway;
-use crate::support::{echo, wait};
+use crate::support::{echo, process, wait};
 
 /// Two looks, 2 s apart, and a reload; on a busy machine.
 const SOON: Duration = Duration::from_secs(40);
@@ -38,7 +38,10 @@ fn an_emptied_configuration_closes_no_site_until_an_operator_says_so() {
     fs::write(gateway.config_file(), "").unwrap();
     gateway.process().until_said("the new configuration has no site, and 1 site is served now", SOON);
     assert_eq!(gateway.get("localhost", "/", &root).unwrap().text(), "here");
-    let refused = gateway.run("reload");
+    // The empty file no longer says where the socket is.
+    let mut reload = process::command(env!("CARGO_BIN_EXE_doorward"));
+    reload.args(["reload", "--socket"]).arg(gateway.config_file().with_file_name("admin.sock"));
+    let refused = process::run("doorward reload", &mut reload, SOON);
     assert!(!refused.status.success() && said(&refused).contains("--allow-empty"), "{}", said(&refused));
     gateway.process().signal("HUP");
     // What was written meanwhile is taken.
@@ -135,7 +138,7 @@ fn a_pipe_in_the_place_of_a_file_holds_nothing_up() {
     let folder = gateway.config_file().parent().unwrap().to_owned();
     fs::create_dir(folder.join("pages")).unwrap();
     for name in ["pipe", "pages/404.html"] {
-        let made = crate::support::process::command("mkfifo").arg(folder.join(name)).status().unwrap();
+        let made = process::command("mkfifo").arg(folder.join(name)).status().unwrap();
         assert!(made.success());
     }
     let check = |word: &str| {

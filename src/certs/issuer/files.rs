@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::base::file_watch::{FileStamp, Schedule};
 use crate::base::name::Identifier;
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
@@ -28,46 +29,18 @@ pub fn every(certificates: usize) -> Duration {
 /// What can be seen of both files without reading them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    chain: Option<Look>,
-    key: Option<Look>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Look {
-    modified: (i64, i64),
-    len: u64,
-    inode: u64,
+    chain: Option<FileStamp>,
+    key: Option<FileStamp>,
 }
 
 /// Looks at the files; links are followed.
 pub fn look(chain: &Path, key: &Path) -> Stamp {
-    let look = |path: &Path| {
-        let facts = fs::metadata(path).ok()?;
-        Some(Look { modified: (facts.mtime(), facts.mtime_nsec()), len: facts.len(), inode: facts.ino() })
-    };
-    Stamp { chain: look(chain), key: look(key) }
+    Stamp { chain: FileStamp::of(chain), key: FileStamp::of(key) }
 }
 
-/// Decides when changed files are read: at the second look at which they are the same, because whoever renews them
-/// replaces one file after the other. Pure.
-#[derive(Debug, Default)]
-pub struct Watch {
-    read: Option<Stamp>,
-    last: Option<Stamp>,
-}
-
-impl Watch {
-    /// Whether to read now, given what is seen.
-    pub fn sees(&mut self, stamp: Stamp) -> bool {
-        let settled = self.read.is_none() || self.last.as_ref() == Some(&stamp);
-        let due = settled && self.read.as_ref() != Some(&stamp);
-        if due {
-            self.read = Some(stamp.clone());
-        }
-        self.last = Some(stamp);
-        due
-    }
-}
+/// When they are read: once both hold still, because whoever renews them replaces one file after the other; and again while
+/// they are refused, at the latest when the certificate becomes valid.
+pub type Watch = Schedule<Stamp>;
 
 /// Files that were read and are right.
 #[derive(Debug)]
@@ -116,6 +89,14 @@ impl FilesError {
             Self::Missing(file) => Some(format!("put {} there, or correct its name ({at})", file.display())),
             Self::Unreadable(_) => Some(format!("let the gateway's user read the file ({at})")),
             Self::Wrong { .. } => None,
+        }
+    }
+
+    /// The moment from which they may be right as they are.
+    pub const fn right_from(&self) -> Option<Timestamp> {
+        match self {
+            Self::Wrong { cause: BundleError::NotYetValid { from, .. }, .. } => Some(*from),
+            Self::Wrong { .. } | Self::Mismatch { .. } | Self::Unreadable(_) | Self::Missing(_) => None,
         }
     }
 }

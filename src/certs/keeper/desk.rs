@@ -15,6 +15,7 @@ use super::hooks::Hooks;
 use super::local::{self, LocalDesk};
 use super::{KeeperHandle, Word};
 use crate::base::dice::Dice;
+use crate::base::task::BlockingSlot;
 use crate::base::time::{Clock, Timestamp};
 use crate::certs::catalog::Catalog;
 use crate::certs::challenge::ChallengeBoard;
@@ -52,6 +53,8 @@ pub(super) struct Desk {
     book: Book,
     shelf: Shelf,
     watches: BTreeMap<Slot, Watch>,
+    /// Where certificate files are read; at most one thread of it hangs.
+    files_slot: BlockingSlot,
     local: LocalDesk,
     authorities: Authorities,
     hooks: Hooks,
@@ -110,6 +113,7 @@ impl Desk {
             book: Book::default(),
             shelf: Shelf::new(),
             watches: BTreeMap::new(),
+            files_slot: BlockingSlot::default(),
             local: LocalDesk::default(),
             authorities: Authorities::default(),
             hooks: Hooks::default(),

@@ -8,7 +8,7 @@ use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::certs::alarm;
 use crate::certs::bundle::CertBundle;
-use crate::certs::issuer::files::{self, FromFiles};
+use crate::certs::issuer::files::{self, FilesError, FromFiles};
 use crate::certs::issuer::local_ca::{LocalCa, LocalCaError};
 use crate::certs::need::{Need, Source};
 use crate::certs::shelf::Shelved;
@@ -92,11 +92,19 @@ pub(super) fn files_of(need: &Need) -> Option<(&PathBuf, &PathBuf)> {
 pub(super) struct FilesRefused {
     pub(super) words: String,
     pub(super) remedy: Option<String>,
+    /// A moment from which they may be right as they are.
+    pub(super) right_from: Option<Timestamp>,
 }
 
 impl FilesRefused {
     pub(super) fn of_ours() -> Self {
-        Self { words: "doorward itself failed".to_owned(), remedy: Some("report it".to_owned()) }
+        Self { words: "doorward itself failed".to_owned(), remedy: Some("report it".to_owned()), right_from: None }
+    }
+
+    /// A file system that does not answer; it is asked again.
+    pub(super) fn unanswered() -> Self {
+        let remedy = "see whether the file system they lie on answers".to_owned();
+        Self { words: "they could not be read within 5 s".to_owned(), remedy: Some(remedy), right_from: None }
     }
 }
 
@@ -104,7 +112,11 @@ impl FilesRefused {
 pub(super) fn read_files(need: &Need, nothing_held: bool, now: Timestamp) -> Result<FilesRead, FilesRefused> {
     let Source::Files { chain, key, at } = &need.source else { return Err(FilesRefused::of_ours()) };
     let read = files::read(chain, key, &need.names, now, nothing_held);
-    let refused = |error: files::FilesError| FilesRefused { words: Chain(&error).to_string(), remedy: error.remedy(&at.0) };
+    let refused = |error: FilesError| FilesRefused {
+        words: Chain(&error).to_string(),
+        remedy: error.remedy(&at.0),
+        right_from: error.right_from(),
+    };
     let FromFiles { bundle, warning } = read.map_err(refused)?;
     // The files stay where they are: their key is not ours to store.
     let shelved = Shelved::new(Arc::new(bundle), Arc::new(Secret::new(String::new())), None);

@@ -84,7 +84,7 @@ fn an_expired_certificate_is_served_only_when_there_is_nothing_else() {
 #[test]
 fn changed_files_are_read_once_they_hold_still() {
     let mut folder = Folder::new();
-    let see = |folder: &Folder, watch: &mut Watch| watch.sees(look(&folder.chain(), &folder.key()));
+    let see = |folder: &Folder, watch: &mut Watch| watch.sees(look(&folder.chain(), &folder.key()), NOW);
     let mut watch = Watch::default();
     folder.write("a.example");
     assert!(see(&folder, &mut watch), "the first look reads");
@@ -98,6 +98,18 @@ fn changed_files_are_read_once_they_hold_still() {
     fs::remove_file(folder.key()).unwrap();
     see(&folder, &mut watch);
     assert!(see(&folder, &mut watch), "a file that vanished is worth a word");
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_yet_says_from_when_it_is() {
+    let mut folder = Folder::new();
+    folder.write("a.example");
+    let before = NOW - Duration::from_secs(30 * 86_400);
+    let error = read(&folder.chain(), &folder.key(), &[], before, true).map(|_| ()).unwrap_err();
+    let from = error.right_from().unwrap();
+    assert!(from <= NOW && read(&folder.chain(), &folder.key(), &[], from, true).is_ok(), "{from}");
+    fs::remove_file(folder.key()).unwrap();
+    assert_eq!(read(&folder.chain(), &folder.key(), &[], before, true).map(|_| ()).unwrap_err().right_from(), None);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::super::local::{self, FilesRead, FilesRefused};
 use super::super::tell;
 use super::Desk;
 use crate::base::chain::Chain;
-use crate::base::task;
+use crate::base::task::{self, NoResult};
 use crate::base::time::Timestamp;
 use crate::certs::alarm;
 use crate::certs::challenge::dns01::sweep;
@@ -22,6 +22,9 @@ use crate::state::history::Ended;
 use crate::state::schema::{IssuerMemory, Key, LastError};
 use crate::state::slug::Slug;
 use crate::state::vault::Slot;
+
+/// For certificate files, all that are looked at in one go; the loop over certificates waits for them.
+const FILES_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A step of the plan, free of what it was planned from.
 enum Step {
@@ -252,16 +255,35 @@ impl Desk {
         if places.is_empty() {
             return;
         }
+        if self.files_slot.is_busy() {
+            return;
+        }
         let look = move || places.into_iter().map(|(id, chain, key)| (id, files::look(&chain, &key))).collect::<Vec<_>>();
-        for (id, stamp) in task::blocking("files-look", look).await.unwrap_or_default() {
+        let Some(looks) = self.on_disk("files-look", look).await else { return };
+        for (id, stamp) in looks {
             if !self.sees(&id, stamp) {
                 continue;
             }
             let Some(need) = self.needs.iter().find(|need| need.id == id).cloned() else { continue };
             let (now, nothing_held, wanted) = (self.clock.now(), !self.shelf.contains_key(&id), need.clone());
-            let read = task::blocking("files-read", move || local::read_files(&wanted, nothing_held, now)).await;
-            self.take_files(&need, read.unwrap_or_else(|| Err(FilesRefused::of_ours())));
+            let read = self.on_disk("files-read", move || local::read_files(&wanted, nothing_held, now)).await;
+            self.take_files(&need, read.unwrap_or_else(|| Err(FilesRefused::unanswered())));
             self.stale = true;
+        }
+    }
+
+    /// Reads or looks at files that are not ours, which may lie where nothing answers; renewals do not wait for that.
+    async fn on_disk<T: Send + 'static>(&self, name: &'static str, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        match self.files_slot.run(name, FILES_TIMEOUT, work).await {
+            Ok(done) => Some(done),
+            Err(NoResult::TimedOut) => {
+                tracing::warn!(
+                    event = "certificate_files_unanswered",
+                    "the file system of certificate files does not answer; what is served stays in service"
+                );
+                None
+            }
+            Err(NoResult::Panicked) => None,
         }
     }
 
@@ -278,9 +300,10 @@ impl Desk {
 
     /// Whether the files behind this stamp are to be read.
     fn sees(&mut self, id: &Slot, stamp: files::Stamp) -> bool {
+        let now = self.clock.now();
         match self.watches.get_mut(id) {
-            Some(watch) => watch.sees(stamp),
-            None => self.watches.entry(id.clone()).or_default().sees(stamp),
+            Some(watch) => watch.sees(stamp, now),
+            None => self.watches.entry(id.clone()).or_default().sees(stamp, now),
         }
     }
 
@@ -311,12 +334,17 @@ impl Desk {
                 self.shelf.insert(need.id.clone(), shelved);
                 self.book.settle(&need.id, Outcome::Issued(held), now, &mut dice);
                 self.metrics.certs.files_taken.add_one();
+                self.watches.entry(need.id.clone()).or_default().succeeded();
             }
-            Err(FilesRefused { words, remedy }) => {
-                tell::files_refused(need, &words, remedy.as_deref(), self.shelf.contains_key(&need.id));
-                let error = LastError { at: now, words, remedy };
-                self.book.records.entry(need.id.clone()).or_default().memory.last_error = Some(error);
-                self.metrics.certs.files_refused.add_one();
+            Err(FilesRefused { words, remedy, right_from }) => {
+                self.watches.entry(need.id.clone()).or_default().failed(right_from);
+                let last_error = &mut self.book.records.entry(need.id.clone()).or_default().memory.last_error;
+                // The same again, found by a retry, is no news.
+                if last_error.as_ref().is_none_or(|last| last.words != words) {
+                    tell::files_refused(need, &words, remedy.as_deref(), self.shelf.contains_key(&need.id));
+                    self.metrics.certs.files_refused.add_one();
+                }
+                *last_error = Some(LastError { at: now, words, remedy });
             }
         }
     }
