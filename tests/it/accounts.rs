@@ -159,3 +159,18 @@ async fn a_refusal_that_is_not_about_the_account_leaves_it_alone() {
     assert_eq!(house.goes_on("c.example").await.url, before.url);
     assert_eq!((house.accounts_made(), house.customer.memory.count("account put aside")), (1, 0));
 }
+
+/// As lego's users have it (go-acme/lego#1006, NixOS/nixpkgs#101445): the stored URL is another account's than the key's.
+#[tokio::test]
+async fn a_url_that_belongs_to_another_account_is_corrected_by_the_key() {
+    let house = house().await;
+    let before = house.customer.account.show().await;
+    let other = customer(&house.pebble, &house.proxy, Arc::default());
+    other.order(&house.desk, &["other.example"]).await.unwrap();
+    let url = other.account.show().await.url.unwrap();
+    assert_ne!(before.url.as_deref(), Some(url.as_str()));
+    house.customer.memory.keep_account_url(&url).unwrap();
+    let after = house.goes_on("b.example").await;
+    assert_eq!((after.url, after.thumbprint), (before.url, before.thumbprint));
+    assert_eq!((house.accounts_made(), house.customer.memory.count("account put aside")), (2, 0));
+}

@@ -10,7 +10,7 @@ use crate::certs::catalog::Lookup;
 use crate::certs::fixtures;
 use crate::certs::issuer::local_ca::LocalCa;
 use crate::certs::status::CertState;
-use crate::config::settings::{At, SiteTls};
+use crate::config::settings::{At, Place, SiteTls};
 use crate::state::slug::Slug;
 use crate::state::vault::{Slot, Vault};
 
@@ -260,6 +260,51 @@ fn a_second_keeper_on_one_state_is_refused() {
         let handle = world.start(&settings);
         let (store, clock) = (Path::new(&settings.state), NOW);
         assert!(matches!(Store::open(store, Duration::ZERO, clock), Err(LockError::InUse { .. })));
+        handle.stop().await;
+    });
+}
+
+/// A site with these texts as its certificate files.
+fn of_files(world: &World, chain: &str, key: &str) -> Arc<Settings> {
+    let (chain_file, key_file) = (world.dir.path().join("site.pem"), world.dir.path().join("site.key"));
+    std::fs::write(&chain_file, chain).unwrap();
+    std::fs::write(&key_file, key).unwrap();
+    let at = At(Place { file: "doorward.conf".into(), line: 12, column: 5 });
+    world.settings(&[(&["a.example"], SiteTls::Files { chain: chain_file, key: key_file, at })])
+}
+
+#[test]
+fn files_that_do_not_belong_together_are_named_with_what_to_do() {
+    run(async || {
+        let world = World::new();
+        let (chain, _) = world.files("a.example", NOW);
+        let (_, key) = world.files("a.example", NOW);
+        let handle = world.start(&of_files(&world, &chain, &key));
+        let status = handle.status()[0].clone();
+        let (seen, remedy) = (status.last_error.unwrap(), status.remedy.unwrap());
+        assert!(seen.contains("site.key does not belong to ") && seen.ends_with("(a.example; the public keys differ)"), "{seen}");
+        assert!(remedy.starts_with("give the key that this certificate was made with"), "{remedy}");
+        assert!(remedy.ends_with("(doorward.conf:12)"), "{remedy}");
+        match handle.catalog.load().lookup(Some("a.example"), None) {
+            Lookup::Coming(why) => assert!(why.starts_with("its files cannot be used: "), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn a_file_that_has_ended_is_served_and_named_with_what_to_do() {
+    run(async || {
+        let world = World::new();
+        let (chain, key) = world.files("a.example", NOW - Duration::from_secs(7 * 86_400));
+        let handle = world.start(&of_files(&world, &chain, &key));
+        assert!(serial(&handle, "a.example").is_some(), "an expired one is better than none");
+        let status = handle.status()[0].clone();
+        assert_eq!((status.state, status.fails), (CertState::Expired, 0));
+        let (seen, remedy) = (status.last_error.unwrap(), status.remedy.unwrap());
+        assert!(seen.contains("site.pem expired on 2026-11-14, browsers refuse it"), "{seen}");
+        assert!(remedy.starts_with("put a renewed file there") && remedy.contains("(doorward.conf:12)"), "{remedy}");
         handle.stop().await;
     });
 }

@@ -58,6 +58,8 @@ mod tests {
         check("malformed", "external account binding JWS verification error", Some(Part::HmacKey));
         check("unauthorized", "the field 'kid' references a key that is not known to the ACME server", Some(Part::KeyId));
         check("externalAccountRequired", "The EAB MAC key could not be verified", Some(Part::HmacKey));
+        // Google Trust Services (shred/acme4j#150).
+        check("unauthorized", "External Account Binding JWS verification failed", Some(Part::HmacKey));
         check("rateLimited", "too many registrations with this binding", None);
         check("invalidContact", "example.com is no domain", None);
         check("unauthorized", "An account with the provided public key exists but is deactivated", None);

@@ -87,6 +87,9 @@ fn let_through(failure: &HttpFailure) -> Option<String> {
         HttpFailure::Connect { host, .. } | HttpFailure::Slow { host, .. } => {
             format!("let this machine out to {host}; if the authority is down, wait: it is asked again by itself")
         }
+        HttpFailure::Moved { to, .. } => {
+            format!("if {to} is the authority's own address, write `directory {to}`; redirects are not followed")
+        }
         HttpFailure::Untrusted { .. } => "set the clock, or name the authority's root by `ca-file`".into(),
         _ => return None,
     })

@@ -1,7 +1,7 @@
 //! One whole answer of an authority, and what its status, header and first bytes mean.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, DATE, HeaderMap, LINK, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, DATE, HeaderMap, LINK, LOCATION, RETRY_AFTER};
 use http::{Response, StatusCode};
 use instant_acme::BytesResponse;
 use serde::de::IgnoredAny;
@@ -20,6 +20,9 @@ pub(in crate::certs::issuer) struct Answer {
     /// When it came.
     at: Timestamp,
 }
+
+/// Characters of the address that a redirect names, for people.
+const MAX_LOCATION: usize = 200;
 
 /// Alternate chains looked at; Let's Encrypt has offered up to three.
 const MOST_ALTERNATES: usize = 5;
@@ -60,6 +63,10 @@ impl Answer {
         let status = self.response.status();
         if status.is_success() {
             return Ok(self);
+        }
+        if let Some(to) = self.headers().get(LOCATION).filter(|_| status.is_redirection()) {
+            let to = String::from_utf8_lossy(to.as_bytes()).chars().take(MAX_LOCATION).collect::<String>();
+            return Err(HttpFailure::Moved { kind: self.kind, status, to: to.escape_debug().to_string() });
         }
         let problem = problem::read(self.body()).filter(|p| p.r#type.is_some() || p.detail.is_some());
         let limits = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
@@ -209,6 +216,17 @@ mod tests {
         let said = error.to_string();
         assert_eq!(said, r"the authority answered 502 Bad Gateway: `<html> <b>Bad\u{1b}[31m gateway</b>`");
         assert!(error.is_passing());
+    }
+
+    #[test]
+    fn a_redirect_names_where_it_leads_and_is_no_success() {
+        let headers = [("location", "https://ca.example/v2/dir")];
+        let error = answer(301, &headers, "moved").checked(&Pauses::default()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the authority answered 301 Moved Permanently: this has moved to https://ca.example/v2/dir"
+        );
+        assert!(!error.is_passing() && answer(302, &[], "").checked(&Pauses::default()).is_err());
     }
 
     #[test]

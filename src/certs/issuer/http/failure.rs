@@ -86,6 +86,17 @@ pub enum HttpFailure {
         /// The beginning of its body, escaped.
         excerpt: String,
     },
+    /// The authority sent us elsewhere. That is not followed: what is signed for one URL is not for another (RFC 8555 section
+    /// 6.4), and a directory decides whom all else is told to.
+    #[error("the authority answered {status}: {} has moved to {to}", if *kind == Kind::Directory { "its directory" } else { "this" })]
+    Moved {
+        /// What was asked.
+        kind: Kind,
+        /// The answer's status.
+        status: StatusCode,
+        /// Where it is now, escaped.
+        to: String,
+    },
     /// The authority said no.
     #[error(transparent)]
     Refused(Box<Refusal>),
@@ -153,7 +164,7 @@ impl HttpFailure {
             Self::Resolve { .. } | Self::Connect { .. } | Self::Slow { .. } | Self::Lost { .. } => true,
             Self::Garbage { .. } | Self::TooLong { .. } => true,
             Self::Refused(refusal) => refusal.status.is_server_error() && refusal.retry_after.is_none(),
-            Self::Url { .. } | Self::Roots(_) | Self::Untrusted { .. } | Self::Paused { .. } => false,
+            Self::Url { .. } | Self::Roots(_) | Self::Untrusted { .. } | Self::Paused { .. } | Self::Moved { .. } => false,
         }
     }
 
@@ -164,7 +175,7 @@ impl HttpFailure {
             Self::Slow { stage, .. } => *stage == Stage::Connect,
             Self::Lost { sent, .. } => !sent,
             Self::Paused { .. } => true,
-            Self::TooLong { .. } | Self::Garbage { .. } | Self::Refused(_) => false,
+            Self::TooLong { .. } | Self::Garbage { .. } | Self::Refused(_) | Self::Moved { .. } => false,
         }
     }
 
