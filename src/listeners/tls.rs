@@ -34,9 +34,11 @@ use crate::telemetry::metrics::handshakes::HandshakeMetrics;
 pub mod fault;
 pub mod guarded;
 pub mod spoken;
+mod tickets;
 
 pub use fault::{HandshakeError, Refused};
 use guarded::Guarded;
+use tickets::Tickets;
 
 /// What is left for the rest of a handshake that had to wait for its certificate.
 const AFTER_WAITING: Duration = Duration::from_secs(5);
@@ -75,7 +77,7 @@ impl TlsRoots {
     /// One for the life of the process, with QUIC's keys.
     pub fn new(quic: Keys) -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        Ok(Self { provider, ticketer: rustls::crypto::aws_lc_rs::Ticketer::new()?, quic })
+        Ok(Self { provider, ticketer: Arc::new(Tickets::new()?), quic })
     }
 }
 
