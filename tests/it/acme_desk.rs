@@ -240,7 +240,11 @@ impl Customer {
     }
 
     pub fn with(acme: Acme, memory: Arc<Memory>) -> Self {
-        let limits = HttpLimits { answer: std::time::Duration::from_secs(3), ..HttpLimits::default() };
+        Self::with_limits(acme, memory, HttpLimits::default())
+    }
+
+    /// As [`Customer::with`], with limits of its own on an authority's slowness.
+    pub fn with_limits(acme: Acme, memory: Arc<Memory>, limits: HttpLimits) -> Self {
         let http = AcmeHttp::new(&acme.directory, acme.ca_file.clone(), limits, Arc::new(SystemClock));
         let ledger: Arc<Memory> = Arc::clone(&memory);
         let account = AcmeAccount::new(http, &acme, Some("op@example.com".into()), ledger);

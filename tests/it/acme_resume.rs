@@ -9,6 +9,7 @@ use doorward::certs::issuer::acme::OrderCause;
 use crate::acme_desk::{Customer, Desk, Memory};
 use crate::support::fault::{Fault, FaultProxy, Kind};
 use crate::support::pebble::{Options, Pebble};
+use crate::support::wait;
 
 struct Scene {
     desk: Desk,
@@ -38,7 +39,7 @@ impl Scene {
         let names = [name];
         tokio::select! {
             ended = customer.order(&self.desk, &names) => panic!("it ended before it was killed: {ended:?}"),
-            reached = tokio::time::timeout(Duration::from_secs(10), reached) => reached.unwrap(),
+            reached = tokio::time::timeout(wait::LIMIT, reached) => reached.unwrap(),
         }
     }
 }

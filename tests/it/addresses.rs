@@ -40,9 +40,9 @@ fn a_client_that_names_nobody_is_shown_the_certificate_of_the_address_it_came_to
     gateway.start();
     let root = gateway.local_root();
     // A name that is an address is never sent as one (RFC 6066 section 3).
-    gateway.until_served("127.0.0.1", &root, Duration::from_secs(30));
+    gateway.until_served("127.0.0.1", &root, wait::LIMIT);
     let roots = std::fs::read_to_string(&root).unwrap();
-    wait::until("::1 is served by its own certificate", Duration::from_secs(30), || {
+    wait::until("::1 is served by its own certificate", wait::LIMIT, || {
         server::runtime().block_on(async {
             let socket = tokio::net::TcpStream::connect(("::1", gateway.https)).await?;
             client::handshake(socket, "::1", &roots, &[b"http/1.1"]).await.map(drop)

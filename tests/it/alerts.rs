@@ -17,7 +17,7 @@ use crate::support::pebble::{Options, Pebble};
 use crate::support::wait;
 
 const SITE: &str = "door.example.test";
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = wait::LIMIT;
 
 /// A service that takes alarms, one POST a connection.
 struct Service {

@@ -10,7 +10,7 @@ use crate::support::server::Server;
 use crate::support::{echo, wait};
 
 const SITE: &str = "door.example.test";
-const ISSUE: Duration = Duration::from_secs(20);
+const ISSUE: Duration = wait::LIMIT;
 
 /// A gateway, an authority, and the proxy between them.
 struct Scene {
@@ -56,7 +56,7 @@ fn a_restart_makes_no_order_and_needs_no_authority() {
     scene.gateway.kill();
     scene.pebble.kill();
     scene.gateway.start();
-    assert_eq!(scene.gateway.until_served(SITE, &root, Duration::from_secs(5)).serial(), serial);
+    assert_eq!(scene.gateway.until_served(SITE, &root, ISSUE).serial(), serial);
     assert_eq!(scene.orders(), 1);
     let later = scene.proxy.count_all() - asked;
     assert!(later <= 4, "restarts asked the authority {later} times");

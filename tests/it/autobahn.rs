@@ -13,7 +13,7 @@ use crate::support::gateway::Gateway;
 use crate::support::peers::Backend;
 use crate::support::{process, yard};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = crate::support::wait::LIMIT;
 const LONG: Duration = Duration::from_secs(240);
 
 /// Cases in parts that run at once, as most of their time is spent waiting: framing, control frames, reserved bits,

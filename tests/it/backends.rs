@@ -12,7 +12,7 @@ use crate::support::process::{self, Process};
 use crate::support::server::Server;
 use crate::support::{ports, wait};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = wait::LIMIT;
 
 /// A gateway on localhost before a backend.
 struct Scene {

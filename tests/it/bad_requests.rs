@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use crate::support::gateway::Gateway;
 use crate::support::{client, echo, server};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = crate::support::wait::LIMIT;
 const REST: Duration = Duration::from_millis(300);
 
 #[test]

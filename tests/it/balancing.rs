@@ -14,7 +14,7 @@ use crate::support::server::Server;
 use crate::support::tunnels::Tunnels;
 use crate::support::{echo, wait};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = wait::LIMIT;
 
 /// What `status` says of a target.
 fn target(gateway: &Gateway, address: SocketAddr) -> Value {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::support::gateway::Gateway;
 use crate::support::{process, wait};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = wait::LIMIT;
 /// What a pipe holds (pipe(7)).
 const PIPE: usize = 64 << 10;
 /// At this level each refused request is one event of more than 200 bytes, however many there are.

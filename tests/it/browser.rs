@@ -9,7 +9,7 @@ use crate::support::gateway::Gateway;
 use crate::support::process::{self, Process};
 use crate::support::{ports, wait};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = wait::LIMIT;
 
 #[test]
 fn the_demo_page_talks_over_http_2() {

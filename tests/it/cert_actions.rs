@@ -12,7 +12,7 @@ use crate::support::pebble::{Options, Pebble};
 use crate::support::wait;
 
 const SITE: &str = "door.example.test";
-const SOON: Duration = Duration::from_secs(40);
+const SOON: Duration = wait::LIMIT;
 
 /// A gateway that serves [`SITE`] by a certificate of Pebble's, asked through a proxy that counts.
 struct House {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::gateway::Gateway;
 use crate::support::wait;
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = wait::LIMIT;
 
 /// Runs `doorward WORDS`; its exit code and all it said.
 fn run(gateway: &Gateway, words: &str) -> (i32, String) {

@@ -12,7 +12,7 @@ use crate::support::pebble::{Options, Pebble};
 use crate::support::{process, wait};
 
 const SITE: &str = "door.example.test";
-const SOON: Duration = Duration::from_secs(40);
+const SOON: Duration = wait::LIMIT;
 
 fn doorward(folder: &Path, words: &[&str]) -> Output {
     let mut command = process::command(env!("CARGO_BIN_EXE_doorward"));

@@ -17,7 +17,7 @@ use crate::support::process;
 use crate::support::server::{self, Server};
 use crate::support::{obedient, wait};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = wait::LIMIT;
 
 /// An authority for clients.
 struct Authority {

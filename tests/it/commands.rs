@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::gateway::Gateway;
 use crate::support::process;
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = crate::support::wait::LIMIT;
 
 /// Runs `doorward WORDS` in an empty folder, which no gateway knows.
 fn alone(words: &[&str]) -> (Option<i32>, String) {

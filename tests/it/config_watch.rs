@@ -8,7 +8,7 @@ use crate::support::gateway::Gateway;
 use crate::support::{echo, process, wait};
 
 /// Two looks, 2 s apart, and a reload; on a busy machine.
-const SOON: Duration = Duration::from_secs(40);
+const SOON: Duration = wait::LIMIT;
 
 fn site(host: &str, text: &str) -> String {
     format!("{host} {{\n    respond 200 {text}\n}}\n")

@@ -9,7 +9,7 @@ use crate::support::gateway::Gateway;
 use crate::support::pebble::{Options, Pebble};
 
 const SITE: &str = "door.example.test";
-const STEP: Duration = Duration::from_secs(20);
+const STEP: Duration = crate::support::wait::LIMIT;
 
 /// Orders that the authority may have seen in the end, when the gateway was killed before or after it acted on `kind`.
 const STEPS: &[(Kind, Fault, usize)] = &[

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::time::Duration;
 
 use crate::support::{process, yard};
 
@@ -150,7 +149,7 @@ struct Package {
 fn packages() -> BTreeSet<Package> {
     let mut cargo = process::command(env!("CARGO"));
     cargo.args(["tree", "--locked", "--edges", "normal,build,dev", "--prefix", "none", "--format", "{p}|{l}|"]);
-    let output = process::run("cargo tree", cargo.current_dir(yard::repository()), Duration::from_secs(120));
+    let output = process::run("cargo tree", cargo.current_dir(yard::repository()), crate::support::wait::LIMIT);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     let packages: BTreeSet<_> =

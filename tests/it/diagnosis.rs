@@ -18,7 +18,7 @@ use crate::support::line::Line;
 use crate::support::server::Server;
 use crate::support::wait;
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = wait::LIMIT;
 
 /// A gateway on localhost.
 struct Scene {

@@ -10,7 +10,7 @@ use crate::support::dns::DnsServer;
 use crate::support::{ports, server};
 
 /// No question takes this long.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = crate::support::wait::LIMIT;
 
 fn ask<T>(work: impl Future<Output = T>) -> T {
     server::runtime().block_on(async { tokio::time::timeout(SOON, work).await.expect("answered in time") })

@@ -28,7 +28,7 @@ const OBEDIENT: &str =
     "mkdir -p \"$at\"; case $1 in set) : >\"$at/$3\" ;; unset) rm -f \"$at/$3\"; rmdir \"$at\" || true ;; esac";
 
 /// Enough for a busy machine.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = wait::LIMIT;
 
 /// A gateway whose program writes records into a folder that a name server of the tests answers from.
 struct Scene {

@@ -12,7 +12,7 @@ use crate::support::ports;
 use crate::support::process;
 use crate::support::server::Server;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = crate::support::wait::LIMIT;
 
 /// A gateway for names of a zone of ours, with an authority and a name server; running or not.
 struct Scene {

@@ -16,7 +16,7 @@ use crate::support::peers::{self, Backend};
 use crate::support::process::{self, Process};
 use crate::support::{line::Line, obedient, ports, wait};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = wait::LIMIT;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn settings(text: &str) -> Settings {

@@ -10,7 +10,7 @@ use crate::support::{echo, ports, wait};
 const SITE: &str = "door.example.test";
 
 /// What ACME.md promises at most; it takes about two.
-const ISSUE: Duration = Duration::from_secs(20);
+const ISSUE: Duration = wait::LIMIT;
 
 /// Starts a gateway with these lines in its `acme` block before an authority with these ways, and waits for the first
 /// https answer.

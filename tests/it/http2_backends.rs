@@ -7,8 +7,8 @@ use crate::support::peers::{self, Backend, curl};
 use crate::support::yard;
 use crate::support::{ports, process, wait};
 
-const SOON: Duration = Duration::from_secs(30);
-const TALK: Duration = Duration::from_secs(120);
+const SOON: Duration = wait::LIMIT;
+const TALK: Duration = wait::LIMIT;
 
 #[test]
 fn grpc_passes_whole_and_callers_can_read_refusals() {

@@ -11,7 +11,7 @@ use crate::support::gateway::Gateway;
 use crate::support::line::Line;
 use crate::support::{client, echo, server, wait};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = wait::LIMIT;
 
 #[test]
 fn a_websocket_over_http_2_outlives_the_limits_of_its_connection() {

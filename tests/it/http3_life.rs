@@ -1,7 +1,6 @@
 //! The life of an HTTP/3 connection: reloads, farewells, a client that moves, ports that cannot be had.
 
 use std::net::UdpSocket;
-use std::time::Duration;
 
 use bytes::Buf;
 use quinn::ConnectionError;
@@ -166,7 +165,7 @@ fn a_client_of_a_gateway_that_was_killed_is_told_at_once() {
         // Whatever it sends next is answered by a gateway that knows nothing of it.
         let mut stream = visitor.send(scene.get("/a")).await;
         stream.finish().await.unwrap();
-        let told = tokio::time::timeout(Duration::from_secs(15), visitor.quic.closed()).await;
+        let told = tokio::time::timeout(SOON, visitor.quic.closed()).await;
         assert_eq!(told.expect("sooner than a client gives up by itself"), ConnectionError::Reset);
         assert_eq!(scene.visitor().await.ask(scene.get("/a")).await.status(), 200);
     });

@@ -22,7 +22,7 @@ use crate::support::fault::{Fault, FaultProxy, Kind};
 use crate::support::pebble::{Options, Pebble};
 use crate::support::ports;
 
-const STEP: Duration = Duration::from_secs(30);
+const STEP: Duration = crate::support::wait::LIMIT;
 
 struct House {
     folder: TempDir,

@@ -71,8 +71,8 @@ fn a_start_after_a_kill_is_as_quick_as_any() {
     let start = Instant::now();
     all.gateway.start();
     all.until_served(&[SITE]);
-    // Nothing is left that has to time out: it takes a second or two, and more on a machine that does much else.
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    // Nothing is left that has to time out.
+    assert!(start.elapsed() < wait::BEFORE_ANY_TIMEOUT, "{:?}", start.elapsed());
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_gateway_told_to_end_in_the_midst_of_an_order_ends_soon_and_goes_on_with_it_
         all.proxy.until_struck(kind, ISSUE);
         let start = Instant::now();
         assert!(all.gateway.stop().success());
-        assert!(start.elapsed() < Duration::from_secs(10), "{kind:?}: {:?}", start.elapsed());
+        assert!(start.elapsed() < wait::BEFORE_ANY_TIMEOUT, "{kind:?}: {:?}", start.elapsed());
         all.gateway.start();
         all.until_served(&[SITE]);
         assert_eq!((all.accounts(), all.orders(), all.bought()), (1, 1, 1), "{kind:?}");

@@ -11,7 +11,7 @@ use crate::support::peers::curl_status;
 use crate::support::tunnels::Tunnels;
 use crate::support::{echo, ports, wait};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = wait::LIMIT;
 const ZONE: &str = "svc.test";
 
 fn at(last: u8, port: u16) -> SocketAddr {

@@ -19,7 +19,7 @@ use crate::support::pebble::{Options, Pebble};
 use crate::support::server::{self, Server};
 use crate::support::{client, echo};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = crate::support::wait::LIMIT;
 
 /// Says of names that begin with `shop` that they are wanted, and of no other.
 #[derive(Default)]

@@ -15,7 +15,7 @@ use crate::support::process;
 use crate::support::server::Server;
 use crate::support::wait;
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = wait::LIMIT;
 
 /// What `doorward probe` said.
 struct Said {

@@ -9,7 +9,7 @@ use crate::support::peers::curl;
 use crate::support::tunnels::Tunnels;
 use crate::support::{echo, process, wait};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = wait::LIMIT;
 
 /// `doorward WORDS --config FILE`: its exit code and what it says.
 fn doorward(gateway: &Gateway, words: &[&str]) -> (Option<i32>, String) {

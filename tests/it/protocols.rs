@@ -15,7 +15,7 @@ use crate::support::peers::curl;
 use crate::support::scene::Scene;
 use crate::support::{client, server};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = crate::support::wait::LIMIT;
 
 /// What is agreed on with a client that offers these, or why nothing is.
 fn agreed(gateway: &Gateway, alpn: &[&[u8]]) -> Result<Option<Vec<u8>>, String> {

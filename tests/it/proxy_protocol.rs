@@ -15,7 +15,7 @@ use crate::support::server::{self, Server};
 use crate::support::tunnels::Tunnels;
 use crate::support::{client, echo, obedient, ports};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = crate::support::wait::LIMIT;
 /// Where the balancer of these tests stands; whoever comes from elsewhere is a stranger.
 const BALANCER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);

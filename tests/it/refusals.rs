@@ -13,7 +13,7 @@ use crate::support::line::Line;
 use crate::support::peers::curl;
 use crate::support::{ports, wait};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = wait::LIMIT;
 
 /// A gateway before a backend that is listened for and never answers.
 struct World {

@@ -9,7 +9,7 @@ use crate::support::peers::curl;
 use crate::support::tunnels::{Tunnels, allow_open_files};
 
 const TUNNELS: usize = 1_000;
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = crate::support::wait::LIMIT;
 
 /// For the two sockets of a tunnel, its TLS session and its task.
 const MOST_KIB: u64 = 20;

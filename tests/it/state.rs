@@ -12,7 +12,7 @@ use crate::support::server::Server;
 use crate::support::{echo, wait};
 
 const NAMES: [&str; 2] = ["one.example.test", "two.example.test"];
-const ISSUE: Duration = Duration::from_secs(20);
+const ISSUE: Duration = wait::LIMIT;
 
 struct Scene {
     gateway: Gateway,

@@ -18,7 +18,7 @@ use crate::support::gateway::Gateway;
 use crate::support::peers::curl;
 use crate::support::server;
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = crate::support::wait::LIMIT;
 const SITE: &str = "localhost {\n    respond 200 hello\n}\n";
 
 fn gateway(rest: &str) -> (Gateway, std::path::PathBuf) {

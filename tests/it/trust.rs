@@ -10,7 +10,7 @@ use doorward::cli::trust::carry_out;
 use doorward::cli::trust::machine::{Machine, Person};
 use doorward::cli::trust::plan::{Plan, Root, Wish, plan};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = crate::support::wait::LIMIT;
 
 /// A machine of its own below `world`: the real `certutil`, a Chromium nobody has started yet, and a program that makes
 /// a store of one file from the anchors.

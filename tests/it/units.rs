@@ -10,7 +10,7 @@ use crate::support::peers::curl_status;
 use crate::support::process::{self, Process};
 use crate::support::{ports, server, wait, yard};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = wait::LIMIT;
 
 /// Tenths of systemd's exposure, from 0 (closed) to 100. What is left is that it serves the network at all.
 const MOST_EXPOSURE: &str = "20";

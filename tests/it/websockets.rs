@@ -16,7 +16,7 @@ use crate::support::process::Process;
 use crate::support::tunnels::Tunnels;
 use crate::support::{ports, wait};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = wait::LIMIT;
 
 /// A gateway on localhost before a backend, with words of its site.
 fn before(backend: u16, words: &str) -> (Gateway, std::path::PathBuf) {

@@ -1,7 +1,5 @@
 //! The yard itself: the real authority answers, and the proxy before it fails as it is told.
 
-use std::time::Duration;
-
 use crate::support::authority::Authority;
 use crate::support::chromium::Chromium;
 use crate::support::client;
@@ -24,7 +22,7 @@ fn pebble_answers_through_the_fault_proxy_and_fails_as_told() {
     let whole = directory().unwrap().text();
     assert!(whole.contains(&format!("https://localhost:{}/order-plz", proxy.port())), "URLs lead back here: {whole}");
     assert!(whole.contains("renewalInfo") && whole.contains("profiles"), "not Pebble 2.10 or newer: {whole}");
-    proxy.until_struck(Kind::Directory, Duration::from_secs(1));
+    proxy.until_struck(Kind::Directory, wait::LIMIT);
     assert_eq!(proxy.count(Kind::Directory), 3);
 }
 
@@ -37,7 +35,7 @@ fn chromium_trusts_the_root_it_is_given_and_runs_a_page() {
     let mut openssl = process::command("openssl");
     openssl.args(["s_server", "-www", "-quiet", "-accept", &port.to_string(), "-cert"]).arg(chain).arg("-key").arg(key);
     let _server = Process::start("openssl s_server", &mut openssl);
-    wait::until_listening("openssl s_server", ([127, 0, 0, 1], port).into(), Duration::from_secs(10));
+    wait::until_listening("openssl s_server", ([127, 0, 0, 1], port).into(), wait::LIMIT);
     let mut chromium = Chromium::open(&format!("https://localhost:{port}/"), &authority.root_file(), &[]);
-    chromium.until_true("location.protocol === 'https:' && document.body.innerText.includes('Cipher')", Duration::from_secs(60));
+    chromium.until_true("location.protocol === 'https:' && document.body.innerText.includes('Cipher')", wait::LIMIT);
 }

@@ -12,7 +12,7 @@ use crate::support::recorder::Recorder;
 use crate::support::strict::{self, Heard, Rules};
 use crate::support::wait;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = wait::LIMIT;
 const CASES: u32 = 3_000;
 
 /// Chance, with a seed that is always the same.

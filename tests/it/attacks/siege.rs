@@ -12,7 +12,7 @@ use crate::support::server::Server;
 use crate::support::{echo, obedient, wait};
 
 /// Longer than any wait here, on a machine with other work.
-pub(super) const SOON: Duration = Duration::from_secs(60);
+pub(super) const SOON: Duration = wait::LIMIT;
 /// What an attack may cost at its height.
 const MOST_MEMORY: u64 = 128 << 20;
 

@@ -8,7 +8,7 @@ use crate::support::gateway::Gateway;
 use crate::support::line::Line;
 use crate::support::recorder::Recorder;
 
-pub(super) const SOON: Duration = Duration::from_secs(30);
+pub(super) const SOON: Duration = crate::support::wait::LIMIT;
 
 /// A gateway on localhost before a backend that keeps what it hears.
 pub(super) struct Stage {

@@ -14,8 +14,8 @@ use tokio_tungstenite::tungstenite::Message;
 use super::process::{self, Process};
 use super::{server, wait, yard};
 
-const START: Duration = Duration::from_secs(60);
-const ANSWER: Duration = Duration::from_secs(30);
+const START: Duration = wait::LIMIT;
+const ANSWER: Duration = wait::LIMIT;
 
 /// An open browser with one page.
 pub struct Chromium {

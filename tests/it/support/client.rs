@@ -50,7 +50,7 @@ impl Seen {
 pub fn get(name: &str, port: u16, path: &str, roots: &Path) -> io::Result<Seen> {
     let roots = std::fs::read_to_string(roots)?;
     server::runtime().block_on(async {
-        let limit = Duration::from_secs(10);
+        let limit = Duration::from_secs(60);
         tokio::time::timeout(limit, get_once(name, port, path, &roots))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -68,7 +67,7 @@ fn as_root(words: &[&str]) {
         sudo.args(["-n", words[0]]);
         sudo
     };
-    let output = process::run(words[0], command.args(&words[1..]), Duration::from_secs(20));
+    let output = process::run(words[0], command.args(&words[1..]), super::wait::LIMIT);
     assert!(
         output.status.success(),
         "{words:?} needs root or sudo without a password: {}",
@@ -77,7 +76,7 @@ fn as_root(words: &[&str]) {
 }
 
 fn id(flag: &str) -> String {
-    let output = process::run("id", process::command("id").arg(flag), Duration::from_secs(20));
+    let output = process::run("id", process::command("id").arg(flag), super::wait::LIMIT);
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 

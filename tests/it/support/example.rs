@@ -10,7 +10,7 @@ use super::line::Line;
 use super::peers::curl;
 use super::yard;
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = super::wait::LIMIT;
 
 /// An example on its way to a gateway.
 pub struct Example(String);

@@ -28,8 +28,8 @@ pub struct Gateway {
     process: Option<Process>,
 }
 
-const START: Duration = Duration::from_secs(20);
-const STOP: Duration = Duration::from_secs(40);
+const START: Duration = wait::LIMIT;
+const STOP: Duration = wait::LIMIT;
 
 impl Gateway {
     /// One with free ports and an empty state, not started.

@@ -10,7 +10,7 @@ use super::pebble::{Options, Pebble};
 use super::server::Server;
 
 /// A first certificate is in service by then, also on a machine that does much else.
-pub const ISSUE: Duration = Duration::from_secs(30);
+pub const ISSUE: Duration = super::wait::LIMIT;
 
 /// All that takes part in an issuance.
 pub struct Issuance {

@@ -13,7 +13,7 @@ use super::{ports, wait, yard};
 pub const KEYS: [(&str, &str); 2] =
     [("doorward", "ZG9vcndhcmQgdGVzdCBrZXkgbnVtYmVyIG9uZSAgICA="), ("stranger", "c3RyYW5nZXIga2V5IG51bWJlciB0d28gICAgICAgICA=")];
 
-const START: Duration = Duration::from_secs(20);
+const START: Duration = wait::LIMIT;
 
 /// A running server for one zone, with itself as the zone's only name server.
 pub struct Knot {

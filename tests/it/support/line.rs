@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use super::{client, server};
 
 /// How long any one answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = super::wait::LIMIT;
 
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}

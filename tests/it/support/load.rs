@@ -66,7 +66,7 @@ impl Load {
     /// Waits until each of them has been answered again several times.
     pub fn until_more(&self) {
         let least = self.rounds.load(Ordering::Relaxed) + 30;
-        wait::until_true("the visitors are answered", Duration::from_secs(30), || {
+        wait::until_true("the visitors are answered", wait::LIMIT, || {
             self.rounds.load(Ordering::Relaxed) >= least || !self.failures().is_empty()
         });
     }
@@ -106,7 +106,7 @@ struct Visitor {
 }
 
 /// The longest that one answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = wait::LIMIT;
 
 impl Visitor {
     async fn all(self) {

@@ -62,7 +62,7 @@ pub struct Pebble {
     processes: Vec<Process>,
 }
 
-const START: Duration = Duration::from_secs(20);
+const START: Duration = wait::LIMIT;
 
 impl Pebble {
     /// Starts one that validates at these two ports.
@@ -153,13 +153,13 @@ impl Pebble {
 
     fn manage(&self, path: &str, body: Option<&Value>) -> Vec<u8> {
         let mut curl = process::command("curl");
-        curl.args(["--silent", "--show-error", "--fail-with-body", "--max-time", "10", "--cacert"])
+        curl.args(["--silent", "--show-error", "--fail-with-body", "--max-time", "100", "--cacert"])
             .arg(self.authority.root_file());
         if let Some(body) = body {
             curl.args(["--data-binary", &body.to_string()]);
         }
         curl.arg(format!("https://localhost:{}/{path}", self.management));
-        let output = process::run("curl", &mut curl, Duration::from_secs(15));
+        let output = process::run("curl", &mut curl, wait::LIMIT);
         assert!(output.status.success(), "pebble's management does not take {path}: {output:?}");
         output.stdout
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::process::{self, Process};
 use super::{ports, wait, yard};
 
-const START: Duration = Duration::from_secs(30);
-const TALK: Duration = Duration::from_secs(60);
+const START: Duration = wait::LIMIT;
+const TALK: Duration = wait::LIMIT;
 
 /// A running backend.
 pub struct Backend {
@@ -140,7 +140,7 @@ fn node(script: &Path) -> Command {
 /// Runs curl so that every name is 127.0.0.1; what it wrote.
 pub fn curl(arguments: &[&str]) -> String {
     let mut command = process::command("curl");
-    command.args(["--silent", "--show-error", "--max-time", "20", "--connect-to", "::127.0.0.1:"]).args(arguments);
+    command.args(["--silent", "--show-error", "--max-time", "100", "--connect-to", "::127.0.0.1:"]).args(arguments);
     let output = process::run("curl", &mut command, TALK);
     assert!(output.status.success(), "curl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()

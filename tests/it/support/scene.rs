@@ -12,7 +12,7 @@ use super::obedient::{self, Seen};
 use super::server::{self, Server};
 
 /// No client takes this long.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = super::wait::LIMIT;
 
 /// A gateway on localhost before a backend that does as the path says.
 pub struct Scene {

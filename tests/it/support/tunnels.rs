@@ -23,7 +23,7 @@ pub struct Tunnels {
 
 type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
-const EACH: Duration = Duration::from_secs(10);
+const EACH: Duration = super::wait::LIMIT;
 
 impl Tunnels {
     /// Opens `count` of them to `wss://NAME:PORT/ws`.
