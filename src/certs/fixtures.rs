@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::base::name::HostPattern;
 use crate::base::size::ByteSize;
+use crate::config::env_values::EnvValues;
 use crate::config::settings::{
     Acme, At, ChallengeKind, GatewayLimits, KeyKind, Level, Log, LogFormat, MemoryLimit, Place, Protocols, Settings, Site,
     SiteHost, SiteRefusals, SiteTls, Timeouts, Tls, TlsVersions,
@@ -78,6 +79,8 @@ pub(crate) fn settings(sites: Vec<Site>) -> Settings {
         log: Log { format: LogFormat::Auto, access: true, level: Level::Info, hide: Vec::new() },
         upstreams: Vec::new(),
         sites,
+        sources: Vec::new(),
+        env_values: EnvValues::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::env_values::EnvValues;
 use super::settings::{
     Acme, At, Balance, ChallengeKind, CircuitBreaker, GatewayLimits, Health, KeyKind, Level, Log, LogFormat, MaxFails,
     MemoryLimit, Propagation, Protocols, Settings, StatusRange, Timeouts, Tls, TlsVersions, Upstream, UpstreamProtocols,
@@ -142,6 +143,8 @@ pub fn settings(surroundings: &Surroundings) -> Settings {
         log: log(),
         upstreams: Vec::new(),
         sites: Vec::new(),
+        sources: Vec::new(),
+        env_values: EnvValues::default(),
     }
 }
 

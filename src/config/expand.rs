@@ -1,25 +1,26 @@
 //! `{$NAME}` and `{$NAME:default}` from the environment, inside words that are cut already: what a variable holds can
 //! never become a brace, a comment or a second word. `{$$` is a literal `{$`.
 
+use super::env_values::EnvValues;
 use super::problem::{Findings, Problem, quote};
 use super::tree::{Node, Word};
 
 /// Looks a variable up.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Puts the environment into every word of a tree.
-pub fn expand(nodes: &mut [Node], environment: Lookup<'_>, findings: &mut Findings) {
+/// Puts the environment into every word of a tree, and takes down in `values` what came from it.
+pub fn expand(nodes: &mut [Node], environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Findings) {
     for node in nodes {
         for word in &mut node.words {
-            expand_word(word, environment, findings);
+            expand_word(word, environment, values, findings);
         }
         if let Some(block) = &mut node.block {
-            expand(block, environment, findings);
+            expand(block, environment, values, findings);
         }
     }
 }
 
-fn expand_word(word: &mut Word, environment: Lookup<'_>, findings: &mut Findings) {
+fn expand_word(word: &mut Word, environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Findings) {
     refuse_placeholder(word, findings);
     if !word.text.contains("{$") {
         return;
@@ -27,6 +28,7 @@ fn expand_word(word: &mut Word, environment: Lookup<'_>, findings: &mut Findings
     word.variable = whole(&word.text).map(str::to_owned);
     let mut text = String::with_capacity(word.text.len());
     let mut rest = word.text.as_str();
+    let mut is_from_environment = false;
     while let Some(start) = rest.find("{$") {
         text.push_str(&rest[..start]);
         rest = &rest[start + 2..];
@@ -42,7 +44,12 @@ fn expand_word(word: &mut Word, environment: Lookup<'_>, findings: &mut Findings
             break;
         };
         match value(inside, environment) {
-            Ok(value) => text.push_str(&value),
+            Ok(Value::Set { name, value }) => {
+                is_from_environment = true;
+                values.note_variable(name, &value);
+                text.push_str(&value);
+            }
+            Ok(Value::Default(default)) => text.push_str(default),
             Err(name) => findings.push(
                 Problem::at(word.span, format!("the environment has no variable {}", quote(name)))
                     .hint(format!("set it, or write a default: `{{${name}:default}}`")),
@@ -52,6 +59,9 @@ fn expand_word(word: &mut Word, environment: Lookup<'_>, findings: &mut Findings
     }
     text.push_str(rest);
     refuse_control(&text, word, findings);
+    if is_from_environment {
+        values.note_word(&word.text, &text);
+    }
     word.text = text;
 }
 
@@ -61,16 +71,22 @@ fn whole(text: &str) -> Option<&str> {
     (!name.is_empty() && !name.starts_with('$') && !name.contains(['{', '}', ':'])).then_some(name)
 }
 
-fn value<'a>(inside: &'a str, environment: Lookup<'_>) -> Result<String, &'a str> {
+/// What is put in for a variable.
+enum Value<'a> {
+    Set { name: &'a str, value: String },
+    Default(&'a str),
+}
+
+fn value<'a>(inside: &'a str, environment: Lookup<'_>) -> Result<Value<'a>, &'a str> {
     let (name, default) = match inside.split_once(':') {
         Some((name, default)) => (name, Some(default)),
         None => (inside, None),
     };
     match (environment(name), default) {
-        (Some(value), None) => Ok(value),
         // As in a shell's `${NAME:-default}`: set but empty takes the default too.
-        (Some(value), Some(default)) => Ok(if value.is_empty() { default.to_owned() } else { value }),
-        (None, Some(default)) => Ok(default.to_owned()),
+        (Some(value), Some(default)) if value.is_empty() => Ok(Value::Default(default)),
+        (Some(value), _) => Ok(Value::Set { name, value }),
+        (None, Some(default)) => Ok(Value::Default(default)),
         (None, None) => Err(name),
     }
 }
@@ -118,7 +134,7 @@ mod tests {
             "TRICK" => Some("{$PORT} { # \"".to_owned()),
             _ => None,
         };
-        expand_word(&mut word, &environment, &mut findings);
+        expand_word(&mut word, &environment, &mut EnvValues::default(), &mut findings);
         let mut shown = vec![word.text];
         shown.extend(word.variable.map(|name| format!("whole {name}")));
         shown.extend(findings.problems.into_iter().map(|p| p.what));

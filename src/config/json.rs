@@ -39,7 +39,7 @@ mod tests {
     const HASH: &str = "$2b$04$abcdefghijklmnopqrstuuJdTJgYb8G3fbVVOKkWbQF7tw0QEwQpG";
 
     fn resolve(name: &str, text: &str) -> Resolved {
-        let environment = [("EAB_KEY", "Zm9v"), ("HASH", HASH), ("TSIG", "c2VjcmV0")];
+        let environment = [("EAB_KEY", "Zm9v"), ("HASH", HASH), ("TSIG", "c2VjcmV0"), ("TOKEN", "hunter2!"), ("PIN", "1234")];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let surroundings = Surroundings { environment, folder: "/etc/doorward".into(), ..Surroundings::default() };
         let (mut findings, mut sources) = (Findings::default(), Sources::default());
@@ -61,6 +61,21 @@ mod tests {
     fn secrets_are_not_printed() {
         let printed = document(&resolve("a.conf", EVERYTHING).settings);
         assert!(!printed.contains("Zm9v") && !printed.contains("$2b$"), "{printed}");
+    }
+
+    #[test]
+    fn what_came_from_the_environment_is_printed_as_its_variable() {
+        let text = "acme {\n alert https://hooks.example/{$TOKEN}?x=1\n}\na.example {\n request-headers {\n  \
+                    set authorization \"Bearer {$TOKEN}\"\n  set x-pin {$PIN}\n }\n respond 200 \"a hunter2! b\"\n}\n";
+        let settings = resolve("a.conf", text).settings;
+        let printed = document(&settings);
+        assert!(!printed.contains("hunter2!") && !printed.contains("1234"), "{printed}");
+        for written in ["https://hooks.example/{$TOKEN}?x=1", "Bearer {$TOKEN}", "\"{$PIN}\""] {
+            assert!(printed.contains(written), "{written} in {printed}");
+        }
+        let again = resolve("b.json", &printed).settings;
+        assert_eq!(again, settings, "{printed}");
+        assert_eq!(document(&again), printed);
     }
 
     #[test]

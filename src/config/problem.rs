@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use super::env_values::EnvValues;
 use super::source::{Sources, Span};
 
 /// How much of a word is repeated in a message: enough to recognise it.
@@ -48,6 +49,17 @@ impl Problem {
         self.also = Some((place, label.into()));
         self
     }
+
+    /// Puts variables in the place of what came from the environment.
+    fn hide(&mut self, values: &EnvValues) {
+        self.what = values.hide_quoted(&self.what, quote);
+        if let Some(hint) = &mut self.hint {
+            *hint = values.hide_quoted(hint, quote);
+        }
+        if let Some((_, label)) = &mut self.also {
+            *label = values.hide_quoted(label, quote);
+        }
+    }
 }
 
 /// Problems and warnings as they are collected.
@@ -87,17 +99,24 @@ enum Severity {
 
 impl Report {
     /// Problems that refuse a configuration.
-    pub const fn errors(sources: Sources, list: Vec<Problem>) -> Self {
-        Self { sources, severity: Severity::Error, list }
+    pub fn errors(sources: Sources, list: Vec<Problem>) -> Self {
+        Self::of(sources, Severity::Error, list)
     }
 
     /// Remarks on a configuration that runs.
-    pub const fn warnings(sources: Sources, list: Vec<Problem>) -> Self {
-        Self { sources, severity: Severity::Warning, list }
+    pub fn warnings(sources: Sources, list: Vec<Problem>) -> Self {
+        Self::of(sources, Severity::Warning, list)
+    }
+
+    /// Its findings repeat words, and a word may be a secret from the environment.
+    fn of(sources: Sources, severity: Severity, mut list: Vec<Problem>) -> Self {
+        list.iter_mut().for_each(|problem| problem.hide(&sources.env_values));
+        Self { sources, severity, list }
     }
 
     /// One more finding, behind the others.
-    pub fn add(&mut self, problem: Problem) {
+    pub fn add(&mut self, mut problem: Problem) {
+        problem.hide(&self.sources.env_values);
         self.list.push(problem);
     }
 
@@ -264,6 +283,17 @@ mod tests {
             Report::errors(sources("a.example {\n  proxy\n}\n"), vec![problem]).to_string(),
             "error: `4000x` is not a port\n --> a.conf:2:3\n  |\n2 |   proxy\n  |   ^^^^\n  |\n  = help: write 4000\n\n1 problem"
         );
+    }
+
+    #[test]
+    fn what_came_from_the_environment_is_repeated_by_its_name() {
+        let mut sources = sources("x");
+        let key = "k".repeat(100);
+        sources.env_values.note_variable("KEY", &key);
+        sources.env_values.note_word("https://{$KEY}", &format!("https://{key}"));
+        let problem = Problem::general(format!("{} is no URL", quote(&format!("https://{key}")))).hint(format!("not {key}"));
+        let said = Report::errors(sources, vec![problem]).to_string();
+        assert!(said.contains("`https://{$KEY}` is no URL") && said.contains("not {$KEY}") && !said.contains("kkk"), "{said}");
     }
 
     #[test]

@@ -80,7 +80,8 @@ pub fn read(
     } else {
         tree::parse(lex::lex(text, file, findings), findings)
     };
-    expand::expand(&mut tree, &|name| surroundings.environment.get(name).cloned(), findings);
+    let lookup = |name: &str| surroundings.environment.get(name).cloned();
+    expand::expand(&mut tree, &lookup, &mut sources.env_values, findings);
     tree
 }
 
@@ -95,7 +96,8 @@ pub fn finish(
     // A word that could not be read has no meaning; complaining about that too would be noise.
     let unread: Vec<Option<Span>> = findings.problems.iter().map(|problem| problem.place).collect();
     let raw = raw::read(tree, &mut findings);
-    let settings = Resolver { sources: &sources, surroundings, secret, findings: &mut findings }.settings(&raw);
+    let mut settings = Resolver { sources: &sources, surroundings, secret, findings: &mut findings }.settings(&raw);
+    settings.env_values.clone_from(&sources.env_values);
     let later = findings.problems.split_off(unread.len());
     findings.problems.extend(later.into_iter().filter(|problem| problem.place.is_none() || !unread.contains(&problem.place)));
     in_order_of_text(&mut findings.problems);

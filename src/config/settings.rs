@@ -1,12 +1,14 @@
 //! What a configuration means. Total types: whoever holds a [`Settings`] holds a valid one, with every default filled
 //! in. How it was typed is `raw`'s concern, and where a value stood is kept only where a later complaint needs it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::env_values::EnvValues;
 use crate::base::addr::IpNet;
 use crate::base::size::ByteSize;
 
@@ -72,6 +74,27 @@ pub struct Settings {
     pub upstreams: Vec<Upstream>,
     /// Sites in the order of the text.
     pub sites: Vec<Site>,
+    /// Files that all this was read from: the configuration, what it imports, and files with secrets.
+    pub sources: Vec<PathBuf>,
+    /// What of it came from the environment.
+    pub env_values: EnvValues,
+}
+
+impl Settings {
+    /// Files that hold secrets or say where they are, and are never served by `files`: sources and private keys. The state
+    /// folder is another.
+    pub fn private_files(&self) -> BTreeSet<&Path> {
+        let sites = self.sites.iter().filter_map(|site| match &site.tls {
+            SiteTls::Files { key, .. } => Some(key),
+            SiteTls::Acme(_) | SiteTls::Internal | SiteTls::Off => None,
+        });
+        let default = self.tls.default_certificate.iter().filter_map(|default| match default {
+            DefaultCertificate::Files { key, .. } => Some(key),
+            DefaultCertificate::Host(_) => None,
+        });
+        let upstreams = self.upstreams.iter().filter_map(|group| group.tls.client.as_ref().map(|(_, key)| key));
+        self.sources.iter().chain(sites).chain(default).chain(upstreams).map(PathBuf::as_path).collect()
+    }
 }
 
 /// HTTP versions offered to clients.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::env_values::EnvValues;
 use super::settings::Place;
 
 /// A piece of one source: bytes `start..end` of the file with this index.
@@ -46,20 +47,24 @@ pub struct Source {
 
 /// All texts of one configuration, in the order they were read.
 #[derive(Clone, Debug, Default)]
-pub struct Sources(Vec<Source>);
+pub struct Sources {
+    list: Vec<Source>,
+    /// What came from the environment instead.
+    pub env_values: EnvValues,
+}
 
 impl Sources {
     /// Takes a text in and gives its index. Its readers refuse texts long before an offset overflows.
     pub fn add(&mut self, name: &str, text: &str, folder: PathBuf) -> u32 {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| small(at + 1));
         let lines = std::iter::once(0).chain(ends).collect();
-        self.0.push(Source { name: name.into(), text: text.into(), folder, lines, paths: Vec::new() });
-        small(self.0.len() - 1)
+        self.list.push(Source { name: name.into(), text: text.into(), folder, lines, paths: Vec::new() });
+        small(self.list.len() - 1)
     }
 
     /// Adds what leads to each value of a JSON text.
     pub fn set_paths(&mut self, file: u32, paths: Vec<(u32, String)>) {
-        self.0[file as usize].paths = paths;
+        self.list[file as usize].paths = paths;
     }
 
     /// The path to the value a span begins at, in JSON.
@@ -70,7 +75,7 @@ impl Sources {
 
     /// The source a span lies in.
     pub fn of(&self, span: Span) -> &Source {
-        &self.0[span.file as usize]
+        &self.list[span.file as usize]
     }
 
     /// Line and column of a span's start, counted from 1, columns in characters.
@@ -89,7 +94,7 @@ impl Sources {
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Source> {
-        self.0.iter()
+        self.list.iter()
     }
 }
 

@@ -9,6 +9,7 @@ use super::refusal::Refusal;
 use super::route::{Found, RouteTable, matches};
 use super::step::told::{self, Outcome, Station};
 use super::{plain, upgrade};
+use crate::config::env_values::EnvValues;
 use crate::config::settings::{Block, ClientCertificates, End, GatewayLimits, PathPattern, Settings, Site, SiteTls, UpstreamId};
 use crate::telemetry::access::hide::Hide;
 use crate::telemetry::access::text::{Bounded, Escape};
@@ -97,6 +98,30 @@ pub enum Verdict {
     },
 }
 
+impl Explanation {
+    /// Puts variables in the place of what came from the environment: a header's value or a URL may be a secret.
+    fn hide(&mut self, values: &EnvValues) {
+        let hide = |text: &mut String| {
+            if let std::borrow::Cow::Owned(hidden) = values.hide(text) {
+                *text = hidden;
+            }
+        };
+        for station in &mut self.steps {
+            hide(&mut station.says);
+            if let Outcome::Depends { on } = &mut station.outcome {
+                hide(on);
+            }
+        }
+        self.end.iter_mut().chain(&mut self.out).for_each(hide);
+        match &mut self.verdict {
+            Verdict::NotServed { words }
+            | Verdict::Refused { words, .. }
+            | Verdict::Answered { words, .. }
+            | Verdict::Reaches { words } => hide(words),
+        }
+    }
+}
+
 /// Explains.
 pub fn explain(settings: &Settings, question: &Question) -> Explanation {
     let mut told = Explanation {
@@ -111,6 +136,7 @@ pub fn explain(settings: &Settings, question: &Question) -> Explanation {
         backend: None,
     };
     told.verdict = follow(settings, question, &mut told).unwrap_or_else(|verdict| verdict);
+    told.hide(&settings.env_values);
     told
 }
 

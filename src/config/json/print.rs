@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::config::env_values::{EnvValues, escaped};
+
 /// A value to print.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Json {
@@ -31,11 +33,6 @@ impl From<&str> for Json {
     }
 }
 
-/// A text or a name as it is written so that no variable is seen in it.
-pub(super) fn escaped(text: &str) -> String {
-    text.replace("{$", "{$$")
-}
-
 impl From<String> for Json {
     fn from(text: String) -> Self {
         Self::from(text.as_str())
@@ -49,6 +46,24 @@ impl fmt::Display for Json {
 }
 
 impl Json {
+    /// Puts variables in the place of what came from the environment, in names and in texts.
+    pub(super) fn hide(&mut self, values: &EnvValues) {
+        let hide = |text: &mut String| {
+            if let std::borrow::Cow::Owned(hidden) = values.hide_in_escaped(text) {
+                *text = hidden;
+            }
+        };
+        match self {
+            Self::Text(text) => hide(text),
+            Self::Number(_) | Self::True => (),
+            Self::List(list) => list.iter_mut().for_each(|value| value.hide(values)),
+            Self::Object(members) => members.iter_mut().for_each(|(name, value)| {
+                hide(name);
+                value.hide(values);
+            }),
+        }
+    }
+
     fn print(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(&serde_json::to_string(text).map_err(|_| fmt::Error)?),

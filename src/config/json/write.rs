@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::print::{Json, escaped};
+use super::print::Json;
 use crate::base::addr::IpNet;
 use crate::base::span;
+use crate::config::env_values::escaped;
 use crate::config::settings::{Ban, DefaultCertificate, Level, Log, LogFormat, Protocols, REDACTED, SecretSource, Settings};
 
 mod acme;
@@ -13,7 +14,8 @@ mod policy;
 mod site;
 mod upstream;
 
-/// The whole configuration as a document that reads back to equal settings, unless a secret was written in it.
+/// The whole configuration as a document that reads back to equal settings, unless a secret was written in it. What came
+/// from the environment stands in it as its variable.
 pub fn document(settings: &Settings) -> String {
     let mut members = Members::default();
     members.some("email", settings.email.as_deref());
@@ -41,7 +43,9 @@ pub fn document(settings: &Settings) -> String {
     members.add("acme", acme::acme(&settings.acme));
     members.add("upstreams", upstream::upstreams(&settings.upstreams));
     members.add("sites", Json::List(settings.sites.iter().map(|site| site::site(site, settings)).collect()));
-    format!("{}\n", members.object())
+    let mut document = members.object();
+    document.hide(&settings.env_values);
+    format!("{document}\n")
 }
 
 /// An object as it grows.

@@ -56,6 +56,18 @@ fn check(url: &str, fields: &[&str], block: Option<&str>, verdict: &str) -> Expl
 }
 
 #[test]
+fn values_from_the_environment_are_explained_by_their_names() {
+    let text = "a.example {\n headers {\n  set x-key \"key {$TOKEN}\"\n }\n auth {\n  forward http://127.0.0.1:1/{$TOKEN}\n }\n \
+                redirect https://b.example/{$TOKEN}\n}\n";
+    let environment = [("TOKEN".to_owned(), "hunter2!".to_owned())].into();
+    let surroundings = Surroundings { environment, ..Surroundings::default() };
+    let settings = from_text("a.conf", text, &surroundings).unwrap_or_else(|report| panic!("{report}")).settings;
+    let told = explain(&settings, &Question::new("https://a.example/", "GET", &[], None).unwrap());
+    let told = serde_json::to_string(&told).unwrap();
+    assert!(!told.contains("hunter2!") && told.contains("{$TOKEN}"), "{told}");
+}
+
+#[test]
 fn the_longest_path_is_named_with_those_it_beats() {
     let told = check("wss://example.com/ws/room", &["Origin: https://example.com"], Some("/ws/*"), "a backend of app is asked");
     assert_eq!(told.block.unwrap().why, "the longest path that matches, before /*");

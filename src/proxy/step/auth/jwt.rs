@@ -65,7 +65,7 @@ impl JwtAuth {
         let source = match (&settings.keys, service) {
             (JwtKeys::Set(credential), _) => Source::Set(Keys::read(credential.value.expose().as_bytes())?),
             (JwtKeys::Url(_), Some(service)) => Source::Url(Fetched::new(service)),
-            (JwtKeys::Url(url), None) => return Err(UrlError::of(url).into()),
+            (JwtKeys::Url(_), None) => return Err(UrlError.into()),
         };
         Ok(Self { rules, source, places: settings.places.clone().into(), strip: settings.strip })
     }

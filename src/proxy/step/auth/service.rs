@@ -37,20 +37,12 @@ pub(super) struct Service {
     pub(super) target: Uri,
 }
 
-/// The URL is none that can be asked.
+/// The URL is none that can be asked. It may hold a secret and is not repeated.
 #[derive(Debug, thiserror::Error)]
-#[error("`{url}` is no URL that can be asked; write http://host:port/path or https://host/path")]
-pub struct UrlError {
-    url: String,
-}
+#[error("the URL is none that can be asked; write http://host:port/path or https://host/path")]
+pub struct UrlError;
 
-impl UrlError {
-    pub(super) fn of(url: &str) -> Self {
-        Self { url: url.to_owned() }
-    }
-}
-
-/// The backend group of a service, named for its URL.
+/// The backend group of a service, named for its address: the rest of the URL may be a secret, and names are logged.
 pub(super) fn upstream(url: &str) -> Result<Upstream, UrlError> {
     let read = || {
         let uri: Uri = url.parse().ok()?;
@@ -66,8 +58,9 @@ pub(super) fn upstream(url: &str) -> Result<Upstream, UrlError> {
         };
         Some(Target { address, scheme, weight: 1, backup: false, at: At::default() })
     };
-    let target = read().ok_or_else(|| UrlError::of(url))?;
-    Ok(Upstream { targets: vec![target], ..defaults::upstream(format!("auth {url}")) })
+    let target = read().ok_or(UrlError)?;
+    let name = target.to_string();
+    Ok(Upstream { targets: vec![target], ..defaults::upstream(format!("auth {name}")) })
 }
 
 impl Service {
@@ -77,7 +70,7 @@ impl Service {
             let host = HeaderValue::from_str(uri.authority()?.as_str()).ok()?;
             Some((host, Uri::from(uri.path_and_query()?.clone())))
         };
-        let (host, target) = read().ok_or_else(|| UrlError::of(url))?;
+        let (host, target) = read().ok_or(UrlError)?;
         Ok(Self { cluster, host, target })
     }
 
