@@ -74,17 +74,11 @@ fn a_path_that_only_looks_like_a_challenge_is_no_secret_no_file_and_no_failure()
     let mut all = Issuance::of(&[SITE], &Options::default());
     all.until_served(&[SITE]);
     let long = "a".repeat(3_000);
-    for (path, expected) in [
-        ("unknown-token", "404"),
-        ("", "308"),
-        ("../../../etc/passwd", "308"),
-        ("%2e%2e%2fsecret", "404"),
-        (long.as_str(), "404"),
-    ] {
+    for path in ["unknown-token", "", "../../../etc/passwd", "%2e%2e%2fsecret", long.as_str()] {
         let url = format!("http://{SITE}:{}/.well-known/acme-challenge/{path}", all.gateway.http);
         let body = curl(&["--path-as-is", "--write-out", "\n%{http_code}", &url]);
         let (body, status) = body.rsplit_once('\n').unwrap();
-        assert_eq!(status, expected, "{path}");
+        assert_eq!(status, "308", "{path} is a path like any other");
         assert!(!body.contains("root:") && !body.contains("hello from echo"), "{path}: {body}");
     }
     assert!(all.gateway.process().exit_status().is_none());

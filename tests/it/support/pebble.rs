@@ -21,6 +21,8 @@ pub struct Options {
     pub nonce_reject: u8,
     /// Longest time it takes before it validates; none is at once.
     pub validation_sleep: Option<u32>,
+    /// Takes every proof for good without a look at it.
+    pub always_valid: bool,
     /// Key id and key (base64url) without which it takes no account.
     pub eab: Option<(&'static str, &'static str)>,
     /// How long its certificates live, by profile; the first is the default.
@@ -42,6 +44,7 @@ impl Default for Options {
         Self {
             nonce_reject: 0,
             validation_sleep: None,
+            always_valid: false,
             eab: None,
             profiles: vec![("default", Duration::from_secs(90 * 86_400))],
             strict: true,
@@ -179,6 +182,9 @@ fn pebble_command(config: &Path, dns: SocketAddr, options: &Options) -> Command 
     }
     command.env("PEBBLE_WFE_NONCEREJECT", options.nonce_reject.to_string()).env("PEBBLE_AUTHZREUSE", options.reuse.to_string());
     command.env("PEBBLE_ALTERNATE_ROOTS", options.alternate_roots.to_string());
+    if options.always_valid {
+        command.env("PEBBLE_VA_ALWAYS_VALID", "1");
+    }
     match options.validation_sleep {
         Some(seconds) => command.env("PEBBLE_VA_SLEEPTIME", seconds.to_string()),
         None => command.env("PEBBLE_VA_NOSLEEP", "1"),
