@@ -7,6 +7,7 @@ pub mod problem;
 pub mod source;
 pub mod surroundings;
 
+pub mod env_values;
 pub mod expand;
 pub mod lex;
 pub mod tree;

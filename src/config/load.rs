@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::problem::{Findings, Problem, Report};
 use super::resolve;
-use super::settings::{Alert, DnsProvider, Settings, SiteTls};
+use super::settings::{Alert, Block, DnsProvider, End, Settings, SiteTls};
 use super::surroundings::Surroundings;
 use crate::base::file_watch::Looked;
 use crate::base::program;
@@ -87,7 +87,9 @@ pub fn load_looking(path: Option<&Path>, surroundings: &Surroundings, looked: &m
     };
     let resolved = resolve::finish(tree, sources, surroundings, &secret, findings).map_err(LoadError::Refused)?;
     read.append(&mut secrets.borrow_mut());
-    let resolve::Resolved { settings, mut warnings } = resolved;
+    let resolve::Resolved { mut settings, mut warnings } = resolved;
+    settings.sources.clone_from(&read);
+    served_secrets(&settings).for_each(|problem| warnings.add(problem));
     unreadable_files(&settings).for_each(|problem| warnings.add(problem));
     unrunnable_programs(&settings).for_each(|problem| warnings.add(problem));
     Ok(Loaded { settings, files_read: read, folders_listed: listed, warnings, text })
@@ -152,6 +154,40 @@ fn unreadable_files(settings: &Settings) -> impl Iterator<Item = Problem> {
     };
     let mut seen = BTreeSet::new();
     sites.chain(upstreams).filter(move |(_, path)| seen.insert(*path)).filter_map(unread)
+}
+
+/// Folders of `files` in which the state or a file with secrets lies. `files` serves none of them, and a mistake in the
+/// layout of folders is better found now than by a 404.
+fn served_secrets(settings: &Settings) -> impl Iterator<Item = Problem> {
+    let folders: BTreeSet<&Path> = settings.sites.iter().flat_map(|site| &site.blocks).filter_map(folder_of).collect();
+    let private = settings.private_files();
+    folders.into_iter().flat_map(move |folder| {
+        let lies_in = |place: &Path, folder: &Path| {
+            let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            real(place).starts_with(real(folder))
+        };
+        let (shown, state) = (folder.display(), settings.state.display());
+        let inside = lies_in(folder, &settings.state).then(|| {
+            Problem::general(format!("`files {shown}` lies in the state folder {state}, of which nothing is served"))
+                .hint("move the site's files out of the state folder")
+        });
+        let around = (inside.is_none() && lies_in(&settings.state, folder)).then(|| {
+            Problem::general(format!("the state folder {state} lies in the folder of `files {shown}`; it is not served"))
+                .hint("move the state folder, with `state`, out of what is public")
+        });
+        let files = private.iter().filter(move |file| lies_in(file, folder)).map(move |file| {
+            let what = format!("{} lies in the folder of `files {shown}`; it is not served", file.display());
+            Problem::general(what).hint("move it out of what is public: copies and backups of it in the folder are served")
+        });
+        inside.into_iter().chain(around).chain(files).collect::<Vec<_>>()
+    })
+}
+
+fn folder_of(block: &Block) -> Option<&Path> {
+    match &block.end {
+        End::Files(files) => Some(&files.folder),
+        End::Proxy(_) | End::Redirect { .. } | End::Respond { .. } => None,
+    }
 }
 
 /// Programs that settings name and that could not be started now. Only warned of: they may come later, and what is served
@@ -309,6 +345,25 @@ mod tests {
         let warned = load_in(folder.path()).unwrap().warnings;
         assert_eq!(warned.list().len(), 1, "{warned}");
         assert!(warned.to_string().contains("which cannot be run: this file is not executable"), "{warned}");
+    }
+
+    #[test]
+    fn what_is_private_in_a_served_folder_is_warned_of() {
+        let text = "state www/state\nimport www/part.conf\nb.example {\n files www/state/public\n}\n";
+        let part = "a.example {\n tls site.pem site.key\n files .\n}\n";
+        let folder = folder(&[("doorward.conf", text), ("www/part.conf", part), ("www/site.pem", ""), ("www/site.key", "")]);
+        std::fs::create_dir_all(folder.path().join("www/state/public")).unwrap();
+        let loaded = load_in(folder.path()).unwrap();
+        let warned = loaded.warnings.to_string();
+        for what in [
+            "www/part.conf lies in the folder of `files",
+            "www/site.key lies in the folder of `files",
+            "www/state lies in the folder of `files",
+            "www/state/public` lies in the state folder",
+        ] {
+            assert!(warned.contains(what), "{what:?} is missing: {warned}");
+        }
+        assert_eq!(loaded.warnings.list().len(), 4, "{warned}");
     }
 
     #[test]

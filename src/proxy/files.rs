@@ -1,13 +1,14 @@
 //! `files`: what lies below a folder. Conditional requests, ranges and compressed siblings are tower-http's work; here is
 //! decided what may be seen at all, how long it may be kept, and what answers for pages that exist only in a browser.
 //!
-//! Nothing below a name that begins with a dot is served, `.well-known` apart, and no link leads out of the folder unless
-//! the site says so. Links are followed by the system after they were looked at: who may write into the folder may change
+//! Nothing below a name that begins with a dot is served, `.well-known` apart, no link leads out of the folder unless the
+//! site says so, and the state folder, the configuration and private keys are not served wherever they lie. Links are followed by the system after they were looked at: who may write into the folder may change
 //! one in between, and could as well change the file.
 
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -26,6 +27,9 @@ use crate::config::settings::Files as Settings;
 
 mod listing;
 mod place;
+pub mod private;
+
+use private::Private;
 
 /// What a piece of a file is read and sent in.
 const PIECE: usize = 128 * 1024;
@@ -37,6 +41,7 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 pub struct Files {
     serve: ServeDir,
     folder: PathBuf,
+    private: Arc<Private>,
     follow: bool,
     list: bool,
     cache: Option<HeaderValue>,
@@ -45,7 +50,7 @@ pub struct Files {
 
 impl Files {
     /// The folder need not be there yet.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings, private: &Arc<Private>) -> Self {
         let serve = ServeDir::new(&settings.folder)
             .precompressed_br()
             .precompressed_zstd()
@@ -55,6 +60,7 @@ impl Files {
         Self {
             serve,
             folder: settings.folder.clone(),
+            private: Arc::clone(private),
             follow: settings.follow,
             list: settings.list,
             cache: settings.cache.map(|cache| cache_control(cache.age.as_secs(), cache.immutable)),
@@ -89,23 +95,20 @@ impl Files {
 
     /// The links of a folder.
     async fn listed(&self, request: &Request<Body>, path: &str) -> Option<Response<Body>> {
-        let (folder, path, follow) = (self.folder.clone(), path.to_owned(), self.follow);
-        let page = task::blocking("listing", move || listing::page(&folder, &path, follow)).await??;
+        let (folder, path, follow, private) = (self.folder.clone(), path.to_owned(), self.follow, Arc::clone(&self.private));
+        let page = task::blocking("listing", move || listing::page(&folder, &path, follow, &private)).await??;
         let mut response = answer::own(StatusCode::OK, HTML, page.into(), *request.method() == Method::HEAD);
         self.finish(&mut response, request);
         Some(response)
     }
 
-    /// Whether what is asked for is not hidden, and lies in the folder.
+    /// Whether what is asked for is not hidden, lies in the folder and is not private.
     async fn may_see(&self, path: &str) -> bool {
         if place::is_hidden(path) {
             return false;
         }
-        if self.follow {
-            return true;
-        }
-        let (folder, path) = (self.folder.clone(), path.to_owned());
-        task::blocking("files", move || place::lies_in(&folder, &path)).await == Some(true)
+        let (folder, path, follow, private) = (self.folder.clone(), path.to_owned(), self.follow, Arc::clone(&self.private));
+        task::blocking("files", move || place::may_be_served(&folder, &path, follow, &private)).await == Some(true)
     }
 
     /// `None` when there is no such file.

@@ -83,7 +83,7 @@ fn granted(exchange: &Rc<Exchange>, lane: &Lane, wanted: Wanted, upgrade: Upgrad
     head.status = wanted.grant(&mut head.headers);
     exchange.answered(head.status.as_u16());
     exchange.course.tunnel.set(true);
-    let rules = lane.tunnel;
+    let rules = lane.rules_for(exchange.client);
     let kind = if wanted.websocket && (rules.message.is_some() || rules.ping.is_some()) {
         Kind::Policed(rules)
     } else {
@@ -101,7 +101,6 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const LAST_FAREWELL: Duration = Duration::from_millis(500);
 
 /// How a tunnel is run: its frames are walked only where the site asks for what needs it.
-#[derive(Clone, Copy)]
 enum Kind {
     Raw(Manners),
     Policed(Rules),

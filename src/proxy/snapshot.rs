@@ -2,6 +2,7 @@
 //! A reload builds another one and swaps it in; requests that began with this one end with it.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +16,16 @@ use super::arrive::Host;
 use super::cluster::trust::{Trust, TrustError};
 use super::cluster::{BuildClusterError, Cluster};
 use super::files::Files;
+use super::files::private::Private;
 use super::limit::bans::Bans;
 use super::limit::kept::Kept;
+use super::limit::rates::Rates;
 use super::pages::{Pages, PagesError};
 use super::redirect::Redirect;
 use super::refuse::RefusalStyle;
 use super::route::{Found, RouteTable};
 use super::step::{BuildAuthError, Building, Edits, Step, Switch};
+use super::tunnel::policed::limits::MessageBudget;
 use super::tunnel::policed::relay::Rules;
 use super::visitors::Visitors;
 use crate::base::addr::IpNet;
@@ -73,8 +77,10 @@ pub struct Lane {
     pub logged: bool,
     /// The site's own pages for refusals.
     pub pages: Option<Arc<Pages>>,
-    /// Rules of its tunnels.
-    pub tunnel: Rules,
+    /// Rules of its tunnels, without a client's budget of messages.
+    tunnel: Rules,
+    /// Messages of each client over all of its tunnels.
+    messages: Option<Arc<Rates>>,
     /// How long a tunnel may stand.
     pub max_age: Option<Duration>,
     /// Where it stood.
@@ -151,6 +157,7 @@ impl Snapshot {
         let mut lanes = Vec::with_capacity(settings.sites.len());
         let mut kept = Kept::after(before.map(|before| &before.kept));
         let mut folders = HashMap::new();
+        let private = Private::of(settings);
         let mut services: Vec<Arc<Cluster>> = Vec::new();
         let mut service = |upstream: &Upstream| service(upstream, &mut services, before, trust);
         let mut switches = Vec::with_capacity(settings.sites.len());
@@ -167,6 +174,7 @@ impl Snapshot {
                 before: before.map(|before| &before.kept),
                 service: &mut service,
                 pages: &mut folders,
+                private: &private,
             };
             switches.push(build.kept.switch(build.before, &name));
             let own = site.refusals.errors.as_deref().map(|folder| pages(folder, &site.at, &mut build)).transpose()?;
@@ -236,6 +244,12 @@ impl Snapshot {
 }
 
 impl Lane {
+    /// The rules of a tunnel of `client`.
+    pub fn rules_for(&self, client: IpAddr) -> Rules {
+        let budget = self.messages.as_ref().map(|counts| MessageBudget::new(Arc::clone(counts), client));
+        Rules { budget, ..self.tunnel.clone() }
+    }
+
     fn of(
         block: &Block,
         clusters: &[Arc<Cluster>],
@@ -252,7 +266,7 @@ impl Lane {
                 code: StatusCode::from_u16(*code).map_err(|_| unsupported("respond with this code"))?,
                 text: Bytes::copy_from_slice(text.as_bytes()),
             },
-            End::Files(files) => Ending::Files(Files::new(files)),
+            End::Files(files) => Ending::Files(Files::new(files, build.private)),
         };
         Ok(Self {
             steps: Step::of(&block.policy, build)
@@ -262,7 +276,11 @@ impl Lane {
             pages: block.policy.errors.as_deref().map(|folder| pages(folder, &block.at, build)).transpose()?,
             visitors,
             logged: block.policy.access_log != Some(false),
-            tunnel: Rules { message: block.policy.limit_message, ping: block.policy.ping, idle: block.policy.idle },
+            tunnel: Rules { message: block.policy.limit_message, budget: None, ping: block.policy.ping, idle: block.policy.idle },
+            messages: block.policy.limit_message.and_then(|limit| limit.rate).map(|rate| {
+                let rate = MessageBudget::rate(rate);
+                build.kept.messages(build.before, build.site, rate, Instant::now())
+            }),
             max_age: block.policy.max_age,
             at: block.at.clone(),
         })

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::body::Body;
 use super::cluster::{BuildClusterError, Cluster};
 use super::exchange::Exchange;
+use super::files::private::Private;
 use super::limit::kept::Kept;
 use super::pages::Pages;
 use super::refusal::Refusal;
@@ -116,6 +117,8 @@ pub struct Building<'a> {
     pub before: Option<&'a Kept>,
     /// Error pages by their folder.
     pub pages: &'a mut HashMap<PathBuf, Arc<Pages>>,
+    /// What no folder serves.
+    pub private: &'a Arc<Private>,
     /// Makes the cluster of a service that is asked on the way, or finds it again.
     pub service: &'a mut dyn FnMut(&Upstream) -> Result<Arc<Cluster>, BuildClusterError>,
 }

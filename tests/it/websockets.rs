@@ -14,7 +14,7 @@ use crate::support::line::Line;
 use crate::support::peers::{self, Backend};
 use crate::support::process::Process;
 use crate::support::tunnels::Tunnels;
-use crate::support::{ports, wait};
+use crate::support::{echo, ports, wait};
 
 const SOON: Duration = wait::LIMIT;
 
@@ -160,6 +160,31 @@ fn wscat_talks_through_the_gateway_and_shows_the_status_of_a_refusal() {
     assert!(wscat("/ws", &[]).contains("403"), "who names no page is refused where pages are listed");
     let said = peers::wscat(&["--connect", &format!("wss://localhost:{}/ws", gateway.https)]);
     assert!(said.contains("certificate"), "who does not know the local authority is told so: {said}");
+}
+
+#[test]
+fn the_messages_of_a_client_are_counted_over_all_of_its_tunnels() {
+    let backend = echo::start();
+    let site = format!("localhost {{\n    limit message 1KiB 6/10min\n    proxy {}\n}}", backend.address().port());
+    let (gateway, root) = Gateway::on_localhost(&site);
+    let host = format!("localhost:{}", gateway.https);
+    let open = || {
+        let mut line = Line::open("localhost", gateway.https, &root);
+        line.say(upgrade(&host, "/ws", &[]).as_bytes());
+        assert!(line.head().starts_with("HTTP/1.1 101"));
+        line
+    };
+    let (mut first, mut second) = (open(), open());
+    for tunnel in [&mut first, &mut second] {
+        for _ in 0..3 {
+            tunnel.say(b"\x81\x82\0\0\0\0hi");
+            assert_eq!(tunnel.exactly(4), b"\x81\x02hi");
+        }
+    }
+    for mut tunnel in [second, first, open()] {
+        tunnel.say(b"\x81\x82\0\0\0\0hi");
+        assert_eq!(tunnel.exactly(4)[2..], 1008_u16.to_be_bytes(), "a seventh message");
+    }
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! `list`: what lies in a folder that has no page of its own, as a page of links. What the site would not serve is not
-//! listed either: hidden names, and links that lead out of it.
+//! listed either: hidden names, links that lead out of it, and what is private.
 
 use std::fmt::Write;
 use std::fs::{self, DirEntry};
 use std::path::Path;
 
 use super::place;
+use super::private::Private;
 
 /// Entries that are listed; the names of more are no use in a page.
 const MOST: usize = 5_000;
@@ -21,10 +22,12 @@ struct Line {
 
 /// The page for the folder that a decoded path leads to; `None` where that is no folder that can be read. Reads the file
 /// system.
-pub(super) fn page(folder: &Path, path: &str, follow: bool) -> Option<String> {
+pub(super) fn page(folder: &Path, path: &str, follow: bool, private: &Private) -> Option<String> {
     let home = folder.canonicalize().ok()?;
     let place = folder.join(path.trim_start_matches('/'));
-    let seen = |place: &Path| follow || place.canonicalize().is_ok_and(|real| real.starts_with(&home));
+    let private = private.look();
+    let inside = |place: &Path| follow || place.canonicalize().is_ok_and(|real| real.starts_with(&home));
+    let seen = |place: &Path| inside(place) && !private.holds(place);
     if !seen(&place) {
         return None;
     }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use http::{HeaderValue, Uri};
 
+use super::private::Private;
+
 /// Endings of compressed siblings.
 const SIBLINGS: [&str; 3] = ["br", "zst", "gz"];
 
@@ -18,20 +20,22 @@ pub(super) fn is_page(path: &str) -> bool {
     !is_hidden(path) && path.rsplit('/').next().is_none_or(|last| !last.contains('.') || last.ends_with(".html"))
 }
 
-/// Whether what a decoded path leads to, its index and its compressed siblings lie below `folder`, also behind links.
-/// What is not there leads nowhere. Reads the file system.
-pub(super) fn lies_in(folder: &Path, path: &str) -> bool {
+/// Whether what a decoded path leads to, its index and its compressed siblings may be served: nothing private, and with
+/// `follow` nothing else is asked; without it they lie below `folder`, also behind links. What is not there leads nowhere.
+/// Reads the file system.
+pub(super) fn may_be_served(folder: &Path, path: &str, follow: bool, private: &Private) -> bool {
     let Ok(home) = folder.canonicalize() else { return false };
-    let file = folder.join(path.trim_start_matches('/'));
-    let file = if file.is_dir() { file.join("index.html") } else { file };
+    let place = folder.join(path.trim_start_matches('/'));
+    let file = if place.is_dir() { place.join("index.html") } else { place.clone() };
     let siblings = SIBLINGS.iter().map(|ending| {
         let mut name = file.clone().into_os_string();
         name.push(".");
         name.push(ending);
         PathBuf::from(name)
     });
-    let inside = |place: PathBuf| place.canonicalize().map_or(true, |real| real.starts_with(&home));
-    std::iter::once(file.clone()).chain(siblings).all(inside)
+    let private = private.look();
+    let inside = |place: &Path| follow || place.canonicalize().map_or(true, |real| real.starts_with(&home));
+    [place, file.clone()].into_iter().chain(siblings).all(|place| inside(&place) && !private.holds(&place))
 }
 
 /// The same place as a folder, relative to where the client is: a prefix that was cut off is not known here.

@@ -60,7 +60,7 @@ async fn check(files: &Files, path: &str, expected: Result<&str, Refusal>) {
 #[tokio::test]
 async fn files_are_served_and_nothing_that_is_hidden_or_elsewhere() {
     let world = world();
-    let files = Files::new(&settings(world.path()));
+    let files = Files::new(&settings(world.path()), &Arc::default());
     check(&files, "/", Ok("<p>home")).await;
     check(&files, "/docs/", Ok("<p>docs")).await;
     check(&files, "/docs/a%20b.txt", Ok("blank")).await;
@@ -79,7 +79,7 @@ async fn files_are_served_and_nothing_that_is_hidden_or_elsewhere() {
 #[tokio::test]
 async fn links_that_lead_out_are_followed_where_the_site_says_so() {
     let world = world();
-    let files = Files::new(&Settings { follow: true, ..settings(world.path()) });
+    let files = Files::new(&Settings { follow: true, ..settings(world.path()) }, &Arc::default());
     check(&files, "/out.txt", Ok("secret")).await;
     check(&files, "/.env", Err(Refusal::NothingHere)).await;
 }
@@ -88,7 +88,7 @@ async fn links_that_lead_out_are_followed_where_the_site_says_so() {
 async fn a_link_beside_a_file_does_not_lead_out_either() {
     let world = world();
     symlink("../../secret.txt", world.path().join("www/docs/index.html.gz")).unwrap();
-    let files = Files::new(&settings(world.path()));
+    let files = Files::new(&settings(world.path()), &Arc::default());
     let seen = ask(&files, "GET", "/docs/", &[("accept-encoding", "gzip")]).await;
     assert_eq!(seen.map(|response| response.status()), Err(Refusal::NothingHere));
 }
@@ -96,7 +96,7 @@ async fn a_link_beside_a_file_does_not_lead_out_either() {
 #[tokio::test]
 async fn conditions_ranges_and_compressed_siblings_work() {
     let world = world();
-    let files = Files::new(&settings(world.path()));
+    let files = Files::new(&settings(world.path()), &Arc::default());
     let first = ask(&files, "GET", "/assets/app.js", &[]).await.unwrap();
     assert_eq!(first.headers()["content-type"], "text/javascript; charset=utf-8");
     let tag = first.headers()[header::ETAG].to_str().unwrap().to_owned();
@@ -117,7 +117,7 @@ async fn conditions_ranges_and_compressed_siblings_work() {
 #[tokio::test]
 async fn a_folder_without_its_slash_is_sent_on_relative_to_the_client() {
     let world = world();
-    let files = Files::new(&settings(world.path()));
+    let files = Files::new(&settings(world.path()), &Arc::default());
     let seen = ask(&files, "GET", "/docs?x=1", &[]).await.unwrap();
     assert_eq!((seen.status().as_u16(), seen.headers()[header::LOCATION].to_str().unwrap()), (307, "./docs/?x=1"));
 }
@@ -125,7 +125,7 @@ async fn a_folder_without_its_slash_is_sent_on_relative_to_the_client() {
 #[tokio::test]
 async fn pages_of_an_application_fall_back_and_missing_files_do_not() {
     let world = world();
-    let files = Files::new(&Settings { fallback: Some("/index.html".into()), ..settings(world.path()) });
+    let files = Files::new(&Settings { fallback: Some("/index.html".into()), ..settings(world.path()) }, &Arc::default());
     check(&files, "/users/7", Ok("<p>home")).await;
     check(&files, "/docs/", Ok("<p>docs")).await;
     check(&files, "/assets/missing.js", Err(Refusal::NothingHere)).await;
@@ -135,11 +135,11 @@ async fn pages_of_an_application_fall_back_and_missing_files_do_not() {
 #[tokio::test]
 async fn folders_are_listed_where_the_site_says_so_and_hide_what_is_hidden() {
     let world = world();
-    let files = Files::new(&settings(world.path()));
+    let files = Files::new(&settings(world.path()), &Arc::default());
     check(&files, "/assets/", Err(Refusal::NothingHere)).await;
     fs::remove_file(world.path().join("www/index.html")).unwrap();
     let fallback = Some("/docs/index.html".into());
-    let files = Files::new(&Settings { list: true, fallback, ..settings(world.path()) });
+    let files = Files::new(&Settings { list: true, fallback, ..settings(world.path()) }, &Arc::default());
     let page = text(ask(&files, "GET", "/", &[]).await.unwrap()).await;
     for name in ["./assets/", "./docs/", "./manual/"] {
         assert!(page.contains(&format!("href=\"{name}\"")), "{name} in {page}");
@@ -150,7 +150,7 @@ async fn folders_are_listed_where_the_site_says_so_and_hide_what_is_hidden() {
     check(&files, "/docs/", Ok("<p>docs")).await;
     check(&files, "/users/7", Ok("<p>docs")).await;
     check(&files, "/.git/", Err(Refusal::NothingHere)).await;
-    let bare = Files::new(&Settings { list: true, ..settings(world.path()) });
+    let bare = Files::new(&Settings { list: true, ..settings(world.path()) }, &Arc::default());
     check(&bare, "/up/", Err(Refusal::NothingHere)).await;
     let head = ask(&files, "HEAD", "/assets/", &[]).await.unwrap();
     assert_eq!(head.headers()["content-type"], "text/html; charset=utf-8");
@@ -161,9 +161,66 @@ async fn folders_are_listed_where_the_site_says_so_and_hide_what_is_hidden() {
 async fn files_are_kept_for_as_long_as_the_site_says_and_pages_are_asked_about() {
     let world = world();
     let cache = Some(Cache { age: Duration::from_secs(30 * 24 * 3600), immutable: true });
-    let files = Files::new(&Settings { cache, fallback: Some("/index.html".into()), ..settings(world.path()) });
+    let files = Files::new(&Settings { cache, fallback: Some("/index.html".into()), ..settings(world.path()) }, &Arc::default());
     let kept = |response: Response<Body>| response.headers()[header::CACHE_CONTROL].to_str().unwrap().to_owned();
     assert_eq!(kept(ask(&files, "GET", "/assets/app.js", &[]).await.unwrap()), "public, max-age=2592000, immutable");
     assert_eq!(kept(ask(&files, "GET", "/", &[]).await.unwrap()), "no-cache");
     assert_eq!(kept(ask(&files, "GET", "/users/7", &[]).await.unwrap()), "no-cache");
+}
+
+/// A site whose folder has in it what it must not serve, under several names.
+fn careless_world() -> (tempfile::TempDir, Arc<Private>) {
+    let world = world();
+    let root = world.path().join("www");
+    for (name, text) in
+        [("doorward.conf", "secret"), ("part.conf", "secret"), ("site.key", "secret"), ("state/root.key", "secret")]
+    {
+        fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+        fs::write(root.join(name), text).unwrap();
+    }
+    fs::hard_link(root.join("site.key"), root.join("hard.txt")).unwrap();
+    symlink("site.key", root.join("soft.txt")).unwrap();
+    symlink("state", root.join("aside")).unwrap();
+    symlink("../site.key", root.join("docs/index.html.gz")).unwrap();
+    let text = format!("state {0}/state\na.example {{\n tls {0}/site.pem {0}/site.key\n respond 200 a\n}}\n", root.display());
+    let surroundings = crate::config::surroundings::Surroundings::default();
+    let mut settings = crate::config::resolve::from_text("", &text, &surroundings).unwrap().settings;
+    settings.sources = ["doorward.conf", "part.conf"].map(|name| root.join(name)).into();
+    (world, Private::of(&settings))
+}
+
+#[tokio::test]
+async fn the_state_the_configuration_and_keys_are_never_served() {
+    let (world, private) = careless_world();
+    for follow in [false, true] {
+        let files = Files::new(&Settings { follow, list: true, ..settings(world.path()) }, &private);
+        for path in
+            ["/doorward.conf", "/part.conf", "/site.key", "/hard.txt", "/soft.txt", "/state", "/state/", "/state/root.key"]
+        {
+            check(&files, path, Err(Refusal::NothingHere)).await;
+        }
+        check(&files, "/aside/root.key", Err(Refusal::NothingHere)).await;
+        let sibling = ask(&files, "GET", "/docs/", &[("accept-encoding", "gzip")]).await;
+        assert_eq!(sibling.map(|response| response.status()), Err(Refusal::NothingHere), "a compressed sibling is a key");
+        check(&files, "/assets/app.js", Ok("let plain;")).await;
+        // A key that is replaced while the gateway runs.
+        let key = world.path().join("www/site.key");
+        fs::write(key.with_extension("new"), "secret").unwrap();
+        fs::rename(key.with_extension("new"), &key).unwrap();
+        check(&files, "/site.key", Err(Refusal::NothingHere)).await;
+        fs::remove_file(world.path().join("www/hard.txt")).unwrap();
+        fs::hard_link(&key, world.path().join("www/hard.txt")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_private_is_not_listed() {
+    let (world, private) = careless_world();
+    fs::remove_file(world.path().join("www/index.html")).unwrap();
+    let files = Files::new(&Settings { follow: true, list: true, ..settings(world.path()) }, &private);
+    let page = text(ask(&files, "GET", "/", &[]).await.unwrap()).await;
+    for name in ["doorward.conf", "part.conf", "site.key", "hard.txt", "soft.txt", "state", "aside"] {
+        assert!(!page.contains(&format!(">{name}")), "{name} in {page}");
+    }
+    assert!(page.contains("./assets/"), "{page}");
 }

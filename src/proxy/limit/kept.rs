@@ -21,6 +21,8 @@ use crate::proxy::step::Switch;
 pub struct Kept {
     /// By site; a site has few limits.
     rates: HashMap<String, Vec<(RequestLimit, Arc<Rates>)>>,
+    /// Messages through tunnels, by site.
+    messages: HashMap<String, Vec<(Rate, Arc<Rates>)>>,
     /// By site and limit.
     crowds: HashMap<(String, u32), Arc<Crowd>>,
     /// Of password checks, in the whole process.
@@ -38,6 +40,7 @@ impl Default for Kept {
     fn default() -> Self {
         Self {
             rates: HashMap::new(),
+            messages: HashMap::new(),
             crowds: HashMap::new(),
             checks: Arc::new(Turns::new(CHECKS.0, CHECKS.1)),
             bans: None,
@@ -69,6 +72,18 @@ impl Kept {
         });
         self.rates.entry(site.to_owned()).or_default().push((limit.clone(), Arc::clone(&rates)));
         rates
+    }
+
+    /// As [`Self::rates`], for messages through tunnels.
+    pub fn messages(&mut self, before: Option<&Self>, site: &str, rate: Rate, now: Instant) -> Arc<Rates> {
+        let find =
+            |kept: &Self| kept.messages.get(site)?.iter().find(|(known, _)| *known == rate).map(|(_, counts)| Arc::clone(counts));
+        if let Some(counts) = find(self) {
+            return counts;
+        }
+        let counts = before.and_then(find).unwrap_or_else(|| Arc::new(Rates::new(rate, now)));
+        self.messages.entry(site.to_owned()).or_default().push((rate, Arc::clone(&counts)));
+        counts
     }
 
     /// Who is shut out: those of `before` where the rule is the same.
@@ -125,6 +140,17 @@ mod tests {
         assert!(free("a.test", 2));
         assert!(free("b.test", 1));
         assert!(!free("b.test", 1), "the blocks of a site share it");
+    }
+
+    #[test]
+    fn messages_are_counted_over_the_blocks_of_a_site_and_over_a_reload() {
+        let (now, rate) = (Instant::now(), Rate::new(1, Duration::from_secs(60), 0));
+        let mut before = Kept::default();
+        assert!(before.messages(None, "a.test", rate, now).take("c", now).is_ok());
+        assert!(before.messages(None, "a.test", rate, now).take("c", now).is_err(), "another block of the site");
+        let mut after = Kept::default();
+        assert!(after.messages(Some(&before), "a.test", rate, now).take("c", now).is_err());
+        assert!(after.messages(Some(&before), "b.test", rate, now).take("c", now).is_ok());
     }
 
     #[test]

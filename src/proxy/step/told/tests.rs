@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::super::{Building, Step};
 use super::*;
@@ -67,6 +68,7 @@ fn the_steps_are_told_in_the_order_in_which_they_run() {
         kept: &mut kept,
         before: None,
         pages: &mut pages,
+        private: &Arc::default(),
         service: &mut |_| unreachable!("no service is asked by these words"),
     };
     let run: Vec<_> = Step::of(&policy, &mut build).unwrap().iter().filter_map(word).collect();

@@ -7,11 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::Control;
 
-use super::limits::MessageLimits;
+use super::limits::{MessageBudget, MessageLimits};
 use super::own;
 use super::walker::{Fate, Judge, Violation, Walker};
 use crate::config::settings::MessageLimit;
-use crate::proxy::limit::bucket::nanos;
 
 /// How long an end may take for its part of a close before it is passed over.
 pub const POLITE: Duration = Duration::from_secs(2);
@@ -36,10 +35,12 @@ impl End {
 }
 
 /// The rules of one tunnel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Rules {
     /// What the client may send.
     pub message: Option<MessageLimit>,
+    /// How many messages it may still send through this and its other tunnels.
+    pub budget: Option<MessageBudget>,
     /// An end that was silent for this long is pinged, and is dead when it stays silent for as long again.
     pub ping: Option<Duration>,
     /// Without a frame but pings of ours for this long, the tunnel ends.
@@ -89,7 +90,6 @@ impl Closed {
 pub struct Relay {
     rules: Rules,
     limits: Option<MessageLimits>,
-    start: Instant,
     /// When a frame of the ends last passed.
     moved: Instant,
     client: Half,
@@ -152,9 +152,8 @@ impl Relay {
     /// A tunnel that stands since `now`. `seed` is any number, another one for each tunnel.
     pub fn new(rules: Rules, now: Instant, seed: u32) -> Self {
         Self {
+            limits: rules.message.map(|limit| MessageLimits::new(limit, rules.budget.clone(), now)),
             rules,
-            limits: rules.message.map(MessageLimits::new),
-            start: now,
             moved: now,
             client: Half::new(now),
             backend: Half::new(now),
@@ -179,11 +178,10 @@ impl Relay {
         if matches!(self.closed, Some((Closed::Broke(broke, _), _)) if broke == end) {
             return;
         }
-        let since = nanos(now.saturating_duration_since(self.start));
         let late = self.closed.is_some() && self.half(end.other()).told;
         let limits = self.limits.as_mut().filter(|_| end == End::Client);
         let closing = self.closed.is_some();
-        let mut bench = Bench { limits, now: since, number: self.number, late, closing, close: None };
+        let mut bench = Bench { limits, now, number: self.number, late, closing, close: None };
         let half = if end == End::Client { &mut self.client } else { &mut self.backend };
         let mut passed = false;
         let verdict = half.walker.walk(chunk, &mut bench, |bytes| {
@@ -355,7 +353,7 @@ impl Relay {
 /// Judges over one chunk of one end.
 struct Bench<'a> {
     limits: Option<&'a mut MessageLimits>,
-    now: u64,
+    now: Instant,
     number: u32,
     /// A close frame of ours goes to the other end: what begins now comes too late for it.
     late: bool,

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,11 +10,13 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role};
 
+use super::limits::MessageBudget;
 use super::walker::Violation;
 use super::*;
 use crate::base::size::ByteSize;
 use crate::base::task;
 use crate::config::settings::MessageLimit;
+use crate::proxy::limit::rates::Rates;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -61,7 +64,9 @@ async fn close_code(socket: &mut WebSocketStream<DuplexStream>) -> Option<u16> {
 }
 
 fn limited(size: u64) -> Rules {
-    Rules { message: Some(MessageLimit { size: ByteSize(size), rate: Some((100, 60 * SECOND)) }), ..Rules::default() }
+    let counts = Arc::new(Rates::new(MessageBudget::rate((100, 60 * SECOND)), Instant::now()));
+    let budget = Some(MessageBudget::new(counts, [192, 0, 2, 1].into()));
+    Rules { message: Some(MessageLimit { size: ByteSize(size), rate: Some((100, 60 * SECOND)) }), budget, ..Rules::default() }
 }
 
 #[test]
