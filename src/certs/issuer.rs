@@ -15,6 +15,7 @@ pub mod local_ca;
 pub mod renewal_info;
 pub mod revoke;
 pub mod self_signed;
+pub mod untrusted;
 
 pub use jws::AccountKeyError;
 

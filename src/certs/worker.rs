@@ -17,7 +17,8 @@ use super::issuer::renewal_info;
 use super::keeper::tell;
 use super::need::{Authority, Need};
 use super::pace::{self, OrderLimit};
-use super::preflight::advice::{self, Before};
+use super::preflight::advice::{self, Advice, Before};
+use super::preflight::finding::Finding;
 use super::preflight::recheck;
 use super::record::{Blame, Failure, Outcome, Parts};
 use super::shelf::Shelved;
@@ -25,7 +26,7 @@ use crate::base::chain::Chain;
 use crate::base::secret::Secret;
 use crate::base::task;
 use crate::base::time::{Clock, Timestamp};
-use crate::config::settings::Acme;
+use crate::config::settings::{Acme, ChallengeKind};
 use crate::state::history::{Ended, History};
 use crate::state::schema::{Bucket, Remembered};
 use crate::state::slug::Slug;
@@ -155,12 +156,8 @@ async fn obtain_one(task: &OrderTask) -> Done {
     };
     let now = task.clock.now();
     let left = pace::proofs_left(&ledger.history(), now);
-    let job = OrderJob {
-        acme: advised(task, now).await,
-        identifiers: task.need.names.clone(),
-        replaces: task.replaces.clone(),
-        most_failures: left,
-    };
+    let Advice { acme, found } = advised(task, now).await;
+    let job = OrderJob { acme, identifiers: task.need.names.clone(), replaces: task.replaces.clone(), most_failures: left };
     let as_ledger: Arc<dyn OrderLedger> = Arc::clone(&ledger) as Arc<dyn OrderLedger>;
     let ordered = tokio::time::timeout(LONGEST_ORDER, acme::order(&job, &task.account, &as_ledger, &task.board)).await;
     let (outcome, shelved, warning) = match ordered {
@@ -180,7 +177,8 @@ async fn obtain_one(task: &OrderTask) -> Done {
         }
         Ok(Err(error)) => {
             let now = task.clock.now();
-            (fail(blame(&error, now), ended(&error), words(&error), parts(&error)), None, None)
+            let finding = explained(&error, &found);
+            (fail(blame(&error, now), ended(&error), words(&error, finding), parts(&error, finding)), None, None)
         }
         Err(_) => {
             let words = "the order was not done within 15 minutes; the next try goes on with it".to_owned();
@@ -192,10 +190,10 @@ async fn obtain_one(task: &OrderTask) -> Done {
 }
 
 /// The authority's settings; before a first order, with the challenges in the order in which they may work.
-async fn advised(task: &OrderTask, now: Timestamp) -> Arc<Acme> {
+async fn advised(task: &OrderTask, now: Timestamp) -> Advice {
     let acme = &task.from.acme;
     if task.memory.worked.is_some() || task.rehearsal {
-        return Arc::clone(acme);
+        return Advice { acme: Arc::clone(acme), found: Vec::new() };
     }
     // An authority that does not answer is told of by the order.
     let directory = task.account.http().directory().await;
@@ -277,7 +275,7 @@ pub(crate) async fn ask_window(account: Arc<AcmeAccount>, certificate: String, l
         // It may learn to.
         Ok(Ok(None)) => Outcome::Window(None, Duration::from_secs(86_400)),
         Ok(Err(error)) => {
-            tracing::debug!(event = "renewal_info_unknown", error = %Chain(&error));
+            tracing::debug!(event = "renewal_info_unknown", error = %Chain(&error), "when to renew is not known from the authority: {}", Chain(&error));
             Outcome::WindowUnknown(error.retry_after())
         }
         Err(_) => Outcome::WindowUnknown(None),
@@ -326,20 +324,38 @@ fn ended(error: &OrderError) -> Ended {
     }
 }
 
-fn words(error: &OrderError) -> String {
+/// What the look before the order had found of the very name and port by which it then failed: that is the cause, and no
+/// other is guessed.
+fn explained<'a>(error: &OrderError, found: &'a [Finding]) -> Option<&'a Finding> {
+    let failed = error.failed_proof()?;
+    let check = match failed.acme_type()? {
+        "connection" | "unauthorized" | "incorrectResponse" | "tls" => match failed.kind {
+            ChallengeKind::Http01 => "port-80",
+            ChallengeKind::TlsAlpn01 => "port-443",
+            ChallengeKind::Dns01 | ChallengeKind::DnsPersist01 => return None,
+        },
+        "dns" => "dns",
+        "caa" => "caa",
+        _ => return None,
+    };
+    let name = failed.identifier.to_string();
+    found.iter().find(|finding| finding.check == check && finding.about == name)
+}
+
+fn words(error: &OrderError, finding: Option<&Finding>) -> String {
     let said = Chain(error).to_string();
-    match error.likely_cause() {
+    match finding.map(|finding| finding.seen.clone()).or_else(|| error.likely_cause()) {
         Some(cause) => format!("{said}; likely cause: {cause}"),
         None => said,
     }
 }
 
-fn parts(error: &OrderError) -> Parts {
+fn parts(error: &OrderError, finding: Option<&Finding>) -> Parts {
     Parts {
         step: Some(error.step.as_str()),
         problem: error.cause.acme_type().map(str::to_owned),
-        cause: error.likely_cause(),
-        remedy: error.remedy(),
+        cause: finding.map(|finding| finding.seen.clone()).or_else(|| error.likely_cause()),
+        remedy: finding.map(|finding| finding.repair.clone()).or_else(|| error.remedy()),
     }
 }
 
@@ -355,6 +371,25 @@ impl Shelved {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::name::Identifier;
+    use crate::certs::issuer::acme::FailedProof;
+
+    #[test]
+    fn what_the_look_found_is_the_cause_of_the_failure_that_follows() {
+        let problem = serde_json::from_str(r#"{"type":"urn:ietf:params:acme:error:unauthorized","detail":"404"}"#).unwrap();
+        let identifier = Identifier::parse("a.example").unwrap();
+        let failed = FailedProof { kind: ChallengeKind::Http01, identifier, problem: Some(problem) };
+        let error = OrderError { step: Step::Prove, cause: OrderCause::Proof(Box::new(failed.clone())), failed: vec![failed] };
+        let seen = "the A record leads to 203.0.113.9, where another web server (nginx): 404 Not Found answers";
+        let finding = |check, about: &str| Finding::trouble(check, about, seen, "this gateway", "let the A record point here");
+        let found = [finding("port-443", "a.example"), finding("port-80", "b.example"), finding("port-80", "a.example")];
+        let explained = explained(&error, &found);
+        assert_eq!(explained, Some(&found[2]));
+        assert!(words(&error, explained).ends_with(&format!("likely cause: {seen}")));
+        let parts = parts(&error, explained);
+        assert_eq!((parts.cause.as_deref(), parts.remedy.as_deref()), (Some(seen), Some("let the A record point here")));
+        assert!(words(&error, None).contains("something else answers port 80"), "without a look it is guessed");
+    }
 
     #[tokio::test]
     async fn a_panic_is_reported_and_ends_nothing_but_its_own_try() {

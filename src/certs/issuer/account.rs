@@ -116,7 +116,14 @@ impl AcmeAccount {
         }
         let url = self.post(&key, &payload).await.map_err(|cause| self.name_binding(cause))?;
         let terms = directory.meta.terms_of_service.as_deref().unwrap_or("none");
-        tracing::info!(event = "account_registered", directory = self.http.directory_url(), account = url, terms_agreed = terms);
+        tracing::info!(
+            event = "account_registered",
+            directory = self.http.directory_url(),
+            account = url,
+            terms_agreed = terms,
+            "an account is registered with {}",
+            self.http.directory_url()
+        );
         self.keep(key, url).await
     }
 

@@ -34,17 +34,28 @@ pub struct Before<'a> {
     pub now: Timestamp,
 }
 
-/// Looks, tells, and gives the authority's settings with the challenges in the order in which they may work.
-pub async fn before_order(acme: &Arc<Acme>, before: Before<'_>) -> Arc<Acme> {
+/// What a look found.
+pub struct Advice {
+    /// The authority's settings with the challenges in the order in which they may work.
+    pub acme: Arc<Acme>,
+    /// What was not as it should be: the likely cause if the order then fails.
+    pub found: Vec<Finding>,
+}
+
+/// Looks, logs and advises.
+pub async fn before_order(acme: &Arc<Acme>, before: Before<'_>) -> Advice {
     if !concerns_the_world(acme) {
-        return Arc::clone(acme);
+        return Advice { acme: Arc::clone(acme), found: Vec::new() };
     }
     let verdicts = tokio::time::timeout(PATIENCE, look_at_all(acme, &before)).await.unwrap_or_default();
     for finding in verdicts.iter().flat_map(|verdict| &verdict.findings) {
         tell(finding);
     }
     let ordered = ordered(&acme.challenges, &verdicts);
-    if ordered == acme.challenges { Arc::clone(acme) } else { Arc::new(Acme { challenges: ordered, ..Acme::clone(acme) }) }
+    let same = ordered == acme.challenges;
+    let acme = if same { Arc::clone(acme) } else { Arc::new(Acme { challenges: ordered, ..Acme::clone(acme) }) };
+    let found = verdicts.into_iter().flat_map(|verdict| verdict.findings).filter(|finding| finding.weight != Weight::Fine);
+    Advice { acme, found: found.collect() }
 }
 
 /// An authority of one's own house sees other addresses than the world does. Where `resolvers` says whom to ask, they
@@ -78,9 +89,13 @@ fn ordered(configured: &[ChallengeKind], verdicts: &[Verdict]) -> Vec<ChallengeK
 fn tell(finding: &Finding) {
     let Finding { check, about, seen, expected, repair, weight } = finding;
     match weight {
-        Weight::Prevents => tracing::warn!(event = "preflight", name = about, check, seen, expected, repair),
-        Weight::Note => tracing::info!(event = "preflight", name = about, check, seen, expected, repair),
-        Weight::Fine => tracing::debug!(event = "preflight", name = about, check, seen),
+        Weight::Prevents => {
+            tracing::warn!(event = "preflight", name = about, check, seen, expected, repair, "{about}: {finding}; {repair}");
+        }
+        Weight::Note => {
+            tracing::info!(event = "preflight", name = about, check, seen, expected, repair, "{about}: {finding}; {repair}");
+        }
+        Weight::Fine => tracing::debug!(event = "preflight", name = about, check, seen, "{about}: {finding}"),
     }
 }
 

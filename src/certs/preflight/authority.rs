@@ -9,6 +9,7 @@ use super::finding::Finding;
 use crate::base::chain::Chain;
 use crate::base::time::Clock;
 use crate::certs::issuer::http::{AcmeHttp, Directory, HttpFailure, HttpLimits};
+use crate::certs::issuer::untrusted::untrusted;
 use crate::config::settings::Acme;
 
 /// A person waits.
@@ -54,6 +55,10 @@ fn answered(acme: &Acme, directory: &Directory) -> Finding {
 
 fn silent(acme: &Acme, failure: &HttpFailure) -> Finding {
     let seen = format!("the directory does not answer: {}", Chain(failure));
+    if let HttpFailure::Untrusted { host, cause } = failure {
+        let (why, repair) = untrusted(cause);
+        return Finding::trouble("authority", &acme.directory, format!("{host}: {why}"), "a certificate that is trusted", repair);
+    }
     let repair = "check this machine's way to the internet on port 443 and its clock; for an authority of your own, name its \
                   roots with `ca-file`";
     Finding::trouble("authority", &acme.directory, seen, "an ACME directory", repair)

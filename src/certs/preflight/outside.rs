@@ -93,7 +93,12 @@ pub fn judge(facts: &NameFacts, here: &Here<'_>) -> Verdict {
     let mut findings = vec![addresses(facts, &name, here)];
     for door in &facts.doors {
         findings.extend(door.plain.as_ref().map(|seen| knock(&name, door.ip, Port::Plain, seen, here)));
-        findings.extend(door.tls.as_ref().map(|seen| knock(&name, door.ip, Port::Tls, seen, here)));
+        let half = door.plain == Some(Seen::Ourselves);
+        let judged = |seen: &Seen| {
+            let found = knock(&name, door.ip, Port::Tls, seen, here);
+            if half { only_port_80(found, door.ip, seen, here) } else { found }
+        };
+        findings.extend(door.tls.as_ref().map(judged));
     }
     let wildcard = matches!(facts.name, Identifier::Wildcard(_));
     findings.push(match &facts.caa {
@@ -138,7 +143,8 @@ fn addresses(facts: &NameFacts, name: &str, here: &Here<'_>) -> Finding {
         return Finding::trouble("dns", name, format!("the addresses are not told: {why}"), "an A or AAAA record", repair);
     }
     if all.is_empty() {
-        let repair = format!("add an A record for {name} that points to this machine{}", own_public(here));
+        let own = own_public(here, false).map(|ip| format!(" ({ip})")).unwrap_or_default();
+        let repair = format!("add an A record for {name} that points to this machine{own}");
         return Finding::trouble("dns", name, "the name has no address", "an A or AAAA record that points here", repair);
     }
     let told = all.iter().map(|ip| owner(*ip, here)).collect::<Vec<_>>().join(", ");
@@ -156,8 +162,29 @@ impl Answer {
     }
 }
 
-fn own_public(here: &Here<'_>) -> String {
-    here.own.iter().find(|ip| !is_private(**ip)).map(|ip| format!(" ({ip})")).unwrap_or_default()
+fn own_public(here: &Here<'_>, is_six: bool) -> Option<IpAddr> {
+    here.own.iter().copied().find(|ip| ip.is_ipv6() == is_six && !is_private(*ip))
+}
+
+/// What to do with a record that leads elsewhere: it can point to an address of its own family only.
+fn point_here(ip: IpAddr, here: &Here<'_>) -> String {
+    match (ip.is_ipv6(), own_public(here, ip.is_ipv6())) {
+        (true, None) => "remove the AAAA record: this machine has no public IPv6 address".to_owned(),
+        (true, Some(own)) => format!("let the AAAA record point to this machine ({own}), or remove it"),
+        (false, None) => "let the A record point to this machine, or remove it".to_owned(),
+        (false, Some(own)) => format!("let the A record point to this machine ({own}), or remove it"),
+    }
+}
+
+/// Port 80 of an address leads here and port 443 does not: then the record is right, and a router or a balancer forwards
+/// one port of two.
+fn only_port_80(found: Finding, ip: IpAddr, seen: &Seen, here: &Here<'_>) -> Finding {
+    match seen {
+        Seen::Refused | Seen::Silent | Seen::Other(_) if !here.own.contains(&ip) && cdn::of(ip).is_none() => {
+            Finding { repair: "forward TCP 443 and UDP 443 there to this machine, as port 80 is".to_owned(), ..found }
+        }
+        _ => found,
+    }
 }
 
 fn owner(ip: IpAddr, here: &Here<'_>) -> String {
@@ -217,8 +244,12 @@ fn knock(name: &str, ip: IpAddr, port: Port, seen: &Seen, here: &Here<'_>) -> Fi
             if here.own.contains(&ip) {
                 format!("stop that program on port {number}, or give the port to the gateway")
             } else {
-                format!("let the {record} record point to this machine{}, or remove it", own_public(here))
+                point_here(ip, here)
             },
+        ),
+        (Seen::Refused | Seen::Silent, Some(cdn)) => trouble(
+            format!("{ip} is {cdn}'s, and does not answer at port {number}"),
+            format!("leave the record, and look at {cdn}'s page for the name: it must pass port {number} on to this machine"),
         ),
         (Seen::Refused, _) => closed(trouble, ip, record, "refuses connections", number, here),
         (Seen::Silent, _) => closed(trouble, ip, record, "does not answer", number, here),
@@ -256,11 +287,11 @@ fn closed(
         );
         return trouble(seen, repair).noted();
     }
-    let repair = match record {
-        "AAAA" => "remove the AAAA record, or have the gateway listen there and open the port in the firewall".to_owned(),
-        _ => format!(
+    let repair = match (record, own_public(here, ip.is_ipv6())) {
+        ("AAAA", _) => point_here(ip, here),
+        (_, own) => format!(
             "let the A record point to this machine{}, and open port {number} in the provider's network rules",
-            own_public(here)
+            own.map(|ip| format!(" ({ip})")).unwrap_or_default()
         ),
     };
     trouble(seen, repair)

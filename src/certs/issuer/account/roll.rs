@@ -32,7 +32,12 @@ impl AcmeAccount {
                 self.settle(true).await?;
                 let thumbprint = next.thumbprint();
                 *held = Some(Arc::new(Registered { key: next, url: registered.url.clone() }));
-                tracing::info!(event = "account_key_rolled", directory = self.http.directory_url(), account = registered.url);
+                tracing::info!(
+                    event = "account_key_rolled",
+                    directory = self.http.directory_url(),
+                    account = registered.url,
+                    "the account has a new key"
+                );
                 Ok(thumbprint)
             }
             Err(error) => {
@@ -50,7 +55,13 @@ impl AcmeAccount {
         match self.post(&next, &json!({ "onlyReturnExisting": true })).await {
             Ok(url) => {
                 self.settle(true).await?;
-                tracing::info!(event = "account_key_rolled", directory = self.http.directory_url(), account = url, late = true);
+                tracing::info!(
+                    event = "account_key_rolled",
+                    directory = self.http.directory_url(),
+                    account = url,
+                    late = true,
+                    "the account has had its new key since an earlier try"
+                );
                 self.keep(next, url).await
             }
             Err(cause) if cause.acme_type() == Some("accountDoesNotExist") => {

@@ -10,6 +10,7 @@ use crate::certs::challenge::dns01::RecordError;
 use crate::certs::dns::update::UpdateError;
 use crate::certs::issuer::Rejection;
 use crate::certs::issuer::http::HttpFailure;
+use crate::certs::issuer::untrusted::untrusted;
 use crate::config::settings::ChallengeKind;
 
 /// For what only the authority's policy or an operator changes, and not within the hour.
@@ -19,6 +20,15 @@ const LATER: Duration = Duration::from_secs(86_400);
 const NEXT_HOUR: Duration = Duration::from_secs(3600);
 
 impl OrderError {
+    /// The proof that failed, where that is why the order did.
+    pub fn failed_proof(&self) -> Option<&FailedProof> {
+        match &self.cause {
+            OrderCause::Proof(failed) => Some(failed),
+            OrderCause::Invalid(_) | OrderCause::Slow { .. } => self.failed.last(),
+            _ => None,
+        }
+    }
+
     /// When asking again makes sense.
     pub fn rejection(&self, now: Timestamp) -> Rejection {
         match &self.cause {
@@ -38,12 +48,7 @@ impl OrderError {
 
     /// The likely cause, for the one line that a person reads first. It is a guess from what the authority said.
     pub fn likely_cause(&self) -> Option<String> {
-        let failed = match &self.cause {
-            OrderCause::Proof(failed) => Some(&**failed),
-            OrderCause::Invalid(_) | OrderCause::Slow { .. } => self.failed.last(),
-            _ => None,
-        };
-        match (failed, &self.cause) {
+        match (self.failed_proof(), &self.cause) {
             (Some(failed), _) => failed.likely_cause(),
             // Its words have cause and remedy.
             (None, OrderCause::Binding(_)) => None,
@@ -57,12 +62,7 @@ impl OrderError {
 impl OrderError {
     /// What a person can do about it, in a sentence; `None` where the next try is all there is to do.
     pub fn remedy(&self) -> Option<String> {
-        let failed = match &self.cause {
-            OrderCause::Proof(failed) => Some(&**failed),
-            OrderCause::Invalid(_) | OrderCause::Slow { .. } => self.failed.last(),
-            _ => None,
-        };
-        match (failed, &self.cause) {
+        match (self.failed_proof(), &self.cause) {
             (Some(failed), _) => failed.remedy(),
             (None, OrderCause::Binding(_)) => {
                 Some("copy key id and HMAC key of `eab` again from the authority's customer page (the key is base64url)".into())
@@ -90,7 +90,7 @@ fn let_through(failure: &HttpFailure) -> Option<String> {
         HttpFailure::Moved { to, .. } => {
             format!("if {to} is the authority's own address, write `directory {to}`; redirects are not followed")
         }
-        HttpFailure::Untrusted { .. } => "set the clock, or name the authority's root by `ca-file`".into(),
+        HttpFailure::Untrusted { cause, .. } => untrusted(cause).1.to_owned(),
         _ => return None,
     })
 }
@@ -247,9 +247,7 @@ fn unreached(failure: &HttpFailure) -> Option<String> {
         HttpFailure::Connect { host, .. } | HttpFailure::Slow { host, .. } => {
             format!("{host} is down, or a firewall keeps this machine from reaching it")
         }
-        HttpFailure::Untrusted { host, .. } => {
-            format!("something between here and {host} opens TLS, this machine's clock is wrong, or `ca-file` is missing")
-        }
+        HttpFailure::Untrusted { host, cause } => format!("{host}: {}", untrusted(cause).0),
         _ => return None,
     })
 }

@@ -38,14 +38,14 @@ impl Run<'_> {
                 self.drop_order("its key is lost").await
             }
             OrderStatus::Pending | OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Valid => {
-                tracing::info!(event = "order_resumed", order = order.url(), status = ?status);
+                tracing::info!(event = "order_resumed", order = order.url(), status = ?status, "an order that was begun before goes on");
                 Ok(Some(order))
             }
         }
     }
 
     async fn drop_order(&self, why: &'static str) -> Result<Option<Order>, OrderCause> {
-        tracing::info!(event = "order_dropped", name = %self.job.identifiers[0], why);
+        tracing::info!(event = "order_dropped", name = %self.job.identifiers[0], why, "the order that was begun before for {} is not gone on with: {why}", self.job.identifiers[0]);
         self.keep("forget order", |ledger| ledger.forget_order()).await?;
         Ok(None)
     }
@@ -60,7 +60,7 @@ impl Run<'_> {
         self.keep("count order", |ledger| ledger.count_order()).await?;
         let order = match self.new_order(talk, replaces.clone()).await {
             Err(cause) if replaces.is_some() && is_about_replaces(&cause) => {
-                tracing::info!(event = "order_without_replaces", name = %self.job.identifiers[0], said = cause.detail());
+                tracing::info!(event = "order_without_replaces", name = %self.job.identifiers[0], said = cause.detail(), "{} is ordered without naming the certificate that is replaced, as the authority refuses that", self.job.identifiers[0]);
                 self.new_order(talk, None).await?
             }
             order => order?,

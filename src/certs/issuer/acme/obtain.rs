@@ -42,7 +42,7 @@ impl Run<'_> {
         if !not_ready && !cause.is_passing() {
             return Err(cause);
         }
-        tracing::info!(event = "finalize_unanswered", order = order.url(), error = %cause);
+        tracing::info!(event = "finalize_unanswered", order = order.url(), error = %cause, "the request for the certificate got no answer; the order itself is asked what became of it");
         if not_ready {
             // One part of the authority may lag behind another for a moment, not for ever.
             self.not_ready += 1;

@@ -200,7 +200,7 @@ impl Run<'_> {
             return Err(OrderCause::Invalid(problem));
         }
         for failed in &self.failed[known..] {
-            tracing::info!(event = "proof_failed", name = %failed.identifier, challenge = %failed.kind, said = %failed);
+            tracing::info!(event = "proof_failed", name = %failed.identifier, challenge = %failed.kind, said = %failed, "{failed}");
             let usable = self.usable(&failed.identifier);
             if choice::next(&failed.identifier, &usable, &self.failed, self.job.most_failures).is_none() {
                 return Err(OrderCause::Proof(Box::new(failed.clone())));
@@ -213,7 +213,7 @@ impl Run<'_> {
         let Some(kind) = self.proved_by.filter(|kind| Some(*kind) != self.last) else { return };
         // It only saves a failed proof next time: no reason to fail this order.
         if let Err(error) = self.keep("keep challenge", move |ledger| ledger.keep_challenge(kind)).await {
-            tracing::warn!(event = "challenge_not_remembered", %error);
+            tracing::warn!(event = "challenge_not_remembered", %error, "which challenge worked is not remembered: {error}");
         }
     }
 }

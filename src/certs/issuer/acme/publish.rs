@@ -118,7 +118,7 @@ impl Run<'_> {
                 }
                 Ok(true) => proofs.standing.push(identifier),
                 Err(error) => {
-                    tracing::info!(event = "dns_record_unknown", record = record.name, error = %Chain(&error));
+                    tracing::info!(event = "dns_record_unknown", record = record.name, error = %Chain(&error), "whether {} is at every name server cannot be seen from here", record.name);
                     proofs.standing.push(identifier);
                 }
             }
@@ -140,7 +140,7 @@ impl Run<'_> {
     }
 
     fn cross_off(&mut self, identifier: Identifier, kind: ChallengeKind, why: Arc<RecordError>) {
-        tracing::warn!(event = "dns_record_failed", name = %identifier, challenge = %kind, error = %Chain(&*why));
+        tracing::warn!(event = "dns_record_failed", name = %identifier, challenge = %kind, error = %Chain(&*why), "{identifier}: its record for {kind} could not be set: {}", Chain(&*why));
         self.unplaced.push((identifier, kind, why));
     }
 }

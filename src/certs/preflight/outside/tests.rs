@@ -74,7 +74,7 @@ fn a_forgotten_aaaa_record_is_named_by_itself() {
     let doors = vec![door(HERE, Seen::Ourselves, Seen::Ourselves), door("2001:db8::9", Seen::Silent, Seen::Silent)];
     let verdict = judged(&facts("a.test", doors), &[HERE, "2001:db8::1"]);
     check(&verdict, "port-80", Weight::Note, "the AAAA record leads to 2001:db8::9, which does not answer as us");
-    check(&verdict, "port-80", Weight::Note, "remove the AAAA record, or have the gateway listen there");
+    check(&verdict, "port-80", Weight::Note, "let the AAAA record point to this machine (2001:db8::1), or remove it");
     assert_eq!(verdict.challenges, CHALLENGES, "authorities go on to IPv4 where no connection comes about");
     let doors = vec![door(HERE, Seen::Ourselves, Seen::Ourselves), door("2001:db8::9", other(), other())];
     let verdict = judged(&facts("a.test", doors), &[HERE, "2001:db8::1"]);
@@ -115,4 +115,29 @@ fn caa_counts_even_where_every_door_is_open() {
     assert_eq!(judged(&facts, &[HERE]).challenges, [ChallengeKind::TlsAlpn01]);
     facts.caa = Err("SERVFAIL".into());
     check(&judged(&facts, &[HERE]), "caa", Weight::Prevents, "must answer questions for CAA");
+}
+
+#[test]
+fn where_port_80_leads_here_and_443_does_not_the_record_is_right() {
+    for seen in [other(), Seen::Refused, Seen::Silent] {
+        let verdict = judged(&facts("a.test", vec![door("203.0.113.9", Seen::Ourselves, seen)]), &[HERE]);
+        check(&verdict, "port-443", Weight::Prevents, "-> forward TCP 443 and UDP 443 there to this machine");
+    }
+}
+
+#[test]
+fn a_remedy_for_an_aaaa_record_names_an_address_of_its_own_family_or_its_removal() {
+    let six = |own: &[&str]| judged(&facts("a.test", vec![door("2001:4860::9", other(), other())]), own);
+    check(&six(&[HERE]), "port-80", Weight::Prevents, "-> remove the AAAA record: this machine has no public IPv6 address");
+    let own = "let the AAAA record point to this machine (2001:4860::7), or remove it";
+    check(&six(&[HERE, "2001:4860::7"]), "port-80", Weight::Prevents, own);
+}
+
+#[test]
+fn a_name_behind_a_cdn_is_not_told_to_point_its_record_here() {
+    for seen in [other(), Seen::Refused, Seen::Silent] {
+        let verdict = judged(&facts("a.test", vec![door("104.16.1.1", seen.clone(), seen)]), &[HERE]);
+        let repairs: Vec<&str> = verdict.findings.iter().map(|finding| finding.repair.as_str()).collect();
+        assert!(!repairs.iter().any(|repair| repair.contains("record point")), "{repairs:?}");
+    }
 }
