@@ -16,6 +16,7 @@ pub mod dns;
 pub mod export;
 pub mod file_messages;
 pub mod import;
+pub mod issued_by;
 pub mod issuer;
 pub mod keeper;
 pub mod resolver;

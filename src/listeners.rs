@@ -17,3 +17,4 @@ pub mod plain;
 pub mod proxy_protocol;
 pub mod quic;
 pub mod tls;
+mod untrusted;

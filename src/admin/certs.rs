@@ -34,6 +34,7 @@ pub fn line(status: &NameStatus) -> CertLine {
         window: status.window.map(|(start, end)| WindowLine { start, end, asked_again: status.window_asked_again }),
         budget: status.budget.map(|budget| budget_line(&budget)),
         alarmed: status.alarmed,
+        notes: Vec::new(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use super::api::{AccountDone, AccountWish, AccountsReport, BansReport, CertsReport, DrainReport, Operator, Refusal};
+use super::api::{AccountDone, AccountWish, AccountsReport, BansReport, CertLine, CertsReport, DrainReport, Operator, Refusal};
 use super::api::{ReloadReport, RemarkLine, RevokeReport, StatusReport, TestReport};
 use super::backends;
 use super::certs::line;
@@ -68,8 +68,14 @@ impl Operator for Desk {
     }
 
     async fn certs(&self) -> CertsReport {
-        let lines = |gateway: Rc<Gateway>| gateway.certs().status().iter().map(line).collect();
-        CertsReport { certs: self.gateway().map(lines).unwrap_or_default() }
+        let Ok(gateway) = self.gateway() else { return CertsReport::default() };
+        let remarks = gateway.metrics().remarks.list();
+        let noted = |line: CertLine| {
+            let about = |remark: &&Remark| remark.event == events::CERTIFICATE_NOT_TRUSTED && line.names.contains(&remark.about);
+            let notes = remarks.iter().filter(about).map(|remark| remark.text.clone()).collect();
+            CertLine { notes, ..line }
+        };
+        CertsReport { certs: gateway.certs().status().iter().map(line).map(noted).collect() }
     }
 
     async fn drain(&self, target: &str, drained: bool) -> Result<DrainReport, Refusal> {

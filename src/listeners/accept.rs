@@ -22,6 +22,7 @@ use super::http3::date::Dates;
 use super::proxy_protocol::{self, HeaderError};
 use super::quic::listener::Listener;
 use super::tls::{self, Greeted, Refused};
+use super::untrusted;
 use crate::base::addr::unmapped_socket;
 use crate::base::proxy_header::Ends;
 use crate::base::task;
@@ -252,7 +253,8 @@ impl Door {
         self.metrics.proxy.proxy_headers_refused.add_one();
         if self.may_say() {
             let (reason, remedy) = (error, error.remedy());
-            tracing::warn!(event = events::PROXY_HEADER_REFUSED, peer = %peer.ip(), %reason, remedy);
+            let peer = peer.ip();
+            tracing::warn!(event = events::PROXY_HEADER_REFUSED, %peer, %reason, remedy, "{peer} sent no usable PROXY header: {reason}; {remedy}");
         }
     }
 
@@ -261,7 +263,8 @@ impl Door {
         self.metrics.proxy.refused.add_one();
         self.worker.hold_against(peer.ip(), "request-unreadable");
         if self.may_say() {
-            tracing::info!(event = "request_unreadable", peer = %peer.ip(), reason = %what);
+            let peer = peer.ip();
+            tracing::info!(event = "request_unreadable", %peer, reason = %what, "what {peer} sent is not a request: {what}");
         }
     }
 
@@ -269,16 +272,22 @@ impl Door {
     pub(super) fn note(&self, refused: &Refused, peer: SocketAddr) {
         let code = refused.why.fault();
         self.metrics.handshakes.failed(code);
+        if untrusted::remark(&self.front.load(), refused, peer.ip(), &self.metrics.remarks) {
+            return;
+        }
         if self.may_say() {
             let name = refused.server_name.as_deref().unwrap_or("");
-            tracing::info!(event = "handshake_refused", peer = %peer.ip(), name = name.escape_default().to_string(), reason = %refused.why, code = code.code());
+            let (name, peer) = (name.escape_default().to_string(), peer.ip());
+            let asked = if name.is_empty() { String::new() } else { format!(" for {name}") };
+            let (reason, code) = (&refused.why, code.code());
+            tracing::info!(event = "handshake_refused", %peer, name, %reason, code, "the TLS handshake of {peer}{asked} failed: {reason}");
         }
     }
 
     fn may_say(&self) -> bool {
         let admitted = self.throttle.admit(self.started.elapsed().as_secs());
         if let Some(withheld) = admitted.filter(|n| *n > 0) {
-            tracing::info!(event = "lines_withheld", count = withheld);
+            tracing::info!(event = "lines_withheld", count = withheld, "{withheld} lines like the next one were withheld");
         }
         admitted.is_some()
     }

@@ -13,6 +13,7 @@ use super::tls::guarded::Guarded;
 use super::tls::{TlsFront, TlsRoots};
 use crate::base::addr::IpNet;
 use crate::certs::challenge::ChallengeBoard;
+use crate::certs::issued_by::MeantNames;
 use crate::certs::keeper::KeeperHandle;
 use crate::config::settings::{Settings, Timeouts};
 use crate::proxy::visitors::Visitors;
@@ -37,6 +38,8 @@ pub struct Front {
     alternatives: Box<[(u16, HeaderValue)]>,
     /// Who must say by the PROXY protocol whose connection it is.
     balancers: Box<[IpNet]>,
+    /// Names whose certificates may be from an issuer that clients do not trust.
+    pub(super) meant: MeantNames,
     /// Challenges in progress.
     pub board: Arc<ChallengeBoard>,
 }
@@ -63,6 +66,7 @@ impl Front {
             header_room: room_for_section(&settings.limits),
             alternatives: quic.iter().map(|port| (*port, alternative(*port))).collect(),
             balancers: settings.proxy_protocol_from.clone().into(),
+            meant: MeantNames::of(settings),
             board: Arc::clone(&certs.board),
         })
     }

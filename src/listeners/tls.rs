@@ -161,6 +161,11 @@ impl TlsFront {
         Ok(None)
     }
 
+    /// What a handshake for this name is shown.
+    pub(super) fn lookup(&self, server_name: Option<&str>) -> Lookup {
+        self.catalog.load().lookup(server_name, None)
+    }
+
     fn for_site(&self, server_name: Option<&str>, local: SocketAddr) -> (Arc<ServerConfig>, Option<&Arc<Visitors>>) {
         let asks = self.guarded.as_ref().and_then(|guarded| guarded.site(server_name, local));
         match asks.and_then(|(site, visitors)| Some((self.asking.get(&site)?, visitors))) {

@@ -79,6 +79,8 @@ pub mod events {
     pub const BACKEND_SIZE_LIMIT: &str = "backend_size_limit";
     /// A target that is written as plain HTTP speaks TLS.
     pub const BACKEND_SPEAKS_TLS: &str = "backend_speaks_tls";
+    /// Clients do not trust the issuer of a certificate that is served.
+    pub const CERTIFICATE_NOT_TRUSTED: &str = "certificate_not_trusted";
     /// Something in us broke a promise of its own.
     pub const PANICKED: &str = "panicked";
 }

@@ -53,6 +53,9 @@ pub struct CertLine {
     /// When the alarm was last raised that its life runs out without a successor; `None` when it does not.
     #[serde(default)]
     pub alarmed: Option<String>,
+    /// What was seen of it since the last reload that a person should know, a sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// When an authority wants a certificate renewed.

@@ -46,6 +46,7 @@ fn facts(line: &CertLine, now: Timestamp) -> Vec<(&'static str, String)> {
     if line.unsaved {
         facts.push(("stored", "in memory only: the state folder cannot be written".to_owned()));
     }
+    facts.extend(line.notes.iter().map(|note| ("note", note.clone())));
     if let Some(error) = &line.last_error {
         facts.push(match line.failures {
             // Certificate files, and what is seen without a try.

@@ -27,6 +27,9 @@ pub(super) fn table(report: &CertsReport, now: Timestamp) -> String {
         if line.unsaved {
             text.push_str("  in memory only: the state folder cannot be written\n");
         }
+        for note in &line.notes {
+            text.push_str(&format!("  note: {}\n", escaped(note, LONGEST_ERROR)));
+        }
         if let Some(error) = &line.last_error {
             let lead = match line.failures {
                 // Certificate files, and what is seen without a try.

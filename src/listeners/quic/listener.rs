@@ -138,7 +138,7 @@ impl Taking {
                 let facts = facts(&connection, &asked);
                 Ok((connection, facts))
             }
-            Ok(Err(error)) => Err(asked.refused(HandshakeError::Tls(fault(&error), error.into()))),
+            Ok(Err(error)) => Err(asked.refused(HandshakeError::Tls(fault(&error), as_alert(error)))),
             Err(_) => Err(asked.refused(HandshakeError::TooSlow)),
         }
     }
@@ -166,6 +166,18 @@ fn facts(connection: &quinn::Connection, asked: &Asked) -> TlsFacts {
     let shown = connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
     let visitor = asked.visitors().and_then(|visitors| visitors.visitor(shown.as_ref().map(|chain| chain.as_slice())));
     TlsFacts { server_name, visitor }
+}
+
+/// A client's alert as the TLS library has it over TCP, anything else as it is.
+fn as_alert(error: ConnectionError) -> io::Error {
+    let code = match &error {
+        ConnectionError::ConnectionClosed(close) => u64::from(close.error_code).checked_sub(0x100),
+        _ => None,
+    };
+    match code.and_then(|code| u8::try_from(code).ok()) {
+        Some(alert) => io::Error::other(rustls::Error::AlertReceived(alert.into())),
+        None => error.into(),
+    }
 }
 
 /// What a failed handshake means; TLS alerts are codes from 0x100 on (RFC 9001 section 4.8), with ours for what the client

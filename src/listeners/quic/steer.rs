@@ -71,7 +71,7 @@ fn attach(socket: &UdpSocket, of: u8) -> bool {
     let program = sock_fprog { len, filter: program.as_mut_ptr() };
     let attached = setsockopt(socket, AttachReusePortCbpf, &program);
     if let Err(error) = attached {
-        tracing::debug!(event = "quic_unsteered", error = %error);
+        tracing::debug!(event = "quic_unsteered", error = %error, "packets of QUIC go to workers as the system likes");
     }
     attached.is_ok()
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustls::AlertDescription;
+
 use crate::telemetry::metrics::handshakes::Fault;
 
 /// Why a handshake came to nothing. All of it is the client's doing or the configuration's, none of it ours.
@@ -37,6 +39,15 @@ impl HandshakeError {
     /// What a handshake over TCP failed with.
     pub fn of_tls(error: io::Error) -> Self {
         Self::Tls(fault(&error), error)
+    }
+
+    /// The alert by which the client ended it, if it did.
+    pub fn alert(&self) -> Option<AlertDescription> {
+        let Self::Tls(_, error) = self else { return None };
+        match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+            rustls::Error::AlertReceived(alert) => Some(*alert),
+            _ => None,
+        }
     }
 
     /// Its code.
@@ -87,7 +98,7 @@ mod tests {
         check(rustls::Error::NoCertificatesPresented, Fault::NoClientCertificate);
         check(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer), Fault::BadClientCertificate);
         check(rustls::Error::PeerIncompatible(rustls::PeerIncompatible::NoCipherSuitesInCommon), Fault::NothingInCommon);
-        check(rustls::Error::AlertReceived(rustls::AlertDescription::UnknownCA), Fault::RefusedByClient);
+        check(rustls::Error::AlertReceived(AlertDescription::UnknownCA), Fault::RefusedByClient);
         check(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType), Fault::NotTls);
         assert_eq!(fault(&io::ErrorKind::UnexpectedEof.into()), Fault::ClientLeft);
         let shown = HandshakeError::of_tls(io::Error::other(rustls::Error::NoCertificatesPresented)).to_string();
