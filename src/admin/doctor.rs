@@ -15,6 +15,7 @@ use crate::base::name::Identifier;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
 use crate::certs::dns::Dns;
+use crate::certs::issued_by::MeantNames;
 use crate::certs::need::{self, Authority, Need, Source};
 use crate::certs::preflight::authority::{self, Asked};
 use crate::certs::preflight::beacon::Beacon;
@@ -28,6 +29,8 @@ use crate::state::vault::Vault;
 
 pub mod backends;
 pub mod budget;
+pub mod certs;
+pub mod files;
 pub mod ports;
 pub mod remarks;
 mod stand_in;
@@ -75,6 +78,7 @@ const AT_A_TIME: usize = 16;
 /// Examines everything, or one name with all it depends on.
 pub async fn examine(wish: &Wish) -> Vec<Finding> {
     let settings = &wish.settings;
+    let meant = MeantNames::of(settings);
     let mut findings = vec![state::examine(&settings.state, wish.running.as_ref().map(|running| &running.status)).await];
     let (ports, stand_in) = match &wish.running {
         Some(running) => (ports::of_running(&running.status), None),
@@ -83,7 +87,10 @@ pub async fn examine(wish: &Wish) -> Vec<Finding> {
     findings.extend(ports);
     findings.extend(outside(wish, stand_in.as_ref()).await);
     findings.extend(backends::examine(settings).await);
+    findings.extend(files::examine(settings, wish.name.as_deref()).await);
     if let Some(running) = &wish.running {
+        findings.extend(certs::judge(&running.certs, wish.name.as_deref(), &meant));
+        findings.extend(remarks::alarms(&running.status));
         findings.extend(budget::judge(&running.certs, wish.name.as_deref()));
         findings.extend(remarks::judge(&running.status));
     }

@@ -10,8 +10,9 @@ use crate::base::chain::Chain;
 use crate::base::machine;
 use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
+use crate::certs::file_messages;
 use crate::certs::issuer::files::{self, FilesError};
-use crate::config::settings::{DefaultCertificate, Settings, SiteTls};
+use crate::config::settings::{At, DefaultCertificate, Settings, SiteTls};
 
 pub mod advice;
 pub mod authority;
@@ -36,13 +37,18 @@ pub fn own_addresses() -> Vec<IpAddr> {
 pub struct BadFiles {
     /// Who asks for them: a site with its place and first name, or the word for the default.
     pub whose: String,
+    /// Where they are named.
+    pub at: At,
     /// Why.
     pub why: FilesError,
 }
 
 impl fmt::Display for BadFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} cannot be served: {}", self.whose, Chain(&self.why))
+        match &self.why {
+            FilesError::Mismatch { chain, key, subject } => file_messages::mismatch(subject, chain, key, &self.at.0).fmt(f),
+            why => write!(f, "{} cannot be served: {}", self.whose, Chain(why)),
+        }
     }
 }
 
@@ -51,18 +57,18 @@ impl fmt::Display for BadFiles {
 pub fn bad_files(settings: &Settings, now: Timestamp) -> Vec<BadFiles> {
     let mut bad = Vec::new();
     for site in &settings.sites {
-        let SiteTls::Files { chain, key, .. } = &site.tls else { continue };
+        let SiteTls::Files { chain, key, at } = &site.tls else { continue };
         let wanted: Vec<Identifier> =
             site.hosts.iter().filter(|host| !host.plain).filter_map(|host| host.pattern.identifier()).collect();
         if let Err(why) = files::read(chain, key, &wanted, now, true) {
             let name = wanted.first().map(ToString::to_string).unwrap_or_default();
-            bad.push(BadFiles { whose: format!("{}: the certificate files of {name}", site.at), why });
+            bad.push(BadFiles { whose: format!("{}: the certificate files of {name}", site.at), at: at.clone(), why });
         }
     }
-    if let Some(DefaultCertificate::Files { chain, key, .. }) = &settings.tls.default_certificate
+    if let Some(DefaultCertificate::Files { chain, key, at }) = &settings.tls.default_certificate
         && let Err(why) = files::read(chain, key, &[], now, true)
     {
-        bad.push(BadFiles { whose: "the files of `default-certificate`".to_owned(), why });
+        bad.push(BadFiles { whose: "the files of `default-certificate`".to_owned(), at: at.clone(), why });
     }
     bad
 }

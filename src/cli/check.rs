@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::args::{CheckArgs, ConfigArgs, DoctorArgs};
 use super::exit::Exit;
 use super::{configuration, doctor, say};
+use crate::admin::doctor::files;
+use crate::base::time::{Clock, SystemClock};
 use crate::config::json;
 use crate::config::load::Loaded;
 use crate::server::reload::certificate_files;
@@ -14,6 +16,9 @@ pub fn check(args: &CheckArgs) -> Exit {
     match configuration::load_or_tell(&args.config) {
         Ok(loaded) => match certificate_files(&loaded.settings) {
             Ok(()) => {
+                for warning in files::warnings(&loaded.settings, SystemClock.now()) {
+                    say::complaint(&format!("warning: {warning}"));
+                }
                 say::line(&praise(&loaded));
                 if args.live { doctor::examine(Arc::new(loaded.settings), &DoctorArgs::of(&args.config)) } else { Exit::Done }
             }

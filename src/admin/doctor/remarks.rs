@@ -11,6 +11,16 @@ pub fn judge(status: &StatusReport) -> Vec<Finding> {
     status.remarks.iter().map(of).collect()
 }
 
+/// What the gateway itself wants looked after and no other check shows: all but the state folder and the certificates.
+pub fn alarms(status: &StatusReport) -> Vec<Finding> {
+    let is_shown = |alarm: &&String| alarm.contains("state folder") || alarm.starts_with("the certificate of ");
+    let finding = |alarm: &String| {
+        let (seen, repair) = parted(alarm);
+        Finding::trouble("alarm", "", seen, "", repair)
+    };
+    status.alarms.iter().filter(|alarm| !is_shown(alarm)).map(finding).collect()
+}
+
 fn of(remark: &RemarkLine) -> Finding {
     let (seen, repair) = parted(&remark.text);
     let found = Finding::trouble(CHECK, "", format!("{seen} (seen at {})", remark.at), "", repair);

@@ -27,7 +27,8 @@ enum Facts {
     There {
         mode: u32,
         written: Result<(), String>,
-        forbidden: bool,
+        /// What kind of failure that was.
+        kind: Option<io::ErrorKind>,
     },
 }
 
@@ -37,46 +38,69 @@ fn gather(folder: &Path) -> Facts {
     let text = "doorward doctor was here\n";
     let written = durable::write(&file, text.as_bytes()).and_then(|()| durable::read(&file));
     let _best_effort = durable::remove(&file);
-    let forbidden = matches!(&written, Err(error) if error.source.kind() == io::ErrorKind::PermissionDenied);
+    let kind = written.as_ref().err().map(|error| error.source.kind());
     let written = match written {
         Ok(Some(read)) if read == text => Ok(()),
         Ok(_) => Err("what was written there did not come back".to_owned()),
         Err(error) => Err(Chain(&error).to_string()),
     };
-    Facts::There { mode: metadata.mode() & 0o7777, written, forbidden }
+    Facts::There { mode: metadata.mode() & 0o7777, written, kind }
 }
 
 fn judge(folder: &Path, facts: Facts, running: Option<&StatusReport>) -> Finding {
     let about = folder.display().to_string();
     let trouble = |seen: String, expected: &str, repair: String| Finding::trouble(CHECK, &about, seen, expected, repair);
-    if let Some(alarm) = running.and_then(|status| status.alarms.iter().find(|alarm| alarm.contains("state folder"))) {
-        let repair = "make room on the disk, or let the gateway's user write there; the rest goes by itself".to_owned();
-        return trouble(format!("the gateway says: {alarm}"), "a folder that takes files", repair);
+    let alarm = running.and_then(|status| status.alarms.iter().find(|alarm| alarm.contains("state folder")));
+    if let Some(alarm) = alarm {
+        let repair = match &facts {
+            Facts::There { kind: Some(kind), .. } => repair(*kind),
+            _ => {
+                "let the gateway's user write there (ReadWritePaths= in the unit, where systemd runs it), or make room on the disk"
+            }
+        };
+        return trouble(
+            format!("the gateway says: {alarm}"),
+            "a folder that takes files",
+            format!("{repair}; the rest goes by itself"),
+        );
     }
     match facts {
         Facts::Absent => Finding::fine(CHECK, &about, "it is not there yet, and will be made at the first start"),
-        Facts::There { mode, .. } if mode & 0o077 != 0 => trouble(
-            format!("others may look into it (mode {mode:04o}), and it holds private keys"),
-            "mode 0700",
-            format!("chmod 700 {about}"),
-        )
-        .noted(),
-        Facts::There { written: Ok(()), .. } => Finding::fine(CHECK, &about, "private, and files written there are on the disk"),
         // The gateway writes there, or it would have said so.
-        Facts::There { forbidden: true, .. } if running.is_some() => {
-            Finding::fine(CHECK, &about, "private, and the gateway's own user writes there")
+        Facts::There { kind: Some(io::ErrorKind::PermissionDenied), mode, .. } if running.is_some() => {
+            lax(mode, &about).unwrap_or_else(|| Finding::fine(CHECK, &about, "private, and the gateway's own user writes there"))
         }
-        Facts::There { written: Err(why), forbidden: true, .. } => trouble(
+        Facts::There { written: Err(why), kind: Some(io::ErrorKind::PermissionDenied), .. } => trouble(
             why,
             "a folder that takes files",
             "run this as the gateway's user, or with sudo; the folder is that user's alone".to_owned(),
         )
         .noted(),
-        Facts::There { written: Err(why), .. } => trouble(
-            why,
-            "a folder that takes files and keeps them over a power cut",
-            "make room on that disk, or name another folder with `state`".to_owned(),
-        ),
+        Facts::There { written: Err(why), kind, .. } => {
+            let repair = repair(kind.unwrap_or(io::ErrorKind::Other));
+            trouble(why, "a folder that takes files and keeps them over a power cut", repair.to_owned())
+        }
+        Facts::There { written: Ok(()), mode, .. } => {
+            lax(mode, &about).unwrap_or_else(|| Finding::fine(CHECK, &about, "private, and files written there are on the disk"))
+        }
+    }
+}
+
+/// A folder whose keys others can read.
+fn lax(mode: u32, about: &str) -> Option<Finding> {
+    let seen = format!("others may look into it (mode {mode:04o}), and it holds private keys");
+    (mode & 0o077 != 0).then(|| Finding::trouble(CHECK, about, seen, "mode 0700", format!("chmod 700 {about}")).noted())
+}
+
+/// What to do about a failed write of this kind.
+const fn repair(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::ReadOnlyFilesystem => "it is read-only: remount it, or ReadWritePaths= in the unit",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make room on that disk, or name another folder with `state`"
+        }
+        io::ErrorKind::PermissionDenied => "let the gateway's user write there",
+        _ => "repair that disk, or name another folder with `state`",
     }
 }
 
@@ -109,11 +133,24 @@ mod tests {
             alarms: alarms.iter().map(ToString::to_string).collect(),
             ..StatusReport::default()
         };
-        let there = |forbidden| Facts::There { mode: 0o700, written: Err("permission denied".into()), forbidden };
+        let there = |forbidden| Facts::There {
+            mode: 0o700,
+            written: Err("permission denied".into()),
+            kind: Some(if forbidden { io::ErrorKind::PermissionDenied } else { io::ErrorKind::StorageFull }),
+        };
         let weigh = |facts, running: Option<&StatusReport>| judge(Path::new("/s"), facts, running).weight;
         assert_eq!(weigh(there(true), None), Weight::Note);
         assert_eq!(weigh(there(false), None), Weight::Prevents);
         assert_eq!(weigh(there(true), Some(&status(&[]))), Weight::Fine);
         assert_eq!(weigh(there(true), Some(&status(&["the state folder cannot be written"]))), Weight::Prevents);
+    }
+
+    #[test]
+    fn a_lax_mode_does_not_hide_that_nothing_can_be_written() {
+        let kind = Some(io::ErrorKind::ReadOnlyFilesystem);
+        let facts = Facts::There { mode: 0o755, written: Err("Read-only file system".into()), kind };
+        let found = judge(Path::new("/s"), facts, None);
+        assert_eq!(found.weight, Weight::Prevents);
+        assert!(found.repair.contains("remount it, or ReadWritePaths= in the unit"), "{found:?}");
     }
 }
