@@ -13,18 +13,22 @@ use http::{Uri, header};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
-use crate::config::settings::{Target, TargetAddress, TargetScheme, UpstreamTls};
+use crate::config::defaults;
+use crate::config::settings::{Target, TargetAddress, TargetScheme, Upstream, UpstreamTls};
 use crate::proxy::arrive::Host;
+use crate::proxy::cluster::Cluster;
 use crate::proxy::cluster::trust::{Trust, TrustError};
 use crate::proxy::explain::{Explanation, Question};
-use crate::proxy::forward;
+use crate::proxy::{forward, messages};
 
 mod diagnose;
 mod dial;
 mod report;
 mod talk;
 
+pub use crate::certs::issued_by::{Meant, MeantNames};
 pub use diagnose::Diagnosis;
+use report::TlsFault;
 pub use report::{End, Report, Step, Trace};
 
 use diagnose::Facts;
@@ -36,6 +40,10 @@ const MOST_REDIRECTS: usize = 10;
 pub struct Wish {
     /// The request.
     pub question: Question,
+    /// The Origin in it, where it is only that of the URL's own host.
+    pub origin: Option<String>,
+    /// Where the configuration takes the host's certificate from, if that is a place that not everybody trusts.
+    pub meant: Option<Meant>,
     /// Where the gateway is, instead of what the name resolves to.
     pub connect: Option<SocketAddr>,
     /// Whom to believe to be the gateway.
@@ -56,6 +64,8 @@ pub struct Backend {
     pub tls: UpstreamTls,
     /// Path and query as it gets them.
     pub uri: Uri,
+    /// The group's name, or its only target.
+    pub name: String,
 }
 
 /// One target of a backend.
@@ -107,8 +117,15 @@ pub async fn probe(wish: &Wish) -> Result<Report, TrustError> {
         None => None,
     };
     let without_origin = without_origin(wish, straight.as_ref(), &trust).await?;
+    let speaks_tls = match (&wish.backend, straight.as_ref().map(|trace| &trace.end)) {
+        (Some(backend), Some(end)) if looks_like_tls(end) => speaks_tls(backend, &trust).await,
+        _ => None,
+    };
     let diagnosis = diagnose::diagnose(&Facts {
         question: &wish.question,
+        untrusted: through.untrusted.as_deref(),
+        meant: wish.meant.as_ref(),
+        speaks_tls,
         through: &through.end,
         straight: straight.as_ref().map(|trace| &trace.end),
         backend: wish.backend.as_ref().and_then(|backend| backend.in_order().next()).map(ToString::to_string),
@@ -119,19 +136,46 @@ pub async fn probe(wish: &Wish) -> Result<Report, TrustError> {
     Ok(Report { through, straight, diagnosis })
 }
 
+/// Whether a server of TLS that was sent plain HTTP may have ended the straight way so. Silence is not among it.
+const fn looks_like_tls(end: &End) -> bool {
+    match end {
+        End::NoAnswer { timed_out, .. } => !*timed_out,
+        End::Answered { status, .. } => *status == 400,
+        _ => false,
+    }
+}
+
+/// What to say of the first target that was asked, when it speaks TLS although it is written as plain HTTP.
+async fn speaks_tls(backend: &Backend, trust: &Trust) -> Option<String> {
+    let target = backend.in_order().next().filter(|target| target.scheme != TargetScheme::Https)?;
+    let upstream = Upstream { targets: vec![target.clone()], ..defaults::upstream(backend.name.clone()) };
+    let cluster = Cluster::build(&upstream, None, trust).ok()?;
+    cluster.dialer().target_speaks_tls(target).await.then(|| messages::speaks_tls(target, upstream.is_named()))
+}
+
 /// As a client does: by the URL, redirects followed where the client would.
 async fn through(wish: &Wish, trust: &Trust) -> Result<Trace, TrustError> {
     let config = trust.client(&wish.trust)?;
     let mut question = wish.question.clone();
     let mut trace = Trace::new("through the gateway");
+    let own =
+        |origin: &String| Step { what: "origin", ok: true, seen: format!("{origin}, as a page of this host sends it"), ms: 0 };
+    trace.steps.extend(wish.origin.as_ref().map(own));
     let mut seen = vec![address_of(&question)];
     loop {
         let place = place_of(&question, wish.connect, &config);
-        trace.end = once(&place, &question, wish.limit, &mut trace.steps).await;
-        let End::Redirected { to: Some(to), status, .. } = &trace.end else { return Ok(trace) };
+        trace.end = once(&place, &question, wish.limit, &mut trace).await;
+        if let End::NoTls { fault: TlsFault::UnknownIssuer, .. } = &trace.end {
+            // What is behind an issuer that this machine does not trust can be looked at all the same.
+            let anyone = trust.client(&UpstreamTls { insecure: true, ..UpstreamTls::default() })?;
+            let place = place_of(&question, wish.connect, &anyone);
+            trace.end = once(&place, &question, wish.limit, &mut trace).await;
+            trace.untrusted = Some(trace.issuer.clone().unwrap_or_else(|| "an issuer without a name".to_owned()));
+        }
+        let End::Redirected { to: Some(to), status, by } = &trace.end else { return Ok(trace) };
         let Some(next) = follow(&question, to) else { return Ok(trace) };
         if address_of(&next) == address_of(&question) || seen.contains(&address_of(&next)) {
-            trace.end = End::Loops { status: *status };
+            trace.end = End::Loops { status: *status, by: *by };
             return Ok(trace);
         }
         // A WebSocket client follows no redirect.
@@ -181,7 +225,7 @@ async fn straight(question: &Question, backend: &Backend, trust: &Trust, limit: 
     }
     for target in backend.in_order() {
         let place = Place::of_target(target, &backend.tls, trust)?;
-        trace.end = once(&place, &question, limit, &mut trace.steps).await;
+        trace.end = once(&place, &question, limit, &mut trace).await;
         // One that cannot be reached says nothing of the others.
         if !matches!(trace.end, End::NoName { .. } | End::NoConnection { .. }) {
             break;
@@ -210,9 +254,9 @@ fn set(question: &mut Question, name: HeaderName, value: &str) {
 }
 
 /// One connection and one request.
-async fn once(place: &Place, question: &Question, limit: Duration, steps: &mut Vec<Step>) -> End {
-    match dial::dial(place, limit, steps).await {
-        Ok(stream) => talk::talk(stream, question, limit, steps).await,
+async fn once(place: &Place, question: &Question, limit: Duration, trace: &mut Trace) -> End {
+    match dial::dial(place, limit, trace).await {
+        Ok(stream) => talk::talk(stream, question, limit, &mut trace.steps).await,
         Err(end) => end,
     }
 }

@@ -9,7 +9,7 @@ use crate::admin::local::told::{Outcome, Station};
 
 /// Explains one request.
 pub fn run(args: &ExplainArgs) -> Exit {
-    let question = match Question::new(&args.url, &args.method, &args.header, args.from) {
+    let mut question = match Question::new(&args.url, &args.method, &args.header, args.from) {
         Ok(question) => question,
         Err(error) => {
             say::failure(&error);
@@ -20,7 +20,8 @@ pub fn run(args: &ExplainArgs) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    let explanation = explain::explain(&loaded.settings, &question);
+    let origin = question.as_browser();
+    let explanation = Explanation { origin, ..explain::explain(&loaded.settings, &question) };
     if args.json {
         say::json(&explanation);
     } else {
@@ -34,6 +35,12 @@ fn page(told: &Explanation) -> String {
     let kind = if told.upgrade { ", asks for an upgrade" } else { "" };
     let mut page = Page::default();
     page.line("request", &format!("{}{kind}", told.url));
+    if let Some(origin) = &told.origin {
+        page.line(
+            "origin",
+            &format!("{origin}, as pages of this host send it; --header 'Origin: ...' names another, 'Origin:' none"),
+        );
+    }
     if let Some(site) = &told.site {
         page.line("site", &format!("{} ({}), {}", site.host, site.at, site.tls));
     }

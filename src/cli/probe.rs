@@ -11,7 +11,7 @@ use super::{configuration, say, written};
 use crate::admin::api::{Reply, Request, TargetLine};
 use crate::admin::client;
 use crate::admin::local::explain::{self, Question};
-use crate::admin::probe::{self, Backend, Known, Report, Trace, Wish};
+use crate::admin::probe::{self, Backend, Known, MeantNames, Report, Trace, Wish};
 use crate::config::load::LoadError;
 use crate::config::resolve::from_text;
 use crate::config::settings::{Settings, Target, Upstream, UpstreamTls};
@@ -23,19 +23,20 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub fn run(args: &ProbeArgs) -> Exit {
     let origin = args.origin.iter().map(|origin| format!("Origin: {}", origin.trim_end_matches('/')));
     let fields: Vec<String> = args.header.iter().cloned().chain(origin).collect();
-    let question = match Question::new(&args.url, "GET", &fields, None) {
+    let mut question = match Question::new(&args.url, "GET", &fields, None) {
         Ok(question) => question,
         Err(error) => {
             say::failure(&error);
             return Exit::Usage;
         }
     };
+    let origin = question.as_browser();
     let settings = match settings(args) {
         Ok(settings) => settings,
         Err(exit) => return exit,
     };
     let wish = match wish(args, question, settings.as_ref()) {
-        Ok(wish) => wish,
+        Ok(wish) => Wish { origin, ..wish },
         Err(exit) => return exit,
     };
     let report = match on_a_runtime(probe::probe(&wish)) {
@@ -72,7 +73,7 @@ fn wish(args: &ProbeArgs, question: Question, settings: Option<&Settings>) -> Re
     let by_settings = settings.zip(explained.as_ref()).and_then(|(settings, told)| {
         let (upstream, uri) = told.backend.clone()?;
         let upstream = &settings.upstreams[upstream.0];
-        Some(Backend { targets: known(settings, upstream), tls: upstream.tls.clone(), uri })
+        Some(Backend { targets: known(settings, upstream), tls: upstream.tls.clone(), uri, name: upstream.name.clone() })
     });
     let backend = match &args.to {
         None => by_settings,
@@ -82,7 +83,9 @@ fn wish(args: &ProbeArgs, question: Question, settings: Option<&Settings>) -> Re
         }
     };
     let trust = UpstreamTls { ca_file: args.ca.clone(), insecure: args.insecure, ..UpstreamTls::default() };
-    Ok(Wish { question, connect: args.connect, trust, backend, explained, limit: args.timeout })
+    let meant = settings.map(MeantNames::of);
+    let meant = meant.and_then(|names| names.find(&question.host.to_string()).cloned());
+    Ok(Wish { question, origin: None, meant, connect: args.connect, trust, backend, explained, limit: args.timeout })
 }
 
 /// The targets of a group, with what the gateway says of them where it runs; it need not.
@@ -112,7 +115,12 @@ fn named(to: &str, uri: http::Uri, insecure: bool) -> Result<Backend, Exit> {
     match resolved.map(|resolved| resolved.settings.upstreams) {
         Ok(upstreams) => {
             let target = Known { target: upstreams[0].targets[0].clone(), out: None };
-            Ok(Backend { targets: vec![target], tls: UpstreamTls { insecure, ..UpstreamTls::default() }, uri })
+            Ok(Backend {
+                targets: vec![target],
+                tls: UpstreamTls { insecure, ..UpstreamTls::default() },
+                uri,
+                name: to.to_owned(),
+            })
         }
         Err(report) => {
             say::complaint(&format!("{report}"));

@@ -27,6 +27,9 @@ pub struct Explanation {
     pub url: String,
     /// Whether a WebSocket or another upgrade is asked for.
     pub upgrade: bool,
+    /// The page that asks, where it was taken to be one of the URL's own host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// The site that answers.
     pub site: Option<SiteFound>,
     /// Its block.
@@ -127,6 +130,7 @@ pub fn explain(settings: &Settings, question: &Question) -> Explanation {
     let mut told = Explanation {
         url: shown(settings, question),
         upgrade: upgrade::is_asked(&question.headers),
+        origin: None,
         site: None,
         block: None,
         steps: Vec::new(),

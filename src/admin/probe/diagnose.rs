@@ -3,8 +3,10 @@
 use http::header;
 use serde::Serialize;
 
-use super::report::{End, TlsFault};
+use super::report::{By, End, TlsFault};
+use crate::certs::issued_by::{self, Meant};
 use crate::proxy::explain::{Question, Verdict};
+use crate::proxy::messages;
 
 mod answered;
 #[cfg(test)]
@@ -28,6 +30,12 @@ pub(super) struct Facts<'a> {
     pub(super) question: &'a Question,
     pub(super) through: &'a End,
     pub(super) straight: Option<&'a End>,
+    /// Who issued the certificate that was shown on the way through the gateway, where this machine does not trust it.
+    pub(super) untrusted: Option<&'a str>,
+    /// Where the configuration takes that certificate from.
+    pub(super) meant: Option<&'a Meant>,
+    /// What to say of a backend that is written as plain HTTP and speaks TLS.
+    pub(super) speaks_tls: Option<String>,
     /// The backend, for people.
     pub(super) backend: Option<String>,
     /// Every target with why it gets no requests, when none gets any.
@@ -81,6 +89,45 @@ fn fine(what: impl Into<String>) -> Diagnosis {
 
 /// The diagnosis.
 pub(super) fn diagnose(facts: &Facts<'_>) -> Diagnosis {
+    let found = behind_tls(facts);
+    let Some(issuer) = facts.untrusted else { return found };
+    let untrusted = unknown_authority(facts, issuer);
+    match found.fine {
+        true => Diagnosis { what: format!("{}; apart from that, {}", untrusted.what, found.what), ..untrusted },
+        false => Diagnosis {
+            what: format!("{}; besides, {}", found.what, untrusted.what),
+            repair: format!("{}; for the certificate: {}", found.repair, untrusted.repair),
+            ..found
+        },
+    }
+}
+
+/// The certificate's issuer is one that this machine does not trust, and was passed over.
+fn unknown_authority(facts: &Facts<'_>, issuer: &str) -> Diagnosis {
+    let what = format!("the certificate of {} is from '{issuer}', which this machine does not trust", facts.host());
+    let repair = match facts.meant {
+        Some(Meant::Local) => {
+            "the configuration means it, as it has the local authority issue for this name: run `doorward trust` on the              client's machine, or give --ca its root.pem"
+                .to_owned()
+        }
+        Some(Meant::Staging(at)) if at.0.line == 0 => {
+            "the configuration means it, by --staging, and no browser trusts it: leave that out once the set-up works".to_owned()
+        }
+        Some(Meant::Staging(at)) => {
+            format!("the configuration means it, and no browser trusts it: remove 'staging' ({at}) once the set-up works")
+        }
+        Some(Meant::Files(at)) => format!(
+            "the configuration takes it from files ({at}): give --ca that issuer's root, or put files of a public authority there"
+        ),
+        None if issued_by::is_staging(issuer) => {
+            "it is a staging authority's, that no browser trusts: remove `staging` from the gateway's configuration".to_owned()
+        }
+        None => "give --ca that issuer's root; if it is an intermediate, have the server send its whole chain".to_owned(),
+    };
+    trouble("unknown-authority", what, repair)
+}
+
+fn behind_tls(facts: &Facts<'_>) -> Diagnosis {
     if facts.is_mixed_content() {
         return trouble(
             "mixed-content",
@@ -98,7 +145,7 @@ pub(super) fn diagnose(facts: &Facts<'_>) -> Diagnosis {
             format!("the last redirect leads to {}, which was not followed", without_query(to.as_deref().unwrap_or("nowhere"))),
             "ask for that URL itself",
         ),
-        End::Loops { status } => circle(*status),
+        End::Loops { status, by } => circle(facts, *status, *by),
         End::NoName { why } => trouble(
             "no-address",
             format!("the name {} has no address: {why}", facts.host()),
@@ -115,7 +162,7 @@ pub(super) fn diagnose(facts: &Facts<'_>) -> Diagnosis {
             "open the port in the firewall and in the provider's network rules, and check the name's A and AAAA records",
         ),
         End::NoTls { fault, why } => tls(facts, *fault, why),
-        End::NoAnswer { why } => no_answer(facts, why),
+        End::NoAnswer { why, .. } => no_answer(facts, why),
         End::BadUpgrade { why } => trouble(
             "bad-upgrade",
             format!("101 is answered, {why}: a browser would refuse it"),
@@ -152,13 +199,29 @@ fn redirected(facts: &Facts<'_>, to: Option<&str>) -> Diagnosis {
     }
 }
 
-fn circle(status: u16) -> Diagnosis {
-    trouble(
-        "redirect-loop",
-        format!("the answer is {status} to the URL that was asked for, for ever"),
-        "a box before the gateway takes https and asks the gateway by http, which sends it back to https: set that CDN's TLS \
-         mode to Full (strict) (Cloudflare's Flexible makes this circle), or look for a second redirect in the backend",
-    )
+/// Who sends the client round is seen where the backend is asked itself.
+fn circle(facts: &Facts<'_>, status: u16, by: By) -> Diagnosis {
+    let what = format!("the answer is {status} to the URL that was asked for, for ever");
+    let bare = |url: &str| url.split_once("://").map_or(url, |(_, rest)| rest).to_ascii_lowercase();
+    let same = |to: &str| bare(to) == bare(&facts.question.url);
+    let by_backend = by == By::Backend
+        || matches!(facts.straight, Some(End::Redirected { to: Some(to), .. }) if same(to) || *to == facts.question.target.to_string());
+    match facts.straight {
+        _ if by_backend => {
+            let url = without_query(&facts.question.url).to_owned();
+            let text = messages::redirects_to_itself(&url, facts.backend(), status);
+            let (seen, repair) = text.split_once("; ").unwrap_or((&text, ""));
+            trouble("redirect-loop", seen, repair)
+        }
+        Some(_) => trouble(
+            "redirect-loop",
+            format!("{what}, and not by the backend, which answers when it is asked itself"),
+            "a box before the gateway takes https and asks the gateway by http, which sends it back to https: set that CDN's              TLS mode to Full (strict) (Cloudflare's Flexible makes this circle)",
+        ),
+        None => {
+            trouble("redirect-loop", what, "run this with --to BACKEND, which shows whether it is the backend that redirects")
+        }
+    }
 }
 
 fn tls(facts: &Facts<'_>, fault: TlsFault, why: &str) -> Diagnosis {

@@ -10,7 +10,7 @@ use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
-use super::report::{End, Step, TlsFault};
+use super::report::{End, Step, TlsFault, Trace};
 use super::{At, Place};
 use crate::base::chain::Chain;
 use crate::telemetry::access::text::escaped;
@@ -23,7 +23,8 @@ pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
 /// Connects, each step within `limit`.
-pub(super) async fn dial(place: &Place, limit: Duration, steps: &mut Vec<Step>) -> Result<Box<dyn Wire>, End> {
+pub(super) async fn dial(place: &Place, limit: Duration, trace: &mut Trace) -> Result<Box<dyn Wire>, End> {
+    let Trace { steps, issuer: shown, .. } = trace;
     let tcp = match &place.at {
         At::Address(address) => first_that_answers(&[*address], limit, steps).await?,
         At::Name(name, port) => {
@@ -51,6 +52,7 @@ pub(super) async fn dial(place: &Place, limit: Duration, steps: &mut Vec<Step>) 
             let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
             let issuer = session.peer_certificates().and_then(|chain| issuer(chain.first()?)).unwrap_or_default();
             steps.push(done("tls", started, format!("{version}, certificate by {issuer}")));
+            *shown = Some(issuer).filter(|issuer| !issuer.is_empty());
             Ok(Box::new(stream))
         }
         Err(error) => {

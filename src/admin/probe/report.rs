@@ -24,18 +24,30 @@ pub struct Trace {
     pub steps: Vec<Step>,
     /// How it ended.
     pub end: End,
+    /// Who issued the certificate that was shown, where this machine does not trust it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untrusted: Option<String>,
+    /// Who issued the certificate that was shown last.
+    #[serde(skip)]
+    pub(super) issuer: Option<String>,
 }
 
 impl Trace {
     pub(super) const fn new(way: &'static str) -> Self {
-        Self { way, steps: Vec::new(), end: End::NoAnswer { why: String::new() } }
+        Self {
+            way,
+            steps: Vec::new(),
+            end: End::NoAnswer { why: String::new(), timed_out: false },
+            untrusted: None,
+            issuer: None,
+        }
     }
 }
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// `target`, `dns`, `tcp`, `tls`, `http` or `websocket`.
+    /// `origin`, `target`, `dns`, `tcp`, `tls`, `http` or `websocket`.
     pub what: &'static str,
     /// Whether it worked.
     pub ok: bool,
@@ -72,6 +84,8 @@ pub enum End {
     NoAnswer {
         /// What came instead.
         why: String,
+        /// Whether nothing came for as long as was waited.
+        timed_out: bool,
     },
     /// An answer that is no redirect, and opens no WebSocket.
     Answered {
@@ -94,6 +108,8 @@ pub enum End {
     Loops {
         /// The last status.
         status: u16,
+        /// Who said so.
+        by: By,
     },
     /// 101, but not for what was asked.
     BadUpgrade {

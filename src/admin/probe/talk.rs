@@ -40,8 +40,8 @@ pub(super) async fn talk(stream: Box<dyn Wire>, question: &Question, limit: Dura
     let answered = timeout(limit, ask(stream, question, key.as_deref())).await;
     let response = match answered {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => return no_answer(steps, started, format!("no HTTP answer: {}", Chain(&error))),
-        Err(_) => return no_answer(steps, started, format!("no answer within {} s", limit.as_secs())),
+        Ok(Err(error)) => return no_answer(steps, started, format!("no HTTP answer: {}", Chain(&error)), false),
+        Err(_) => return no_answer(steps, started, format!("no first byte within {} s", limit.as_secs()), true),
     };
     match (response.status(), key) {
         (StatusCode::SWITCHING_PROTOCOLS, Some(key)) => match granted(response.headers(), &key) {
@@ -74,10 +74,10 @@ async fn ask(stream: Box<dyn Wire>, question: &Question, key: Option<&str>) -> R
     sender.send_request(request).await
 }
 
-fn no_answer(steps: &mut Vec<Step>, started: Instant, why: String) -> End {
+fn no_answer(steps: &mut Vec<Step>, started: Instant, why: String, timed_out: bool) -> End {
     let why = escaped(&why, LONGEST);
     steps.push(failed("http", started, why.clone()));
-    End::NoAnswer { why }
+    End::NoAnswer { why, timed_out }
 }
 
 /// RFC 6455 section 4.1: what a client checks before it believes a 101.

@@ -43,7 +43,7 @@ impl DoctorArgs {
 pub struct ExplainArgs {
     /// What is asked for: `https://example.com/path`, or http, ws, wss
     pub url: String,
-    /// A header field of the request; may stand several times
+    /// A header field of the request; may stand several times. A WebSocket has the Origin of its own host unless one is given
     #[arg(long, value_name = "NAME: VALUE")]
     pub header: Vec<String>,
     /// The request's method
@@ -68,7 +68,7 @@ pub struct ProbeArgs {
     /// A header field of the request; may stand several times
     #[arg(long, value_name = "NAME: VALUE")]
     pub header: Vec<String>,
-    /// The page that a browser would open it from: `https://example.com`
+    /// The page that a browser would open it from: `https://app.example.com`; a page of the URL's own host if not given
     #[arg(long, value_name = "URL")]
     pub origin: Option<String>,
     /// The backend, for the straight way: 8000, 10.0.0.1:8000, https://10.0.0.2, unix/PATH

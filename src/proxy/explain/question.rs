@@ -88,6 +88,21 @@ impl Question {
         Ok(Self { url: url.to_owned(), secure, host, named_port, target, method, headers, client })
     }
 
+    /// With the Origin that a page of the URL's own host sends when it opens a WebSocket (RFC 6455 section 4.1), unless one
+    /// was given; an empty one stands for a client that sends none. Says which one was added.
+    pub fn as_browser(&mut self) -> Option<String> {
+        if self.headers.get(header::ORIGIN).is_some_and(|origin| origin.is_empty()) {
+            self.headers.remove(header::ORIGIN);
+            return None;
+        }
+        if !self.asks_websocket() || self.headers.contains_key(header::ORIGIN) {
+            return None;
+        }
+        let origin = format!("{}://{}", if self.secure { "https" } else { "http" }, self.authority());
+        self.headers.insert(header::ORIGIN, HeaderValue::try_from(&origin).ok()?);
+        Some(origin)
+    }
+
     /// The port it comes to: the URL's, else the gateway's own for this scheme, which may stand behind another one.
     pub fn port(&self, settings: &Settings) -> u16 {
         self.named_port.unwrap_or(if self.secure { settings.https_port } else { settings.http_port })
@@ -146,6 +161,21 @@ mod tests {
         check("wss://[::1]:8443?x", (true, "[::1]", Some(8443), "/?x"));
         assert!(upgrade::is_websocket(&question("ws://a.test/ws", &[]).unwrap().request()));
         assert_eq!(question("https://a.test", &["Host: b.test"]).unwrap().headers[header::HOST], "b.test");
+    }
+
+    #[test]
+    fn a_websocket_has_the_origin_of_its_own_host_unless_another_is_given() {
+        let origin = |url: &str, fields: &[&str]| {
+            let mut asked = question(url, fields).unwrap();
+            let added = asked.as_browser();
+            (added, asked.headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap().to_owned()))
+        };
+        let own = |text: &str| (Some(text.to_owned()), Some(text.to_owned()));
+        assert_eq!(origin("wss://Example.com/ws", &[]), own("https://example.com"));
+        assert_eq!(origin("ws://a.test:8080/ws", &[]), own("http://a.test:8080"));
+        assert_eq!(origin("wss://a.test/", &["Origin: https://b.test"]), (None, Some("https://b.test".to_owned())));
+        assert_eq!(origin("wss://a.test/", &["Origin:"]), (None, None));
+        assert_eq!(origin("https://a.test/", &[]), (None, None));
     }
 
     #[test]

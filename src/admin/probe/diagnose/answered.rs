@@ -9,6 +9,7 @@ use crate::proxy::explain::Verdict;
 /// A status in the place of a 101, or of an answer below 400.
 pub(super) fn answered(facts: &Facts<'_>, status: u16, by: By) -> Diagnosis {
     match (status, by) {
+        (400 | 502 | 504, _) if facts.speaks_tls.is_some() => speaks_tls(facts, status),
         (426, By::Gateway) => trouble(
             "needs-tls",
             "WebSockets are served over TLS only, and a WebSocket client follows no redirect",
@@ -73,11 +74,18 @@ fn backend_is_not_there(facts: &Facts<'_>, status: u16) -> Diagnosis {
             format!("the gateway answers {status}, because {backend} cannot be reached"),
             "check the target in `proxy`, its name, and the firewall between the two",
         ),
-        Some(End::NoTls { .. } | End::NoAnswer { .. }) => trouble(
+        _ if facts.speaks_tls.is_some() => speaks_tls(facts, status),
+        Some(End::NoTls { why, .. }) => trouble(
             "backend-speaks-otherwise",
-            format!("the gateway answers {status}, because {backend} does not speak as it is spoken to"),
-            "write https:// before the target when the backend speaks TLS, and leave it out when it does not",
+            format!("the gateway answers {status}, because the TLS handshake with {backend} fails: {why}"),
+            "give the backend's authority as `ca-file` or its name as `server-name` under `tls`; leave https:// out only if it              speaks plain HTTP",
         ),
+        Some(End::NoAnswer { why, timed_out }) => {
+            let code = if *timed_out { "backend-silent" } else { "backend-speaks-otherwise" };
+            let what = format!("the gateway answers {status}, because {backend} does not answer, and does not speak TLS: {why}");
+            let what = if *timed_out { what.replace(", and does not speak TLS", "") } else { what };
+            trouble(code, what, "look into the backend's own log: it takes the connection and does not answer over it")
+        }
         Some(End::BadUpgrade { why }) => trouble(
             "bad-upgrade",
             format!("the gateway answers {status}, because {backend} answers 101, {why}"),
@@ -94,6 +102,13 @@ fn backend_is_not_there(facts: &Facts<'_>, status: u16) -> Diagnosis {
             "the gateway's log names the backend and what it did; run this with --to BACKEND to ask it straight",
         ),
     }
+}
+
+/// A backend that is written as plain HTTP and speaks TLS.
+fn speaks_tls(facts: &Facts<'_>, status: u16) -> Diagnosis {
+    let text = facts.speaks_tls.as_deref().unwrap_or_default();
+    let (seen, repair) = text.split_once("; ").unwrap_or((text, ""));
+    trouble("backend-speaks-tls", format!("{status} is answered, because {seen}"), repair)
 }
 
 /// The backend works and something before it does not.
@@ -172,7 +187,7 @@ fn forbidden(facts: &Facts<'_>) -> Diagnosis {
             "backend-forbids",
             "the backend answers 403 before the WebSocket opens: it refuses the token or session, or has no such WebSocket route",
             "look into the backend's log; FastAPI and Starlette answer 403 for a route they do not have and for a handler that \
-             closes before it accepts; with --origin the page's origin is tried as well",
+             closes before it accepts",
         ),
     }
 }

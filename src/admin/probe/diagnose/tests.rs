@@ -15,7 +15,18 @@ fn question(url: &str, fields: &[&str]) -> Question {
 fn of(through: &End, straight: Option<&End>) -> Diagnosis {
     let question = question("wss://a.test/ws?token=s3cret", &["Origin: https://a.test"]);
     let backend = Some("127.0.0.1:8000".to_owned());
-    diagnose(&Facts { question: &question, through, straight, backend, without_origin: None, out: None, explained: None })
+    diagnose(&Facts {
+        question: &question,
+        through,
+        straight,
+        backend,
+        without_origin: None,
+        untrusted: None,
+        meant: None,
+        speaks_tls: None,
+        out: None,
+        explained: None,
+    })
 }
 
 #[track_caller]
@@ -33,7 +44,11 @@ fn the_classic_cases_are_told_apart() {
     check(&answered(502, By::Gateway), Some(&refused), "backend-not-there");
     check(&answered(502, By::Gateway), Some(&OPEN), "gateway-cannot-reach");
     check(&answered(504, By::Gateway), None, "backend-not-there");
-    check(&answered(502, By::Gateway), Some(&End::NoAnswer { why: "reset".into() }), "backend-speaks-otherwise");
+    check(
+        &answered(502, By::Gateway),
+        Some(&End::NoAnswer { why: "reset".into(), timed_out: false }),
+        "backend-speaks-otherwise",
+    );
     check(&answered(403, By::Gateway), Some(&OPEN), "forbidden");
     check(&answered(403, By::Backend), Some(&answered(403, By::Other)), "backend-forbids");
     check(&answered(401, By::Backend), None, "backend-auth");
@@ -46,7 +61,7 @@ fn the_classic_cases_are_told_apart() {
     check(&answered(500, By::Backend), None, "backend-error");
     check(&answered(522, By::Other), None, "cdn-error");
     check(&answered(426, By::Gateway), None, "needs-tls");
-    check(&End::Loops { status: 308 }, Some(&OPEN), "redirect-loop");
+    check(&End::Loops { status: 308, by: By::Gateway }, Some(&OPEN), "redirect-loop");
     check(&End::ClosedAtOnce { code: Some(1008) }, None, "closed-policy");
     check(&End::ClosedAtOnce { code: Some(4001) }, None, "closed-app");
     check(&End::ClosedAtOnce { code: None }, None, "closed-1006");
@@ -66,6 +81,9 @@ fn a_page_by_https_may_not_open_ws_even_where_it_would_work() {
         straight: None,
         backend: None,
         without_origin: None,
+        untrusted: None,
+        meant: None,
+        speaks_tls: None,
         out: None,
         explained: None,
     };
@@ -82,6 +100,9 @@ fn a_403_that_the_origin_causes_names_it() {
         straight: Some(&forbidden),
         backend: None,
         without_origin: Some(&OPEN),
+        untrusted: None,
+        meant: None,
+        speaks_tls: None,
         out: None,
         explained: None,
     };
@@ -100,6 +121,9 @@ fn the_rule_of_the_configuration_is_named_where_it_is_at_hand() {
         straight: None,
         backend: None,
         without_origin: None,
+        untrusted: None,
+        meant: None,
+        speaks_tls: None,
         out: None,
         explained: Some(&verdict),
     };
@@ -113,7 +137,18 @@ fn a_503_names_the_backends_that_get_no_requests() {
     let said = |straight: &End| {
         let (backend, out) = (None, Some("127.0.0.1:80 is circuit open (9 of 10 requests failed)".to_owned()));
         let straight = Some(straight);
-        diagnose(&Facts { question: &question, through: &through, straight, backend, without_origin: None, out, explained: None })
+        diagnose(&Facts {
+            question: &question,
+            through: &through,
+            straight,
+            backend,
+            without_origin: None,
+            untrusted: None,
+            meant: None,
+            speaks_tls: None,
+            out,
+            explained: None,
+        })
     };
     let diagnosis = said(&OPEN);
     assert_eq!(diagnosis.code, "no-backend-up");
