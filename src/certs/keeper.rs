@@ -97,7 +97,7 @@ impl StallMemory {
         let Some(store) = self.0.upgrade() else { return };
         let kept = raised.map_or_else(|| store.remove(&Key::Stall), |at| store.put(&Key::Stall, &at));
         if let Err(error) = kept {
-            tracing::debug!(event = "journal_behind", error = %Chain(&error));
+            tracing::debug!(event = "journal_behind", error = %Chain(&error), "the journal is behind, and is written again with the next change");
         }
     }
 }

@@ -126,7 +126,7 @@ impl Files {
             Ok(response) => response.map(|body| Body::made(FileBody(body))),
             Err(error) if is_absence(&error) => return Ok(None),
             Err(error) => {
-                tracing::warn!(event = "file_unreadable", folder = %self.folder.display(), path, %error);
+                tracing::warn!(event = "file_unreadable", folder = %self.folder.display(), path, %error, "{path} below {} cannot be read: {error}; let the gateway's user read it", self.folder.display());
                 return Err(Refusal::Unreadable);
             }
         };

@@ -113,7 +113,7 @@ impl Lookup {
         let Some(moved) = group.found(&self.name, spots) else { return false };
         let (group, name) = (group.settings().name.as_str(), self.name.as_str());
         let (came, left) = (moved.came.join(", "), moved.left.join(", "));
-        tracing::info!(event = events::ADDRESSES_CHANGED, group, name, came, left);
+        tracing::info!(event = events::ADDRESSES_CHANGED, group, name, came, left, "{name} has other addresses than before");
         true
     }
 

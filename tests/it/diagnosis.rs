@@ -70,6 +70,12 @@ impl Scene {
         format!("{}:{line}", self.gateway.config_file().display())
     }
 
+    /// What `doorward probe` prints of this path, without the local root at hand.
+    fn probe(&self, scheme: &str, path: &str) -> String {
+        let url = format!("{scheme}://{}{path}", self.host());
+        String::from_utf8_lossy(&self.gateway.run(&format!("probe {url}")).stdout).into_owned()
+    }
+
     /// What `doorward doctor` prints.
     fn doctor(&self) -> String {
         String::from_utf8_lossy(&self.gateway.run("doctor").stdout).into_owned()
@@ -143,6 +149,24 @@ fn a_target_that_speaks_tls_is_found_by_a_handshake_and_named_with_its_line() {
     assert_eq!(scene.events("backend_speaks_tls").len(), 1);
 }
 
+/// DX6: the same words from `doctor` and `probe`, before any request.
+#[test]
+fn doctor_and_probe_try_a_handshake_before_they_say_that_a_target_speaks_tls() {
+    let backend = tls_server();
+    let scene = Scene::before(backend.address().port(), "");
+    let (at, doctor) = (backend.address(), scene.doctor());
+    let remedy = format!("write proxy https://{at} ({})", scene.place("proxy "));
+    assert!(doctor.contains(&format!("FAIL  backend    {at} speaks TLS, not plain HTTP\n       -> {remedy}\n")), "{doctor}");
+    let probed = scene.probe("https", "/");
+    assert!(probed.contains(&format!("{at} speaks TLS, not plain HTTP")) && probed.contains(&format!("-> {remedy}")), "{probed}");
+
+    let broken = answering("");
+    let scene = Scene::before(broken.address().port(), "");
+    let (doctor, probed) = (scene.doctor(), scene.probe("https", "/"));
+    assert!(doctor.contains("ends the connection without an answer"), "{doctor}");
+    assert!(!doctor.contains("https://127.0.0.1") && !probed.contains("write "), "{doctor}{probed}");
+}
+
 /// DX6: nginx, Apache and Go answer 400 in plain HTTP.
 #[test]
 fn a_backend_that_only_refuses_or_breaks_is_not_taken_for_one_that_speaks_tls() {
@@ -209,6 +233,28 @@ fn a_backend_that_redirects_to_the_url_that_was_asked_for_is_named_once_for_a_ho
     assert_eq!(scene.events("redirect_to_itself").len(), 1);
 }
 
+/// DX8: `probe` asks the backend itself and sees that it is the one.
+#[test]
+fn probe_sees_that_it_is_the_backend_that_redirects_to_the_same_url() {
+    let own = Gateway::prepare();
+    let port = own.https;
+    let head = format!("HTTP/1.1 301 Moved Permanently\r\nLocation: https://localhost:{port}/a\r\nContent-Length: 0\r\n");
+    let backend = answering(format!("{head}Connection: close\r\n\r\n"));
+    let mut gateway = own;
+    gateway.configure("", &format!("localhost {{\n    proxy {}\n}}", backend.address().port()));
+    gateway.start();
+    let root = gateway.local_root();
+    let scene = Scene { gateway, root };
+    wait::until("localhost is served", SOON, || scene.gateway.get("localhost", "/", &scene.root));
+    let probed = scene.probe("https", "/a");
+    let said = format!(
+        "redirect-loop: https://localhost:{port}/a: the backend {} redirects to the same URL (301): it does not believe our \
+         X-Forwarded-Proto",
+        backend.address()
+    );
+    assert!(probed.contains(&said) && !probed.contains("CDN"), "{probed}");
+}
+
 /// DX9.
 #[test]
 fn a_backend_that_refuses_for_size_is_named_with_the_size_and_our_own_limit() {
@@ -265,4 +311,133 @@ fn a_page_that_may_not_open_a_websocket_is_named_with_the_rule_and_explain_says_
     let output = crate::support::process::run("doorward explain", &mut command, SOON);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains(&format!("403 bad-origin: {rule}")), "{text}");
+}
+
+/// DX5, with the certificate of a staging authority as files.
+#[test]
+fn a_certificate_that_clients_do_not_trust_is_named_with_its_issuer_once_for_all_clients() {
+    let (chain, key) = staging_certificate("localhost");
+    let mut gateway = Gateway::prepare();
+    let folder = gateway.config_file().parent().unwrap().to_owned();
+    std::fs::write(folder.join("site.pem"), chain).unwrap();
+    std::fs::write(folder.join("site.key"), key).unwrap();
+    gateway.configure("", "localhost {\n    tls site.pem site.key\n    respond 200 here\n}");
+    gateway.start();
+    let scene = Scene { gateway, root: PathBuf::new() };
+    let url = format!("https://{}/", scene.host());
+    wait::until("a client refuses the certificate", SOON, || {
+        for _ in 0..2 {
+            let mut command = crate::support::process::command("curl");
+            crate::support::process::run("curl", command.args(["--silent", "--max-time", "20", &url]), SOON);
+        }
+        scene.events("certificate_not_trusted").into_iter().next().ok_or_else(|| scene.gateway.output())
+    });
+    let expected = format!(
+        "localhost: a client (127.0.0.1) does not trust our certificate (unknown CA): it is from '(STAGING) Pretend Pear X1', a \
+         staging authority that no browser trusts; put files of a production authority there ({})",
+        scene.place("tls ")
+    );
+    let said = scene.events("certificate_not_trusted");
+    assert_eq!((said.len(), &said[0]["message"]), (1, &Value::from(expected.as_str())), "{said:?}");
+    let certs = String::from_utf8_lossy(&scene.gateway.run("certs").stdout).into_owned();
+    assert!(certs.contains(&format!("  note: {expected}\n")), "{certs}");
+    let doctor = scene.doctor();
+    assert!(doctor.contains("does not trust our certificate (unknown CA)") && !doctor.contains("All is well"), "{doctor}");
+
+    // DX16: probe names the issuer and goes on behind it.
+    let probed = scene.probe("https", "/");
+    assert!(probed.contains("ok   http ") && probed.contains("from '(STAGING) Pretend Pear X1'"), "{probed}");
+    assert!(probed.contains("the configuration takes it from files ("), "{probed}");
+}
+
+/// A chain and a key of an authority with the name of a staging one.
+fn staging_certificate(name: &str) -> (String, String) {
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.distinguished_name.push(rcgen::DnType::CommonName, "(STAGING) Pretend Pear X1");
+    let issuer = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let leaf = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    (format!("{}{}", leaf.pem(), issuer.pem()), key.serialize_pem())
+}
+
+/// DX16.
+#[test]
+fn probe_and_explain_send_the_origin_of_the_host_itself_and_say_so() {
+    let backend = answering("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let scene = Scene::before(backend.address().port(), "origin https://app.example");
+    let own = format!("https://{}", scene.host());
+    let probed = scene.probe("wss", "/ws");
+    assert!(probed.contains(&format!("{own}, as a page of this host sends it")), "{probed}");
+    assert!(probed.contains(&format!("Origin {own} is not in 'origin'")), "{probed}");
+    assert!(probed.contains("the configuration means it, as it has the local authority issue for this name"), "{probed}");
+    let explained =
+        String::from_utf8_lossy(&scene.gateway.run(&format!("explain wss://{}/ws", scene.host())).stdout).into_owned();
+    assert!(explained.contains(&format!("origin   {own}, as pages of this host send it")), "{explained}");
+    assert!(explained.contains(&format!("Origin {own} is not in 'origin'")), "{explained}");
+    let explained =
+        String::from_utf8_lossy(&scene.gateway.run(&format!("explain https://{}/ws", scene.host())).stdout).into_owned();
+    assert!(explained.contains(&format!("result   {} is asked\n", backend.address())), "{explained}");
+}
+
+/// A gateway for localhost with these files, not started.
+fn with_files(chain: &str, key: &str) -> Scene {
+    let gateway = Gateway::prepare();
+    let folder = gateway.config_file().parent().unwrap().to_owned();
+    std::fs::write(folder.join("site.pem"), chain).unwrap();
+    std::fs::write(folder.join("site.key"), key).unwrap();
+    gateway.configure("", "localhost {\n    tls site.pem site.key\n    respond 200 here\n}");
+    Scene { gateway, root: PathBuf::new() }
+}
+
+/// DX3.
+#[test]
+fn a_certificate_file_that_ran_out_or_soon_does_is_told_by_check_and_doctor() {
+    let made = |from: i64, to: i64| {
+        let now = time::OffsetDateTime::now_utc();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        (params.not_before, params.not_after) =
+            (now + time::Duration::hours(from * 24), now + time::Duration::hours(to * 24 + 1));
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem(), (now + time::Duration::hours(to * 24 + 1)).date())
+    };
+    let (chain, key, day) = made(-90, -2);
+    let mut scene = with_files(&chain, &key);
+    let file = scene.gateway.config_file().with_file_name("site.pem").display().to_string();
+    let remedy = format!(
+        "put a renewed file there (it is taken within 2 s), or remove `tls` ({}) to have one issued",
+        scene.place("tls ")
+    );
+    let expired = format!("localhost: {file} expired on {day}, browsers refuse it");
+    let checked = scene.gateway.run("check");
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(checked.status.success() && said.contains(&format!("warning: {expired}; {remedy}")), "{said}");
+    let doctor = scene.doctor();
+    assert!(doctor.contains(&format!("FAIL  files      {expired}\n       -> {remedy}\n")), "{doctor}");
+    scene.gateway.start();
+    let doctor = scene.doctor();
+    assert!(doctor.contains("browsers refuse it") && !doctor.contains("All is well"), "{doctor}");
+
+    let (chain, key, day) = made(-80, 4);
+    let scene = with_files(&chain, &key);
+    let doctor = scene.doctor();
+    assert!(doctor.contains(&format!("site.pem expires on {day}, in 4 days\n")) && doctor.contains("; 1 note."), "{doctor}");
+}
+
+/// DX12.
+#[test]
+fn a_key_of_another_certificate_is_told_by_check_and_doctor() {
+    let (chain, _) = staging_certificate("localhost");
+    let scene = with_files(&chain, &rcgen::KeyPair::generate().unwrap().serialize_pem());
+    let folder = scene.gateway.config_file().parent().unwrap().display().to_string();
+    let seen = format!("{folder}/site.key does not belong to {folder}/site.pem (localhost; the public keys differ)");
+    let remedy = format!(
+        "give the key that this certificate was made with, or have a new one issued for this key ({})",
+        scene.place("tls ")
+    );
+    let checked = scene.gateway.run("check");
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(!checked.status.success() && said.contains(&format!("{seen}; {remedy}")), "{said}");
+    let doctor = scene.doctor();
+    assert!(doctor.contains(&format!("FAIL  files      {seen}\n       -> {remedy}\n")), "{doctor}");
 }

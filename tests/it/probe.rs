@@ -236,7 +236,7 @@ fn a_person_reads_steps_and_one_diagnosis() {
     let output = process::run("doorward probe", &mut command, SOON);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}");
-    for part in ["through the gateway\n  ok   tcp ", "ok   http ", "101 Switching Protocols", "\nfine: "] {
+    for part in ["through the gateway\n  ok   origin ", "ok   tcp ", "ok   http ", "101 Switching Protocols", "\nfine: "] {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
     assert!(!text.contains("s3cret"), "{text}");

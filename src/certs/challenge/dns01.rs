@@ -86,7 +86,7 @@ impl Publisher {
             self.keep(ledger, record, true).await?;
             let (what, limit) = self.change_in_words(record);
             board.waits.named(asked, what, limit, self.change(record, true)).await?;
-            tracing::info!(event = "dns_record_set", record = record.name);
+            tracing::info!(event = "dns_record_set", record = record.name, "the record {} is set", record.name);
         }
         drop(uses);
         Ok(placed)
@@ -191,9 +191,9 @@ impl Standing {
             };
             tokio::time::sleep(wait).await;
         }
-        tracing::info!(event = "dns_record_unset", record = self.record.name);
+        tracing::info!(event = "dns_record_unset", record = self.record.name, "the record {} is removed", self.record.name);
         if let Err(error) = self.publisher.keep(&self.ledger, &self.record, false).await {
-            tracing::debug!(event = "journal_behind", error = %Chain(&error));
+            tracing::debug!(event = "journal_behind", error = %Chain(&error), "the journal is behind, and is written again with the next change");
         }
     }
 }

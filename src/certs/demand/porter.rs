@@ -102,7 +102,7 @@ impl Porter {
             && self.throttle.admit(self.started.elapsed().as_secs()).is_some()
         {
             let remedy = "look after the endpoint of `on-demand ask`; certificates that are held are served meanwhile";
-            tracing::warn!(event = "on_demand_ask_failed", name = %name, reason = %words, remedy);
+            tracing::warn!(event = "on_demand_ask_failed", name = %name, reason = %words, remedy, "whether {name} is wanted is not known: {words}; {remedy}");
         }
         match self.verdicts.note(name, verdict, Instant::now()) {
             Ok(()) => self.pass(name.clone(), waiters),

@@ -143,7 +143,7 @@ fn keep(store: &Arc<Store>, id: &Slot, at: Option<Timestamp>) {
     task::spawn_local("alarm-keep", async move {
         let write = move || at.map_or_else(|| store.remove(&key), |at| store.put(&key, &at));
         if let Some(Err(error)) = task::blocking("journal-write", write).await {
-            tracing::debug!(event = "journal_behind", error = %Chain(&error));
+            tracing::debug!(event = "journal_behind", error = %Chain(&error), "the journal is behind, and is written again with the next change");
         }
     });
 }

@@ -35,7 +35,7 @@ impl LocalDesk {
     /// Writes those of the authority's files that are not in the vault. Blocks; a vault that refuses is asked again later.
     pub(super) fn keep(&self) {
         if let Some(Err(error)) = self.ca.as_ref().map(LocalCa::keep) {
-            tracing::debug!(event = "local_authority_unkept", error = %Chain(&error));
+            tracing::debug!(event = "local_authority_unkept", error = %Chain(&error), "the local authority is in memory only: {}", Chain(&error));
         }
     }
 

@@ -75,7 +75,7 @@ impl AccountLedger for VaultAccount {
         let moved = crate::state::heal::set_aside(self.store.vault().root(), &folder, self.clock.now());
         let place = moved.map_err(cannot("put the account aside"))?;
         let place = place.map(|place| place.display().to_string());
-        tracing::info!(event = "account_put_aside", issuer = %self.issuer, place, why);
+        tracing::info!(event = "account_put_aside", issuer = %self.issuer, place, why, "the account at {} is put aside: {why}", self.issuer);
         Ok(())
     }
 }

@@ -22,7 +22,8 @@ pub(super) fn failing(group: &str, member: &Member, rule: &MaxFails, why: &dyn D
         upstream = member.label(),
         why,
         out,
-        "it gets requests only when no other is up"
+        "{} gets requests only when no other is up: {why}",
+        member.label()
     );
     member.state().note(why);
 }
@@ -36,7 +37,8 @@ pub(super) fn check_fails(group: &str, member: &Member, why: String, metrics: &P
         group,
         upstream = member.label(),
         why,
-        "it gets no requests until a check passes"
+        "{} gets no requests until a check passes: {why}",
+        member.label()
     );
     member.state().note(why);
 }
@@ -45,7 +47,15 @@ pub(super) fn check_fails(group: &str, member: &Member, why: String, metrics: &P
 pub(super) fn drained(group: &str, member: &Member) {
     let why = "`doorward drain`";
     let open = member.in_flight();
-    tracing::info!(event = events::TARGET_DOWN, group, upstream = member.label(), why, open, "it gets no new requests");
+    tracing::info!(
+        event = events::TARGET_DOWN,
+        group,
+        upstream = member.label(),
+        why,
+        open,
+        "{} gets no new requests: {why}",
+        member.label()
+    );
     member.state().note(why.to_owned());
 }
 
@@ -68,7 +78,8 @@ pub(super) fn circuit_opens(
         why,
         limit,
         out,
-        "it gets no requests for a while, then one that decides: look into the backend's own log"
+        "{} gets no requests for {out}, then one that decides: {why}; look into the backend's own log",
+        member.label()
     );
     member.state().note(why);
 }
@@ -76,13 +87,20 @@ pub(super) fn circuit_opens(
 /// The request that was to decide went well.
 pub(super) fn circuit_closes(group: &str, member: &Member) {
     let why = "the request that was to decide went well";
-    tracing::info!(event = events::CIRCUIT_CLOSED, group, upstream = member.label(), why);
+    tracing::info!(
+        event = events::CIRCUIT_CLOSED,
+        group,
+        upstream = member.label(),
+        why,
+        "requests go to {} again: {why}",
+        member.label()
+    );
     member.state().note(why.to_owned());
 }
 
 /// It is to be used again, for one of the reasons below.
 pub(super) fn is_back(group: &str, member: &Member, why: &'static str) {
-    tracing::info!(event = events::TARGET_UP, group, upstream = member.label(), why);
+    tracing::info!(event = events::TARGET_UP, group, upstream = member.label(), why, "{} is used again: {why}", member.label());
     member.state().note(why.to_owned());
 }
 

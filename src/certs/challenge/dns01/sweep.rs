@@ -27,7 +27,7 @@ pub(in crate::certs) async fn sweep(
         let publisher = acme.map(|acme| Publisher::new(acme, Arc::clone(&clock)));
         let Some(Ok(publisher)) = publisher else {
             let hint = "remove it by hand, or configure again how it was set";
-            tracing::warn!(event = "dns_record_left", record = record.name, authority = %slot.issuer, hint);
+            tracing::warn!(event = "dns_record_left", record = record.name, authority = %slot.issuer, hint, "the record {} of an earlier process is left: {hint}", record.name);
             continue;
         };
         let turn = board.turns.of(&record.name);
@@ -42,7 +42,7 @@ pub(in crate::certs) async fn sweep(
         tracing::info!(event = "dns_record_unset", record = record.name, "an earlier process left it");
         let (store, key) = (Arc::clone(&store), key.clone());
         if let Some(Err(error)) = task::blocking("dns-record-note", move || store.remove(&key)).await {
-            tracing::debug!(event = "journal_behind", error = %Chain(&error));
+            tracing::debug!(event = "journal_behind", error = %Chain(&error), "the journal is behind, and is written again with the next change");
         }
     }
 }

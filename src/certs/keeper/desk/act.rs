@@ -132,7 +132,7 @@ impl Desk {
                 let held = shelved.held(&need.id.issuer);
                 self.shelf.insert(need.id.clone(), shelved);
                 self.metrics.certs.made.add_one();
-                tracing::debug!(event = "certificate_made", name = need.title(), not_after = %held.validity.not_after);
+                tracing::debug!(event = "certificate_made", name = need.title(), not_after = %held.validity.not_after, "{}: the local authority issued a certificate", need.title());
                 Outcome::Issued(held)
             }
             Err(words) => {
@@ -231,7 +231,7 @@ impl Desk {
             issuer.map_or(Ok(()), |issuer| keep(issuer).map(drop)).and(need)
         };
         if let Some(Err(error)) = task::blocking("journal-write", write).await {
-            tracing::debug!(event = "journal_behind", error = %Chain(&error));
+            tracing::debug!(event = "journal_behind", error = %Chain(&error), "the journal is behind, and is written again with the next change");
         }
     }
 

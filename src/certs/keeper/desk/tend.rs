@@ -121,7 +121,7 @@ fn save_if_missing(store: &Store, shelved: &Shelved) -> Option<u64> {
     let slot = shelved.slot.as_ref()?;
     if shelved.generation.is_some_and(|generation| store.vault().has_pair(slot, generation)) {
         if let Err(error) = store.vault().mend_current(slot) {
-            tracing::debug!(event = "current_not_updated", name = %slot.name, error = %Chain(&error));
+            tracing::debug!(event = "current_not_updated", name = %slot.name, error = %Chain(&error), "the link `current` of {} is not updated: {}", slot.name, Chain(&error));
         }
         return None;
     }

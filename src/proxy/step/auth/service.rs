@@ -89,7 +89,14 @@ impl Service {
             Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
         };
         if let Some(withheld) = worker.may_tell() {
-            tracing::warn!(event = events::AUTH_SERVICE_FAILED, service = self.name(), error, withheld);
+            tracing::warn!(
+                event = events::AUTH_SERVICE_FAILED,
+                service = self.name(),
+                error,
+                withheld,
+                "the service {} of `auth forward` gave no answer: {error}; look into its own log",
+                self.name()
+            );
         }
         None
     }

@@ -75,7 +75,11 @@ impl Trunk {
             let ended = connection.await;
             if let Some(trunk) = weak.upgrade() {
                 trunk.retire();
-                tracing::debug!(event = "backend_http2_ended", error = ended.err().map(tracing::field::display));
+                tracing::debug!(
+                    event = "backend_http2_ended",
+                    error = ended.err().map(tracing::field::display),
+                    "an HTTP/2 connection to a backend ended"
+                );
             }
         }));
         Ok(trunk)

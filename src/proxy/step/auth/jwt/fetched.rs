@@ -105,7 +105,7 @@ impl Inner {
             Err(error) => {
                 let url = self.service.name();
                 let remedy = "make the URL of `keys` answer with the issuer's key set; the last keys stay in force";
-                tracing::warn!(event = events::KEYS_NOT_FETCHED, url, error = %Chain(&error), remedy);
+                tracing::warn!(event = events::KEYS_NOT_FETCHED, url, error = %Chain(&error), remedy, "the keys of {url} could not be fetched: {}; {remedy}", Chain(&error));
             }
         }
     }
