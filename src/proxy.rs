@@ -20,6 +20,7 @@ pub mod body;
 pub mod cluster;
 mod content;
 mod cookie;
+mod dropped;
 pub mod files;
 pub mod forward;
 pub mod hints;

@@ -49,17 +49,27 @@ impl Trusted<IpAddr> {
     /// The client according to `X-Forwarded-For` values, read from the right: each hop is believed only while the one
     /// that reported it is in `proxies`. Anything unreadable ends the walk at the last hop believed.
     pub fn from_forwarded<'a>(peer: SocketAddr, hops_right_to_left: impl Iterator<Item = &'a str>, proxies: &[IpNet]) -> Self {
-        let mut believed = unmapped(peer.ip());
+        Self::first_of(&Self::hops(peer, hops_right_to_left, proxies), peer)
+    }
+
+    /// The hops believed by the same rule, the client first and without the peer.
+    pub fn hops<'a>(peer: SocketAddr, hops_right_to_left: impl Iterator<Item = &'a str>, proxies: &[IpNet]) -> Vec<IpAddr> {
+        let (mut believed, mut hops) = (unmapped(peer.ip()), Vec::new());
         for hop in hops_right_to_left {
             if !proxies.iter().any(|net| net.contains(&believed)) {
                 break;
             }
-            match parse_hop(hop) {
-                Some(ip) => believed = ip,
-                None => break,
-            }
+            let Some(ip) = parse_hop(hop) else { break };
+            believed = ip;
+            hops.push(ip);
         }
-        Self(believed)
+        hops.reverse();
+        hops
+    }
+
+    /// The client of such hops; the peer itself where there are none.
+    pub fn first_of(hops: &[IpAddr], peer: SocketAddr) -> Self {
+        Self(hops.first().copied().unwrap_or_else(|| unmapped(peer.ip())))
     }
 
     /// The address.

@@ -47,6 +47,7 @@ fn page(told: &Explanation) -> String {
     if let Some(block) = &told.block {
         page.line("block", &format!("{} ({}): {}", block.path, block.at, block.why));
     }
+    page.list("fields", &told.fields);
     for (number, station) in told.steps.iter().enumerate() {
         page.line(if number == 0 { "steps" } else { "" }, &step(number + 1, station));
     }
@@ -147,6 +148,19 @@ answer   security-headers: the four headers of the guides, where the answer has 
 result   127.0.0.1:8000 is asked, unless limit requests or auth refuses
 "
         );
+    }
+
+    #[test]
+    fn fields_that_do_not_reach_a_backend_are_listed() {
+        let fields = ["Origin: https://example.com", "X_Real_IP: 1.1.1.1", "Proxy: http://x", "api_key: 1", "X-Trace.Id: 2"];
+        let told = page_of("wss://example.com/ws/room", &fields);
+        assert!(told.contains("fields   x_real_ip is not passed on: programs behind CGI read it as x-real-ip;"), "{told}");
+        assert!(
+            told.contains("         proxy is not passed on: ") && !told.contains("api_key") && !told.contains("trace"),
+            "{told}"
+        );
+        let twice = page_of("https://example.com/ws/room", &["Authorization: a", "Authorization: b"]);
+        assert!(twice.contains("400 bad-authorization-count"), "{twice}");
     }
 
     #[test]

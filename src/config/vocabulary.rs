@@ -149,6 +149,7 @@ const BLOCK: &[Spec] = &[
     values("respond", 1, 2, "respond CODE [TEXT]"),
     parts("headers", Context::Headers, "headers { ... }, or headers set NAME VALUE"),
     parts("request-headers", Context::Headers, "request-headers { ... }, or request-headers set NAME VALUE"),
+    values("keep-headers", 1, MANY, "keep-headers NAME..."),
     flag("security-headers"),
     flag("hsts"),
     flag("compress"),

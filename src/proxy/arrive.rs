@@ -173,6 +173,13 @@ fn escape(high: Option<u8>, low: Option<u8>) -> Option<u8> {
     Some(digit(high)? << 4 | digit(low)?)
 }
 
+/// Refuses a second `Authorization`: its value is one, and no list (RFC 9110 sections 5.3 and 11.6.2). This gateway would
+/// check the first, and a backend might take the last. nginx refuses it too; servers in Go read the first.
+pub fn credentials(headers: &HeaderMap) -> Result<(), Malformed> {
+    let second = headers.get_all(header::AUTHORIZATION).iter().nth(1);
+    if second.is_some() { Err(Malformed::Authorization) } else { Ok(()) }
+}
+
 /// Whether the body's framing can be passed on unambiguously: one coding `chunked` or none, and a length only where it is
 /// the body's (RFC 9112 section 6). Says whether the body is chunked.
 pub fn framing(headers: &HeaderMap, empty: bool) -> Result<bool, Malformed> {
@@ -330,6 +337,14 @@ mod tests {
         ] {
             check(bad, Err(Malformed::Path));
         }
+    }
+
+    #[test]
+    fn there_is_one_authorization_at_most() {
+        assert_eq!(credentials(&headers(&[("accept", "x")])), Ok(()));
+        assert_eq!(credentials(&headers(&[("authorization", "Basic x")])), Ok(()));
+        let twice = headers(&[("authorization", "Bearer a"), ("authorization", "Bearer a")]);
+        assert_eq!(credentials(&twice), Err(Malformed::Authorization));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::cluster::lease::Lease;
 use super::cluster::pool::{Answered, SendError, SendFailure};
 use super::content;
 use super::exchange::{Authority, Exchange, Missing};
-use super::forward::{self, Framing, Hop, Told};
+use super::forward::{self, Hop, Told};
 use super::join;
 use super::refusal::{Failed, Refusal};
 use super::retry::{self, Attempt, Reached, Verdict};
@@ -58,13 +58,17 @@ pub(super) async fn ask(
 ) -> Result<Response<Body>, Refusal> {
     let body = slot.as_ref().and_then(|request| http_body::Body::size_hint(request.body()).exact());
     let (wanted, told) = towards_backend(exchange, (lane, cluster), patience, arrival, slot)?;
-    let answered = attempts(exchange, cluster, slot, told).await?;
+    let (answered, cookie) = attempts(exchange, cluster, slot, told).await?;
     anomaly::look_at(exchange, &Sent { arrival, lane, body }, &answered.response);
     exchange.course.connect.set(answered.connect);
-    match wanted {
+    let mut response = match wanted {
         Some(wanted) => join::join(exchange, lane, wanted, answered),
         None => passed_on(exchange, answered),
+    }?;
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
     }
+    Ok(response)
 }
 
 /// Makes the client's request the one that the backend gets. Says what upgrade it asks for, and what of it is to be written
@@ -78,24 +82,24 @@ fn towards_backend<'a>(
 ) -> Result<(Option<Wanted>, Option<Told<'a>>), Refusal> {
     let (mut parts, body) = slot.take().expect("the spine lends the request").into_parts();
     let wanted = upgrade::take(&mut parts)?;
-    let hop = if wanted.is_some() { Hop::Upgrades } else { Hop::Ends };
-    let framing = if arrival.chunked { Framing::Chunked } else { Framing::AsSent };
     let (headers, authority) = (&mut parts.headers, &arrival.authority);
     if exchange.trusted {
         let proto = headers.get(forward::FORWARDED_PROTO).map(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
         exchange.course.proxy_by_https.set(proto);
     }
-    let found = forward::clean(headers, (&authority.line, exchange.trusted), parts.version, framing, hop);
-    if wanted.is_none()
-        && let (true, has_upgrade) = found.socket_key()
-    {
-        exchange.course.lost_upgrade.set(Some(if has_upgrade { Missing::Connection } else { Missing::Both }));
+    // A step may have set a field under a name that the gateway adds, too.
+    let found = if lane.adds_fields { forward::Is::of(headers) } else { exchange.course.found.get() };
+    if wanted.is_none() {
+        if let (true, has_upgrade) = exchange.course.found.get().socket_key() {
+            exchange.course.lost_upgrade.set(Some(if has_upgrade { Missing::Connection } else { Missing::Both }));
+        }
+        exchange.course.found.get().without_upgrade(headers);
     }
     // Where somebody reads the fields before they are written, they have to be whole.
     let told = if found.is_ordinary() && !exchange.trusted && lane.request_headers.is_none() && !cluster.reads_fields() {
         Some(Told { lines: &authority.told, version: parts.version, id: &exchange.id })
     } else {
-        forward::add(headers, &found, exchange.lines(authority), parts.version);
+        forward::add(headers, found, exchange.lines(authority), parts.version);
         None
     };
     if let Some(visitors) = &lane.visitors {
@@ -141,7 +145,7 @@ async fn attempts(
     cluster: &Arc<Cluster>,
     slot: &mut Option<Request<Body>>,
     told: Option<Told<'_>>,
-) -> Result<Answered<Body>, Refusal> {
+) -> Result<(Answered<Body>, Option<HeaderValue>), Refusal> {
     let idempotent = slot.as_ref().is_some_and(|request| retry::is_idempotent(request.method()));
     let metrics = exchange.worker.metrics();
     let mut search = Search::new(exchange, cluster, slot.as_ref());
@@ -152,11 +156,11 @@ async fn attempts(
     }
     loop {
         let failure = match exchange.worker.pool.send_telling(&lease, slot, told, again).await {
-            Ok(mut answered) => {
-                search.mark(&lease, &mut answered.response);
+            Ok(answered) => {
+                let cookie = search.cookie_for(&lease);
                 lease.answered(answered.response.status().as_u16(), metrics);
                 exchange.course.lease.replace(Some(lease));
-                return Ok(answered);
+                return Ok((answered, cookie));
             }
             Err(failure) => failure,
         };

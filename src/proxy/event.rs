@@ -1,7 +1,7 @@
 //! Security events: what is refused because of who asks or how much, by names that stay, with the client's address, for
 //! who watches the log and for counters. Strangers cause them, so each worker writes a few a second and counts the rest.
 
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 
 use super::answer;
 use super::exchange::Exchange;
@@ -136,6 +136,19 @@ impl Line {
         let backend = upstream.as_ref().map(|label| format!(" (backend {label})")).unwrap_or_default();
         let words = format!("{} {what}{backend}", exchange.url(upgrade));
         Self { host: exchange.host(), path: exchange.path(), upstream, words, withheld }
+    }
+}
+
+/// Fields of a request are dropped because programs behind CGI could take them for others; one line for each name and
+/// interval.
+pub(super) fn fields_dropped(exchange: &Exchange, names: &[HeaderName]) {
+    let worker = &exchange.worker;
+    for name in names {
+        let Some(name) = worker.dropped.due(name, worker.second()) else { continue };
+        let Some(withheld) = worker.may_tell() else { return };
+        let (id, client) = (exchange.id(), exchange.client);
+        let remedy = "rename the field with hyphens, or pass it by `keep-headers` and its name";
+        tracing::warn!(event = events::FIELD_DROPPED, id, %client, name, withheld, remedy, "a request field that reads as another one is dropped");
     }
 }
 

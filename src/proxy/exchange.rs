@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::arrive::{self, Host};
 use super::body::{Fault, Watcher, Way};
 use super::cluster::lease::Lease;
+use super::forward::reported::Reported;
 use super::limit::crowd::Place;
 use super::refusal::{Malformed, Refusal};
 use super::snapshot::{Ending, Snapshot};
@@ -121,21 +122,21 @@ impl Connection {
         }
         let (host, _port) = arrive::host(raw)?;
         let line = HeaderValue::from_bytes(raw).map_err(|_| Malformed::HostSyntax)?;
-        let told = self.lines(&line, self.peer_line.clone(), HeaderValue::from_static("")).written().into_boxed_slice();
+        let told = self.lines(&line, HeaderValue::from_static("")).written().into_boxed_slice();
         let authority = Rc::new(Authority { line, host, told });
         self.seen.replace(Some(Rc::clone(&authority)));
         Ok(authority)
     }
 
-    /// What a backend is told of this connection and of `client`, who came by it.
-    fn lines(&self, host: &HeaderValue, client: HeaderValue, id: HeaderValue) -> Lines {
+    /// What a backend is told of this connection and of a client that came by it without a trusted proxy.
+    fn lines(&self, host: &HeaderValue, id: HeaderValue) -> Lines {
         Lines {
-            peer: self.peer_line.clone(),
-            client,
+            chain: self.peer_line.clone(),
+            client: self.peer_line.clone(),
             proto: HeaderValue::from_static(self.scheme()),
             port: self.port_line.clone(),
             host: host.clone(),
-            forwarded: forward::element(self.peer.ip(), host.as_bytes(), self.scheme()),
+            forwarded: forward::forwarded(&[self.peer.ip()], host.as_bytes(), self.scheme()),
             id,
             trusted: false,
         }
@@ -150,6 +151,8 @@ pub struct Exchange {
     pub(super) client: IpAddr,
     /// Whether the peer is a proxy that is believed.
     pub(super) trusted: bool,
+    /// What it says of the client.
+    reported: Option<Box<Reported>>,
     pub(super) id: HeaderValue,
     pub(super) course: Course,
     pub(super) asked: Asked,
@@ -172,6 +175,8 @@ pub(super) struct Course {
     /// Whether the answer's body reached its end.
     pub(super) complete: Cell<bool>,
     pub(super) tunnel: Cell<bool>,
+    /// What the request's header said before any step added to it.
+    pub(super) found: Cell<forward::Is>,
     pub(super) close_code: Cell<Option<u16>>,
     pub(super) connect: Cell<Option<Duration>>,
     first_byte: Cell<Option<Duration>>,
@@ -231,7 +236,8 @@ impl Exchange {
     ) -> Rc<Self> {
         let peer = connection.peer;
         let trusted = proxies.iter().any(|net| net.contains(&peer.ip()));
-        let client = if trusted { client_of(peer, request.headers(), proxies) } else { Trusted::from_socket(peer) };
+        let reported = trusted.then(|| Box::new(Reported::of(peer, request.headers(), proxies)));
+        let client = reported.as_ref().map_or_else(|| Trusted::from_socket(peer), |reported| reported.client(peer));
         let id = given_id(trusted, request.headers()).unwrap_or_else(|| new_id(worker));
         let note = worker.shared.access.enabled().then(|| Box::new(Note::of(request, Instant::now())));
         worker.tally.begin(worker.metrics());
@@ -240,6 +246,7 @@ impl Exchange {
             connection: Rc::clone(connection),
             client: client.get(),
             trusted,
+            reported,
             id,
             course: Course::default(),
             asked: Asked::of(request),
@@ -266,9 +273,36 @@ impl Exchange {
     /// What the backend is told of the client.
     pub(super) fn lines(&self, authority: &Authority) -> Lines {
         let connection = &self.connection;
-        let client = if self.trusted { HeaderValue::try_from(self.client.to_string()).ok() } else { None };
-        let client = client.unwrap_or_else(|| connection.peer_line.clone());
-        Lines { trusted: self.trusted, ..connection.lines(&authority.line, client, self.id.clone()) }
+        let lines = connection.lines(&authority.line, self.id.clone());
+        let Some(reported) = &self.reported else { return lines };
+        let text = |text: String| HeaderValue::try_from(text).expect("addresses and numbers are visible ASCII");
+        let hops: Vec<IpAddr> = reported.hops.iter().copied().chain([connection.peer.ip()]).collect();
+        let chain = hops.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let (scheme, host) = (self.scheme(), reported.host.clone().unwrap_or(lines.host));
+        // A port that nobody names is that of the scheme, unless the client's scheme is the connection's.
+        let usual = if scheme == "https" { 443 } else { 80 };
+        let other = (scheme != connection.scheme()).then_some(usual);
+        let port = reported.port.or(other).map_or(lines.port, HeaderValue::from);
+        Lines {
+            chain: text(chain),
+            client: text(self.client.to_string()),
+            proto: HeaderValue::from_static(scheme),
+            port,
+            forwarded: forward::forwarded(&hops, host.as_bytes(), scheme),
+            host,
+            id: lines.id,
+            trusted: true,
+        }
+    }
+
+    /// The scheme that the client used.
+    fn scheme(&self) -> &'static str {
+        self.reported.as_ref().and_then(|reported| reported.scheme).unwrap_or_else(|| self.connection.scheme())
+    }
+
+    /// Whether the client came by TLS, to the gateway or to a trusted proxy in front of it.
+    pub(super) fn is_secure(&self) -> bool {
+        self.scheme() == "https"
     }
 
     /// The two ends of the client's connection. Behind a proxy that is believed nobody knows the client's port.
@@ -379,13 +413,6 @@ impl Drop for Exchange {
             self.log(&note);
         }
     }
-}
-
-/// The client behind trusted proxies, by `X-Forwarded-For` from right to left.
-fn client_of(peer: SocketAddr, headers: &HeaderMap, proxies: &[IpNet]) -> Trusted<IpAddr> {
-    let lists: Vec<&str> = headers.get_all(forward::FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
-    let hops = lists.iter().rev().flat_map(|list| list.rsplit(',')).map(str::trim).filter(|hop| !hop.is_empty());
-    Trusted::from_forwarded(peer, hops, proxies)
 }
 
 /// The id a trusted proxy gave, if it is harmless wherever it is printed.

@@ -5,6 +5,7 @@ use http::{Method, Uri, Version};
 use serde::Serialize;
 
 use super::arrive::{self, Host};
+use super::forward::{self, Guard};
 use super::refusal::Refusal;
 use super::route::{Found, RouteTable, matches};
 use super::step::told::{self, Outcome, Station};
@@ -34,6 +35,8 @@ pub struct Explanation {
     pub site: Option<SiteFound>,
     /// Its block.
     pub block: Option<BlockFound>,
+    /// What of the request's header is not passed on as it was sent; a field a line.
+    pub fields: Vec<String>,
     /// The steps in the order in which they run.
     pub steps: Vec<Station>,
     /// What answers when every step has let pass, and what then becomes of an upgrade; a fact a line.
@@ -133,6 +136,7 @@ pub fn explain(settings: &Settings, question: &Question) -> Explanation {
         origin: None,
         site: None,
         block: None,
+        fields: Vec::new(),
         steps: Vec::new(),
         end: Vec::new(),
         out: Vec::new(),
@@ -170,6 +174,7 @@ fn follow(settings: &Settings, question: &Question, told: &mut Explanation) -> R
     let Found { site, block } = routes.find(port, &host, &path).map_err(|refusal| refused(&refusal))?;
     let (site, block) = (&settings.sites[site], &settings.sites[site].blocks[block]);
     told.block = Some(block_found(site, block, &path));
+    told.fields = changes(settings, block, question, told.upgrade);
     let mut request = question.request();
     told.steps = told::way_in(&block.policy, &mut request, question.client);
     told.out = told::way_out(&block.policy, secure);
@@ -182,6 +187,15 @@ fn follow(settings: &Settings, question: &Question, told: &mut Explanation) -> R
     let (facts, verdict) = end::told(settings, block, &request, told.upgrade);
     told.end = facts;
     Ok(verdict)
+}
+
+/// What is changed in the request's header before any step; only a backend sees it.
+fn changes(settings: &Settings, block: &Block, question: &Question, upgrade: bool) -> Vec<String> {
+    if !matches!(block.end, End::Proxy(_)) {
+        return Vec::new();
+    }
+    let trusted = question.client.is_some_and(|client| settings.trusted_proxies.iter().any(|net| net.contains(&client)));
+    forward::changes::changes(&question.headers, trusted, upgrade, &Guard::of(&block.policy))
 }
 
 /// Whether anything takes a connection of this kind on this port.
@@ -211,6 +225,7 @@ fn listens(settings: &Settings, secure: bool, port: u16) -> Result<(), Verdict> 
 fn arrives(limits: &GatewayLimits, question: &Question) -> Result<Host, Refusal> {
     arrive::within(limits, Version::HTTP_11, &question.target, &question.headers)?;
     arrive::target(&question.method, &question.target, false)?;
+    arrive::credentials(&question.headers).map_err(Refusal::Malformed)?;
     let raw = arrive::authority(Version::HTTP_11, &question.target, &question.headers).map_err(Refusal::Malformed)?;
     arrive::host(raw.unwrap_or_default()).map(|(host, _)| host).map_err(Refusal::Malformed)
 }

@@ -8,8 +8,12 @@ use std::net::IpAddr;
 use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+pub use guard::Guard;
 pub use told::Told;
 
+pub mod changes;
+mod guard;
+pub mod reported;
 mod told;
 
 /// Names of the de-facto forwarding fields.
@@ -28,6 +32,9 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const ALT_SVC: HeaderName = HeaderName::from_static("alt-svc");
+/// No field of HTTP; CGI programs read it as the variable `HTTP_PROXY`, which names their own proxy (httpoxy,
+/// CVE-2016-5385). nginx and Apache advise to remove it, Go's CGI ignores it.
+const PROXY: HeaderName = HeaderName::from_static("proxy");
 
 /// Fields we add to a request; most are the same for every request of a connection.
 const ADDED: usize = 8;
@@ -41,17 +48,17 @@ static VIA_3: HeaderValue = HeaderValue::from_static("3.0 doorward");
 /// What the backend is told of the client.
 #[derive(Clone, Debug)]
 pub struct Lines {
-    /// The socket's peer, for `X-Forwarded-For`.
-    pub peer: HeaderValue,
+    /// The client and the hops behind it, for `X-Forwarded-For`.
+    pub chain: HeaderValue,
     /// The client by the trust rule, for `X-Real-IP`.
     pub client: HeaderValue,
     /// `https` or `http`.
     pub proto: HeaderValue,
     /// The port the client came to.
     pub port: HeaderValue,
-    /// The authority as the client wrote it.
+    /// The authority the client asked for.
     pub host: HeaderValue,
-    /// One element of `Forwarded` (RFC 7239).
+    /// The value of `Forwarded` (RFC 7239).
     pub forwarded: HeaderValue,
     /// The exchange's id.
     pub id: HeaderValue,
@@ -59,17 +66,20 @@ pub struct Lines {
     pub trusted: bool,
 }
 
-/// One element of `Forwarded` (RFC 7239 section 4): whoever came, to whom and how.
-pub fn element(client: IpAddr, authority: &[u8], scheme: &str) -> HeaderValue {
-    let client = match client {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("\"[{ip}]\""),
+/// `Forwarded` of the client and the hops behind it (RFC 7239 section 4). Its first element says how the client came, to
+/// whom and by what scheme.
+pub fn forwarded(hops: &[IpAddr], authority: &[u8], scheme: &str) -> HeaderValue {
+    let node = |ip: &IpAddr| match ip {
+        IpAddr::V4(ip) => format!("for={ip}"),
+        IpAddr::V6(ip) => format!("for=\"[{ip}]\""),
     };
+    let mut nodes = hops.iter().map(node);
     // A port's colon and an address's brackets are no token characters (RFC 7239 section 6).
     let host = String::from_utf8_lossy(authority);
     let host = if host.contains([':', '[']) { format!("\"{host}\"") } else { host.into_owned() };
-    HeaderValue::try_from(format!("for={client};host={host};proto={scheme}"))
-        .expect("an authority that was read holds no control characters")
+    let first = format!("{};host={host};proto={scheme}", nodes.next().unwrap_or_else(|| "for=unknown".to_owned()));
+    let all = nodes.fold(first, |all, node| format!("{all}, {node}"));
+    HeaderValue::try_from(all).expect("an authority that was read holds no control characters")
 }
 
 /// How the client framed its body.
@@ -92,20 +102,22 @@ pub enum Hop {
 
 /// Makes a client's header the one the backend gets. `version` is the client's.
 pub fn towards_backend(headers: &mut HeaderMap, lines: Lines, version: Version, framing: Framing, hop: Hop) {
-    let found = clean(headers, (&lines.host, lines.trusted), version, framing, hop);
-    add(headers, &found, lines, version);
+    let found = clean(headers, (&lines.host, lines.trusted), (version, framing), hop, &Guard::default());
+    add(headers, found.is, lines, version);
 }
 
-/// The first half of [`towards_backend`]: what belongs to the client's hop is out, and so is what a stranger wrote about
-/// itself, where it is not overwritten by `add`. `host` is the authority for a header without one.
+/// The first half of [`towards_backend`], done when a request arrives and before any step of its site adds a field: what
+/// belongs to the client's hop is out, and so is what a stranger wrote about itself, where it is not overwritten by `add`.
+/// Were it done later, a client could remove a field of a step by listing it in `Connection`. `host` is the authority for a
+/// header without one.
 pub(super) fn clean(
     headers: &mut HeaderMap,
     (host, trusted): (&HeaderValue, bool),
-    version: Version,
-    framing: Framing,
+    (version, framing): (Version, Framing),
     hop: Hop,
-) -> Found {
-    let found = Found::walk(headers, trusted);
+    guard: &Guard,
+) -> Cleaned {
+    let found = Found::walk(headers, trusted, guard);
     found.take_out(headers, hop);
     if framing == Framing::Chunked {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -116,50 +128,66 @@ pub(super) fn clean(
     if !found.has(HOST) {
         headers.insert(header::HOST, host.clone());
     }
-    found
+    Cleaned { is: Is(found.bits), dropped: found.dropped }
+}
+
+/// What [`clean`] found.
+pub(super) struct Cleaned {
+    pub(super) is: Is,
+    /// Names that went because they could pass for another field.
+    pub(super) dropped: Vec<HeaderName>,
+}
+
+/// What a header says of the client and of hops before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Is(u32);
+
+impl Is {
+    /// Of a header that a step has added fields to since it was cleaned.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        Self(headers.keys().fold(0, |bits, name| bits | bit(name.as_str())))
+    }
+
+    /// Whether the header says nothing of what `add` adds, so that [`Told`] may stand behind it.
+    pub(super) const fn is_ordinary(self) -> bool {
+        self.0 & (VIA | FORWARDING | ID) == 0
+    }
+
+    const fn has(self, bit: u32) -> bool {
+        self.0 & bit != 0
+    }
+
+    /// Whether there is a WebSocket's key, and whether there is `Upgrade` as well.
+    pub(super) const fn socket_key(self) -> (bool, bool) {
+        (self.has(SOCKET_KEY), self.has(UPGRADE))
+    }
+
+    /// Takes out what was kept for an upgrade that is not asked of the backend after all.
+    pub(super) fn without_upgrade(self, headers: &mut HeaderMap) {
+        if self.has(CONNECTION) {
+            headers.remove(header::CONNECTION);
+        }
+        if self.has(UPGRADE) {
+            headers.remove(header::UPGRADE);
+        }
+    }
 }
 
 /// The second half: the facts of the client are in.
-pub(super) fn add(headers: &mut HeaderMap, found: &Found, lines: Lines, version: Version) {
+pub(super) fn add(headers: &mut HeaderMap, found: Is, lines: Lines, version: Version) {
     headers.reserve(ADDED);
     if found.has(VIA) {
         headers.append(header::VIA, via(version).clone());
     } else {
         headers.insert(header::VIA, via(version).clone());
     }
-    if found.has(FORWARDING) && lines.trusted {
-        add_hop(headers, lines);
-    } else {
-        tell(headers, lines);
-    }
-}
-
-/// The peer is a stranger or says nothing of hops before it: whatever it wrote is gone, these are the facts.
-fn tell(headers: &mut HeaderMap, lines: Lines) {
-    headers.insert(FORWARDED_FOR, lines.peer);
+    headers.insert(FORWARDED_FOR, lines.chain);
     headers.insert(FORWARDED_PROTO, lines.proto);
     headers.insert(FORWARDED_HOST, lines.host);
     headers.insert(FORWARDED_PORT, lines.port);
     headers.insert(REAL_IP, lines.client);
     headers.insert(header::FORWARDED, lines.forwarded);
     headers.insert(REQUEST_ID, lines.id);
-}
-
-/// The peer is trusted and told of hops before it: they stay, and it is added as one more.
-fn add_hop(headers: &mut HeaderMap, lines: Lines) {
-    extend_list(headers, FORWARDED_FOR, &lines.peer);
-    extend_list(headers, header::FORWARDED, &lines.forwarded);
-    headers.entry(FORWARDED_PROTO).or_insert(lines.proto);
-    headers.entry(FORWARDED_HOST).or_insert(lines.host);
-    headers.entry(FORWARDED_PORT).or_insert(lines.port);
-    headers.insert(REAL_IP, lines.client);
-    headers.insert(REQUEST_ID, lines.id);
-}
-
-/// One field with one list, because some backends read only the first field of a name.
-fn extend_list(headers: &mut HeaderMap, name: HeaderName, element: &HeaderValue) {
-    headers.append(&name, element.clone());
-    join(headers, name, b", ");
 }
 
 /// HTTP/2 clients send a cookie in pieces, which HTTP/1.1 must see as one (RFC 9113 section 8.2.3).
@@ -197,10 +225,12 @@ fn via(version: Version) -> &'static HeaderValue {
 }
 
 /// What a walk over the names found.
-pub(super) struct Found {
+struct Found {
     bits: u32,
-    /// Names that go without having a bit of their own: other `x-forwarded-*` and their like, and those that could pass for another.
+    /// Names that go without having a bit of their own: other `x-forwarded-*` and their like.
     others: Vec<HeaderName>,
+    /// Names that go because they could pass for another field.
+    dropped: Vec<HeaderName>,
 }
 
 const CONNECTION: u32 = 1;
@@ -217,23 +247,16 @@ const ID: u32 = 1 << 10;
 const SOCKET_KEY: u32 = 1 << 11;
 
 impl Found {
-    fn walk(headers: &HeaderMap, trusted: bool) -> Self {
-        let mut found = Self { bits: 0, others: Vec::new() };
+    fn walk(headers: &HeaderMap, trusted: bool, guard: &Guard) -> Self {
+        let mut found = Self { bits: 0, others: Vec::new(), dropped: Vec::new() };
         for name in headers.keys() {
             let text = name.as_str();
-            let bit = match text {
-                "host" => HOST,
-                "cookie" => COOKIE,
-                "x-request-id" => ID,
-                "sec-websocket-key" => SOCKET_KEY,
-                "forwarded" | "x-real-ip" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port" => {
-                    FORWARDING
-                }
-                other => hop_bit(other),
-            };
+            let bit = bit(text);
             found.bits |= bit;
-            if bit == 0 && ((!trusted && is_a_proxys(text)) || is_ambiguous(text)) {
+            if bit == 0 && !trusted && is_a_proxys(text) {
                 found.others.push(name.clone());
+            } else if bit == 0 && guard.drops(text, headers) {
+                found.dropped.push(name.clone());
             }
         }
         found
@@ -241,17 +264,7 @@ impl Found {
 
     fn walk_answer(headers: &HeaderMap) -> Self {
         let bits = headers.keys().fold(0, |bits, name| bits | hop_bit(name.as_str()));
-        Self { bits, others: Vec::new() }
-    }
-
-    /// Whether the header says nothing of what `add` adds, so that [`Told`] may stand behind it.
-    pub(super) const fn is_ordinary(&self) -> bool {
-        self.bits & (VIA | FORWARDING | ID) == 0
-    }
-
-    /// Whether there is a WebSocket's key, and whether there is `Upgrade` as well.
-    pub(super) const fn socket_key(&self) -> (bool, bool) {
-        (self.has(SOCKET_KEY), self.has(UPGRADE))
+        Self { bits, others: Vec::new(), dropped: Vec::new() }
     }
 
     const fn has(&self, bit: u32) -> bool {
@@ -275,20 +288,31 @@ impl Found {
             headers.remove(ALT_SVC);
         }
         if self.has(RARE_HOP) {
-            for name in [KEEP_ALIVE, PROXY_CONNECTION, header::PROXY_AUTHENTICATE, header::PROXY_AUTHORIZATION, HTTP2_SETTINGS] {
+            for name in
+                [KEEP_ALIVE, PROXY_CONNECTION, header::PROXY_AUTHENTICATE, header::PROXY_AUTHORIZATION, HTTP2_SETTINGS, PROXY]
+            {
                 headers.remove(name);
             }
         }
-        for name in &self.others {
+        for name in self.others.iter().chain(&self.dropped) {
             headers.remove(name);
         }
     }
 }
 
-/// Whether a name could pass for another: CGI and what is like it read `-`, `_`, `.` and other signs alike, so `x_real_ip` and
-/// `x.real.ip` would pass for ours. Honest names have letters, digits and hyphens.
-fn is_ambiguous(name: &str) -> bool {
-    !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+/// What a name of a request is to a gateway.
+fn bit(name: &str) -> u32 {
+    match name {
+        "host" => HOST,
+        "cookie" => COOKIE,
+        "x-request-id" => ID,
+        "sec-websocket-key" => SOCKET_KEY,
+        "forwarded" | "x-real-ip" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port" => {
+            FORWARDING
+        }
+        "proxy" => RARE_HOP,
+        other => hop_bit(other),
+    }
 }
 
 /// What only a proxy says of the client: hops before it, and the certificate it showed (RFC 9440 section 2.4).
@@ -309,7 +333,8 @@ fn hop_bit(name: &str) -> u32 {
     }
 }
 
-/// Takes out what `Connection` lists. What a message cannot do without is not taken out by listing it.
+/// Takes out what `Connection` lists. What a message cannot do without is not taken out by listing it. What stays of it for
+/// an upgrade lists nothing else, for the backend would take out what is added to the request behind this.
 fn take_out_listed(headers: &mut HeaderMap, hop: Hop) {
     let mut listed = Vec::new();
     for value in headers.get_all(header::CONNECTION) {
@@ -320,6 +345,9 @@ fn take_out_listed(headers: &mut HeaderMap, hop: Hop) {
                 listed.push(name);
             }
         }
+    }
+    if hop == Hop::Upgrades && !listed.is_empty() {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     }
     for name in listed {
         if ![header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(&name) {

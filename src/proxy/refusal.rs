@@ -108,6 +108,8 @@ pub enum Malformed {
     Framing,
     /// A broken chunk inside the body.
     Body,
+    /// Several `Authorization` fields.
+    Authorization,
 }
 
 /// What would prove that somebody may pass.
@@ -228,6 +230,7 @@ impl Malformed {
             Self::Target => "bad-target",
             Self::Framing => "bad-framing",
             Self::Body => "bad-body",
+            Self::Authorization => "bad-authorization-count",
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{Request, Response, header};
+use http::{HeaderValue, Request};
 use tokio::time::Instant;
 
 use super::cluster::hold::{self, Seen};
@@ -52,12 +52,10 @@ impl<'a> Search<'a> {
         self.pick()
     }
 
-    /// Has the client come to this target again, where the settings ask for it.
-    pub(super) fn mark<B>(&self, lease: &Lease, response: &mut Response<B>) {
-        let secure = self.exchange.connection.is_secure() || self.exchange.trusted;
-        if let Some(cookie) = lease.cookie(self.cookie.as_deref(), secure) {
-            response.headers_mut().append(header::SET_COOKIE, cookie);
-        }
+    /// The cookie that has the client come to this target again, where the settings ask for it. It is added to the answer
+    /// behind the cleaning of the backend's fields: a backend that lists Set-Cookie in `Connection` takes out its own only.
+    pub(super) fn cookie_for(&self, lease: &Lease) -> Option<HeaderValue> {
+        lease.cookie(self.cookie.as_deref(), self.exchange.is_secure())
     }
 
     /// How many more may be tried.

@@ -14,6 +14,7 @@ use super::attempt::{self, Arrival};
 use super::body::Body;
 use super::event;
 use super::exchange::{Connection, Exchange, Routed};
+use super::forward::{self, Framing, Hop};
 use super::plain;
 use super::redirect::Redirect;
 use super::refusal::{Malformed, Refusal, Rule};
@@ -131,6 +132,7 @@ fn arrive(connection: &Connection, limits: &GatewayLimits, request: &Request<Bod
     arrive::target(request.method(), uri, upgrade::is_extended_connect(request.method(), request.extensions()))?;
     let raw = arrive::authority(request.version(), uri, headers).map_err(Refusal::Malformed)?;
     let authority = connection.authority(raw).map_err(Refusal::Malformed)?;
+    arrive::credentials(headers).map_err(Refusal::Malformed)?;
     let chunked = arrive::framing(headers, request.body().is_empty()).map_err(Refusal::Malformed)?;
     if headers.get_all(header::EXPECT).iter().any(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Refusal::Expectation);
@@ -182,6 +184,7 @@ async fn through(
     slot: &mut Option<Request<Body>>,
     page: &Page,
 ) -> Result<Response<Body>, Refusal> {
+    clean(exchange, lane, arrival, lent(slot), page);
     let mut entered = 0;
     let outcome = 'way: {
         for step in &lane.steps {
@@ -229,6 +232,18 @@ async fn through(
         step.leave(exchange, &mut response);
     }
     Ok(response)
+}
+
+/// Takes out of a request what belongs to the client's connection or could pass for what the gateway says, before any step
+/// adds a field.
+fn clean(exchange: &Exchange, lane: &Lane, arrival: &Arrival, request: &mut Request<Body>, page: &Page) {
+    let version = request.version();
+    let hop = if page.upgrade { Hop::Upgrades } else { Hop::Ends };
+    let framing = if arrival.chunked { Framing::Chunked } else { Framing::AsSent };
+    let host = (&arrival.authority.line, exchange.trusted);
+    let cleaned = forward::clean(request.headers_mut(), host, (version, framing), hop, &lane.guard);
+    exchange.course.found.set(cleaned.is);
+    event::fields_dropped(exchange, &cleaned.dropped);
 }
 
 fn redirected(exchange: &Exchange, redirect: &Redirect, request: &Request<Body>, page: &Page) -> Result<Response<Body>, Refusal> {

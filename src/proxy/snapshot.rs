@@ -17,6 +17,7 @@ use super::cluster::trust::{Trust, TrustError};
 use super::cluster::{BuildClusterError, Cluster};
 use super::files::Files;
 use super::files::private::Private;
+use super::forward::Guard;
 use super::limit::bans::Bans;
 use super::limit::kept::Kept;
 use super::limit::rates::Rates;
@@ -29,7 +30,7 @@ use super::tunnel::policed::limits::MessageBudget;
 use super::tunnel::policed::relay::Rules;
 use super::visitors::Visitors;
 use crate::base::addr::IpNet;
-use crate::config::settings::{Block, End, GatewayLimits, Place, Settings, Timeouts, Upstream};
+use crate::config::settings::{Auth, Block, End, GatewayLimits, Place, Settings, Timeouts, Upstream};
 
 /// The snapshot in force. Written by the reload only, loaded once for each request.
 pub type Live = ArcSwap<Snapshot>;
@@ -69,6 +70,10 @@ pub struct Lane {
     pub steps: Box<[Step]>,
     /// Last word on the header a backend gets.
     pub request_headers: Option<Edits>,
+    /// Which names could pass for fields that matter here.
+    pub(super) guard: Guard,
+    /// Whether a step adds fields to a request.
+    pub(super) adds_fields: bool,
     /// What answers.
     pub ending: Ending,
     /// Who may come, where not everybody may.
@@ -272,6 +277,8 @@ impl Lane {
             steps: Step::of(&block.policy, build)
                 .map_err(|source| BuildError::Auth { at: block.at.clone(), source: Box::new(source) })?,
             request_headers: Edits::of(&block.policy.request_headers),
+            guard: Guard::of(&block.policy),
+            adds_fields: matches!(block.policy.auth, Some(Auth::Forward(_))),
             ending,
             pages: block.policy.errors.as_deref().map(|folder| pages(folder, &block.at, build)).transpose()?,
             visitors,

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::body::Body;
 use super::cluster::pool::Pool;
+use super::dropped::DroppedFields;
 use super::event;
 use super::exchange::Exchange;
 use super::snapshot::{Live, Snapshot};
@@ -54,6 +55,8 @@ pub struct Worker {
     dice: RefCell<Dice>,
     /// Of security events.
     throttle: Throttle,
+    /// Which dropped fields were logged lately.
+    pub(super) dropped: DroppedFields,
     started: Instant,
 }
 
@@ -76,6 +79,7 @@ impl Worker {
             tally: Tally::default(),
             dice: RefCell::new(dice),
             throttle: Throttle::new(event::LINES),
+            dropped: DroppedFields::default(),
             started: Instant::now(),
         })
     }

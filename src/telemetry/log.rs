@@ -37,6 +37,8 @@ pub mod events {
     pub const TUNNELS_LEAVE: &str = "tunnels_leave";
     /// A request was over a limit of the gateway or its site.
     pub const OVER_LIMIT: &str = "over_limit";
+    /// A field of a request was dropped, because its name could pass for another one.
+    pub const FIELD_DROPPED: &str = "field_dropped";
     /// A WebSocket was refused because of the page that asked.
     pub const ORIGIN_REFUSED: &str = "origin_refused";
     /// A client asked more often than its site allows.

@@ -116,10 +116,8 @@ fn the_chats_answers_have_the_security_headers_and_its_assets_stay_for_thirty_da
     for path in ["/", "/static/app.js", "/static/missing.js", "/%2e%2e/etc/passwd"] {
         let answer = chat.ask(path, &["--path-as-is"]);
         let fields = ["x-frame-options", "x-content-type-options", "referrer-policy", "strict-transport-security"];
-        // What cannot be read belongs to no site, so nobody's rules are its.
-        let expected = answer.status != 400;
         for name in fields {
-            assert_eq!(answer.header(name).is_some(), expected, "{name} of {path}: {answer:?}");
+            assert!(answer.header(name).is_some(), "{name} of {path}: {answer:?}");
         }
     }
 }

@@ -20,6 +20,9 @@ impl Resolver<'_> {
         let mut policy = base.clone();
         self.parts(words, "headers", |this, parts| this.edits(parts, &mut policy.headers));
         self.parts(words, "request-headers", |this, parts| this.edits(parts, &mut policy.request_headers));
+        if let Some(kept) = words.one("keep-headers") {
+            policy.keep_headers = kept.values.iter().filter_map(|word| self.kept_header(word)).collect();
+        }
         policy.security_headers |= words.one("security-headers").is_some();
         policy.hsts |= words.one("hsts").is_some();
         policy.compress |= words.one("compress").is_some();
@@ -84,6 +87,17 @@ impl Resolver<'_> {
         if OURS.contains(&name.as_str()) {
             let hint = "remove this line: the gateway sets it for each connection and body";
             self.complain(word.span, format!("`{name}` cannot be edited"), hint);
+            return None;
+        }
+        Some(name)
+    }
+
+    /// A name that could be dropped otherwise.
+    fn kept_header(&mut self, word: &Word) -> Option<HeaderName> {
+        let name = self.header_name(word)?;
+        if name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            let hint = "take it out; only names with `_`, `.` or another sign are dropped, where they read as another field";
+            self.complain(word.span, format!("`{name}` is passed on anyway"), hint);
             return None;
         }
         Some(name)

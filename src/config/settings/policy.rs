@@ -12,6 +12,8 @@ use crate::base::size::ByteSize;
 pub struct Policy {
     /// Edits of the request's header on its way to the backend.
     pub request_headers: Vec<HeaderEdit>,
+    /// Fields of requests that are passed on though their names could pass for others.
+    pub keep_headers: Vec<http::HeaderName>,
     /// Edits of the answer's header.
     pub headers: Vec<HeaderEdit>,
     /// The four headers of the users' guides, also on errors.

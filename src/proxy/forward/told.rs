@@ -49,7 +49,7 @@ impl Lines {
     /// The lines of [`Told`]: what of this is the same for all requests of a connection to one authority.
     pub fn written(&self) -> Vec<u8> {
         let fields = [
-            (FORWARDED_FOR, &self.peer),
+            (FORWARDED_FOR, &self.chain),
             (FORWARDED_PROTO, &self.proto),
             (FORWARDED_HOST, &self.host),
             (FORWARDED_PORT, &self.port),

@@ -68,6 +68,7 @@ const fn malformed(what: Malformed) -> &'static str {
         Malformed::Target => "its request target does not have the form that its method asks for (RFC 9112 section 3.2)",
         Malformed::Framing => "the length of its body can be read in two ways (RFC 9112 section 6.3)",
         Malformed::Body => "a chunk of its body is broken (RFC 9112 section 7.1)",
+        Malformed::Authorization => "it has several Authorization fields, and its value is one (RFC 9110 section 5.3)",
     }
 }
 

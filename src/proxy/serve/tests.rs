@@ -12,6 +12,7 @@ mod framing;
 mod harness;
 mod hold;
 mod http2;
+mod identity;
 mod incomplete;
 mod leaving;
 mod passing;

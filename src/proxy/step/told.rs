@@ -91,6 +91,7 @@ pub fn way_in(policy: &Policy, request: &mut Request<()>, client: Option<IpAddr>
         strip_prefix,
         rewrite,
         request_headers: _,
+        keep_headers: _,
         headers: _,
         security_headers: _,
         hsts: _,

@@ -3,7 +3,7 @@
 use super::Counter;
 
 /// The reasons, by the codes that stand in the log. These names stay; there may be more of them later.
-pub const REASONS: [&str; 55] = [
+pub const REASONS: [&str; 56] = [
     "auth-busy",
     "auth-service-failed",
     "auth-service-refused",
@@ -15,6 +15,7 @@ pub const REASONS: [&str; 55] = [
     "backend-reset",
     "backend-timeout",
     "backend-wrong-upgrade",
+    "bad-authorization-count",
     "bad-body",
     "bad-framing",
     "bad-host",

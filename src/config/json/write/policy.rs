@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
+
 use super::{Json, Members, duration, list, path, secret, switch};
 use crate::base::span;
 use crate::config::settings::{
@@ -30,6 +32,7 @@ pub(super) fn policy(policy: &Policy, inherited: &[HeaderEdit], members: &mut Me
     members.some("strip-prefix", policy.strip_prefix.as_deref());
     members.some("rewrite", policy.rewrite.as_deref());
     members.filled("request-headers", policy.request_headers.iter().map(edit));
+    members.filled("keep-headers", policy.keep_headers.iter().map(HeaderName::as_str));
     let headers = policy.headers.strip_prefix(inherited).unwrap_or(&policy.headers);
     members.filled("headers", headers.iter().map(edit));
     members.flag("security-headers", policy.security_headers);

@@ -9,7 +9,7 @@ fn a_backend_gets_the_request_and_who_asked() {
     run(async {
         let backend = Backend::mirror().await;
         let gateway = Gateway::before(&backend).await;
-        let request = "GET /a/b?c=d HTTP/1.1\r\nHost: A.test:443\r\nX-Forwarded-For: 6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nX_Odd: 1\r\n\
+        let request = "GET /a/b?c=d HTTP/1.1\r\nHost: A.test:443\r\nX-Forwarded-For: 6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nX_Forwarded_Proto: 1\r\n\
                        Connection: keep-alive, x-mine\r\nX-Mine: 1\r\nCookie: a=b\r\n\r\n";
         let answer = gateway.ask(request).await;
         let (head, seen) = answer.split_once("\r\n\r\n").unwrap();
@@ -28,7 +28,7 @@ fn a_backend_gets_the_request_and_who_asked() {
         ] {
             assert!(seen.contains(&format!("{line}\r\n")), "{line} is not in {seen}");
         }
-        for gone in ["6.6.6.6", "x_odd", "x-mine", "connection"] {
+        for gone in ["6.6.6.6", "x_forwarded_proto", "x-mine", "connection"] {
             assert!(!seen.contains(gone), "{gone} is in {seen}");
         }
         let record = &gateway.records().await[0];
@@ -132,7 +132,7 @@ fn trusted_proxies_are_believed() {
         let request =
             "GET / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 6.6.6.6, 192.0.2.7\r\nX-Request-Id: from-the-cdn\r\n\r\n";
         let answer = gateway.ask(request).await;
-        for line in ["x-forwarded-for: 6.6.6.6, 192.0.2.7, 127.0.0.1", "x-real-ip: 192.0.2.7", "x-request-id: from-the-cdn"] {
+        for line in ["x-forwarded-for: 192.0.2.7, 127.0.0.1", "x-real-ip: 192.0.2.7", "x-request-id: from-the-cdn"] {
             assert!(answer.contains(&format!("{line}\r\n")), "{line} is not in {answer}");
         }
         assert_eq!(gateway.records().await[0]["client"], "192.0.2.7");
