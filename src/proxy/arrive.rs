@@ -168,6 +168,80 @@ fn decoded(path: &str) -> Result<String, Malformed> {
     if dots { Err(Malformed::Path) } else { Ok(text) }
 }
 
+/// What lies behind `prefix` in a path as it was written, with one slash in front; `None` where the path, read as [`path`]
+/// reads it, does not lie below the prefix. As many written segments are cut off as the prefix has, however they were
+/// written: `/%61pp/x`, `//app//x` and `/app%2Fx` lie below `/app` at `/x`. `prefix` has no final slash.
+pub fn behind(written: &str, prefix: &str) -> Option<String> {
+    let mut units = Units { text: written, slash: false };
+    for byte in prefix.bytes() {
+        let next = units.next()?;
+        if next != byte {
+            return None;
+        }
+    }
+    match units.next() {
+        None => Some(String::new()),
+        // The rest of a run of slashes belongs to the same separator.
+        Some(b'/') => Some(format!("/{}", units.behind_slashes())),
+        Some(_) => None,
+    }
+}
+
+/// The bytes of a written path as [`path`] reads them.
+struct Units<'a> {
+    text: &'a str,
+    /// Whether the last one was a slash.
+    slash: bool,
+}
+
+impl<'a> Units<'a> {
+    /// The byte at the front, and what is behind it.
+    fn front(&self) -> Option<(u8, &'a str)> {
+        let bytes = self.text.as_bytes();
+        let (byte, length) = match *bytes.first()? {
+            b'%' => (escape(bytes.get(1).copied(), bytes.get(2).copied())?, 3),
+            byte => (byte, 1),
+        };
+        let byte = if byte == b'\\' { b'/' } else { byte };
+        // A target is ASCII, and so is every front of it.
+        Some((byte, self.text.get(length..)?))
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        loop {
+            let (byte, rest) = self.front()?;
+            self.text = rest;
+            let again = byte == b'/' && self.slash;
+            self.slash = byte == b'/';
+            if !again {
+                return Some(byte);
+            }
+        }
+    }
+
+    fn behind_slashes(&mut self) -> &'a str {
+        while let Some((b'/', rest)) = self.front() {
+            self.text = rest;
+        }
+        self.text
+    }
+}
+
+/// A path without the parameters of its segments (`/a;x=1/b` is `/a/b`), as Tomcat and other Java servers read it. `path` is
+/// in the form that [`path`] gives.
+pub fn without_parameters(path: &str) -> String {
+    let segments = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+    let mut bare = String::with_capacity(path.len());
+    for segment in segments.filter(|segment| !segment.is_empty()) {
+        bare.push('/');
+        bare.push_str(segment);
+    }
+    if path.ends_with('/') || bare.is_empty() {
+        bare.push('/');
+    }
+    bare
+}
+
 fn escape(high: Option<u8>, low: Option<u8>) -> Option<u8> {
     let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|d| u8::try_from(d).ok());
     Some(digit(high)? << 4 | digit(low)?)
@@ -336,6 +410,44 @@ mod tests {
             "/a%zz",
         ] {
             check(bad, Err(Malformed::Path));
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_found_however_it_was_written() {
+        let check = |written: &str, expected: Option<&str>| {
+            assert_eq!(behind(written, "/app").as_deref(), expected, "for {written}");
+            // Cutting means the same as matching does.
+            let path = path(written).unwrap();
+            let below = path.strip_prefix("/app").filter(|rest| rest.is_empty() || rest.starts_with('/'));
+            assert_eq!(
+                behind(written, "/app").map(|rest| super::path(&rest).unwrap().into_owned()).as_deref(),
+                below,
+                "for {written}"
+            );
+        };
+        for written in ["/app/x", "/%61pp/x", "//app/x", "/app%2Fx", "/app%5cx", "/app//x", "/%2fapp/%2f/x", "/a%70%70/x"] {
+            check(written, Some("/x"));
+        }
+        check("/app", Some(""));
+        check("/app/", Some("/"));
+        check("/app//", Some("/"));
+        check("/app/x%2Fy//z%20", Some("/x%2Fy//z%20"));
+        for written in ["/", "/ap", "/appx", "/apps/x", "/b/app", "/App/x", "/app;x/y", "/app%00"] {
+            if path(written).is_ok() {
+                check(written, None);
+            }
+        }
+        assert_eq!(behind("/my%20app/x", "/my app").as_deref(), Some("/x"));
+        assert_eq!(behind("/%C3%BC/x", "/ü").as_deref(), Some("/x"));
+    }
+
+    #[test]
+    fn parameters_of_segments_are_taken_out() {
+        for (path, expected) in
+            [("/a;x/b;y=1;z", "/a/b"), ("/a/b", "/a/b"), ("/;x/a/", "/a/"), ("/;x", "/"), ("/a/;x", "/a"), ("/", "/")]
+        {
+            assert_eq!(without_parameters(path), expected, "for {path}");
         }
     }
 

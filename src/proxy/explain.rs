@@ -176,7 +176,7 @@ fn follow(settings: &Settings, question: &Question, told: &mut Explanation) -> R
     told.block = Some(block_found(site, block, &path));
     told.fields = changes(settings, block, question, told.upgrade);
     let mut request = question.request();
-    told.steps = told::way_in(&block.policy, &mut request, question.client);
+    told.steps = told::way_in(&block.policy, &block.path, &mut request, question.client);
     told.out = told::way_out(&block.policy, secure);
     if let End::Proxy(upstream) = &block.end {
         told.backend = Some((*upstream, request.uri().clone()));

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::arrive::Host;
-use super::refusal::Refusal;
+use super::arrive::{self, Host};
+use super::refusal::{Malformed, Refusal};
 use crate::base::name::{HostName, HostPattern};
 use crate::config::settings::{PathPattern, Site};
 
@@ -64,8 +64,18 @@ impl RouteTable {
         let site = self.site(port, host).ok_or(Refusal::UnknownHost)?;
         // `OPTIONS *` asks about the server as a whole: whatever answers the site's root.
         let path = if path == "*" { "/" } else { path };
-        let block = self.paths[site].iter().position(|pattern| matches(pattern, path)).ok_or(Refusal::NothingHere)?;
-        Ok(Found { site, block })
+        let block = self.block(site, path);
+        // Tomcat and other Java servers cut `;parameters` off each segment, so that `/admin;x/y` is `/admin/y` to them; nginx,
+        // Caddy and Envoy take them for a part of the name. A path passes as it was written where both readings lead to the
+        // same block, and is refused where they do not: a rule for `/admin/*` must not depend on the backend.
+        if path.contains(';') && self.block(site, &arrive::without_parameters(path)) != block {
+            return Err(Refusal::Malformed(Malformed::Path));
+        }
+        Ok(Found { site, block: block.ok_or(Refusal::NothingHere)? })
+    }
+
+    fn block(&self, site: usize, path: &str) -> Option<usize> {
+        self.paths[site].iter().position(|pattern| matches(pattern, path))
     }
 
     /// The site of a host on a port.
@@ -146,7 +156,7 @@ mod tests {
     }
 
     fn check(port: u16, authority: &str, path: &str, expected: Result<(usize, usize), Refusal>) {
-        let (host, _) = super::super::arrive::host(authority.as_bytes()).unwrap();
+        let (host, _) = arrive::host(authority.as_bytes()).unwrap();
         let seen = table().find(port, &host, path).map(|found| (found.site, found.block));
         assert_eq!(seen, expected, "for {authority} {path} on {port}");
     }
@@ -178,8 +188,19 @@ mod tests {
     }
 
     #[test]
+    fn a_path_whose_parameters_would_change_its_block_is_refused() {
+        check(443, "example.com", "/page;jsessionid=1", Ok((0, 3)));
+        check(443, "example.com", "/api/v1/x;a=1/y", Ok((0, 0)));
+        for path in ["/api;x/y", "/api/v1;x/y", "/;x/api/y", "/exact;x"] {
+            check(443, "example.com", path, Err(Refusal::Malformed(Malformed::Path)));
+        }
+        check(443, "[2001:db8::1]", "/;x/only/y", Err(Refusal::Malformed(Malformed::Path)));
+        check(443, "[2001:db8::1]", "/other;x", Err(Refusal::NothingHere));
+    }
+
+    #[test]
     fn the_tls_port_of_a_host_is_known() {
-        let port = |text: &str| table().tls_port(&super::super::arrive::host(text.as_bytes()).unwrap().0);
+        let port = |text: &str| table().tls_port(&arrive::host(text.as_bytes()).unwrap().0);
         assert_eq!(port("example.com"), Some(443));
         assert_eq!(port("192.0.2.1"), Some(8443));
         assert_eq!(port("plain.test"), None);

@@ -274,7 +274,7 @@ impl Lane {
             End::Files(files) => Ending::Files(Files::new(files, build.private)),
         };
         Ok(Self {
-            steps: Step::of(&block.policy, build)
+            steps: Step::of(&block.policy, &block.path, build)
                 .map_err(|source| BuildError::Auth { at: block.at.clone(), source: Box::new(source) })?,
             request_headers: Edits::of(&block.policy.request_headers),
             guard: Guard::of(&block.policy),

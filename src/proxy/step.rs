@@ -13,9 +13,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header;
-use http::{Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use tokio::time::Instant;
 
+use super::answer;
 use super::body::Body;
 use super::cluster::{BuildClusterError, Cluster};
 use super::exchange::Exchange;
@@ -24,7 +25,7 @@ use super::limit::kept::Kept;
 use super::pages::Pages;
 use super::refusal::Refusal;
 use super::upgrade;
-use crate::config::settings::{Policy, Upstream};
+use crate::config::settings::{PathPattern, Policy, Upstream};
 
 use admit::Admit;
 use auth::Auth;
@@ -124,12 +125,12 @@ pub struct Building<'a> {
 }
 
 impl Step {
-    /// The steps of a policy. `request-headers` is not among them: it has the last word on what a backend gets, so it is
+    /// The steps of a block's policy; `path` is the block's. `request-headers` is not among them: it has the last word on what a backend gets, so it is
     /// applied behind the gateway's own rules ([`super::attempt`]).
     ///
     /// # Errors
     /// When `auth` cannot be built.
-    pub fn of(policy: &Policy, build: &mut Building<'_>) -> Result<Box<[Self]>, BuildAuthError> {
+    pub fn of(policy: &Policy, path: &PathPattern, build: &mut Building<'_>) -> Result<Box<[Self]>, BuildAuthError> {
         let mut steps = Vec::new();
         steps.extend(policy.limit_bandwidth.map(|rate| Self::Bandwidth(rate.0)));
         steps.extend(policy.compress.then_some(Self::Compress));
@@ -156,7 +157,7 @@ impl Step {
         }
         steps.extend(policy.limit_body.map(|size| Self::LimitBody(LimitBody(size.0))));
         steps.extend(policy.buffer_requests.map(|size| Self::BufferRequests(BufferRequests(size.0))));
-        steps.extend(policy.strip_prefix.as_deref().map(|prefix| Self::StripPrefix(StripPrefix::new(prefix))));
+        steps.extend(policy.strip_prefix.as_deref().map(|prefix| Self::StripPrefix(StripPrefix::new(prefix, path))));
         steps.extend(policy.rewrite.as_deref().map(|path| Self::Rewrite(Rewrite::new(path))));
         Ok(steps.into())
     }
@@ -188,7 +189,12 @@ impl Step {
             Self::Auth(auth) => return auth.enter(exchange, request),
             Self::LimitBody(limit) => limit.enter(request)?,
             Self::BufferRequests(buffer) => return Ok(buffer.enter(exchange, request)),
-            Self::StripPrefix(strip) => strip.enter(request.uri_mut()),
+            Self::StripPrefix(strip) => {
+                if let Some(location) = strip.enter(request) {
+                    let head = *request.method() == Method::HEAD;
+                    return Ok(Flow::Answer(Box::new(answer::redirect(StatusCode::PERMANENT_REDIRECT, location, head))));
+                }
+            }
             Self::Rewrite(rewrite) => rewrite.enter(request.uri_mut()),
         }
         Ok(Flow::Onward)

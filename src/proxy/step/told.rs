@@ -15,7 +15,7 @@ use super::path::{Rewrite, StripPrefix};
 use crate::base::addr::IpNet;
 use crate::base::span;
 use crate::config::settings::Origins as Allowed;
-use crate::config::settings::{Auth, HeaderEdit, Jwt, JwtKeys, LimitKey, Policy, RequestLimit, TokenPlace};
+use crate::config::settings::{Auth, HeaderEdit, Jwt, JwtKeys, LimitKey, PathPattern, Policy, RequestLimit, TokenPlace};
 use crate::proxy::answer;
 use crate::proxy::refusal::{Proof, Refusal, Unproved};
 use crate::proxy::upgrade;
@@ -75,7 +75,7 @@ pub fn refuses(refusal: &Refusal) -> Outcome {
 
 /// The way in: what each step says to `request`, whose path those change that change it. `client` is who asks, where that
 /// is known. The order is that of [`super::Step::of`].
-pub fn way_in(policy: &Policy, request: &mut Request<()>, client: Option<IpAddr>) -> Vec<Station> {
+pub fn way_in(policy: &Policy, path: &PathPattern, request: &mut Request<()>, client: Option<IpAddr>) -> Vec<Station> {
     // Every field is named, so that a new word asks to be explained.
     let Policy {
         allow,
@@ -122,7 +122,7 @@ pub fn way_in(policy: &Policy, request: &mut Request<()>, client: Option<IpAddr>
     if let Some(size) = buffer_requests {
         way.add("buffer-requests", format!("{size} of a body are taken in before a backend is asked"), || Outcome::Passes);
     }
-    way.paths(strip_prefix.as_deref(), rewrite.as_deref(), request);
+    way.paths((strip_prefix.as_deref(), path), rewrite.as_deref(), request);
     way.stations
 }
 
@@ -212,11 +212,20 @@ impl Way {
         });
     }
 
-    fn paths(&mut self, prefix: Option<&str>, path: Option<&str>, request: &mut Request<()>) {
+    fn paths(&mut self, (prefix, block): (Option<&str>, &PathPattern), path: Option<&str>, request: &mut Request<()>) {
         if let Some(prefix) = prefix {
-            StripPrefix::new(prefix).enter(request.uri_mut());
-            let path = request.uri().path().to_owned();
-            self.add("strip-prefix", format!("{prefix} is cut off: the path is {path} now"), || Outcome::Passes);
+            match StripPrefix::new(prefix, block).enter(request) {
+                Some(location) => {
+                    let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
+                    let location = location.split('?').next().unwrap_or_default();
+                    let says = format!("nothing is left without {prefix}: sent on to {location}, so that relative links hold");
+                    self.add("strip-prefix", says, || Outcome::Answers { status: 308 });
+                }
+                None => {
+                    let path = request.uri().path().to_owned();
+                    self.add("strip-prefix", format!("{prefix} is cut off: the path is {path} now"), || Outcome::Passes);
+                }
+            }
         }
         if let Some(path) = path {
             Rewrite::new(path).enter(request.uri_mut());

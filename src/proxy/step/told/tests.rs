@@ -58,6 +58,10 @@ const fn word(step: &Step) -> Option<&'static str> {
     }
 }
 
+fn everything() -> PathPattern {
+    PathPattern::Prefix("/".into())
+}
+
 #[test]
 fn the_steps_are_told_in_the_order_in_which_they_run() {
     let policy = policy(EVERY_STEP);
@@ -71,15 +75,15 @@ fn the_steps_are_told_in_the_order_in_which_they_run() {
         private: &Arc::default(),
         service: &mut |_| unreachable!("no service is asked by these words"),
     };
-    let run: Vec<_> = Step::of(&policy, &mut build).unwrap().iter().filter_map(word).collect();
-    let told = way_in(&policy, &mut request("GET", "/api/x", &[]), None);
+    let run: Vec<_> = Step::of(&policy, &everything(), &mut build).unwrap().iter().filter_map(word).collect();
+    let told = way_in(&policy, &everything(), &mut request("GET", "/api/x", &[]), None);
     assert_eq!(told.iter().map(|station| station.word).collect::<Vec<_>>(), run);
 }
 
 /// The outcome of the one step of `words`.
 fn check(words: &str, request: Request<()>, client: Option<&str>, expected: &str) {
     let mut request = request;
-    let told = way_in(&policy(words), &mut request, client.map(|client| client.parse().unwrap()));
+    let told = way_in(&policy(words), &everything(), &mut request, client.map(|client| client.parse().unwrap()));
     let seen = match &told[0].outcome {
         Outcome::Passes => "passes".to_owned(),
         Outcome::Depends { on } => format!("depends on {on}"),
@@ -120,7 +124,7 @@ fn each_step_says_what_it_does_to_this_request() {
 
 #[test]
 fn what_comes_behind_a_refusal_is_not_reached() {
-    let told = way_in(&policy(EVERY_STEP), &mut request("GET", "/api/x", &[]), Some("10.9.9.9".parse().unwrap()));
+    let told = way_in(&policy(EVERY_STEP), &everything(), &mut request("GET", "/api/x", &[]), Some("10.9.9.9".parse().unwrap()));
     assert!(told[0].outcome.ends_it());
     assert!(told[1..].iter().all(|station| station.outcome == Outcome::NotReached));
 }
@@ -128,7 +132,7 @@ fn what_comes_behind_a_refusal_is_not_reached() {
 #[test]
 fn the_path_is_the_one_the_backend_will_see() {
     let mut seen = request("GET", "/api/x?q=1", &[]);
-    way_in(&policy("strip-prefix /api"), &mut seen, None);
+    way_in(&policy("strip-prefix /api"), &everything(), &mut seen, None);
     assert_eq!(seen.uri(), "/x?q=1");
 }
 
