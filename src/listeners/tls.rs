@@ -31,6 +31,7 @@ use crate::proxy::exchange::TlsFacts;
 use crate::proxy::visitors::Visitors;
 use crate::telemetry::metrics::handshakes::HandshakeMetrics;
 
+pub mod cert_compression;
 pub mod fault;
 pub mod guarded;
 pub mod spoken;
@@ -93,6 +94,7 @@ impl TlsFront {
         let site = |verifier| {
             let mut config = with(&settings.tls, roots, verifier)?.with_cert_resolver(Arc::<CatalogResolver>::clone(&resolver));
             config.alpn_protocols = alpn(settings.protocols);
+            config.cert_compressors = cert_compression::compressors();
             // Tickets resume both versions; a table of sessions in memory would only add a lock.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             Ok::<_, rustls::Error>(config)
@@ -106,6 +108,7 @@ impl TlsFront {
         let challenge =
             with(&Tls { ciphers: Vec::new(), ..settings.tls.clone() }, roots, WebPkiClientVerifier::no_client_auth())?;
         let mut challenge = challenge.with_cert_resolver(Arc::new(ProofResolver(Arc::clone(&certs.board))));
+        challenge.cert_compressors = cert_compression::compressors();
         challenge.alpn_protocols = vec![tls_alpn01::ALPN.to_vec()];
         let (catalog, demand) = (Arc::clone(&certs.catalog), certs.demand.clone());
         Ok(Self { sites: Arc::new(sites), guarded, asking, challenge: Arc::new(challenge), catalog, demand })

@@ -16,6 +16,7 @@ use crate::certs::demand::Door;
 use crate::certs::keeper::KeeperHandle;
 use crate::certs::resolver::CatalogResolver;
 use crate::config::settings::{Settings, Tls, TlsVersions};
+use crate::listeners::tls::cert_compression;
 use crate::listeners::tls::guarded::Guarded;
 use crate::listeners::tls::{TlsRoots, spoken, with};
 
@@ -58,6 +59,7 @@ impl QuicFront {
         let mut tls = with(&spoken, roots, WebPkiClientVerifier::no_client_auth())?
             .with_cert_resolver(Arc::new(CatalogResolver::new(Arc::clone(&certs.catalog))));
         tls.alpn_protocols = vec![ALPN.to_vec()];
+        tls.cert_compressors = cert_compression::compressors();
         tls.ticketer = Arc::clone(&roots.ticketer);
         tls.session_storage = Arc::new(NoServerSessionStorage {});
         let transport = Arc::new(transport(settings));
@@ -87,6 +89,9 @@ impl QuicFront {
             .with_client_cert_verifier(Arc::<Asked>::clone(asked))
             .with_cert_resolver(Arc::<Asked>::clone(asked));
         tls.alpn_protocols.clone_from(&self.tls.alpn_protocols);
+        // The cache too: this is made anew for each connection, and would compress anew for each.
+        tls.cert_compressors.clone_from(&self.tls.cert_compressors);
+        tls.cert_compression_cache = Arc::clone(&self.tls.cert_compression_cache);
         tls.ticketer = Arc::<Asked>::clone(asked);
         tls.session_storage = Arc::clone(&self.tls.session_storage);
         Ok(tls)
