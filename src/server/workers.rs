@@ -4,6 +4,7 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -54,13 +55,17 @@ pub struct Common {
 }
 
 impl Workers {
-    /// Starts `count` threads that listen nowhere yet.
+    /// Starts `count` threads that listen nowhere yet; fails when one of them cannot work, as without file descriptors, since a
+    /// gateway of fewer would report that it serves and not accept what comes to their sockets.
     pub fn start(count: usize, common: &Common) -> io::Result<Self> {
         let mut workers = Self { orders: Vec::new(), threads: Vec::new() };
         for number in 0..count {
             let (sender, orders) = unbounded_channel();
             let common = common.clone();
-            let thread = thread::Builder::new().name(format!("traffic-{number}")).spawn(move || run(&common, orders))?;
+            let (ready, is_ready) = sync_channel(1);
+            let life = move || run(&common, orders, &ready);
+            let thread = thread::Builder::new().name(format!("traffic-{number}")).spawn(life)?;
+            is_ready.recv().unwrap_or_else(|_panicked| Err(io::Error::other("a traffic thread ended at once")))?;
             workers.orders.push(sender);
             workers.threads.push(thread);
         }
@@ -119,14 +124,19 @@ fn tell(worker: &UnboundedSender<Order>, order: Order) {
     let _ = worker.send(order);
 }
 
-fn run(common: &Common, orders: UnboundedReceiver<Order>) {
+/// Reports through `ready` whether it can begin.
+fn run(common: &Common, orders: UnboundedReceiver<Order>, ready: &SyncSender<io::Result<()>>) {
     match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => {
+            // Whoever started it waits for this.
+            let _started = ready.send(Ok(()));
             runtime.block_on(obey(common, orders));
             // A thread that waits for a file system that does not answer must not keep the process.
             runtime.shutdown_background();
         }
-        Err(error) => tracing::error!(event = "worker_failed", error = %error, "a traffic thread has no runtime"),
+        Err(error) => {
+            let _started = ready.send(Err(error));
+        }
     }
 }
 
