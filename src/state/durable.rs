@@ -188,22 +188,49 @@ fn tighten_into(path: &Path, depth: u8, found: &mut Vec<Laxer>) {
     }
 }
 
-/// Names of the folders directly in `path`, sorted; nothing when there is no such folder.
-pub fn folders(path: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(path)
+/// Names of the folders directly in `path`, sorted; nothing when there is no such folder. A folder that cannot be listed now,
+/// for lack of descriptors or because of the disk, is an error and not an empty one.
+pub fn folders(path: &Path) -> Result<Vec<String>, FileError> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries.collect::<io::Result<Vec<_>>>(),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    };
+    let mut names: Vec<String> = entries
+        .map_err(FileError::of("list", path))?
         .into_iter()
-        .flatten()
-        .flatten()
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
     names.sort();
-    names
+    Ok(names)
+}
+
+/// Whether the process is out of file descriptors, by opening a few more than any reader of ours needs at a time.
+pub fn is_out_of_files(path: &Path) -> bool {
+    const SOME: usize = 16;
+    const OUT: [i32; 2] = [23, 24]; // ENFILE, EMFILE
+    let opened: Vec<io::Result<File>> = (0..SOME).map(|_| File::open(path)).collect();
+    opened.iter().filter_map(|opened| opened.as_ref().err()?.raw_os_error()).any(|error| OUT.contains(&error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_listed_is_not_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("b")).unwrap();
+        fs::create_dir(dir.path().join("a")).unwrap();
+        fs::write(dir.path().join("file"), "").unwrap();
+        assert_eq!(folders(dir.path()).unwrap(), ["a", "b"]);
+        assert_eq!(folders(&dir.path().join("none")).unwrap(), [] as [String; 0]);
+        assert_eq!(folders(&dir.path().join("file")).unwrap(), [] as [String; 0]);
+        let too_long = dir.path().join("x".repeat(300));
+        assert!(folders(&too_long).is_err_and(|error| !error.is_damage()), "the system refuses it");
+        assert!(!is_out_of_files(dir.path()));
+    }
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().mode() & 0o777

@@ -187,7 +187,8 @@ impl Inner {
     fn open_journal(&mut self, root: &Path, now: Timestamp, findings: &mut Vec<Finding>) {
         let folder = root.join("journal");
         let opened = match Journal::open(&folder) {
-            Err(error) if !error.is_of_the_disk() => {
+            // What reads it panics as well when it can open no file.
+            Err(error) if !error.is_of_the_disk() && !durable::is_out_of_files(root) => {
                 let why = Chain(&error).to_string();
                 let now_at = heal::set_aside(root, &folder, now).ok().flatten();
                 findings.push(Finding::SetAside { what: folder.clone(), now_at, why });

@@ -72,12 +72,12 @@ impl Vault {
         &self.root
     }
 
-    /// Every slot that has a folder, sorted.
+    /// Every slot that has a folder, sorted; those that cannot be listed now are left out.
     pub fn slots(&self) -> Vec<Slot> {
         let base = self.root.join("certificates");
         let mut slots = Vec::new();
-        for issuer in durable::folders(&base) {
-            for name in durable::folders(&base.join(&issuer)) {
+        for issuer in durable::folders(&base).unwrap_or_default() {
+            for name in durable::folders(&base.join(&issuer)).unwrap_or_default() {
                 if let (Some(issuer), Some(name)) = (Slug::parse(&issuer), Slug::parse(&name)) {
                     slots.push(Slot { issuer, name });
                 }
@@ -89,7 +89,11 @@ impl Vault {
     /// The stored pairs of a slot, newest first; a generation that cannot be read comes as its number and the reason.
     pub fn pairs(&self, slot: &Slot) -> Vec<Result<StoredPair, (u64, FileError)>> {
         let folder = self.slot_folder(slot);
-        self.generations(slot).into_iter().rev().map(|n| read_pair(&folder, n).map_err(|error| (n, error))).collect()
+        match self.generations(slot) {
+            Ok(numbers) => numbers.into_iter().rev().map(|n| read_pair(&folder, n).map_err(|error| (n, error))).collect(),
+            // There may be some: that is no slot without any.
+            Err(error) => vec![Err((0, error))],
+        }
     }
 
     /// Stores a new generation, removes generations beyond the last two, and makes `current` name it. A pair that is the
@@ -97,7 +101,7 @@ impl Vault {
     pub fn save_pair(&self, slot: &Slot, chain: &str, key: &Secret<String>) -> Result<u64, FileError> {
         let folder = self.slot_folder(slot);
         durable::make_folder(&folder)?;
-        let newest = self.generations(slot).last().copied();
+        let newest = self.generations(slot)?.last().copied();
         let number = match newest.filter(|number| holds(&folder, *number, chain, key)) {
             Some(number) => number,
             None => add_pair(&folder, newest.map_or(1, |last| last + 1), chain, key)?,
@@ -119,7 +123,7 @@ impl Vault {
     /// Makes `current` name the newest generation if it does not: after a restore by a tool that follows links, for example.
     pub fn mend_current(&self, slot: &Slot) -> Result<(), FileError> {
         let folder = self.slot_folder(slot);
-        match self.generations(slot).last() {
+        match self.generations(slot)?.last() {
             Some(newest) if !current::names(&folder, *newest) => current::point(&folder, *newest),
             Some(_) | None => Ok(()),
         }
@@ -221,16 +225,16 @@ impl Vault {
     }
 
     /// Numbers on disk, oldest first.
-    fn generations(&self, slot: &Slot) -> Vec<u64> {
-        let mut numbers: Vec<u64> =
-            durable::folders(&self.slot_folder(slot)).iter().filter_map(|name| name.parse().ok()).collect();
+    fn generations(&self, slot: &Slot) -> Result<Vec<u64>, FileError> {
+        let folders = durable::folders(&self.slot_folder(slot))?;
+        let mut numbers: Vec<u64> = folders.iter().filter_map(|name| name.parse().ok()).collect();
         numbers.sort_unstable();
-        numbers
+        Ok(numbers)
     }
 
     /// Best effort: an old generation that stays harms nothing.
     fn prune(&self, slot: &Slot) {
-        let numbers = self.generations(slot);
+        let Ok(numbers) = self.generations(slot) else { return };
         for old in &numbers[..numbers.len().saturating_sub(KEPT)] {
             let _tried_again_next_time = fs::remove_dir_all(self.generation_folder(slot, *old));
         }
