@@ -1,5 +1,6 @@
 //! `{$NAME}` and `{$NAME:default}` from the environment, inside words that are cut already: what a variable holds can
-//! never become a brace, a comment or a second word. `{$$` is a literal `{$`.
+//! never become a brace or a comment, and becomes a second word only as the hosts of a site: a variable that stands there
+//! alone may hold several, with blanks or commas between them. `{$$` is a literal `{$`.
 
 use super::env_values::EnvValues;
 use super::problem::{Findings, Problem, quote};
@@ -11,13 +12,43 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Puts the environment into every word of a tree, and takes down in `values` what came from it.
 pub fn expand(nodes: &mut [Node], environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Findings) {
     for node in nodes {
-        for word in &mut node.words {
-            expand_word(word, environment, values, findings);
+        if node.block.is_some() {
+            node.words = node.words.drain(..).flat_map(|word| expand_host(word, environment, values, findings)).collect();
+        } else {
+            expand_words(node, environment, values, findings);
         }
-        if let Some(block) = &mut node.block {
-            expand(block, environment, values, findings);
-        }
+        expand_below(node, environment, values, findings);
     }
+}
+
+fn expand_below(node: &mut Node, environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Findings) {
+    for node in node.block.iter_mut().flatten() {
+        expand_words(node, environment, values, findings);
+        expand_below(node, environment, values, findings);
+    }
+}
+
+fn expand_words(node: &mut Node, environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Findings) {
+    for word in &mut node.words {
+        expand_word(word, environment, values, findings);
+    }
+}
+
+/// A word before the braces of a block outside of all others, which is a host of a site.
+fn expand_host(mut word: Word, environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Findings) -> Vec<Word> {
+    let stands_alone = !word.quoted && is_one_variable(&word.text);
+    expand_word(&mut word, environment, values, findings);
+    let parts = || word.text.split(|c: char| c.is_whitespace() || c == ',').filter(|part| !part.is_empty());
+    if !stands_alone || parts().count() < 2 {
+        return vec![word];
+    }
+    parts().map(|part| Word { text: part.to_owned(), variable: None, ..word.clone() }).collect()
+}
+
+/// With a default or without.
+fn is_one_variable(text: &str) -> bool {
+    let inside = text.strip_prefix("{$").and_then(|rest| rest.strip_suffix('}'));
+    inside.is_some_and(|inside| !inside.starts_with('$') && !inside.contains(['{', '}']))
 }
 
 fn expand_word(word: &mut Word, environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Findings) {
@@ -123,7 +154,9 @@ fn refuse_placeholder(word: &Word, findings: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::resolve::from_text;
     use crate::config::source::Span;
+    use crate::config::surroundings::Surroundings;
 
     fn check(text: &str, expected: &str) {
         let mut findings = Findings::default();
@@ -149,6 +182,27 @@ mod tests {
         check("{$EMPTY:x}{$PORT}", "x8000");
         check("{$EMPTY}", " ! whole EMPTY");
         check("{$$PORT}", "{$PORT}");
+    }
+
+    #[test]
+    fn a_variable_may_hold_several_hosts_of_a_site_and_several_words_of_nothing_else() {
+        let surroundings = Surroundings {
+            environment: [("HOSTS", "a.example, b.example\tc.example"), ("TEXT", "two words"), ("ONE", "d.example")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            ..Surroundings::default()
+        };
+        let hosts = |head: &str| {
+            let text = format!("{head} {{\n respond 200 {{$TEXT}}\n}}\n");
+            let settings = from_text("", &text, &surroundings).map_err(|report| report.to_string())?.settings;
+            let hosts = settings.sites[0].hosts.iter().map(|host| host.pattern.to_string()).collect::<Vec<_>>();
+            Ok::<_, String>(hosts.join(" "))
+        };
+        assert_eq!(hosts("{$HOSTS}").unwrap(), "a.example b.example c.example");
+        assert_eq!(hosts("{$NONE:x.example,y.example}").unwrap(), "x.example y.example");
+        assert_eq!(hosts("{$ONE} {$HOSTS}").unwrap(), "d.example a.example b.example c.example");
+        assert!(hosts("\"{$HOSTS}\"").is_err(), "in quotes it is one word");
+        assert!(hosts("www.{$HOSTS}").is_err(), "a part of a word is one word");
     }
 
     #[test]
