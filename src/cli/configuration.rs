@@ -7,6 +7,7 @@ use super::args::ConfigArgs;
 use super::exit::Exit;
 use super::say;
 use crate::base::chain::Chain;
+use crate::base::file_watch::Looked;
 use crate::config::load::{self, LoadError, Loaded};
 use crate::config::problem::Report;
 use crate::config::surroundings::Surroundings;
@@ -24,7 +25,10 @@ pub fn surroundings(staging: bool) -> Result<Surroundings, Exit> {
 
 /// Loads without a word.
 pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, LoadError> {
-    load::load(path, surroundings)
+    match path.and_then(load::read_pipe) {
+        Some(text) => load::load_piped(text?, surroundings, &mut Looked::default()),
+        None => load::load(path, surroundings),
+    }
 }
 
 /// Loads what a command names, or tells every problem; an `Err` holds the exit code only.

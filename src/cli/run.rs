@@ -17,6 +17,7 @@ use crate::base::chain::Chain;
 use crate::base::file_watch::Looked;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
+use crate::config::load::{self, LoadError};
 use crate::server::gateway::Gateway;
 use crate::server::logs;
 use crate::server::source::{Origin, Source};
@@ -28,9 +29,19 @@ use crate::telemetry::log::{self, events};
 /// Serves by a file.
 pub fn run(args: &ConfigArgs) -> Exit {
     match configuration::surroundings(args.staging) {
-        Ok(surroundings) => serve(Source { origin: Origin::File(args.config.clone()), surroundings }),
+        Ok(surroundings) => match origin(args.config.as_deref()) {
+            Ok(origin) => serve(Source { origin, surroundings }),
+            Err(error) => configuration::tell(&error),
+        },
         Err(exit) => exit,
     }
+}
+
+fn origin(config: Option<&Path>) -> Result<Origin, LoadError> {
+    Ok(match config.and_then(load::read_pipe) {
+        Some(text) => Origin::Pipe { text: text? },
+        None => Origin::File(config.map(Path::to_owned)),
+    })
 }
 
 /// Serves one name in front of one target, or prints the file that does.

@@ -3,7 +3,8 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::problem::{Findings, Problem, Report};
@@ -76,8 +77,23 @@ pub fn load_looking(path: Option<&Path>, surroundings: &Surroundings, looked: &m
     looked.look(&surroundings.folder.join(&path));
     let unreadable = |source| LoadError::Unreadable { path: path.clone(), source };
     let text = read_text(&surroundings.folder.join(&path), LARGEST).map_err(unreadable)?;
+    load_text(&path, text, surroundings, looked)
+}
+
+/// As [`load_looking`], for a text that came through a pipe; paths in it start from the working folder.
+pub fn load_piped(text: String, surroundings: &Surroundings, looked: &mut Looked) -> Result<Loaded, LoadError> {
+    let name = Path::new("standard input");
+    let mut loaded = load_text(name, text, surroundings, looked)?;
+    // There is no such file.
+    if let Some(first) = loaded.files_read.first_mut() {
+        name.clone_into(first);
+    }
+    Ok(loaded)
+}
+
+fn load_text(path: &Path, text: String, surroundings: &Surroundings, looked: &mut Looked) -> Result<Loaded, LoadError> {
     let mut files = import::Files::new(surroundings, looked);
-    let tree = files.first(&path, &text);
+    let tree = files.first(path, &text);
     let import::Files { sources, findings, mut read, listed, looked, .. } = files;
     let (secrets, looked) = (RefCell::new(Vec::new()), RefCell::new(looked));
     let secret = |path: &Path| {
@@ -93,6 +109,25 @@ pub fn load_looking(path: Option<&Path>, surroundings: &Surroundings, looked: &m
     unreadable_files(&settings).for_each(|problem| warnings.add(problem));
     unrunnable_programs(&settings).for_each(|problem| warnings.add(problem));
     Ok(Loaded { settings, files_read: read, folders_listed: listed, warnings, text })
+}
+
+/// The text of a configuration that comes through a pipe and can be read only once: `-`, `/dev/stdin`, `<(...)` of a shell.
+/// `None` where `path` is anything else. Waits for the end of the pipe.
+pub fn read_pipe(path: &Path) -> Option<Result<String, LoadError>> {
+    let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
+    let read = |input: &mut dyn Read| {
+        let mut bytes = Vec::new();
+        input.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        text_of(bytes, LARGEST).map_err(unreadable)
+    };
+    if path == Path::new("-") {
+        return Some(read(&mut io::stdin().lock()));
+    }
+    let is_of_a_descriptor = ["/dev/stdin", "/dev/fd", "/proc/self/fd"].iter().any(|folder| path.starts_with(folder));
+    if !is_of_a_descriptor || std::fs::metadata(path).is_ok_and(|facts| facts.is_file()) {
+        return None;
+    }
+    Some(File::open(path).map_err(unreadable).and_then(|mut file| read(&mut file)))
 }
 
 /// Where the operator's socket of a configuration is, `None` when it is switched off. Whatever is wrong with the rest of
@@ -226,7 +261,13 @@ fn search(surroundings: &Surroundings) -> Option<PathBuf> {
 
 /// Reads a whole file that must be a file, of bounded size, and UTF-8.
 fn read_text(path: &Path, largest: u64) -> io::Result<String> {
-    let bytes = regular_file::read(path, largest)?;
+    text_of(regular_file::read(path, largest)?, largest)
+}
+
+fn text_of(bytes: Vec<u8>, largest: u64) -> io::Result<String> {
+    if bytes.len() as u64 > largest {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {} KiB", largest >> 10)));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;

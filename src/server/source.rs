@@ -12,6 +12,11 @@ use crate::config::surroundings::Surroundings;
 pub enum Origin {
     /// A file; the first of the usual places when none is named.
     File(Option<PathBuf>),
+    /// A pipe, which was read and cannot be read again.
+    Pipe {
+        /// What came through it.
+        text: String,
+    },
     /// The command line's own words, already in the configuration language.
     Text {
         /// What complaints call it.
@@ -40,6 +45,7 @@ impl Source {
     pub fn load_looking(&self, looked: &mut Looked) -> Result<Loaded, LoadError> {
         match &self.origin {
             Origin::File(path) => load::load_looking(path.as_deref(), &self.surroundings, looked),
+            Origin::Pipe { text } => load::load_piped(text.clone(), &self.surroundings, looked),
             Origin::Text { name, text } => {
                 let Resolved { settings, warnings } = from_text(name, text, &self.surroundings).map_err(LoadError::Refused)?;
                 Ok(Loaded { settings, files_read: Vec::new(), folders_listed: Vec::new(), warnings, text: text.clone() })

@@ -155,3 +155,60 @@ fn a_pipe_in_the_place_of_a_file_holds_nothing_up() {
     gateway.configure("", "upstream app {\n to https://a.example\n tls {\n  ca-file pipe\n }\n}\nlocalhost {\n proxy app\n}\n");
     assert!(said(&gateway.run("reload")).contains("it is not a file"));
 }
+
+/// A configuration through a pipe, as containers and scripts give it: it is read once.
+#[test]
+fn a_configuration_comes_through_standard_input_as_well() {
+    let gateway = Gateway::prepare();
+    gateway.configure("", &["import more.conf\n", &site("localhost", "here")].concat());
+    let folder = gateway.config_file().parent().unwrap().to_owned();
+    fs::write(folder.join("more.conf"), site("{$HOSTS}", "more")).unwrap();
+    let text = fs::read(gateway.config_file()).unwrap();
+    let start = |words: &[&str]| {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        std::io::Write::write_all(&mut writer, &text).unwrap();
+        drop(writer);
+        let mut command = process::command(env!("CARGO_BIN_EXE_doorward"));
+        command.args(words).current_dir(&folder).env("HOSTS", "a.localhost, b.localhost").stdin(reader);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    for path in ["-", "/dev/stdin"] {
+        let checked = start(&["check", "--config", path]).wait_with_output().unwrap();
+        assert!(checked.status.success() && said(&checked).contains("is fine: 2 sites for 3 names"), "{}", said(&checked));
+    }
+    let mut running = start(&["run", "--config", "-"]);
+    let root = gateway.local_root();
+    for host in ["localhost", "a.localhost", "b.localhost"] {
+        gateway.until_served(host, &root, SOON);
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
+    // What is broken in it is told with a place.
+    let mut broken = process::command(env!("CARGO_BIN_EXE_doorward"));
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    std::io::Write::write_all(&mut writer, b"localhost {\n proxxy 1\n}\n").unwrap();
+    drop(writer);
+    let output = broken.args(["check", "--config", "-"]).stdin(reader).output().unwrap();
+    assert!(output.status.code() == Some(3) && said(&output).contains("proxxy"), "{}", said(&output));
+}
+
+/// What cannot be read for lack of descriptors is not damaged.
+#[test]
+fn a_gateway_without_descriptors_sets_nothing_aside() {
+    let (mut gateway, root) = started(&site("localhost", "here"));
+    assert!(gateway.stop().success());
+    let before = fs::read(&root).unwrap();
+    for limit in ["12", "16", "20", "24", "32"] {
+        let mut command = process::command("sh");
+        command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_doorward")]);
+        command.args(["run", "--config"]).arg(gateway.config_file());
+        let mut short = process::Process::start("doorward", &mut command);
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], gateway.https));
+        wait::until_true("it serves or ends", SOON, || {
+            short.exit_status().is_some() || std::net::TcpStream::connect(address).is_ok()
+        });
+        short.kill();
+        assert!(!gateway.state().join("damaged").exists(), "with {limit} descriptors:\n{}", short.output());
+        assert_eq!(fs::read(&root).unwrap(), before, "with {limit} descriptors");
+    }
+}
