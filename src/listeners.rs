@@ -12,6 +12,7 @@ pub mod front;
 pub mod gather;
 pub mod handed;
 pub mod http;
+pub mod http2;
 pub mod http3;
 pub mod plain;
 pub mod proxy_protocol;

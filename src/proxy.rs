@@ -23,6 +23,7 @@ mod cookie;
 mod dropped;
 pub mod files;
 pub mod forward;
+pub mod h2_stream;
 pub mod hints;
 pub mod limit;
 pub mod pages;

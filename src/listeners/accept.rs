@@ -50,7 +50,7 @@ pub struct Door {
     conns: Rc<Conns>,
     throttle: Throttle,
     started: Instant,
-    dates: Dates,
+    dates: Rc<Dates>,
     listening: RefCell<HashMap<Spot, Vec<JoinHandle<Option<()>>>>>,
     quic: RefCell<HashMap<Spot, Vec<Listener>>>,
     /// QUIC sockets that take nothing new and still carry connections.
@@ -67,7 +67,7 @@ impl Door {
             conns: Rc::default(),
             throttle: Throttle::new(LINES),
             started: Instant::now(),
-            dates: Dates::default(),
+            dates: Rc::default(),
             listening: RefCell::default(),
             quic: RefCell::default(),
             left: RefCell::default(),
@@ -242,7 +242,8 @@ impl Door {
         let challenges = Arc::clone(&front.board);
         let alternative = tls.as_ref().and_then(|_| front.alternative(local.port()));
         let connection = Rc::new(Connection::new(peer, local, tls));
-        let caller = Caller { worker: Rc::clone(&self.worker), connection, challenges, alternative };
+        let caller =
+            Caller { worker: Rc::clone(&self.worker), connection, challenges, dates: Rc::clone(&self.dates), alternative };
         if let Some(what) = front.http.serve(io, version, caller, member).await {
             self.unreadable(what, peer);
         }

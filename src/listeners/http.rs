@@ -1,44 +1,42 @@
-//! HTTP/1.1 and HTTP/2 on one connection, over hyper. What a request means is `proxy`'s affair.
+//! HTTP/1.1 over hyper, and HTTP/2, on one connection. What a request means is `proxy`'s affair.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use h2::RecvStream;
 use http::header::{self, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 
 use super::conns::{Driven, Finish, Member};
 use super::gather::{Gather, Gathered};
+use super::http2::{self, Serving};
+use super::http3::date::Dates;
 use super::plain;
 use crate::base::task;
+use crate::base::time::{Clock, SystemClock};
 use crate::certs::challenge::ChallengeBoard;
 use crate::config::settings::GatewayLimits;
 use crate::proxy::body::Body;
 use crate::proxy::client_io::{ClientIo, OpenRequest};
 use crate::proxy::exchange::Connection;
+use crate::proxy::h2_stream;
 use crate::proxy::serve::{Broken, serve};
 use crate::proxy::upgrade::is_extended_connect;
 use crate::proxy::worker::Worker;
 
-/// Flow control of one HTTP/2 stream: an upload may be this far ahead of its backend.
-const STREAM_WINDOW: u32 = 256 * 1024;
-/// Flow control of one HTTP/2 connection.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// What one HTTP/2 stream may hold ready for a client that is slower than its backend.
-const SEND_BUFFER: usize = 64 * 1024;
 /// Header fields that hyper takes in HTTP/1.1 when it is told nothing.
 const HYPERS_HEADERS: usize = 100;
 
 /// The two protocols with their limits; rebuilt at a reload.
 pub struct Http {
     h1: http1::Builder,
-    h2: http2::Builder<LocalExecutor>,
+    h2: h2::server::Builder,
     limits: GatewayLimits,
 }
 
@@ -59,20 +57,6 @@ pub fn room_for_section(limits: &GatewayLimits) -> usize {
 const FIELD_OVERHEAD: usize = 32;
 /// Cookies that are fields of their own (RFC 9113 section 8.2.3), for which room is left: more than a browser keeps for a site.
 const MAX_CRUMBS: usize = 256;
-
-/// Runs HTTP/2's streams on the connection's own thread.
-#[derive(Clone, Copy, Debug)]
-pub struct LocalExecutor;
-
-impl<F> hyper::rt::Executor<F> for LocalExecutor
-where
-    F: Future + 'static,
-    F::Output: 'static,
-{
-    fn execute(&self, future: F) {
-        drop(task::spawn_local("stream", future));
-    }
-}
 
 /// Which protocol a connection speaks: agreed by ALPN (RFC 7301), HTTP/1.1 where nothing was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,15 +80,7 @@ impl Http {
         }
         // The buffer holds a whole header, and no more than a body's piece beyond it.
         h1.max_buf_size(room.max(64 * 1024)).header_read_timeout(None);
-        let mut h2 = http2::Builder::new(LocalExecutor);
-        h2.timer(TokioTimer::new())
-            .enable_connect_protocol()
-            .max_concurrent_streams(limits.streams)
-            .max_header_list_size(u32::try_from(room_for_section(limits)).unwrap_or(u32::MAX))
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_send_buf_size(SEND_BUFFER);
-        Self { h1, h2, limits: *limits }
+        Self { h1, h2: http2::builder(limits), limits: *limits }
     }
 
     /// Serves a connection to its end. What the protocol itself refused, before there was a request to answer, comes
@@ -113,24 +89,34 @@ impl Http {
         let caller = Rc::new(caller);
         let activity = std::sync::Arc::clone(member.activity());
         let begins = std::sync::Arc::clone(&activity);
-        let service = service_fn(move |request| answer(Rc::clone(&caller), request, begins.begin()));
         let ended = match version {
             Version::H1 => {
+                let service = service_fn(move |request: Request<Incoming>| {
+                    answer(Rc::clone(&caller), request.map(Body::client), begins.begin())
+                });
                 let connection = self.h1.serve_connection(TokioIo::new(io), service).with_upgrades();
-                Driven::new(connection, member).await
+                let ended = Driven::new(connection, member).await?.err();
+                ended.as_ref().and_then(|error| Unreadable::of(error, activity.header_bytes(), &self.limits))
             }
             Version::H2 => {
                 let io = Gather::new(io);
-                let connection = self.h2.serve_connection(TokioIo::new(io.clone()), service);
+                let admit = move |request: Request<RecvStream>, respond| {
+                    let (caller, open) = (Rc::clone(&caller), begins.begin());
+                    let dates = Rc::clone(&caller.dates);
+                    let serve = move |request| answer(caller, request, open);
+                    let exchange = h2_stream::exchange(request, respond, serve, move || dates.line(SystemClock.now()));
+                    drop(task::spawn_local("stream", exchange));
+                };
+                let connection = Serving::new(&self.h2, io.clone(), admit);
                 let ended = Driven::new(Gathered::new(connection, io.clone()), member).await.flatten();
                 // The h2 library keeps only the words of a stream's error.
                 if io.is_flooded() {
                     return Some(Unreadable::Flood);
                 }
-                ended
+                ended?.err().filter(h2::Error::is_library).map(|_| Unreadable::Http2)
             }
         };
-        ended?.err().as_ref().and_then(|error| Unreadable::of(error, activity.header_bytes(), &self.limits))
+        ended
     }
 }
 
@@ -169,11 +155,7 @@ impl Unreadable {
         if error.is_parse_too_large() {
             return Some(Self::too_large(seen, limits));
         }
-        if error.is_parse() {
-            return Some(Self::Malformed);
-        }
-        let breach = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
-        breach.filter(|cause| cause.is_library()).map(|_| Self::Http2)
+        error.is_parse().then_some(Self::Malformed)
     }
 
     /// hyper has one word for all three.
@@ -196,19 +178,19 @@ pub struct Caller {
     pub connection: Rc<Connection>,
     /// HTTP-01's answers.
     pub challenges: std::sync::Arc<ChallengeBoard>,
+    /// The `Date` of answers over HTTP/2.
+    pub dates: Rc<Dates>,
     /// Where else the same is served (RFC 7838 section 3).
     pub alternative: Option<HeaderValue>,
 }
 
-async fn answer(caller: Rc<Caller>, mut request: Request<Incoming>, open: OpenRequest) -> Result<Response<Open<Body>>, Broken> {
+async fn answer(caller: Rc<Caller>, mut request: Request<Body>, open: OpenRequest) -> Result<Response<Open<Body>>, Broken> {
     if is_extended_connect(request.method(), request.extensions()) {
         request.extensions_mut().insert(open.for_tunnel());
     }
     if let Some(response) = plain::challenge(&caller.challenges, &request) {
         return Ok(response.map(|body| Open::new(body, open)));
     }
-    let version = request.version();
-    let request = request.map(|body| Body::client(body, version));
     let mut response = serve(Rc::clone(&caller.worker), Rc::clone(&caller.connection), request).await?;
     if let Some(alternative) = &caller.alternative
         && response.status() != StatusCode::SWITCHING_PROTOCOLS
@@ -270,17 +252,6 @@ impl<B: http_body::Body + Unpin> http_body::Body for Open<B> {
 impl<S> Finish for http1::UpgradeableConnection<TokioIo<ClientIo>, S>
 where
     S: hyper::service::HttpService<Incoming, ResBody = Open<Body>>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    fn finish(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
-}
-
-impl<S> Finish for http2::Connection<TokioIo<Gather<ClientIo>>, S, LocalExecutor>
-where
-    S: hyper::service::HttpService<Incoming, ResBody = Open<Body>>,
-    S::Future: 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     fn finish(self: Pin<&mut Self>) {

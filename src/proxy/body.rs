@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Version};
+use http::Request;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
@@ -17,8 +17,10 @@ use super::cluster::pool::{BackendBody, BackendBodyError};
 use crate::base::chain::Chain;
 
 use gate::Gate;
+use received::Received;
 
 pub(super) mod gate;
+pub(super) mod received;
 
 /// A request's or an answer's body.
 pub struct Body {
@@ -37,8 +39,7 @@ enum Source {
     Empty,
     Whole(Bytes),
     Client(Incoming),
-    /// Over HTTP/2, where hyper takes some resets for the end.
-    ClientStream(Incoming),
+    ClientStream(Received),
     Stream(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError>>>),
     /// A body of which the first frame was read to know whether there is anything in it.
     Begun(Box<Begun>),
@@ -142,13 +143,15 @@ impl Body {
     }
 
     /// A client's request body as hyper yields it.
-    pub fn client(incoming: Incoming, version: Version) -> Self {
-        let source = match version {
-            _ if HttpBody::is_end_stream(&incoming) => Source::Empty,
-            Version::HTTP_2 => Source::ClientStream(incoming),
-            _ => Source::Client(incoming),
-        };
-        Self::of(source, Way::In)
+    pub fn client(incoming: Incoming) -> Self {
+        let empty = HttpBody::is_end_stream(&incoming);
+        Self::of(if empty { Source::Empty } else { Source::Client(incoming) }, Way::In)
+    }
+
+    /// A client's request body over HTTP/2.
+    pub(super) fn received(body: Received) -> Self {
+        let empty = HttpBody::is_end_stream(&body);
+        Self::of(if empty { Source::Empty } else { Source::ClientStream(body) }, Way::In)
     }
 
     /// A client's request body, of a protocol that is not hyper's.
@@ -236,11 +239,7 @@ impl Body {
             Source::Client(incoming) => {
                 Pin::new(incoming).poll_frame(cx).map(|frame| frame.map(|result| result.map_err(client_error)))
             }
-            Source::ClientStream(incoming) => match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
-                // hyper reports RST_STREAM(NO_ERROR) as the end. Only END_STREAM ends a message (RFC 9113 section 8.1).
-                None if !HttpBody::is_end_stream(incoming) => Poll::Ready(Some(Err(reset_by_client()))),
-                frame => Poll::Ready(frame.map(|result| result.map_err(client_error))),
-            },
+            Source::ClientStream(body) => Pin::new(body).poll_frame(cx),
             Source::Stream(body) => body.as_mut().poll_frame(cx),
             Source::Begun(_) => {
                 let Source::Begun(begun) = std::mem::replace(&mut self.source, Source::Empty) else { unreachable!("it was one") };
@@ -336,7 +335,8 @@ impl HttpBody for Body {
         match &self.source {
             Source::Empty => true,
             Source::Whole(_) | Source::BrokeOff(_) | Source::Begun(_) => false,
-            Source::Client(incoming) | Source::ClientStream(incoming) => HttpBody::is_end_stream(incoming),
+            Source::Client(incoming) => HttpBody::is_end_stream(incoming),
+            Source::ClientStream(body) => body.is_end_stream(),
             Source::Stream(body) => body.is_end_stream(),
             Source::Backend(body) => HttpBody::is_end_stream(body),
             Source::Made(body) => body.is_end_stream(),
@@ -347,7 +347,8 @@ impl HttpBody for Body {
         match &self.source {
             Source::Empty => SizeHint::with_exact(0),
             Source::Whole(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
-            Source::Client(incoming) | Source::ClientStream(incoming) => incoming.size_hint(),
+            Source::Client(incoming) => incoming.size_hint(),
+            Source::ClientStream(body) => body.size_hint(),
             Source::Stream(body) => body.size_hint(),
             Source::Backend(body) => HttpBody::size_hint(body),
             Source::Made(body) => body.size_hint(),
@@ -386,13 +387,8 @@ fn client_error(error: hyper::Error) -> BodyError {
     BodyError { fault, cause: Some(Box::new(error)) }
 }
 
-/// The client reset its stream without an error, in the middle of its body.
-fn reset_by_client() -> BodyError {
-    BodyError { fault: Fault::ClientLeft, cause: Some("the stream was reset before its END_STREAM".into()) }
-}
-
-/// In words: hyper looks for an error of h2 among the causes and resets the client's stream with its code. The client would
-/// take a backend's NO_ERROR for the end, and ask again after a REFUSED_STREAM.
+/// In words: nobody shall look for a code among the causes and hand it on. A client would take a backend's NO_ERROR for the
+/// end, and ask again after a REFUSED_STREAM.
 fn backend_error(error: BackendBodyError) -> BodyError {
     BodyError { fault: Fault::BackendBroke, cause: Some(Chain(&error).to_string().into()) }
 }

@@ -2,6 +2,7 @@
 //! with the reason in the log.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode, Version};
-use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
+use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
@@ -17,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout_at};
 use super::attempt;
 use super::body::Body;
 use super::client_io::{ClientIo, OpenTunnel};
-use super::cluster::pool::{Answered, Upgrade};
+use super::cluster::pool::{Answered, StreamTunnel, Upgrade};
 use super::cluster::stream::BackendStream;
 use super::event;
 use super::exchange::Exchange;
@@ -28,7 +29,7 @@ use super::tunnel::policed::Policed;
 use super::tunnel::policed::relay::{Closed, Rules};
 use super::tunnel::roll::Order;
 use super::tunnel::{Manners, Side, Tunnel, TunnelEnd, TunnelReason};
-use super::upgrade::Wanted;
+use super::upgrade::{On, Wanted};
 use super::worker::Worker;
 use crate::base::task;
 use crate::telemetry::log::events;
@@ -113,8 +114,14 @@ struct Holder {
 }
 
 /// Waits until hyper has sent the answer and gives the client's stream away, then runs the tunnel to its end.
-async fn hold(holder: Holder, on: OnUpgrade, backend: Side<BackendStream>, kind: Kind, max_age: Option<Duration>) {
-    let Ok(upgraded) = on.await else {
+async fn hold(holder: Holder, on: On, backend: Side<BackendStream>, kind: Kind, max_age: Option<Duration>) {
+    let client = match on {
+        On::Connection(on) => {
+            on.await.ok().and_then(|upgraded| upgraded.downcast::<TokioIo<ClientIo>>().ok()).map(Client::Connection)
+        }
+        On::Stream(on) => on.taken().await.map(Client::Stream),
+    };
+    let Some(client) = client else {
         holder.exchange.blame("client-left");
         return;
     };
@@ -131,18 +138,27 @@ async fn hold(holder: Holder, on: OnUpgrade, backend: Side<BackendStream>, kind:
     let told = pin!(member.told());
     let leave = Leave { told, age: max_age.map(|span| Box::pin(sleep(span - span / 10 * (worker.roll() % 1000) as u32 / 1000))) };
     // Each future is a local of this one and the two share their place: as arguments they would lie in memory twice.
-    let end = match upgraded.downcast::<TokioIo<ClientIo>>() {
-        Ok(parts) => {
+    let end = match client {
+        Client::Connection(parts) => {
             let mut running = Running::new(side_of_connection(parts), backend, kind, worker);
-            to_the_end(&mut running, leave, worker).await
+            let end = to_the_end(&mut running, leave, worker).await;
+            running.pass_reset_on(end)
         }
-        Err(stream) => {
-            let mut running = Running::new(side_of_stream(stream), backend, kind, worker);
-            to_the_end(&mut running, leave, worker).await
+        Client::Stream(stream) => {
+            let side = Side { stream, leftover: Bytes::new() };
+            let mut running = Running::new(side, backend, kind, worker);
+            let end = to_the_end(&mut running, leave, worker).await;
+            running.pass_reset_on(end)
         }
     };
     metrics.tunnel_ended(holder.exchange.client, opened.elapsed(), worker.second());
     holder.over(end);
+}
+
+/// The client's side of a tunnel.
+enum Client {
+    Connection(Parts<TokioIo<ClientIo>>),
+    Stream(StreamTunnel),
 }
 
 /// What may end a tunnel from here.
@@ -171,11 +187,6 @@ fn side_of_connection(parts: Parts<TokioIo<ClientIo>>) -> Side<ClientIo> {
     Side { stream: parts.io.into_inner(), leftover }
 }
 
-/// An HTTP/2 stream, which hyper keeps in its hands.
-fn side_of_stream(upgraded: Upgraded) -> Side<TokioIo<Upgraded>> {
-    Side { stream: TokioIo::new(upgraded), leftover: Bytes::new() }
-}
-
 /// A tunnel under way.
 #[expect(clippy::large_enum_variant, reason = "nearly every tunnel is raw, and lies on the heap with its task")]
 enum Running<C> {
@@ -193,6 +204,23 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Running<C> {
                 Self::Policed(Box::new(Policed::new(client, backend, &worker.scratch, rules, seed)))
             }
         }
+    }
+
+    /// A client that reset its connection or stream did not end its half: a backend whose protocol ends with the connection
+    /// must not take it for an end (RFC 8441 section 5).
+    ///
+    /// The other direction: a stream of HTTP/2 that is dropped here is reset (CANCEL) behind what was written to it, and a client
+    /// of TLS misses the close_notify of a proper end. A client in the clear sees the same end for both, because a reset would
+    /// discard what the system has not delivered yet, a close frame among it. Envoy passes resets on in both directions, nginx
+    /// and HAProxy in none.
+    fn pass_reset_on(&self, end: TunnelEnd) -> TunnelEnd {
+        if end.reason == TunnelReason::ClientBroke(io::ErrorKind::ConnectionReset) {
+            match self {
+                Self::Raw(tunnel) => tunnel.backend().reset_at_close(),
+                Self::Policed(tunnel) => tunnel.backend().reset_at_close(),
+            }
+        }
+        end
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<TunnelEnd> {

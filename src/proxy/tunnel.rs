@@ -146,6 +146,11 @@ where
         }
     }
 
+    /// The backend's side.
+    pub const fn backend(&self) -> &B {
+        &self.backend
+    }
+
     /// Ends it here and now. Both connections close when the tunnel is dropped.
     pub fn cut(&self) -> TunnelEnd {
         self.end(TunnelReason::Cut)

@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::client_io::OpenTunnel;
 use super::forward::lists;
+use super::h2_stream::OnStream;
 use super::refusal::{Failed, Refusal};
 
 const WEBSOCKET: &str = "websocket";
@@ -20,7 +21,7 @@ const WEBSOCKET: &str = "websocket";
 #[derive(Debug)]
 pub struct Wanted {
     /// Yields the client's stream once the answer that grants it is sent.
-    pub on: OnUpgrade,
+    pub on: On,
     /// Whether its bytes will be WebSocket frames.
     pub websocket: bool,
     /// How the client asked.
@@ -31,6 +32,15 @@ pub struct Wanted {
     protocol: HeaderValue,
     /// What a WebSocket's backend must answer to the key; `None` where there is no key.
     accept: Option<String>,
+}
+
+/// What yields the client's side of a tunnel.
+#[derive(Debug)]
+pub enum On {
+    /// A whole HTTP/1.1 connection.
+    Connection(OnUpgrade),
+    /// A stream of an HTTP/2 connection.
+    Stream(OnStream),
 }
 
 /// How a client asked.
@@ -81,12 +91,12 @@ pub fn take(parts: &mut Parts) -> Result<Option<Wanted>, Refusal> {
     let websocket = protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes());
     let accept = parts.headers.get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
     let Some(on) = parts.extensions.remove::<OnUpgrade>() else { return Ok(None) };
-    Ok(Some(Wanted { on, websocket, by: By::Upgrade, open: None, protocol, accept }))
+    Ok(Some(Wanted { on: On::Connection(on), websocket, by: By::Upgrade, open: None, protocol, accept }))
 }
 
 fn connect_to_get(parts: &mut Parts) -> Result<Wanted, Refusal> {
     let websocket = parts.extensions.remove::<Protocol>().is_some_and(|protocol| protocol.as_str() == WEBSOCKET);
-    let on = parts.extensions.remove::<OnUpgrade>();
+    let on = parts.extensions.remove::<OnStream>();
     let open = parts.extensions.remove::<OpenTunnel>();
     let (true, Some(on)) = (websocket, on) else { return Err(Refusal::UnknownProtocol) };
     let key = generate_key();
@@ -97,7 +107,7 @@ fn connect_to_get(parts: &mut Parts) -> Result<Wanted, Refusal> {
     headers.insert(header::UPGRADE, HeaderValue::from_static(WEBSOCKET));
     headers.insert(header::SEC_WEBSOCKET_KEY, HeaderValue::try_from(key).expect("base64 is a header value"));
     headers.entry(header::SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
-    Ok(Wanted { on, websocket, by: By::Connect, open, protocol: HeaderValue::from_static(WEBSOCKET), accept })
+    Ok(Wanted { on: On::Stream(on), websocket, by: By::Connect, open, protocol: HeaderValue::from_static(WEBSOCKET), accept })
 }
 
 impl Wanted {

@@ -51,6 +51,17 @@ impl BackendStream {
 }
 
 impl BackendStream {
+    /// Makes its close a reset of the connection. What the system has not sent yet is discarded by it. A stream of HTTP/2 that
+    /// is dropped before its end is reset anyway, and a Unix socket knows no resets.
+    pub(in crate::proxy) fn reset_at_close(&self) {
+        let tcp = match self {
+            Self::Tcp(stream) => stream,
+            Self::TcpTls(stream) => stream.get_ref().0,
+            Self::Unix(_) | Self::UnixTls(_) | Self::Http2(_) => return,
+        };
+        let _closes_anyway = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
+    }
+
     /// Whether nothing can be read: nothing came since it was last read to its end, and it stands. Asks the runtime, not
     /// the system. `cx` is woken by what comes.
     pub(super) fn is_quiet(&self, cx: &mut Context<'_>) -> bool {

@@ -19,4 +19,5 @@ mod passing;
 mod policies;
 mod site_refusals;
 mod sockets;
+mod stream_tunnels;
 mod upgrades;

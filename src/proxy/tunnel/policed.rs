@@ -52,6 +52,11 @@ where
     C: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
+    /// The backend's side.
+    pub const fn backend(&self) -> &B {
+        self.backend.stream()
+    }
+
     /// Goes on where a tunnel without rules stood; the walkers, the client's first, know where that was.
     pub fn taking_over(
         client: Takeover<C>,
@@ -165,6 +170,10 @@ where
             }
             this.move_all(now, cx);
             this.note_end(now);
+            let is_cut_off = this.client.has_cut(&this.backend) || this.backend.has_cut(&this.client);
+            if is_cut_off && !this.relay.is_over() {
+                return Poll::Ready(this.result(this.end.unwrap_or(TunnelReason::Cut)));
+            }
             if this.client.is_done() && this.backend.is_done() {
                 return Poll::Ready(this.result(this.end.unwrap_or(TunnelReason::Cut)));
             }

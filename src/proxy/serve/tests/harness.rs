@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -26,6 +26,7 @@ use crate::proxy::client_io::{Activity, ClientIo, Ticks};
 use crate::proxy::cluster::sticky::Seal;
 use crate::proxy::cluster::trust::Trust;
 use crate::proxy::exchange::{Connection, TlsFacts};
+use crate::proxy::h2_stream::exchange;
 use crate::proxy::serve::serve;
 use crate::proxy::snapshot::{Live, Snapshot};
 use crate::proxy::worker::{Shared, Worker};
@@ -116,14 +117,14 @@ impl Backend {
     }
 }
 
-/// A backend of HTTP/2 in the clear, which answers each request by one script.
+/// A backend of HTTP/2 in the clear, which answers each request by one script and takes WebSockets.
 pub(super) async fn h2c_backend<F: Future<Output = Option<()>> + 'static>(
     script: impl Fn(Request<h2::RecvStream>, h2::server::SendResponse<Bytes>) -> F + Clone + 'static,
 ) -> Backend {
     Backend::start(move |peer, _| {
         let script = script.clone();
         async move {
-            let mut connection = h2::server::handshake(peer.stream).await.unwrap();
+            let mut connection = h2::server::Builder::new().enable_connect_protocol().handshake(peer.stream).await.unwrap();
             while let Some(Ok((request, respond))) = connection.accept().await {
                 drop(task::spawn_local("backend stream", script(request, respond)));
             }
@@ -313,19 +314,21 @@ async fn accept(listener: TcpListener, worker: Rc<Worker>, speaks: Speaks, port:
         let tls = (port == 443).then_some(TlsFacts { server_name: None, visitor: None });
         let connection = Rc::new(Connection::new(peer, SocketAddr::new(peer.ip(), port), tls));
         let worker = Rc::clone(&worker);
-        let io = TokioIo::new(ClientIo::plain(stream, Activity::new(Arc::clone(&ticks))));
-        let service = service_fn(move |request: Request<Incoming>| {
-            let version = request.version();
-            serve(Rc::clone(&worker), Rc::clone(&connection), request.map(|body| Body::client(body, version)))
-        });
+        let io = ClientIo::plain(stream, Activity::new(Arc::clone(&ticks)));
+        let serve = move |request| serve(Rc::clone(&worker), Rc::clone(&connection), request);
         drop(task::spawn_local("connection", async move {
             match speaks {
                 Speaks::H1 => {
+                    let io = TokioIo::new(io);
+                    let service = service_fn(move |request: Request<Incoming>| serve(request.map(Body::client)));
                     drop(hyper::server::conn::http1::Builder::new().serve_connection(io, service).with_upgrades().await)
                 }
                 Speaks::H2 => {
-                    let mut builder = hyper::server::conn::http2::Builder::new(Local);
-                    drop(builder.timer(TokioTimer::new()).enable_connect_protocol().serve_connection(io, service).await);
+                    let mut connection = h2::server::Builder::new().enable_connect_protocol().handshake(io).await.unwrap();
+                    while let Some(Ok((request, respond))) = connection.accept().await {
+                        let date = || HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT");
+                        drop(task::spawn_local("stream", exchange(request, respond, serve.clone(), date)));
+                    }
                 }
             }
         }));

@@ -27,6 +27,8 @@ pub(super) struct Port<S> {
     shut: bool,
     /// It will send nothing more.
     pub(super) ended: bool,
+    /// Whether it broke while it was read, and not only for what it was to get.
+    is_cut_off: bool,
     /// How it broke, if it did.
     pub(super) broke: Option<io::ErrorKind>,
     /// Bytes read from it.
@@ -34,6 +36,10 @@ pub(super) struct Port<S> {
 }
 
 impl<S> Port<S> {
+    pub(super) const fn stream(&self) -> &S {
+        &self.stream
+    }
+
     pub(super) fn new(side: Side<S>) -> Self {
         Self {
             stream: side.stream,
@@ -43,6 +49,7 @@ impl<S> Port<S> {
             blocked: false,
             shut: false,
             ended: false,
+            is_cut_off: false,
             broke: None,
             bytes: 0,
         }
@@ -52,6 +59,11 @@ impl<S> Port<S> {
         let leftover = Bytes::new();
         let port = Self::new(Side { stream: side.stream, leftover });
         Self { out: side.unsent, unflushed: true, bytes: side.bytes, ..port }
+    }
+
+    /// Whether it broke, and `other` has all that came before.
+    pub(super) const fn has_cut<T>(&self, other: &Port<T>) -> bool {
+        self.is_cut_off && other.out.is_empty() && !other.unflushed
     }
 
     /// Whether nothing will move here any more.
@@ -150,6 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Port<S> {
             Poll::Ready(Ok(())) => (),
             Poll::Ready(Err(error)) => {
                 if !super::is_abrupt_end(&error) {
+                    self.is_cut_off = true;
                     self.break_off(&error);
                 }
             }
@@ -181,7 +194,8 @@ where
         let Some(frame) = relay.aside(end.other(), now) else { break };
         to.write(&frame, cx);
     }
-    if from.ended || relay.is_over() {
+    // What broke is no end, and is not passed on as one.
+    if (from.ended && !from.is_cut_off) || relay.is_over() {
         to.shutdown(cx);
     }
     if from.ended {

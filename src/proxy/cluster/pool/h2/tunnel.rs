@@ -21,12 +21,18 @@ pub struct StreamTunnel {
     sent: SendStream<Bytes>,
     /// Received and not read yet; the backend's window stays closed for it.
     piece: Bytes,
-    _seat: Seat,
+    /// The place on a backend's connection; `None` where it is a client's stream.
+    _seat: Option<Seat>,
 }
 
 impl StreamTunnel {
     pub(super) fn new(received: RecvStream, sent: SendStream<Bytes>, seat: Seat) -> Self {
-        Self { received, sent, piece: Bytes::new(), _seat: seat }
+        Self { received, sent, piece: Bytes::new(), _seat: Some(seat) }
+    }
+
+    /// A client's stream.
+    pub fn of_client(received: RecvStream, sent: SendStream<Bytes>) -> Self {
+        Self { received, sent, piece: Bytes::new(), _seat: None }
     }
 }
 
