@@ -8,6 +8,7 @@ pub mod holder;
 pub mod accept;
 pub mod calm;
 pub mod conns;
+pub mod field;
 pub mod front;
 pub mod gather;
 pub mod handed;

@@ -8,19 +8,27 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use tokio::time::Instant;
 
 use super::calm::Calm;
 use super::conns::Finish;
+use super::http2::filter::{Breach, Filter};
+use super::http2::hpack::Found;
 
 /// What is gathered before it is sent all the same: one TLS record's worth (RFC 8446 section 5.1).
 const MOST: usize = 16 * 1024;
 /// What is read in one wake-up before it is others' turn: thousands of small frames, which the codec would else take for as
 /// long as there are any.
 const TURN: usize = 32 * 1024;
+
+/// What a client may still send behind a connection's end, and how long it may take over its own.
+const MAX_DISCARDED: usize = 256 * 1024;
+const PARTING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A stream whose flushes are put off until [`Gathered`] has polled the connection over it. Clones are one stream.
 pub struct Gather<T>(Rc<RefCell<Inner<T>>>);
@@ -33,18 +41,74 @@ struct Inner<T> {
     /// Read in this wake-up.
     taken: usize,
     calm: Calm,
+    filter: Filter,
+    /// Behind what was read last, and other than it came.
+    ahead: Bytes,
+    breach: Option<Breach>,
 }
 
 impl<T> Gather<T> {
-    /// Holds nothing yet.
-    pub fn new(io: T) -> Self {
+    /// Holds nothing yet. Header sections may be of `room` bytes.
+    pub fn new(io: T, room: usize) -> Self {
         let calm = Calm::new(Instant::now());
-        Self(Rc::new(RefCell::new(Inner { io, held: Vec::new(), unflushed: false, taken: 0, calm })))
+        Self(Rc::new(RefCell::new(Inner {
+            io,
+            held: Vec::new(),
+            unflushed: false,
+            taken: 0,
+            calm,
+            filter: Filter::new(room),
+            ahead: Bytes::new(),
+            breach: None,
+        })))
+    }
+
+    /// The rules that the client broke, where it was not the h2 library that found it; nothing more is read from it.
+    pub fn breach(&self) -> Option<Breach> {
+        self.0.borrow().breach
+    }
+
+    /// What is odd about the request that came by this stream; of those before it nothing is asked any more.
+    pub fn found(&self, stream: u32) -> Option<Found> {
+        self.0.borrow_mut().filter.take(stream)
     }
 
     /// Whether the client flooded; nothing more is read from it.
     pub fn is_flooded(&self) -> bool {
         self.0.borrow().calm.is_flooded()
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Gather<T> {
+    /// Ends a connection whose client broke the rules, once what the library had to say is sent: with GOAWAY where it was not
+    /// the library that found it (RFC 9113 section 5.4.1), and in stages. A socket that is closed with unread bytes is reset, and the
+    /// client never reads why.
+    pub async fn part(&mut self, breach: Option<u8>) {
+        if let Some(code) = breach {
+            let last = self.0.borrow().filter.last().to_be_bytes();
+            let goaway = [&[0, 0, 8, 7, 0, 0, 0, 0, 0][..], &last, &[0, 0, 0, code]].concat();
+            self.0.borrow_mut().held.extend_from_slice(&goaway);
+            self.0.borrow_mut().unflushed = true;
+        }
+        let leave = async {
+            self.shutdown().await?;
+            let mut rest = [0; 4096];
+            let mut left = MAX_DISCARDED;
+            loop {
+                let read = std::future::poll_fn(|cx| {
+                    let mut buf = ReadBuf::new(&mut rest);
+                    let polled = Pin::new(&mut self.0.borrow_mut().io).poll_read(cx, &mut buf);
+                    polled.map_ok(|()| buf.filled().len())
+                });
+                let length = read.await?;
+                left = left.saturating_sub(length);
+                if length == 0 || left == 0 {
+                    return Ok::<_, io::Error>(());
+                }
+            }
+        };
+        // A client that goes on sending is cut off then.
+        let _cut = tokio::time::timeout(PARTING_TIMEOUT, leave).await;
     }
 }
 
@@ -87,15 +151,36 @@ impl<T: AsyncWrite + Unpin> Inner<T> {
 impl<T: AsyncRead + Unpin> AsyncRead for Gather<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let inner = &mut *self.0.borrow_mut();
-        if inner.taken >= TURN {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        loop {
+            if !inner.ahead.is_empty() {
+                let length = inner.ahead.len().min(buf.remaining());
+                buf.put_slice(&inner.ahead.split_to(length));
+                return Poll::Ready(Ok(()));
+            }
+            if inner.taken >= TURN {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut inner.io).poll_read(cx, buf))?;
+            let read = &buf.filled()[before..];
+            if read.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            inner.taken += read.len();
+            inner.calm.read(read, Instant::now).map_err(io::Error::other)?;
+            let mut ahead = Vec::new();
+            let kept = inner.filter.read(read, &mut ahead).map_err(|breach| {
+                inner.breach = Some(breach);
+                io::Error::other(breach)
+            })?;
+            buf.set_filled(before + kept);
+            inner.ahead = ahead.into();
+            // Nothing is the end of the stream, and half a header block is not that.
+            if kept > 0 {
+                return Poll::Ready(Ok(()));
+            }
         }
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut inner.io).poll_read(cx, buf))?;
-        let read = &buf.filled()[before..];
-        inner.taken += read.len();
-        Poll::Ready(inner.calm.read(read, Instant::now).map_err(io::Error::other))
     }
 }
 
@@ -180,7 +265,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn one_wake_up_is_one_write_and_a_slow_reader_loses_nothing() {
         let (near, mut far) = tokio::io::duplex(1000);
-        let io = Gather::new(near);
+        let io = Gather::new(near, 1000);
         let mut writer = io.clone();
         let connection = async move {
             for part in 0..20_u8 {
@@ -198,8 +283,11 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn others_have_their_turn_while_there_is_more_to_read() {
         let (near, mut far) = tokio::io::duplex(20 * TURN);
-        far.write_all(&vec![0; 10 * TURN]).await.unwrap();
-        let io = Gather::new(near);
+        // One frame of an unknown type after another, each of 991 bytes.
+        let opening = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat();
+        let frame = [&[0, 3, 0xdf, 0x21, 0, 0, 0, 0, 0][..], &[0; 991]].concat();
+        far.write_all(&[opening, frame.repeat(10 * TURN / 1000 + 1)].concat()).await.unwrap();
+        let io = Gather::new(near, 1000);
         let mut reader = io.clone();
         let read = Rc::new(std::cell::Cell::new(0));
         let count = Rc::clone(&read);
@@ -224,8 +312,12 @@ mod tests {
     async fn a_flood_is_an_error() {
         let (near, mut far) = tokio::io::duplex(1 << 20);
         let ping = [&[0, 0, 8, 6][..], &[0; 13]].concat();
-        far.write_all(&[vec![b'x'; 24], ping.repeat(20_000)].concat()).await.unwrap();
-        let io = Gather::new(near);
+        far.write_all(
+            &[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), vec![0, 0, 0, 4, 0, 0, 0, 0, 0], ping.repeat(20_000)].concat(),
+        )
+        .await
+        .unwrap();
+        let io = Gather::new(near, 1000);
         let (mut reader, watched) = (io.clone(), io.clone());
         let connection = async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await };
         let error = Gathered::new(connection, io).await.unwrap().unwrap_err();
@@ -235,7 +327,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn what_is_written_is_sent_when_the_wake_up_ends() {
         let (near, mut far) = tokio::io::duplex(1000);
-        let io = Gather::new(near);
+        let io = Gather::new(near, 1000);
         let mut writer = io.clone();
         let connection = async move {
             writer.write_all(b"one ").await.unwrap();

@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 
 use super::conns::{Driven, Finish, Member};
 use super::gather::{Gather, Gathered};
+use super::http2::filter::Breach;
 use super::http2::{self, Serving};
 use super::http3::date::Dates;
 use super::plain;
@@ -86,37 +87,52 @@ impl Http {
     /// Serves a connection to its end. What the protocol itself refused, before there was a request to answer, comes
     /// back; everything else is told by the requests' own records.
     pub async fn serve(&self, io: ClientIo, version: Version, caller: Caller, member: Member) -> Option<Unreadable> {
+        match version {
+            Version::H1 => self.serve_h1(io, caller, member).await,
+            Version::H2 => self.serve_h2(io, caller, member).await,
+        }
+    }
+
+    async fn serve_h1(&self, io: ClientIo, caller: Caller, member: Member) -> Option<Unreadable> {
         let caller = Rc::new(caller);
         let activity = std::sync::Arc::clone(member.activity());
         let begins = std::sync::Arc::clone(&activity);
-        let ended = match version {
-            Version::H1 => {
-                let service = service_fn(move |request: Request<Incoming>| {
-                    answer(Rc::clone(&caller), request.map(Body::client), begins.begin())
-                });
-                let connection = self.h1.serve_connection(TokioIo::new(io), service).with_upgrades();
-                let ended = Driven::new(connection, member).await?.err();
-                ended.as_ref().and_then(|error| Unreadable::of(error, activity.header_bytes(), &self.limits))
+        let service =
+            service_fn(move |request: Request<Incoming>| answer(Rc::clone(&caller), request.map(Body::client), begins.begin()));
+        let connection = self.h1.serve_connection(TokioIo::new(io), service).with_upgrades();
+        let error = Driven::new(connection, member).await?.err()?;
+        Unreadable::of(&error, activity.header_bytes(), &self.limits)
+    }
+
+    async fn serve_h2(&self, io: ClientIo, caller: Caller, member: Member) -> Option<Unreadable> {
+        let (caller, activity) = (Rc::new(caller), std::sync::Arc::clone(member.activity()));
+        let mut io = Gather::new(io, room_for_section(&self.limits));
+        let seen = io.clone();
+        let admit = move |mut request: Request<RecvStream>, respond| {
+            if let Some(found) = seen.found(request.body().stream_id().as_u32()) {
+                found.tell(&mut request);
             }
-            Version::H2 => {
-                let io = Gather::new(io);
-                let admit = move |request: Request<RecvStream>, respond| {
-                    let (caller, open) = (Rc::clone(&caller), begins.begin());
-                    let dates = Rc::clone(&caller.dates);
-                    let serve = move |request| answer(caller, request, open);
-                    let exchange = h2_stream::exchange(request, respond, serve, move || dates.line(SystemClock.now()));
-                    drop(task::spawn_local("stream", exchange));
-                };
-                let connection = Serving::new(&self.h2, io.clone(), admit);
-                let ended = Driven::new(Gathered::new(connection, io.clone()), member).await.flatten();
-                // The h2 library keeps only the words of a stream's error.
-                if io.is_flooded() {
-                    return Some(Unreadable::Flood);
-                }
-                ended?.err().filter(h2::Error::is_library).map(|_| Unreadable::Http2)
-            }
+            let (caller, open) = (Rc::clone(&caller), activity.begin());
+            let dates = Rc::clone(&caller.dates);
+            let serve = move |request| answer(caller, request, open);
+            let exchange = h2_stream::exchange(request, respond, serve, move || dates.line(SystemClock.now()));
+            drop(task::spawn_local("stream", exchange));
         };
-        ended
+        let connection = Serving::new(&self.h2, io.clone(), admit);
+        let ended = Driven::new(Gathered::new(connection, io.clone()), member).await.flatten();
+        // The h2 library keeps only the words of a stream's error.
+        if io.is_flooded() {
+            return Some(Unreadable::Flood);
+        }
+        if let Some(breach) = io.breach() {
+            io.part(Some(breach.code())).await;
+            return Some(Unreadable::Breach(breach));
+        }
+        let error = ended?.err().filter(h2::Error::is_library);
+        if error.is_some() {
+            io.part(None).await;
+        }
+        error.map(|_| Unreadable::Http2)
     }
 }
 
@@ -138,6 +154,9 @@ pub enum Unreadable {
     /// A breach of HTTP/2's rules.
     #[error("the client broke a rule of HTTP/2")]
     Http2,
+    /// The same, found before the h2 library did.
+    #[error("the client broke a rule of HTTP/2: {0}")]
+    Breach(Breach),
     /// More of HTTP/2's frames that ask for nothing than anybody has use for.
     #[error("the client floods with frames of HTTP/2 that ask for nothing")]
     Flood,

@@ -1,6 +1,9 @@
 //! HTTP/2 on one connection (RFC 9113), over the h2 crate: takes its streams, and ends it with GOAWAY. What becomes of a stream
 //! is [`proxy::h2_stream`](crate::proxy::h2_stream)'s.
 
+pub mod filter;
+pub mod hpack;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -107,7 +107,7 @@ pub(super) fn refused(exchange: &Exchange, refusal: &Refusal, upgrade: bool) {
             }
         }
         None => {
-            if matches!(refusal, Refusal::Malformed(_)) {
+            if matches!(refusal, Refusal::Malformed(what) if what.is_suspect()) {
                 exchange.worker.hold_against(exchange.client, reason);
             }
             tracing::debug!(event = "refused", id, %client, reason, status = answer::status(refusal), "refused: {refusal}");

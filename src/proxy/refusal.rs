@@ -2,6 +2,8 @@
 
 mod words;
 
+use super::target::ForbiddenByte;
+
 /// Why a request is not answered by what it asked for. Closed: a new way to fail asks every reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -110,6 +112,29 @@ pub enum Malformed {
     Body,
     /// Several `Authorization` fields.
     Authorization,
+    /// A field of HTTP/2 or HTTP/3 that a request may not have.
+    Section(WrongField),
+}
+
+/// What is wrong with a field of a request over HTTP/2 or HTTP/3 (RFC 9113 sections 8.2 and 8.3, RFC 9114 sections 4.2, 4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrongField {
+    /// A name that is empty, or has a character that names do not have, a capital among them.
+    Name,
+    /// A control character in a value.
+    Value,
+    /// A value that begins or ends with a blank.
+    Blank,
+    /// A field of one HTTP/1.1 connection.
+    Connection,
+    /// A method that is none.
+    Method,
+    /// An authority with other than visible ASCII characters.
+    Authority,
+    /// A byte in the target that no target has.
+    Path(ForbiddenByte),
+    /// A pseudo-header field that a request does not have, or whose value is none.
+    Pseudo,
 }
 
 /// What would prove that somebody may pass.
@@ -221,6 +246,23 @@ impl Refusal {
 }
 
 impl Malformed {
+    /// Whether it counts towards a ban. A sloppy program that writes capitals or blanks is no attack; control characters are what
+    /// attempts to smuggle a request are made of.
+    pub const fn is_suspect(self) -> bool {
+        match self {
+            Self::Section(WrongField::Value | WrongField::Path(_)) => true,
+            Self::Section(_) => false,
+            Self::Host
+            | Self::HostSyntax
+            | Self::HostMismatch
+            | Self::Path
+            | Self::Target
+            | Self::Framing
+            | Self::Body
+            | Self::Authorization => true,
+        }
+    }
+
     const fn reason(self) -> &'static str {
         match self {
             Self::Host => "bad-host-count",
@@ -231,6 +273,8 @@ impl Malformed {
             Self::Framing => "bad-framing",
             Self::Body => "bad-body",
             Self::Authorization => "bad-authorization-count",
+            Self::Section(WrongField::Path(_)) => "bad-character",
+            Self::Section(_) => "bad-field",
         }
     }
 }

@@ -17,7 +17,7 @@ use super::exchange::{Connection, Exchange, Routed};
 use super::forward::{self, Framing, Hop};
 use super::plain;
 use super::redirect::Redirect;
-use super::refusal::{Malformed, Refusal, Rule};
+use super::refusal::{Malformed, Refusal, Rule, WrongField};
 use super::refuse;
 use super::snapshot::{Ending, Lane, Snapshot};
 use super::step::Flow;
@@ -127,6 +127,9 @@ fn let_in(exchange: &Exchange, snapshot: &Snapshot) -> Result<(), Refusal> {
 }
 
 fn arrive(connection: &Connection, limits: &GatewayLimits, request: &Request<Body>) -> Result<Arrival, Refusal> {
+    if let Some(wrong) = request.extensions().get::<WrongField>() {
+        return Err(Refusal::Malformed(Malformed::Section(*wrong)));
+    }
     let (uri, headers) = (request.uri(), request.headers());
     let header_size = arrive::within(limits, request.version(), uri, headers)?;
     arrive::target(request.method(), uri, upgrade::is_extended_connect(request.method(), request.extensions()))?;

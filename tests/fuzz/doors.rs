@@ -8,6 +8,7 @@ use doorward::base::proxy_header::{self, Progress};
 use doorward::config::resolve::from_text;
 use doorward::config::surroundings::Surroundings;
 use doorward::config::{fmt, json};
+use doorward::listeners::http2::filter::{Breach, Filter};
 use doorward::listeners::http3::control::Uni;
 use doorward::listeners::http3::frames::Frames;
 use doorward::listeners::http3::message;
@@ -171,6 +172,30 @@ pub fn http3(data: &[u8]) {
     let (mut whole, mut cut) = (Uni::default(), Uni::default());
     let pieces = frames.chunks(usize::from(*size).max(1)).try_for_each(|chunk| cut.read(chunk));
     assert_eq!(format!("{:?}", whole.read(frames)), format!("{pieces:?}"));
+}
+
+/// The frames of HTTP/2 behind the opening: they mean the same however they are cut, and what was written anew is sound.
+pub fn http2(data: &[u8]) {
+    let Some((size, frames)) = data.split_first() else { return };
+    let read = |bytes: &[u8], piece: usize| {
+        let (mut filter, mut all) = (Filter::new(1 << 12), Vec::new());
+        let opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        filter.read(opening, &mut Vec::new())?;
+        for chunk in bytes.chunks(piece) {
+            let mut out = Vec::new();
+            let kept = filter.read(chunk, &mut out)?;
+            all.extend_from_slice(&chunk[..kept]);
+            all.extend_from_slice(&out);
+        }
+        Ok::<_, Breach>(all)
+    };
+    let whole = read(frames, frames.len().max(1));
+    assert_eq!(read(frames, usize::from(*size).max(1)), whole);
+    if let Ok(all) = whole
+        && !all.windows(10).any(|bytes| bytes == b"connection")
+    {
+        assert_eq!(read(&all, all.len().max(1)).as_ref(), Ok(&all), "a second look changes nothing");
+    }
 }
 
 /// Sections whole; of the body the bytes, since it may come in any pieces.

@@ -3,6 +3,6 @@
 
 pub mod decode;
 pub mod encode;
-mod huffman;
-mod integer;
+pub(in crate::listeners) mod huffman;
+pub(in crate::listeners) mod integer;
 mod table;

@@ -3,11 +3,12 @@
 
 use std::fmt;
 
-use super::{Failed, Malformed, Proof, Refusal, Rule, Unproved};
+use super::{Failed, Malformed, Proof, Refusal, Rule, Unproved, WrongField};
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Malformed(Malformed::Section(wrong)) => wrong.fmt(f),
             Self::Malformed(what) => f.write_str(malformed(*what)),
             Self::Forbidden(rule) => f.write_str(forbidden(*rule)),
             Self::NothingHere => f.write_str("the site has no block for this path; add one, or `/*` for all others"),
@@ -59,6 +60,21 @@ impl fmt::Display for Refusal {
     }
 }
 
+impl fmt::Display for WrongField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "the name of a field is empty, or has a capital or another character that names do not have",
+            Self::Value => "the value of a field contains a control character",
+            Self::Blank => "the value of a field begins or ends with a blank",
+            Self::Connection => "a field of one HTTP/1.1 connection, such as `connection` or `te` with more than `trailers`",
+            Self::Method => "the method is empty, or has a character that methods do not have",
+            Self::Authority => "the authority has a character that is no visible ASCII character",
+            Self::Path(byte) => return write!(f, "the URL contains {byte}; it has to be percent-encoded"),
+            Self::Pseudo => "a pseudo-header field that a request does not have, or whose value is none",
+        })
+    }
+}
+
 const fn malformed(what: Malformed) -> &'static str {
     match what {
         Malformed::Host => "it has no Host, or more than one (RFC 9112 section 3.2)",
@@ -69,6 +85,7 @@ const fn malformed(what: Malformed) -> &'static str {
         Malformed::Framing => "the length of its body can be read in two ways (RFC 9112 section 6.3)",
         Malformed::Body => "a chunk of its body is broken (RFC 9112 section 7.1)",
         Malformed::Authorization => "it has several Authorization fields, and its value is one (RFC 9110 section 5.3)",
+        Malformed::Section(_) => "a field of its header is malformed (RFC 9113 section 8.2)",
     }
 }
 

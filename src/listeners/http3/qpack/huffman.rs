@@ -24,7 +24,7 @@ const LONGEST: usize = 30;
 
 /// A coded string that is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Broken;
+pub(in crate::listeners) struct Broken;
 
 struct Codes {
     /// By the first eight bits: byte and length of a short word; length 0 where the word is longer.
@@ -74,7 +74,7 @@ impl Codes {
 }
 
 /// Appends what `coded` means.
-pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+pub(in crate::listeners) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
     let codes = &*CODES;
     // At the top of `held` are `bits` bits; ones follow, as if the string were padded for ever.
     let (mut held, mut bits, mut rest) = (u64::MAX, 0_u32, coded.iter());

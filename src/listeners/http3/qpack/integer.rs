@@ -1,7 +1,7 @@
 //! Integers that begin in the middle of a byte (RFC 9204 section 4.1.1, RFC 7541 section 5.1).
 
 /// Reads one that begins in the low `bits` of the first byte; `None` when it is cut off or above any length we take.
-pub(super) fn read(bytes: &mut &[u8], bits: u8) -> Option<usize> {
+pub(in crate::listeners) fn read(bytes: &mut &[u8], bits: u8) -> Option<usize> {
     let (first, mut rest) = bytes.split_first()?;
     let most = (1_usize << bits) - 1;
     let mut value = usize::from(*first) & most;
@@ -26,7 +26,7 @@ pub(super) fn read(bytes: &mut &[u8], bits: u8) -> Option<usize> {
 }
 
 /// Writes one into the low `bits` of a byte whose other bits are `flags`.
-pub(super) fn write(mut value: usize, bits: u8, flags: u8, out: &mut Vec<u8>) {
+pub(in crate::listeners) fn write(mut value: usize, bits: u8, flags: u8, out: &mut Vec<u8>) {
     let most = (1_usize << bits) - 1;
     if value < most {
         out.push(flags | low(value));
