@@ -160,6 +160,9 @@ pub enum Unreadable {
     /// More of HTTP/2's frames that ask for nothing than anybody has use for.
     #[error("the client floods with frames of HTTP/2 that ask for nothing")]
     Flood,
+    /// More requests of HTTP/3 that were cancelled than anybody has use for.
+    #[error("the client cancels its requests over and over")]
+    Cancels,
     /// A breach of HTTP/3's rules, or a header that can be read in two ways.
     #[error("the client broke a rule of HTTP/3, or its header can be read in two ways")]
     Http3,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use quinn::{Connection, ConnectionError, Endpoint};
 
 use crate::support::h3::trusting;
+use crate::support::h3_frames::head;
 use crate::support::scene::Scene;
 
 /// Between two tries to connect.
@@ -84,4 +85,24 @@ fn quic_is_spoken_over_ipv6() {
         let said = String::from_utf8_lossy(response.body()).into_owned();
         assert!(response.status() == 200 && said.contains("x-real-ip: ::1"), "{said}");
     });
+}
+
+#[test]
+fn requests_that_are_cancelled_as_soon_as_they_are_sent_end_the_connection() {
+    let scene = Scene::new("");
+    scene.run(async {
+        let (_endpoint, quic) = crate::support::h3::connect("localhost", scene.gateway.https, &scene.root).await;
+        let head = head("GET", &[]);
+        let closed = loop {
+            let Ok((mut send, mut receive)) = quic.open_bi().await else { break quic.closed().await };
+            // What fails now is over.
+            drop(send.write_all(&head).await);
+            let _ = (send.reset(0x10c_u32.into()), receive.stop(0x10c_u32.into()));
+        };
+        // H3_EXCESSIVE_LOAD.
+        let excessive = matches!(&closed, ConnectionError::ApplicationClosed(close) if close.error_code == 0x107_u32.into());
+        assert!(excessive, "{closed}");
+    });
+    assert!(scene.gateway.output().contains("cancels its requests"), "{}", scene.gateway.output());
+    assert_eq!(scene.gateway.get("localhost", "/a", &scene.root).unwrap().response.status(), 200, "others are served");
 }

@@ -150,14 +150,15 @@ impl Filter {
 
     /// Whether a head or a block at the beginning of what is held is not whole.
     fn is_short(&self) -> Result<bool, Breach> {
-        let mut at = 0;
+        let (mut at, mut stream) = (0, 0);
         let most = MAX_CONTINUATIONS + self.room / MAX_PAYLOAD;
         for _ in 0..=most {
             if at > self.room {
                 break;
             }
             let Some(head) = self.held.get(at..).and_then(Head::read) else { return Ok(true) };
-            let is_of_a_block = if at == 0 { head.kind == HEADERS } else { head.kind == CONTINUATION };
+            let is_of_a_block = if at == 0 { head.kind == HEADERS } else { head.kind == CONTINUATION && head.stream == stream };
+            stream = head.stream;
             if !is_of_a_block || head.length > MAX_PAYLOAD {
                 return Ok(false);
             }
@@ -165,7 +166,8 @@ impl Filter {
             if at > self.held.len() {
                 return Ok(true);
             }
-            if head.flags & END_HEADERS != 0 {
+            let is_broken = head.kind == HEADERS && unpadded(head, &self.held[at - head.length..at]).is_none();
+            if is_broken || head.flags & END_HEADERS != 0 {
                 return Ok(false);
             }
         }

@@ -6,6 +6,8 @@ use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 
 use super::qpack::decode::{Field, Section};
+use crate::listeners::field::{Judgement, Kind};
+use crate::proxy::refusal::WrongField;
 
 /// A message that cannot be read in one way; the client's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,29 +23,36 @@ struct Pseudo {
     path: Option<PathAndQuery>,
 }
 
-/// A request's header. The target is in origin form and the authority in `Host`, as HTTP/1.1 has them.
+/// A request's header. The target is in origin form and the authority in `Host`, as HTTP/1.1 has them. What is wrong with one
+/// field makes a request that is answered so: its extension says what.
 pub fn request(section: &Section) -> Result<Request<()>, Malformed> {
     let mut fields = section.fields().peekable();
-    let mut pseudo = Pseudo::default();
+    let (mut pseudo, mut wrong) = (Pseudo::default(), None);
     while let Some(field) = fields.next_if(|field| field.name().starts_with(b":")) {
-        pseudo.take(field)?;
+        pseudo.take(field, &mut wrong)?;
     }
     let mut headers = HeaderMap::with_capacity(fields.len() + 1);
     for field in fields {
-        let (name, value) = regular(field)?;
-        headers.append(name, value);
+        if field.name().starts_with(b":") {
+            return Err(Malformed);
+        }
+        match regular(field) {
+            Ok((name, value)) => drop(headers.append(name, value)),
+            Err(found) => drop(wrong.get_or_insert(found)),
+        }
     }
-    if headers.contains_key(header::TE) && headers.get_all(header::TE).iter().any(|value| value != "trailers") {
-        return Err(Malformed);
+    let mut request = pseudo.into_request(headers)?;
+    if let Some(wrong) = wrong {
+        request.extensions_mut().insert(wrong);
     }
-    pseudo.into_request(headers)
+    Ok(request)
 }
 
 /// A message's trailers.
 pub fn trailers(section: &Section) -> Result<HeaderMap, Malformed> {
     let mut headers = HeaderMap::with_capacity(section.fields().len());
     for field in section.fields() {
-        let (name, value) = regular(field)?;
+        let (name, value) = regular(field).map_err(|_wrong| Malformed)?;
         headers.append(name, value);
     }
     Ok(headers)
@@ -58,28 +67,55 @@ pub fn length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// A field that is none of the pseudo-header, nor of a connection (RFC 9114 section 4.2).
-fn regular(field: Field<'_>) -> Result<(HeaderName, HeaderValue), Malformed> {
-    let name = field.header_name().ok_or(Malformed)?;
-    let of_a_connection = matches!(name, header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE)
-        || matches!(name.as_str(), "keep-alive" | "proxy-connection");
-    if of_a_connection {
-        return Err(Malformed);
+fn regular(field: Field<'_>) -> Result<(HeaderName, HeaderValue), WrongField> {
+    let kind = Kind::of(field.name());
+    match kind.judge(field.value()) {
+        Judgement::Wrong(wrong) => return Err(wrong),
+        Judgement::Sound | Judgement::Encoded(_) | Judgement::Target(..) if matches!(kind, Kind::Regular | Kind::Te) => (),
+        Judgement::Sound | Judgement::Encoded(_) | Judgement::Target(..) => return Err(WrongField::Pseudo),
     }
-    Ok((name, field.header_value().ok_or(Malformed)?))
+    let name = field.header_name().ok_or(WrongField::Name)?;
+    Ok((name, field.header_value().ok_or(WrongField::Value)?))
 }
 
+/// Stands for a method that is none.
+const NO_METHOD: &[u8] = b"-";
+
 impl Pseudo {
-    fn take(&mut self, field: Field<'_>) -> Result<(), Malformed> {
-        match field.name() {
-            b":method" => once(&mut self.method, Method::from_bytes(field.value()).ok()),
-            b":scheme" => {
+    /// Takes the next one. A value that is wrong is noted, and another one stands for it.
+    fn take(&mut self, field: Field<'_>, wrong: &mut Option<WrongField>) -> Result<(), Malformed> {
+        let kind = Kind::of(field.name());
+        let (mut target, mut sound) = (None, true);
+        match kind.judge(field.value()) {
+            Judgement::Sound => (),
+            Judgement::Encoded(encoded) => target = Some(encoded),
+            Judgement::Target(byte, shown) => {
+                target = Some(shown);
+                wrong.get_or_insert(WrongField::Path(byte));
+            }
+            Judgement::Wrong(found) => {
+                sound = false;
+                wrong.get_or_insert(found);
+            }
+        }
+        match kind {
+            Kind::Method => once(&mut self.method, Method::from_bytes(if sound { field.value() } else { NO_METHOD }).ok()),
+            Kind::Scheme => {
                 let known = [&b"https"[..], b"http"].iter().any(|scheme| field.value().eq_ignore_ascii_case(scheme));
                 once(&mut self.scheme, known.then_some(()))
             }
-            b":authority" => once(&mut self.authority, field.header_value().filter(|value| !value.is_empty())),
-            b":path" => once(&mut self.path, PathAndQuery::from_maybe_shared(field.value_bytes()).ok()),
+            // One that is wrong is not looked at.
+            Kind::Authority if !sound => Ok(()),
+            Kind::Authority => once(&mut self.authority, field.header_value().filter(|value| !value.is_empty())),
+            Kind::Path => once(
+                &mut self.path,
+                match target {
+                    Some(target) => PathAndQuery::try_from(String::from(target)).ok(),
+                    None => PathAndQuery::from_maybe_shared(field.value_bytes()).ok(),
+                },
+            ),
             // Also `:protocol`: we do not offer what it is for (RFC 9220).
-            _ => Err(Malformed),
+            Kind::Protocol | Kind::OfConnection | Kind::Te | Kind::Regular | Kind::Wrong(_) => Err(Malformed),
         }
     }
 
@@ -170,31 +206,47 @@ mod tests {
         for double in GET {
             check(&[&GET[..], &[double]].concat(), Err(Malformed));
         }
-        for more in [
-            (":protocol", "websocket"),
-            (":status", "200"),
-            (":unheard-of", "x"),
-            ("Capital", "x"),
-            ("sp ace", "x"),
-            ("", "x"),
-            ("line", "a\r\nb: c"),
-            ("zero", "a\0b"),
-            ("connection", "close"),
-            ("transfer-encoding", "chunked"),
-            ("upgrade", "websocket"),
-            ("keep-alive", "5"),
-            ("proxy-connection", "x"),
-            ("te", "gzip"),
-            ("host", "b.test"),
-        ] {
+        for more in [(":protocol", "websocket"), (":status", "200"), (":unheard-of", "x"), ("host", "b.test")] {
             check(&[&GET[..], &[more]].concat(), Err(Malformed));
         }
         check(&[GET[0], GET[1], GET[2], ("a", "b"), GET[3]], Err(Malformed));
         check(&[GET[0], (":scheme", "ftp"), GET[2], GET[3]], Err(Malformed));
         check(&[GET[0], GET[1], (":authority", ""), GET[3]], Err(Malformed));
         check(&[GET[0], GET[1], GET[2], (":path", "")], Err(Malformed));
-        check(&[(":method", "G ET"), GET[1], GET[2], GET[3]], Err(Malformed));
         check(&[(":method", "CONNECT"), GET[1], GET[2], GET[3]], Err(Malformed));
+    }
+
+    #[test]
+    fn a_field_that_is_wrong_makes_a_request_that_is_refused() {
+        let check = |fields: &[(&str, &str)], expected: Option<WrongField>| {
+            let request = request(&section(fields)).unwrap();
+            assert_eq!(request.extensions().get::<WrongField>().copied(), expected, "for {fields:?}");
+            request.uri().to_string()
+        };
+        for (name, value, wrong) in [
+            ("Capital", "x", WrongField::Name),
+            ("sp ace", "x", WrongField::Name),
+            ("", "x", WrongField::Name),
+            ("line", "a\r\nb: c", WrongField::Value),
+            ("zero", "a\0b", WrongField::Value),
+            ("blank", " a", WrongField::Blank),
+            ("blank", "a\t", WrongField::Blank),
+            ("connection", "close", WrongField::Connection),
+            ("transfer-encoding", "chunked", WrongField::Connection),
+            ("upgrade", "websocket", WrongField::Connection),
+            ("keep-alive", "5", WrongField::Connection),
+            ("proxy-connection", "x", WrongField::Connection),
+            ("te", "gzip", WrongField::Connection),
+        ] {
+            check(&[&GET[..], &[(name, value)]].concat(), Some(wrong));
+            assert_eq!(trailers(&section(&[(name, value)])), Err(Malformed));
+        }
+        check(&[(":method", "G ET"), GET[1], GET[2], GET[3]], Some(WrongField::Method));
+        check(&[GET[0], GET[1], (":authority", "a b"), GET[3]], Some(WrongField::Authority));
+        let path = |path| check(&[GET[0], GET[1], GET[2], (":path", path)], None);
+        assert_eq!((path("/a<b?c=>"), path("/caf\u{e9}")), ("/a%3Cb?c=%3E".to_owned(), "/caf\u{e9}".to_owned()));
+        let forbidden = WrongField::Path(crate::proxy::target::ForbiddenByte(b' '));
+        assert_eq!(check(&[GET[0], GET[1], GET[2], (":path", "/a b")], Some(forbidden)), "/a%20b");
     }
 
     #[test]

@@ -23,6 +23,9 @@ use crate::listeners::http3::control::{self, Kind};
 use crate::proxy::client_io::{Activity, OpenRequest};
 use crate::proxy::exchange::{Connection, TlsFacts};
 
+/// Requests that a client may cancel beyond those whose answers it takes: a browser that leaves a page cancels what is open,
+/// which `limit streams` bounds. Envoy allows as many.
+const MAX_CANCELLED: u32 = 500;
 /// Between the ids of two requests (RFC 9000 section 2.1).
 const NEXT: u64 = 4;
 /// How long the last small answers get to arrive before the connection is closed behind them: four round trips, within
@@ -48,6 +51,8 @@ pub(super) struct Session {
     leaving: Cell<bool>,
     /// Id of the first request that was not begun.
     next: Cell<u64>,
+    /// Requests that the client cancelled, less those whose answers it took.
+    cancelled: Cell<u32>,
 }
 
 /// What a connection is held to.
@@ -93,6 +98,7 @@ impl Session {
             farewell: Notify::new(),
             leaving: Cell::new(false),
             next: Cell::new(0),
+            cancelled: Cell::new(0),
         })
     }
 
@@ -126,6 +132,17 @@ impl Session {
         let first = !critical.contains(&kind);
         critical.push(kind);
         first
+    }
+
+    /// Counts how a request ended. A client that asks and cancels without end makes work here and at backends that it never waits
+    /// for (CVE-2023-44487 over HTTP/2); its limit on open streams does not hold it back.
+    pub(super) fn ended(&self, is_taken: bool) {
+        let count = self.cancelled.get();
+        self.cancelled.set(if is_taken { count.saturating_sub(1) } else { count + 1 });
+        if count >= MAX_CANCELLED && self.quic.close_reason().is_none() {
+            self.unreadable(Unreadable::Cancels);
+            self.close(Code::ExcessiveLoad);
+        }
     }
 
     /// Ends the connection of a client that broke the rules.

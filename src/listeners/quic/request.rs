@@ -51,10 +51,14 @@ pub(super) async fn answer(session: Rc<Session>, send: quinn::SendStream, recv: 
     match request(&session, &mut incoming).await {
         Ok(request) => {
             let open = session.begin();
-            exchange(&session, request, incoming, outgoing).await;
+            let taken = exchange(&session, request, incoming, outgoing).await;
             drop(open);
+            session.ended(taken == Taken::Yes);
         }
-        Err(NoRequest::Given(code)) => outgoing.reset(code),
+        Err(NoRequest::Given(code)) => {
+            outgoing.reset(code);
+            session.ended(false);
+        }
         Err(NoRequest::Breach(code)) => {
             outgoing.reset(code);
             session.breach(code);
@@ -107,7 +111,7 @@ fn no_request(error: ReadError) -> NoRequest {
     }
 }
 
-async fn exchange(session: &Rc<Session>, mut request: Request<()>, incoming: Incoming, mut outgoing: Outgoing) {
+async fn exchange(session: &Rc<Session>, mut request: Request<()>, incoming: Incoming, mut outgoing: Outgoing) -> Taken {
     let body = if incoming.is_over() {
         Body::empty()
     } else {
@@ -125,32 +129,45 @@ async fn exchange(session: &Rc<Session>, mut request: Request<()>, incoming: Inc
         let hint = tokio::select! {
             biased;
             response = &mut serving => break response,
-            () = &mut stopped => return outgoing.reset(Code::RequestCancelled),
+            () = &mut stopped => return cancelled(outgoing),
             hint = poll_fn(|cx| hints.as_ref().map_or(Poll::Pending, |hints| hints.poll_next(cx))) => hint,
         };
         // To its end, whatever comes meanwhile.
         if hinted(session, &mut outgoing, &hint).await.is_err() {
-            return outgoing.reset(Code::RequestCancelled);
+            return cancelled(outgoing);
         }
     };
     // What came together with the answer.
     while let Some(hint) = hints.as_ref().and_then(Hints::next) {
         if hinted(session, &mut outgoing, &hint).await.is_err() {
-            return outgoing.reset(Code::RequestCancelled);
+            return cancelled(outgoing);
         }
     }
-    let Ok(response) = response else { return outgoing.reset(Code::RequestCancelled) };
+    let Ok(response) = response else { return cancelled(outgoing) };
     let written = tokio::select! {
         biased;
         written = download(session, &mut outgoing, response) => written,
-        () = &mut stopped => return outgoing.reset(Code::RequestCancelled),
+        () = &mut stopped => return cancelled(outgoing),
     };
     match written {
         Ok(length) if length > SHORT => stopped.await,
         Ok(_) => (),
-        Err(Broken::Gone) => outgoing.reset(Code::RequestCancelled),
+        Err(Broken::Gone) => return cancelled(outgoing),
         Err(Broken::Source) => outgoing.reset(Code::InternalError),
     }
+    Taken::Yes
+}
+
+/// Whether the client waited for its answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Yes,
+    No,
+}
+
+fn cancelled(mut outgoing: Outgoing) -> Taken {
+    outgoing.reset(Code::RequestCancelled);
+    Taken::No
 }
 
 /// Writes what comes before an answer.
