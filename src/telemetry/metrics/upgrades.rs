@@ -3,7 +3,7 @@
 use super::Counter;
 
 /// The reasons, by the codes that stand in the log. These names stay; there may be more of them later.
-pub const REASONS: [&str; 56] = [
+pub const REASONS: [&str; 58] = [
     "auth-busy",
     "auth-service-failed",
     "auth-service-refused",
@@ -17,6 +17,8 @@ pub const REASONS: [&str; 56] = [
     "backend-wrong-upgrade",
     "bad-authorization-count",
     "bad-body",
+    "bad-character",
+    "bad-field",
     "bad-framing",
     "bad-host",
     "bad-host-count",
