@@ -149,7 +149,7 @@ async fn obey(common: &Common, mut orders: UnboundedReceiver<Order>) {
         match order {
             Order::Listen(spot, sockets) => {
                 if let Err(error) = door.listen(spot, sockets) {
-                    tracing::error!(event = "listen_failed", spot = %spot.addr, error = %error);
+                    tracing::error!(event = "listen_failed", spot = %spot.addr, error = %error, "this worker cannot listen on {}: {error}", spot.addr);
                 }
             }
             Order::Leave(spot) => door.leave(&spot),
