@@ -221,7 +221,7 @@ fn nobody(exchange: &Exchange, cluster: &Cluster) -> Refusal {
             group,
             targets,
             withheld,
-            "{url}: no target of {group} can take the request: {targets}"
+            "{url}: no target can take the request: {targets}"
         );
     }
     match cluster.opens_in() {
