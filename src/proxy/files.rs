@@ -23,8 +23,10 @@ use super::body::{Body, BodyError, Fault};
 use super::refusal::{Malformed, Refusal};
 use super::{answer, arrive};
 use crate::base::task;
+use crate::base::time::{Clock as _, SystemClock};
 use crate::config::settings::Files as Settings;
 
+mod conditions;
 mod listing;
 mod place;
 pub mod private;
@@ -120,6 +122,12 @@ impl Files {
             Err(_) => return Ok(None),
         };
         *asked.headers_mut() = request.headers().clone();
+        conditions::prepare(request.method(), asked.headers_mut());
+        if let (true, Some(if_range)) = (asked.headers().contains_key(header::RANGE), request.headers().get(header::IF_RANGE))
+            && !self.range_holds(&asked, if_range).await
+        {
+            asked.headers_mut().remove(header::RANGE);
+        }
         let answered = self.serve.clone().try_call(asked).await;
         let mut response = match answered {
             Ok(response) if response.status() == StatusCode::NOT_FOUND => return Ok(None),
@@ -134,10 +142,31 @@ impl Files {
         Ok(Some(response))
     }
 
+    /// Whether a range may be taken out of the file that is there, in the coding that the client would get.
+    async fn range_holds(&self, asked: &Request<http_body_util::Empty<Bytes>>, if_range: &HeaderValue) -> bool {
+        let mut whole = Request::new(http_body_util::Empty::<Bytes>::new());
+        *whole.method_mut() = Method::HEAD;
+        whole.uri_mut().clone_from(asked.uri());
+        let codings = asked.headers().get_all(header::ACCEPT_ENCODING);
+        codings.iter().for_each(|value| _ = whole.headers_mut().append(header::ACCEPT_ENCODING, value.clone()));
+        match self.serve.clone().try_call(whole).await {
+            Ok(file) => conditions::range_holds(if_range, file.headers(), SystemClock.now().unix()),
+            Err(_) => false,
+        }
+    }
+
     fn finish(&self, response: &mut Response<Body>, request: &Request<Body>) {
+        if response.status() == StatusCode::TEMPORARY_REDIRECT {
+            *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+        }
+        let not_modified = response.status() == StatusCode::NOT_MODIFIED;
         let kept = matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED);
         let headers = response.headers_mut();
         headers.insert(header::SERVER, SERVER);
+        if not_modified {
+            // As the answer by 200 has it (RFC 9110 section 15.4.5).
+            headers.entry(header::VARY).or_insert(HeaderValue::from_static("accept-encoding"));
+        }
         if headers.contains_key(header::LOCATION)
             && let Some(location) = place::with_slash(request.uri())
         {

@@ -119,7 +119,7 @@ async fn a_folder_without_its_slash_is_sent_on_relative_to_the_client() {
     let world = world();
     let files = Files::new(&settings(world.path()), &Arc::default());
     let seen = ask(&files, "GET", "/docs?x=1", &[]).await.unwrap();
-    assert_eq!((seen.status().as_u16(), seen.headers()[header::LOCATION].to_str().unwrap()), (307, "./docs/?x=1"));
+    assert_eq!((seen.status().as_u16(), seen.headers()[header::LOCATION].to_str().unwrap()), (308, "./docs/?x=1"));
 }
 
 #[tokio::test]
@@ -223,4 +223,88 @@ async fn what_is_private_is_not_listed() {
         assert!(!page.contains(&format!(">{name}")), "{name} in {page}");
     }
     assert!(page.contains("./assets/"), "{page}");
+}
+
+/// Conditions, ranges and negotiation (RFC 9110 sections 12.5.3, 13 and 14): what is asked, and status, body and fields.
+#[tokio::test]
+async fn conditions_and_ranges_mean_what_the_rfc_says() {
+    let world = world();
+    let files = Files::new(&settings(world.path()), &Arc::default());
+    let whole = ask(&files, "GET", "/docs/a%20b.txt", &[]).await.unwrap();
+    let etag = whole.headers()[header::ETAG].to_str().unwrap().to_owned();
+    let date = whole.headers()[header::LAST_MODIFIED].to_str().unwrap().to_owned();
+    let (weak, listed) = (format!("W/{etag}"), format!("\"x\", {etag}"));
+    let (past, future) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Fri, 06 Nov 2105 08:49:37 GMT");
+    let check = async |method: &str, fields: &[(&'static str, &str)], expected: (u16, &str)| {
+        let response = ask(&files, method, "/docs/a%20b.txt", fields).await.unwrap();
+        let status = response.status().as_u16();
+        if matches!(status, 200 | 206 | 304) {
+            assert_eq!(response.headers()[header::VARY], "accept-encoding", "{fields:?}");
+            assert_eq!(response.headers()[header::ETAG], etag.as_str(), "{fields:?}");
+        }
+        let range = response.headers().get(header::CONTENT_RANGE).map(|range| range.to_str().unwrap().to_owned());
+        match status {
+            206 => assert!(range.is_some_and(|range| range.ends_with("/5")), "{fields:?}"),
+            416 => assert_eq!(range.as_deref(), Some("bytes */5"), "{fields:?}"),
+            _ => assert_eq!(range, None, "{fields:?}"),
+        }
+        assert_eq!((status, text(response).await.as_str()), expected, "for {method} {fields:?}");
+    };
+    // Precedence: If-Match before If-Unmodified-Since, If-None-Match before If-Modified-Since, If-Range last.
+    check("GET", &[("if-match", &etag)], (200, "blank")).await;
+    check("GET", &[("if-match", &weak)], (412, "")).await;
+    check("GET", &[("if-match", &listed)], (200, "blank")).await;
+    check("GET", &[("if-match", "*")], (200, "blank")).await;
+    check("GET", &[("if-match", "\"x\"")], (412, "")).await;
+    check("GET", &[("if-match", &etag), ("if-unmodified-since", past)], (200, "blank")).await;
+    check("GET", &[("if-unmodified-since", past)], (412, "")).await;
+    check("GET", &[("if-unmodified-since", &date)], (200, "blank")).await;
+    check("GET", &[("if-none-match", &etag)], (304, "")).await;
+    check("HEAD", &[("if-none-match", &etag)], (304, "")).await;
+    check("GET", &[("if-none-match", &weak)], (304, "")).await;
+    check("GET", &[("if-none-match", "*")], (304, "")).await;
+    check("GET", &[("if-none-match", "\"x\""), ("if-modified-since", future)], (200, "blank")).await;
+    check("GET", &[("if-modified-since", &date)], (304, "")).await;
+    check("GET", &[("if-modified-since", past)], (200, "blank")).await;
+    check("GET", &[("if-modified-since", "nonsense")], (200, "blank")).await;
+    check("GET", &[("if-match", "\"x\""), ("if-none-match", &etag)], (412, "")).await;
+    // Ranges.
+    check("GET", &[("range", "bytes=1-2")], (206, "la")).await;
+    check("GET", &[("range", "BYTES=1-2")], (206, "la")).await;
+    check("GET", &[("range", "bytes=-2")], (206, "nk")).await;
+    check("GET", &[("range", "bytes=3-99")], (206, "nk")).await;
+    check("GET", &[("range", "bytes=5-")], (416, "")).await;
+    check("GET", &[("range", "bytes=0-1,3-4")], (200, "blank")).await;
+    check("GET", &[("range", "lines=0-1")], (200, "blank")).await;
+    check("HEAD", &[("range", "bytes=1-2")], (200, "")).await;
+    check("GET", &[("range", "bytes=1-2"), ("if-none-match", &etag)], (304, "")).await;
+    // If-Range.
+    check("GET", &[("range", "bytes=1-2"), ("if-range", &etag)], (206, "la")).await;
+    for other in [weak.as_str(), "\"x\"", past, future, "nonsense"] {
+        check("GET", &[("range", "bytes=1-2"), ("if-range", other)], (200, "blank")).await;
+    }
+    check("GET", &[("range", "bytes=9-"), ("if-range", "\"x\"")], (200, "blank")).await;
+    check("GET", &[("if-range", "\"x\"")], (200, "blank")).await;
+}
+
+#[tokio::test]
+async fn each_coding_of_a_file_has_a_tag_of_its_own() {
+    let world = world();
+    fs::write(world.path().join("www/assets/app.js.gz"), "gzipped!!!!").unwrap();
+    let files = Files::new(&settings(world.path()), &Arc::default());
+    let check = async |accepted: &str, expected: &str| {
+        let response = ask(&files, "GET", "/assets/app.js", &[("accept-encoding", accepted)]).await.unwrap();
+        assert_eq!(response.headers()[header::VARY], "accept-encoding", "{accepted}");
+        let etag = response.headers()[header::ETAG].to_str().unwrap().to_owned();
+        assert_eq!(text(response).await, expected, "{accepted}");
+        etag
+    };
+    let plain = check("", "let plain;").await;
+    let gzip = check("gzip", "gzipped!!!!").await;
+    let zstd = check("gzip;q=0.5, zstd", "zstandard").await;
+    assert!(plain != gzip && plain != zstd && gzip != zstd, "{plain} {gzip} {zstd}");
+    assert_eq!(check("gzip;q=0", "let plain;").await, plain);
+    let fields = [("accept-encoding", "gzip"), ("range", "bytes=0-2"), ("if-range", plain.as_str())];
+    let other = ask(&files, "GET", "/assets/app.js", &fields).await.unwrap();
+    assert_eq!(other.status(), 200, "the tag is that of another coding");
 }

@@ -44,7 +44,7 @@ fn files_lie_under_their_prefix_and_what_is_missing_gets_the_sites_page() {
             assert!(script.contains(&format!("\r\n{line}\r\n")), "{line} in {script}");
         }
         let sent_on = gateway.ask(&get("/static/docs", "")).await;
-        assert!(sent_on.starts_with("HTTP/1.1 307") && sent_on.contains("\r\nlocation: ./docs/\r\n"), "{sent_on}");
+        assert!(sent_on.starts_with("HTTP/1.1 308") && sent_on.contains("\r\nlocation: ./docs/\r\n"), "{sent_on}");
         let lost = gateway.ask(&get("/static/none.js", "accept: text/html\r\n")).await;
         assert!(lost.starts_with("HTTP/1.1 404") && lost.ends_with("\r\n\r\n<h1>lost"), "{lost}");
         assert!(lost.contains("\r\nx-content-type-options: nosniff\r\n"), "{lost}");
@@ -54,7 +54,7 @@ fn files_lie_under_their_prefix_and_what_is_missing_gets_the_sites_page() {
         let records = gateway.records().await;
         let seen: Vec<_> =
             records.iter().map(|record| (record["status"].as_u64().unwrap(), record["by"].as_str().unwrap())).collect();
-        assert_eq!(seen, [(200, "gateway"), (307, "gateway"), (404, "gateway"), (404, "gateway"), (400, "gateway")]);
+        assert_eq!(seen, [(200, "gateway"), (308, "gateway"), (404, "gateway"), (404, "gateway"), (400, "gateway")]);
     });
 }
 
