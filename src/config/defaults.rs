@@ -53,8 +53,8 @@ const LIMITS: GatewayLimits = GatewayLimits {
     connections: 20_000,
     // Tokens in cookies and URLs reach 32 KiB; twice that passes without a word, and a connection cannot hold more.
     header_size: ByteSize(64 << 10),
-    // Browsers send 20 to 40. Hundreds are an attack on whoever compares names.
-    header_count: 100,
+    // Browsers send 20 to 40, programs with a field for each item up to 150. Thousands are an attack on whatever compares names.
+    header_count: 200,
     // As the header: the longest request line that fits is allowed to be all of it.
     url_size: ByteSize(64 << 10),
     // A page loads about 100 files at once; RFC 9113 section 6.5.2 asks for no less. Each costs memory before it is authorised.

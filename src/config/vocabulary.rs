@@ -219,7 +219,7 @@ const TIMEOUTS: &[Spec] = &[
 const GATEWAY_LIMITS: &[Spec] = &[
     one("connections", "connections 20000"),
     one("header-size", "header-size 64KiB"),
-    one("header-count", "header-count 100"),
+    one("header-count", "header-count 200"),
     one("url-size", "url-size 64KiB"),
     one("streams", "streams 128"),
     one("memory", "memory auto, memory 512MiB, or memory off"),
