@@ -1,6 +1,8 @@
 //! The only place where a [`Refusal`] becomes a status, headers and a page. The page is honest about whose fault it was and
 //! names no inner host; the id on it is the one in the log, where the failing hop stands.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
@@ -146,11 +148,9 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 /// Renders a refusal.
 pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
     let Page { status, says } = page(refusal);
-    let says = match refusal {
-        Refusal::UpgradeToTls(url) => &format!("{says} {}", escaped(url, asked.form)),
-        _ => says,
-    };
-    let text = render(status, says, asked);
+    let more = in_particular(refusal, asked.form);
+    let says = more.as_ref().map_or(Cow::Borrowed(says), |more| Cow::Owned(format!("{says} {more}")));
+    let text = render(status, &says, asked);
     let mut response = match asked.form {
         Form::Grpc => grpc::trailers_only(status, &text),
         form @ (Form::Html | Form::Json | Form::Text) => own(status, form.content_type(), text.into(), asked.head),
@@ -195,6 +195,17 @@ pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
         | Refusal::Backend(_) => (),
     }
     response
+}
+
+/// What of this one request a client can make use of.
+fn in_particular(refusal: &Refusal, form: Form) -> Option<String> {
+    match refusal {
+        Refusal::UpgradeToTls(url) => Some(escaped(url, form)),
+        Refusal::Malformed(what) => what.detail().map(|detail| format!("The reason: {detail}.")),
+        Refusal::TooManyHeaders { seen, limit } => Some(format!("It has {seen}; the limit is {limit}.")),
+        Refusal::HeaderTooLong { limit, .. } | Refusal::UrlTooLong { limit, .. } => Some(format!("The limit is {limit} bytes.")),
+        _ => None,
+    }
 }
 
 /// What to send next time (RFC 7617 section 2, RFC 6750 section 3).

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use http::header::{self, HeaderMap};
 use http::{Method, Uri, Version};
 
+use super::h1::length;
 use super::refusal::{Malformed, Refusal};
 use crate::base::name::{HostName, HostPattern};
 use crate::config::settings::GatewayLimits;
@@ -267,6 +268,7 @@ pub fn framing(headers: &HeaderMap, empty: bool) -> Result<bool, Malformed> {
         Some(_) if coding.is_some() || lengths.next().is_some() => Err(Malformed::Framing),
         // A length of 010 is ten by RFC 9110 section 8.6, and eight to who reads it as C does.
         Some(length) if length.len() > 1 && length.as_bytes().starts_with(b"0") => Err(Malformed::Framing),
+        Some(value) if length::read(value.as_bytes()).is_none() => Err(Malformed::Length),
         Some(length) if empty && length != "0" => Err(Malformed::Framing),
         Some(_) | None => Ok(coding.is_some()),
     }
@@ -469,6 +471,8 @@ mod tests {
         check(&[("content-length", "0")], true, Ok(false));
         check(&[("content-length", "5")], true, Err(Malformed::Framing));
         check(&[("content-length", "010")], false, Err(Malformed::Framing));
+        check(&[("content-length", "9223372036854775807")], false, Ok(false));
+        check(&[("content-length", "9223372036854775808")], false, Err(Malformed::Length));
         check(&[("content-length", "00")], true, Err(Malformed::Framing));
         check(&[("content-length", "5"), ("content-length", "5")], false, Err(Malformed::Framing));
         check(&[("transfer-encoding", "Chunked")], false, Ok(true));

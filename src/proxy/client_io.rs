@@ -11,8 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// A client connection as hyper and the tunnels see it. Wrapped in `hyper_util::rt::TokioIo` for hyper, so an upgraded
-/// connection is taken back with `Upgraded::downcast::<TokioIo<ClientIo>>()`.
+/// A client connection as the protocols and the tunnels see it.
 pub struct ClientIo {
     stream: Stream,
     activity: Arc<Activity>,
@@ -66,6 +65,14 @@ impl ClientIo {
     /// A connection whose handshake is done.
     pub fn tls(stream: TlsStream<Socket>, activity: Arc<Activity>) -> Self {
         Self { stream: Stream::Tls(Box::new(stream)), activity }
+    }
+
+    /// Reads what came over the network, under TLS as well, to be discarded: nothing of it is noted.
+    pub fn poll_discard(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Stream::Tls(tls) => Pin::new(&mut tls.get_mut().0.0).poll_read(cx, buf),
+        }
     }
 
     fn wrote(&self, result: &Poll<io::Result<usize>>) {
@@ -245,6 +252,12 @@ impl Activity {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.header_since.store(0, Ordering::Relaxed);
         OpenRequest(Arc::clone(self))
+    }
+
+    /// What came since the last request belonged to it: the connection is quiet from now on.
+    pub fn set_quiet(&self) {
+        self.header_since.store(0, Ordering::Relaxed);
+        self.quiet_since.store(self.ticks.now(), Ordering::Relaxed);
     }
 
     /// The facts now.

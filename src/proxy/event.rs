@@ -5,7 +5,7 @@ use http::{HeaderName, StatusCode};
 
 use super::answer;
 use super::exchange::Exchange;
-use super::refusal::{Refusal, Rule, Unproved};
+use super::refusal::{Malformed, Refusal, Rule, Unproved};
 use super::tunnel::TunnelReason;
 use super::tunnel::policed::relay::{Closed, End};
 use crate::telemetry::log::events;
@@ -149,6 +149,20 @@ pub(super) fn fields_dropped(exchange: &Exchange, names: &[HeaderName]) {
         let (id, client) = (exchange.id(), exchange.client);
         let remedy = "rename the field with hyphens, or pass it by `keep-headers` and its name";
         tracing::warn!(event = events::FIELD_DROPPED, id, %client, name, withheld, remedy, "a request field that reads as another one is dropped");
+    }
+}
+
+/// Bytes of which no request could be made: also a line of its own, for an access log that is off or read by a program.
+pub(super) fn unreadable(exchange: &Exchange, refusal: &Refusal) {
+    if refusal.is_over_a_limit() {
+        // Far over it, or it would have been read.
+        exchange.worker.hold_against(exchange.client, refusal.reason());
+        return;
+    }
+    if let Some(withheld) = exchange.worker.may_tell() {
+        let (id, client) = (exchange.id(), exchange.client);
+        let reason = refusal.reason();
+        tracing::info!(event = "request_unreadable", id, %client, reason, withheld, "no request can be made of what came: {refusal}");
     }
 }
 

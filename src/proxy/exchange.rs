@@ -160,6 +160,10 @@ pub struct Exchange {
     note: Option<Box<Note>>,
 }
 
+/// The target of a request that could not be read, as the log shows it. An extension of the request.
+#[derive(Clone, Debug)]
+pub struct ShownTarget(pub Box<str>);
+
 /// What became of an exchange so far.
 #[derive(Default)]
 pub(super) struct Course {

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode, Version};
-use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
@@ -23,6 +22,7 @@ use super::cluster::stream::BackendStream;
 use super::event;
 use super::exchange::Exchange;
 use super::forward::{self, Hop};
+use super::handover::HandedOver;
 use super::refusal::{Failed, Refusal};
 use super::snapshot::Lane;
 use super::tunnel::policed::Policed;
@@ -34,7 +34,7 @@ use super::worker::Worker;
 use crate::base::task;
 use crate::telemetry::log::events;
 
-/// Answers. A granted upgrade becomes a tunnel once hyper has sent the answer.
+/// Answers. A granted upgrade becomes a tunnel once the answer is sent.
 pub(super) fn join(
     exchange: &Rc<Exchange>,
     lane: &Lane,
@@ -113,12 +113,10 @@ struct Holder {
     _open: Option<OpenTunnel>,
 }
 
-/// Waits until hyper has sent the answer and gives the client's stream away, then runs the tunnel to its end.
+/// Waits until the protocol has sent the answer and gives the client's stream away, then runs the tunnel to its end.
 async fn hold(holder: Holder, on: On, backend: Side<BackendStream>, kind: Kind, max_age: Option<Duration>) {
     let client = match on {
-        On::Connection(on) => {
-            on.await.ok().and_then(|upgraded| upgraded.downcast::<TokioIo<ClientIo>>().ok()).map(Client::Connection)
-        }
+        On::Connection(on) => on.taken().await.map(Client::Connection),
         On::Stream(on) => on.taken().await.map(Client::Stream),
     };
     let Some(client) = client else {
@@ -139,8 +137,8 @@ async fn hold(holder: Holder, on: On, backend: Side<BackendStream>, kind: Kind, 
     let leave = Leave { told, age: max_age.map(|span| Box::pin(sleep(span - span / 10 * (worker.roll() % 1000) as u32 / 1000))) };
     // Each future is a local of this one and the two share their place: as arguments they would lie in memory twice.
     let end = match client {
-        Client::Connection(parts) => {
-            let mut running = Running::new(side_of_connection(parts), backend, kind, worker);
+        Client::Connection(handed) => {
+            let mut running = Running::new(side_of_connection(handed), backend, kind, worker);
             let end = to_the_end(&mut running, leave, worker).await;
             running.pass_reset_on(end)
         }
@@ -180,11 +178,24 @@ impl<T: Future<Output = Order>> Leave<'_, T> {
     }
 }
 
-/// A whole connection. hyper's own buffer may be large; a copy of the few bytes in it lets it go, here and not when the
-/// tunnel ends.
-fn side_of_connection(parts: Parts<TokioIo<ClientIo>>) -> Side<ClientIo> {
-    let leftover = Bytes::copy_from_slice(&parts.read_buf);
-    Side { stream: parts.io.into_inner(), leftover }
+/// The client's side of a tunnel.
+enum Client {
+    Connection(HandedOver),
+    Stream(Upgraded),
+}
+
+impl Client {
+    async fn of(on: Leaves) -> Option<Self> {
+        match on {
+            Leaves::Connection(handover) => handover.taken().await.map(Self::Connection),
+            Leaves::Stream(on) => on.await.ok().map(Self::Stream),
+        }
+    }
+}
+
+/// A whole connection.
+fn side_of_connection(handed: HandedOver) -> Side<ClientIo> {
+    Side { stream: handed.io, leftover: handed.leftover }
 }
 
 /// A tunnel under way.

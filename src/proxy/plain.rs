@@ -35,11 +35,16 @@ pub fn send_on<B>(routes: &RouteTable, host: &Host, request: &Request<B>, head: 
 
 /// Where the same resource lives behind TLS.
 pub fn url(scheme: &str, host: &Host, port: u16, uri: &Uri) -> String {
-    let target = match path_and_query(uri) {
+    let target = path_of(uri);
+    if port == DEFAULT_PORT { format!("{scheme}://{host}{target}") } else { format!("{scheme}://{host}:{port}{target}") }
+}
+
+/// Path and query of a target as a URL has them.
+pub fn path_of(uri: &Uri) -> &str {
+    match path_and_query(uri) {
         "*" => "/",
         other => other,
-    };
-    if port == DEFAULT_PORT { format!("{scheme}://{host}{target}") } else { format!("{scheme}://{host}:{port}{target}") }
+    }
 }
 
 #[cfg(test)]

@@ -112,8 +112,31 @@ pub enum Malformed {
     Body,
     /// Several `Authorization` fields.
     Authorization,
+    /// A Content-Length that is no number, above 2^63-1, or contradicted by another one.
+    Length,
+    /// A line that is not `METHOD target HTTP/1.1`.
+    RequestLine,
+    /// A version other than HTTP/1.0 and HTTP/1.1 in a request of HTTP/1.
+    Version,
+    /// A control character or a space in the target.
+    Character(ForbiddenByte),
+    /// A line of the header that is no field.
+    Field(BadField),
+    /// A WebSocket's key that is missing or not 16 bytes in base64 (RFC 6455 section 4.2.1).
+    WebSocketKey,
     /// A field of HTTP/2 or HTTP/3 that a request may not have.
     Section(WrongField),
+}
+
+/// What is wrong with a line of a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadField {
+    /// The name is empty, has a character that names do not have, or blanks around it.
+    Name,
+    /// The value has a control character, or goes on in the next line (obs-fold).
+    Value,
+    /// A carriage return without a line feed.
+    LineEnd,
 }
 
 /// What is wrong with a field of a request over HTTP/2 or HTTP/3 (RFC 9113 sections 8.2 and 8.3, RFC 9114 sections 4.2, 4.3).
@@ -246,12 +269,12 @@ impl Refusal {
 }
 
 impl Malformed {
-    /// Whether it counts towards a ban. A sloppy program that writes capitals or blanks is no attack; control characters are what
-    /// attempts to smuggle a request are made of.
+    /// Whether it counts towards a ban. A sloppy program that writes capitals, blanks or characters that have to be encoded is
+    /// no attack; control characters in a value are what attempts to smuggle a request are made of.
     pub const fn is_suspect(self) -> bool {
         match self {
             Self::Section(WrongField::Value | WrongField::Path(_)) => true,
-            Self::Section(_) => false,
+            Self::Section(_) | Self::Character(_) => false,
             Self::Host
             | Self::HostSyntax
             | Self::HostMismatch
@@ -259,8 +282,44 @@ impl Malformed {
             | Self::Target
             | Self::Framing
             | Self::Body
-            | Self::Authorization => true,
+            | Self::Authorization
+            | Self::Length
+            | Self::RequestLine
+            | Self::Version
+            | Self::Field(_)
+            | Self::WebSocketKey => true,
         }
+    }
+
+    /// One sentence that says what was seen, where the code alone does not.
+    pub fn detail(self) -> Option<String> {
+        Some(match self {
+            Self::Length => {
+                "Content-Length is not a number of at most 2^63-1, or is there twice with different numbers".to_owned()
+            }
+            Self::RequestLine => "the first line is not `METHOD target HTTP/1.1`".to_owned(),
+            Self::Version => "the version is neither HTTP/1.1 nor HTTP/1.0".to_owned(),
+            Self::Character(byte) => format!("the URL contains {byte}; it has to be percent-encoded"),
+            Self::Field(BadField::Name) => {
+                "the name of a header field is empty, contains a forbidden character, or has blanks beside it".to_owned()
+            }
+            Self::Field(BadField::Value) => {
+                "the value of a header field contains a control character, or goes on in the next line".to_owned()
+            }
+            Self::Field(BadField::LineEnd) => "the header contains a carriage return without a line feed".to_owned(),
+            Self::WebSocketKey => "Sec-WebSocket-Key is missing or is not 16 bytes in base64".to_owned(),
+            Self::Section(wrong) => wrong.to_string(),
+            Self::Host
+            | Self::HostSyntax
+            | Self::HostMismatch
+            | Self::Path
+            | Self::Target
+            | Self::Framing
+            | Self::Body
+            | Self::Authorization => {
+                return None;
+            }
+        })
     }
 
     const fn reason(self) -> &'static str {
@@ -275,6 +334,12 @@ impl Malformed {
             Self::Authorization => "bad-authorization-count",
             Self::Section(WrongField::Path(_)) => "bad-character",
             Self::Section(_) => "bad-field",
+            Self::Length => "bad-length",
+            Self::RequestLine => "bad-request-line",
+            Self::Version => "bad-version",
+            Self::Character(_) => "bad-character",
+            Self::Field(_) => "bad-field",
+            Self::WebSocketKey => "bad-websocket-key",
         }
     }
 }

@@ -79,6 +79,27 @@ pub fn serve(
     }
 }
 
+/// Answers bytes of which no request could be made, for `refusal`; `request` is what could be read of them. Ends the connection.
+pub fn refuse(worker: &Rc<Worker>, connection: &Rc<Connection>, request: &Request<()>, refusal: &Refusal) -> Response<Body> {
+    let in_force = worker.snapshot();
+    let exchange = Exchange::begin(worker, connection, &in_force.0.trusted, request);
+    let page = Page::of(request);
+    let mut response = match let_in(&exchange, &in_force.0) {
+        Ok(()) => {
+            event::unreadable(&exchange, refusal);
+            page.answer(&exchange, refusal)
+        }
+        Err(banned) => page.answer(&exchange, &banned),
+    };
+    let host = request.headers().get(header::HOST).map(HeaderValue::as_bytes);
+    if let Some(site) = refuse::site(&in_force.0, connection, Ok(host)) {
+        site.dress(&mut response, page.form(), page.head, connection.is_secure());
+    }
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    content::normalise(page.head, &mut response);
+    response.map(|body| body.watched(exchange))
+}
+
 /// What a page will depend on, kept for when the request is gone.
 struct Page {
     accept: Option<HeaderValue>,

@@ -1,19 +1,22 @@
 //! Who may leave HTTP: what a client asks for, what a backend is asked, and whether its 101 is one. Pure.
 //!
+//! A WebSocket's key is checked here, because the answer to it is; `Sec-WebSocket-Version` is the backend's, which negotiates it
+//! by 426 (RFC 6455 section 4.4), as behind nginx, HAProxy and Caddy.
+//!
 //! A WebSocket over HTTP/2 (RFC 8441) is asked of the backend as an HTTP/1.1 upgrade (RFC 6455), with a key of ours.
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Extensions, Method, Request, StatusCode};
 use hyper::ext::Protocol;
-use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::client_io::OpenTunnel;
 use super::forward::lists;
 use super::h2_stream::OnStream;
-use super::refusal::{Failed, Refusal};
+use super::handover::Handover;
+use super::refusal::{Failed, Malformed, Refusal};
 
 const WEBSOCKET: &str = "websocket";
 
@@ -38,7 +41,7 @@ pub struct Wanted {
 #[derive(Debug)]
 pub enum On {
     /// A whole HTTP/1.1 connection.
-    Connection(OnUpgrade),
+    Connection(Handover),
     /// A stream of an HTTP/2 connection.
     Stream(OnStream),
 }
@@ -89,9 +92,25 @@ pub fn take(parts: &mut Parts) -> Result<Option<Wanted>, Refusal> {
     }
     let protocol = protocol.clone();
     let websocket = protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes());
-    let accept = parts.headers.get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
-    let Some(on) = parts.extensions.remove::<OnUpgrade>() else { return Ok(None) };
+    let accept = if websocket { Some(derive_accept_key(key(&parts.headers)?)) } else { None };
+    let Some(on) = parts.extensions.remove::<Handover>() else { return Ok(None) };
     Ok(Some(Wanted { on: On::Connection(on), websocket, by: By::Upgrade, open: None, protocol, accept }))
+}
+
+/// The key of a WebSocket's handshake: one, and 16 bytes in base64 (RFC 6455 section 4.2.1). Without it a backend's failure to
+/// answer to it would look like the backend's fault.
+fn key(headers: &HeaderMap) -> Result<&[u8], Refusal> {
+    let mut keys = headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
+    match (keys.next(), keys.next()) {
+        (Some(key), None) if is_key(key.as_bytes()) => Ok(key.as_bytes()),
+        _ => Err(Refusal::Malformed(Malformed::WebSocketKey)),
+    }
+}
+
+/// Whether it is 16 bytes in base64: 22 characters and two for padding.
+fn is_key(key: &[u8]) -> bool {
+    let Some(digits) = key.strip_suffix(b"==") else { return false };
+    digits.len() == 22 && digits.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
 }
 
 fn connect_to_get(parts: &mut Parts) -> Result<Wanted, Refusal> {
@@ -186,6 +205,24 @@ mod tests {
         check(&[good[0], good[1], good[1], good[2]], Err(Failed::WrongUpgrade));
         check(&good[..2], Err(Failed::BadAccept));
         check(&[good[0], good[1], ("sec-websocket-accept", "nonsense")], Err(Failed::BadAccept));
+    }
+
+    #[test]
+    fn a_key_is_16_bytes_in_base64_and_stands_there_once() {
+        assert_eq!(key(&headers(&[("sec-websocket-key", KEY)])), Ok(KEY.as_bytes()));
+        for bad in [
+            "",
+            "x",
+            "dGhlIHNhbXBsZSBub25jZQ",
+            "dGhlIHNhbXBsZSBub25jZ===",
+            "dGhlIHNhbXBsZSBub25jZQ= =",
+            "dGhl IHNhbXBsZSBub25jZ==",
+        ] {
+            let refused = Err(Refusal::Malformed(Malformed::WebSocketKey));
+            assert_eq!(key(&headers(&[("sec-websocket-key", bad)])), refused, "{bad:?}");
+        }
+        assert!(key(&headers(&[])).is_err());
+        assert!(key(&headers(&[("sec-websocket-key", KEY), ("sec-websocket-key", KEY)])).is_err());
     }
 
     #[test]

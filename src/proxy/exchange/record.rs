@@ -4,7 +4,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Request, Version};
 use tokio::time::Instant;
 
-use super::Exchange;
+use super::{Exchange, ShownTarget};
 use crate::proxy::arrive::Host;
 use crate::proxy::redirect::path_and_query;
 use crate::telemetry::access::AccessRecord;
@@ -12,6 +12,8 @@ use crate::telemetry::access::AccessRecord;
 /// See the module. Cloned values share their bytes with the request.
 pub(super) struct Note {
     pub(super) started: Instant,
+    /// In place of the URL, where there is none.
+    shown: Option<ShownTarget>,
     version: Version,
     referer: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
@@ -20,7 +22,13 @@ pub(super) struct Note {
 impl Note {
     pub(super) fn of<B>(request: &Request<B>, started: Instant) -> Self {
         let field = |name: HeaderName| request.headers().get(name).cloned();
-        Self { started, version: request.version(), referer: field(header::REFERER), user_agent: field(header::USER_AGENT) }
+        Self {
+            started,
+            shown: request.extensions().get::<ShownTarget>().cloned(),
+            version: request.version(),
+            referer: field(header::REFERER),
+            user_agent: field(header::USER_AGENT),
+        }
     }
 }
 
@@ -52,7 +60,7 @@ impl Exchange {
             method: self.asked.method.as_str(),
             scheme,
             host,
-            target: path_and_query(&self.asked.uri),
+            target: note.shown.as_ref().map_or_else(|| path_and_query(&self.asked.uri), |ShownTarget(target)| target),
             version: version(note.version),
             status: course.status.get(),
             bytes_in: course.bytes_in.get(),

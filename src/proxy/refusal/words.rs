@@ -9,7 +9,10 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(Malformed::Section(wrong)) => wrong.fmt(f),
-            Self::Malformed(what) => f.write_str(malformed(*what)),
+            Self::Malformed(what) => match what.detail() {
+                Some(detail) => f.write_str(&detail),
+                None => f.write_str(malformed(*what)),
+            },
             Self::Forbidden(rule) => f.write_str(forbidden(*rule)),
             Self::NothingHere => f.write_str("the site has no block for this path; add one, or `/*` for all others"),
             Self::Method => f.write_str("a gateway does not pass this method on"),
@@ -86,6 +89,13 @@ const fn malformed(what: Malformed) -> &'static str {
         Malformed::Body => "a chunk of its body is broken (RFC 9112 section 7.1)",
         Malformed::Authorization => "it has several Authorization fields, and its value is one (RFC 9110 section 5.3)",
         Malformed::Section(_) => "a field of its header is malformed (RFC 9113 section 8.2)",
+        // These have a sentence of their own, which clients get too.
+        Malformed::Length
+        | Malformed::RequestLine
+        | Malformed::Version
+        | Malformed::Character(_)
+        | Malformed::Field(_)
+        | Malformed::WebSocketKey => "it cannot be read in one way",
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Counter;
 
 /// The reasons, by the codes that stand in the log. These names stay; there may be more of them later.
-pub const REASONS: [&str; 58] = [
+pub const REASONS: [&str; 62] = [
     "auth-busy",
     "auth-service-failed",
     "auth-service-refused",
@@ -22,9 +22,13 @@ pub const REASONS: [&str; 58] = [
     "bad-framing",
     "bad-host",
     "bad-host-count",
+    "bad-length",
     "bad-origin",
     "bad-path",
+    "bad-request-line",
     "bad-target",
+    "bad-version",
+    "bad-websocket-key",
     "banned",
     "body-too-large",
     "circuit-open",

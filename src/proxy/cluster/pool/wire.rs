@@ -23,15 +23,13 @@ use super::{Home, RequestBody, SendError};
 use crate::proxy::body::gate::Opener;
 use crate::proxy::cluster::stream::BackendStream;
 use crate::proxy::forward::Told;
+use crate::proxy::h1::framing::{Framing, Next};
 use crate::proxy::hints::Hints;
 
-use body::{Framing, Next};
 use head::{Found, Head};
 use inlet::Inlet;
 use upload::Upload;
 
-mod body;
-mod chunked;
 mod head;
 mod inlet;
 mod upload;

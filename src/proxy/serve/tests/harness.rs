@@ -27,6 +27,7 @@ use crate::proxy::cluster::sticky::Seal;
 use crate::proxy::cluster::trust::Trust;
 use crate::proxy::exchange::{Connection, TlsFacts};
 use crate::proxy::h2_stream::exchange;
+use crate::proxy::handover::{HandedOver, handover};
 use crate::proxy::serve::serve;
 use crate::proxy::snapshot::{Live, Snapshot};
 use crate::proxy::worker::{Shared, Worker};
@@ -320,7 +321,7 @@ async fn accept(listener: TcpListener, worker: Rc<Worker>, speaks: Speaks, port:
             match speaks {
                 Speaks::H1 => {
                     let io = TokioIo::new(io);
-                    let service = service_fn(move |request: Request<Incoming>| serve(request.map(Body::client)));
+                    let service = service_fn(move |request: Request<Incoming>| serve(with_handover(request).map(Body::client)));
                     drop(hyper::server::conn::http1::Builder::new().serve_connection(io, service).with_upgrades().await)
                 }
                 Speaks::H2 => {
@@ -333,6 +334,20 @@ async fn accept(listener: TcpListener, worker: Rc<Worker>, speaks: Speaks, port:
             }
         }));
     }
+}
+
+/// The request as the gateway's own connection makes it: what hyper will give away becomes a [`Handover`](crate::proxy::handover::Handover).
+fn with_handover(mut request: Request<Incoming>) -> Request<Incoming> {
+    if let Some(on) = request.extensions_mut().remove::<hyper::upgrade::OnUpgrade>() {
+        let (giver, taker) = handover();
+        request.extensions_mut().insert(taker);
+        drop(task::spawn_local("handover", async move {
+            let Ok(upgraded) = on.await else { return };
+            let parts = upgraded.downcast::<TokioIo<ClientIo>>().expect("it is the stream that was served");
+            drop(giver.send(HandedOver { io: parts.io.into_inner(), leftover: parts.read_buf }));
+        }));
+    }
+    request
 }
 
 /// Runs HTTP/2's streams here.

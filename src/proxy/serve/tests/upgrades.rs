@@ -197,7 +197,7 @@ fn the_backend_sees_connection_and_upgrade_as_they_were_sent() {
         let backend = Backend::mirror().await;
         let gateway = Gateway::before(&backend).await;
         let answer = gateway.ask(UPGRADE).await;
-        assert!(answer.contains("connection: keep-alive, Upgrade\r\n") && answer.contains("upgrade: websocket\r\n"), "{answer}");
+        assert!(answer.contains("Connection: keep-alive, Upgrade\r\n") && answer.contains("Upgrade: websocket\r\n"), "{answer}");
     });
 }
 

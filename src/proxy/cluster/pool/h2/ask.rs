@@ -25,6 +25,7 @@ use super::upload::{Cut, Upload};
 use crate::base::task;
 use crate::proxy::body::gate::Opener;
 use crate::proxy::forward::Told;
+use crate::proxy::h1::length;
 
 /// Sends the request in `slot` and waits for the answer's header. The request is in the slot again where the backend
 /// cannot have acted on it, or where a connection that had been in use was closed; never once its body was begun.
@@ -126,7 +127,7 @@ fn answered(
         }
         None => None,
     };
-    let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| length::read(value.as_bytes()));
     let body = Stream::new(received, tunnel, upload, length, seat);
     Response::from_parts(parts, body)
 }
@@ -156,7 +157,7 @@ impl Asked {
         poll_fn(|cx| {
             self.hear_continue(cx);
             if let Poll::Ready(result) = pin!(&mut self.response).poll(cx) {
-                return Poll::Ready(result.map_err(error_of));
+                return Poll::Ready(result.map_err(error_of).and_then(with_a_length_that_fits));
             }
             if let Some(way) = &mut upload
                 && let Poll::Ready(result) = way.poll(cx)
@@ -182,6 +183,16 @@ impl Asked {
                 opener.open();
             }
         }
+    }
+}
+
+/// A length that many programs cannot hold is no answer, whatever version of HTTP it comes by.
+fn with_a_length_that_fits(response: Response<RecvStream>) -> Result<Response<RecvStream>, SendError> {
+    match response.headers().get(header::CONTENT_LENGTH) {
+        Some(value) if length::read(value.as_bytes()).is_none() => {
+            Err(SendError::BadAnswer("its Content-Length is no number up to 2^63-1".into()))
+        }
+        Some(_) | None => Ok(response),
     }
 }
 

@@ -5,8 +5,11 @@ use std::mem::MaybeUninit;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode, Uri, Version};
 
-use super::body::Framing;
 use crate::proxy::forward::{self, Told};
+use crate::proxy::h1::framing::Framing;
+use crate::proxy::h1::length;
+use crate::proxy::h1::reason::Reason;
+use crate::proxy::h1::spelling::Spelling;
 
 /// Most fields of an answer, and most bytes of its header: far more than any backend sends on purpose.
 const MOST_FIELDS: usize = 128;
@@ -22,7 +25,7 @@ pub(super) enum HeadError {
     Malformed(#[from] httparse::Error),
     #[error("its header is longer than {MOST_BYTES} bytes or has more than {MOST_FIELDS} fields")]
     TooLarge,
-    #[error("its Content-Length is no number, or says two")]
+    #[error("its Content-Length is no number up to 2^63-1, or says two")]
     Length,
     #[error("it uses Transfer-Encoding with HTTP/1.0")]
     OldCoding,
@@ -73,26 +76,45 @@ pub(super) fn write(
     out.push(b' ');
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    let mut has_length = false;
-    for (name, value) in headers {
-        if name == header::CONTENT_LENGTH || name == header::TRANSFER_ENCODING {
-            has_length |= name == header::CONTENT_LENGTH;
-            continue;
-        }
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
+    let begin = out.len();
+    let mut found = write_fields(out, headers, Spelling::Lower);
+    if found.is_handshake {
+        out.truncate(begin);
+        found = write_fields(out, headers, Spelling::Canonical);
     }
     if let Some(told) = told {
         told.write(out);
     }
     match coding {
-        Coding::None if has_length => out.extend_from_slice(b"content-length: 0\r\n\r\n"),
+        Coding::None if found.has_length => out.extend_from_slice(b"content-length: 0\r\n\r\n"),
         Coding::None => out.extend_from_slice(b"\r\n"),
         Coding::Length(length) => out.extend_from_slice(format!("content-length: {length}\r\n\r\n").as_bytes()),
         Coding::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n"),
     }
+}
+
+/// What a request's fields say of themselves.
+struct Written {
+    has_length: bool,
+    /// Whether it asks to leave HTTP.
+    is_handshake: bool,
+}
+
+/// Writes the fields that do not frame the body.
+fn write_fields(out: &mut Vec<u8>, headers: &HeaderMap, spelling: Spelling) -> Written {
+    let mut written = Written { has_length: false, is_handshake: false };
+    for (name, value) in headers {
+        if name == header::CONTENT_LENGTH || name == header::TRANSFER_ENCODING {
+            written.has_length |= name == header::CONTENT_LENGTH;
+            continue;
+        }
+        written.is_handshake |= name == header::UPGRADE;
+        spelling.write(name, out);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    written
 }
 
 /// Reads the header of an answer to a request by `HEAD` or another method. Its fields are put into what `spare` gives,
@@ -115,6 +137,9 @@ pub(super) fn read(bytes: &[u8], is_head: bool, spare: impl FnOnce() -> HeaderMa
     let mut response = Response::new(());
     *response.status_mut() = status;
     *response.version_mut() = version;
+    if let Some(reason) = Reason::of(status, parsed.reason.unwrap_or_default().as_bytes()) {
+        response.extensions_mut().insert(reason);
+    }
     let mut headers = spare();
     let said = fill(&mut headers, parsed.headers)?;
     let framing = framing(&mut headers, &said, version, is_head || bodiless(status))?;
@@ -170,8 +195,7 @@ impl Said {
     /// One length, though it may be said twice; by digits alone, without sign or blank (RFC 9110 section 8.6).
     fn length(&mut self, value: &[u8]) -> Result<(), HeadError> {
         for number in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            let digits = str::from_utf8(number).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-            let number = digits.and_then(|text| text.parse().ok()).ok_or(HeadError::Length)?;
+            let number = length::read(number).ok_or(HeadError::Length)?;
             match self.length.replace(number) {
                 Some(other) if other != number => return Err(HeadError::Length),
                 Some(_) => self.bits |= AGAIN,
@@ -247,6 +271,11 @@ mod tests {
         let fields = "host: a.example\r\ncookie: a=1\r\ncookie: b=2\r\n";
         check(&headers, Method::GET, "/a%20b?c=d&e", Coding::None, &format!("GET /a%20b?c=d&e HTTP/1.1\r\n{fields}\r\n"));
         check(&headers, Method::OPTIONS, "*", Coding::None, &format!("OPTIONS * HTTP/1.1\r\n{fields}\r\n"));
+        let mut asks = headers.clone();
+        asks.insert("upgrade", HeaderValue::from_static("websocket"));
+        asks.insert("sec-websocket-key", HeaderValue::from_static("x"));
+        let spelled = "Host: a.example\r\nCookie: a=1\r\nCookie: b=2\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n";
+        check(&asks, Method::GET, "/", Coding::None, &format!("GET / HTTP/1.1\r\n{spelled}\r\n"));
         headers.insert("content-length", HeaderValue::from_static("7"));
         headers.insert("transfer-encoding", HeaderValue::from_static("gzip"));
         for (coding, line) in [
@@ -297,10 +326,13 @@ mod tests {
         check("HTTP/1.1 101 Switching Protocols|upgrade: websocket", "101 Sized(0) on []");
         check("HTTP/1.1 103 Early Hints|link: </a>", "interim 103");
         check("HTTP/1.1 200 OK|x", "its header does not follow RFC 9112: invalid header name");
-        for length in ["5, 6", "", "+5", "-5", "5 5", "0x5", "99999999999999999999"] {
-            check(&format!("HTTP/1.1 200 OK|content-length: {length}"), "its Content-Length is no number, or says two");
+        for length in ["5, 6", "", "+5", "-5", "5 5", "0x5", "99999999999999999999", "9223372036854775808"] {
+            check(
+                &format!("HTTP/1.1 200 OK|content-length: {length}"),
+                "its Content-Length is no number up to 2^63-1, or says two",
+            );
         }
-        check("HTTP/1.1 200 OK|content-length: 5|content-length: 6", "its Content-Length is no number, or says two");
+        check("HTTP/1.1 200 OK|content-length: 5|content-length: 6", "its Content-Length is no number up to 2^63-1, or says two");
         check("HTTP/1.0 200 OK|transfer-encoding: chunked", "it uses Transfer-Encoding with HTTP/1.0");
         assert_eq!(read_as("HTTP/1.1 200 OK|content-length: 5", true), r#"200 Sized(0) on ["5"]"#);
     }

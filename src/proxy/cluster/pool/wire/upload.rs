@@ -4,7 +4,6 @@
 //! So a failed write is no failure here: the rest of the request goes nowhere, and reading says how it ends. Such a
 //! connection is never used again.
 
-use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -17,23 +16,15 @@ use tokio::io::AsyncWrite;
 use super::super::RequestBody;
 use super::super::failure::Cause;
 use super::super::progress::{Facts, Sending};
-use super::chunked::is_trailer;
 use super::head::{self, Coding};
 use crate::proxy::cluster::stream::BackendStream;
 use crate::proxy::forward::Told;
-
-/// Pieces up to this size are copied behind the header or the line before them; larger ones are written from where they lie.
-const SMALL: usize = 4 * 1024;
+use crate::proxy::h1::outlet::Outlet;
 
 /// See the module.
 pub(super) struct Upload<B> {
-    /// What is written next: the header, lines before chunks, small pieces.
-    out: Vec<u8>,
-    /// A larger piece behind it, and whether the end of a chunk is owed behind that.
-    piece: Bytes,
-    is_end_owed: bool,
-    /// How much of all that was written.
-    sent: usize,
+    /// What is written next.
+    out: Outlet,
     body: Option<B>,
     /// As the header says it; of a length, what is still owed.
     coding: Coding,
@@ -48,23 +39,14 @@ struct WrongLength;
 
 impl<B: RequestBody> Upload<B> {
     pub(super) const fn new() -> Self {
-        Self {
-            out: Vec::new(),
-            piece: Bytes::new(),
-            is_end_owed: false,
-            sent: 0,
-            body: None,
-            coding: Coding::None,
-            is_unflushed: false,
-            is_deaf: false,
-        }
+        Self { out: Outlet::new(), body: None, coding: Coding::None, is_unflushed: false, is_deaf: false }
     }
 
     /// Begins a request that is nothing but a header.
     pub(super) fn begin_bare(&mut self, request: &Request<B>, told: Option<Told<'_>>, facts: &Facts) {
         facts.sending.set(Sending::Complete);
         let line = (request.method(), request.uri());
-        head::write(&mut self.out, line, request.headers(), told, Coding::None);
+        head::write(self.out.plain(), line, request.headers(), told, Coding::None);
     }
 
     /// Begins a request with a body.
@@ -74,22 +56,18 @@ impl<B: RequestBody> Upload<B> {
         let said = parts.headers.get(header::CONTENT_LENGTH).filter(|_| !is_chunked);
         let length = said.map_or_else(|| body.size_hint().exact(), |said| said.to_str().ok()?.parse().ok());
         self.coding = length.filter(|_| !is_chunked).map_or(Coding::Chunked, Coding::Length);
-        head::write(&mut self.out, (&parts.method, &parts.uri), &parts.headers, told, self.coding);
+        head::write(self.out.plain(), (&parts.method, &parts.uri), &parts.headers, told, self.coding);
         self.body = Some(body);
     }
 
     /// Whether all of the request was written, and the backend took it.
     pub(super) fn is_complete(&self) -> bool {
-        self.body.is_none() && self.is_written() && !self.is_unflushed && !self.is_deaf
+        self.body.is_none() && self.out.is_empty() && !self.is_unflushed && !self.is_deaf
     }
 
     /// Whether the backend stopped reading.
     pub(super) const fn is_deaf(&self) -> bool {
         self.is_deaf
-    }
-
-    fn is_written(&self) -> bool {
-        self.out.is_empty() && self.piece.is_empty()
     }
 
     /// Writes what can be written; ready when nothing is left to write.
@@ -104,7 +82,7 @@ impl<B: RequestBody> Upload<B> {
                 facts.sending.set(Sending::Failed);
                 return body;
             }
-            if self.is_written() {
+            if self.out.is_empty() {
                 ready!(self.poll_flush(stream, cx));
                 facts.sending.set(if body.is_pending() { Sending::WaitsForClient } else { Sending::Complete });
                 return body;
@@ -117,8 +95,7 @@ impl<B: RequestBody> Upload<B> {
     /// Asks the body for what there is room for. Pending means that the client has to send more first.
     fn poll_take_in(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
         while let Some(body) = &mut self.body
-            && self.piece.is_empty()
-            && self.out.len() < SMALL
+            && self.out.has_room()
         {
             let frame = ready!(Pin::new(&mut *body).poll_frame(cx)).transpose().map_err(Into::into)?;
             let is_last = frame.is_none() || body.is_end_stream();
@@ -147,25 +124,11 @@ impl<B: RequestBody> Upload<B> {
                 let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
                 *left = left.checked_sub(length).ok_or(WrongLength)?;
             }
-            Coding::Chunked => {
-                self.out.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
-                self.is_end_owed = true;
-            }
+            Coding::Chunked => (),
             Coding::None => return Err(WrongLength),
         }
-        self.piece = data;
-        if self.piece.len() <= SMALL {
-            self.copy();
-        }
+        self.out.put(data, self.coding == Coding::Chunked);
         Ok(())
-    }
-
-    /// Puts the piece behind what is written first.
-    fn copy(&mut self) {
-        self.out.extend_from_slice(&std::mem::take(&mut self.piece));
-        if std::mem::take(&mut self.is_end_owed) {
-            self.out.extend_from_slice(b"\r\n");
-        }
     }
 
     fn end(&mut self, trailers: Option<&HeaderMap>) -> Result<(), WrongLength> {
@@ -173,43 +136,23 @@ impl<B: RequestBody> Upload<B> {
             Coding::None | Coding::Length(0) => Ok(()),
             Coding::Length(_) => Err(WrongLength),
             Coding::Chunked => {
-                self.copy();
-                self.out.extend_from_slice(b"0\r\n");
-                for (name, value) in trailers.into_iter().flatten().filter(|(name, _)| is_trailer(name)) {
-                    for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                        self.out.extend_from_slice(part);
-                    }
-                }
-                self.out.extend_from_slice(b"\r\n");
+                self.out.end_chunks(trailers);
                 Ok(())
             }
         }
     }
 
     fn poll_write(&mut self, stream: &mut BackendStream, facts: &Facts, cx: &mut Context<'_>) -> Poll<()> {
-        let written = {
-            let mut parts = [&self.out[..], &self.piece, if self.is_end_owed { b"\r\n" } else { b"" }].map(IoSlice::new);
-            let used = 1 + usize::from(!self.piece.is_empty()) + usize::from(self.is_end_owed);
-            let mut rest = &mut parts[..used];
-            IoSlice::advance_slices(&mut rest, self.sent);
-            ready!(match rest {
-                [one] => Pin::new(stream).poll_write(cx, one),
-                several => Pin::new(stream).poll_write_vectored(cx, several),
-            })
-        };
+        let written = ready!(self.out.poll_write(stream, cx));
         match written {
             Ok(bytes) if bytes > 0 => {
                 facts.moved();
                 self.is_unflushed = true;
-                self.sent += bytes;
-                if self.sent == self.out.len() + self.piece.len() + if self.is_end_owed { 2 } else { 0 } {
-                    self.clear();
-                }
             }
             Ok(_) | Err(_) => {
                 self.is_deaf = true;
                 self.body = None;
-                self.clear();
+                self.out.clear();
             }
         }
         Poll::Ready(())
@@ -224,14 +167,8 @@ impl<B: RequestBody> Upload<B> {
         Poll::Ready(())
     }
 
-    fn clear(&mut self) {
-        self.out.clear();
-        self.piece = Bytes::new();
-        (self.is_end_owed, self.sent) = (false, 0);
-    }
-
     /// Lets go of memory that a usual request does not need.
     pub(super) fn rest(&mut self) {
-        self.out.shrink_to(SMALL);
+        self.out.rest();
     }
 }

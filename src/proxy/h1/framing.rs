@@ -1,4 +1,4 @@
-//! How an answer's body is framed, and its bytes taken out of that. Pure.
+//! How a message's body is framed, and its bytes taken out of that. Pure.
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
@@ -7,7 +7,7 @@ use super::chunked::{ChunkError, Chunked, Piece};
 
 /// How a body is framed, and how much of it is still to come.
 #[derive(Debug)]
-pub(in super::super) enum Framing {
+pub enum Framing {
     /// So many bytes more.
     Sized(u64),
     /// By chunks.
@@ -17,7 +17,7 @@ pub(in super::super) enum Framing {
 }
 
 /// What comes next.
-pub(super) enum Next {
+pub enum Next {
     /// A frame.
     Frame(Frame<Bytes>),
     /// The body's end.
@@ -27,17 +27,18 @@ pub(super) enum Next {
 }
 
 impl Framing {
-    pub(super) fn chunked() -> Self {
+    /// By chunks, none of which was read yet.
+    pub fn chunked() -> Self {
         Self::Chunks(Box::default())
     }
 
     /// Whether it is known that nothing more comes.
-    pub(super) const fn is_over(&self) -> bool {
+    pub const fn is_over(&self) -> bool {
         matches!(self, Self::Sized(0))
     }
 
     /// Takes what comes next from the beginning of `bytes`.
-    pub(super) fn next(&mut self, bytes: &mut BytesMut) -> Result<Next, ChunkError> {
+    pub fn next(&mut self, bytes: &mut BytesMut) -> Result<Next, ChunkError> {
         Ok(match self {
             Self::Sized(0) => Next::End,
             Self::Chunks(chunked) => match chunked.next(bytes)? {
@@ -56,7 +57,8 @@ impl Framing {
         })
     }
 
-    pub(super) fn size_hint(&self) -> SizeHint {
+    /// How much is still to come, as far as it is known.
+    pub fn size_hint(&self) -> SizeHint {
         match self {
             Self::Sized(left) => SizeHint::with_exact(*left),
             Self::Chunks(_) | Self::UntilClose => SizeHint::default(),

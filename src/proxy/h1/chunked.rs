@@ -15,7 +15,7 @@ const MOST_DIGITS: usize = 16;
 
 /// Where in the coding the reader stands.
 #[derive(Debug, Default)]
-pub(super) struct Chunked {
+pub struct Chunked {
     state: State,
     extensions: usize,
 }
@@ -32,7 +32,7 @@ enum State {
 
 /// What comes next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub enum Piece {
     /// A part of the body.
     Data(Bytes),
     /// The fields behind it.
@@ -46,11 +46,11 @@ pub(super) enum Piece {
 /// What was read is not the chunked coding.
 #[derive(Debug, thiserror::Error)]
 #[error("its chunks do not follow RFC 9112: {0}")]
-pub(super) struct ChunkError(&'static str);
+pub struct ChunkError(&'static str);
 
 impl Chunked {
     /// Takes the next piece from the beginning of `bytes`.
-    pub(super) fn next(&mut self, bytes: &mut BytesMut) -> Result<Piece, ChunkError> {
+    pub fn next(&mut self, bytes: &mut BytesMut) -> Result<Piece, ChunkError> {
         loop {
             match self.state {
                 State::Size => match self.size(bytes)? {
@@ -88,8 +88,9 @@ impl Chunked {
         if digits == 0 || digits > MOST_DIGITS {
             return Err(ChunkError("a size is no hexadecimal number of 64 bits"));
         }
-        let extension = line[digits..].trim_ascii_start();
-        if !extension.is_empty() && extension[0] != b';' || extension.contains(&b'\r') {
+        let extension = &line[digits..];
+        let begin = extension.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(extension.len());
+        if extension.contains(&b'\r') || extension.get(begin).is_some_and(|byte| *byte != b';') {
             return Err(ChunkError("something other than an extension follows a size"));
         }
         self.extensions += extension.len();
@@ -110,6 +111,10 @@ impl Chunked {
         let mut room = [httparse::EMPTY_HEADER; MOST_FIELDS];
         match httparse::parse_headers(bytes, &mut room) {
             Ok(httparse::Status::Complete((length, fields))) => {
+                // Here other readers look for the empty line alone, and would find another one.
+                if has_bare_line_feed(&bytes[..length]) {
+                    return Err(ChunkError("a line ends without a carriage return"));
+                }
                 let trailers = fields_of(fields);
                 bytes.advance(length);
                 self.state = State::End;
@@ -122,6 +127,10 @@ impl Chunked {
     }
 }
 
+fn has_bare_line_feed(lines: &[u8]) -> bool {
+    lines.first() == Some(&b'\n') || lines.windows(2).any(|two| two[1] == b'\n' && two[0] != b'\r')
+}
+
 const fn value(digit: u8) -> u8 {
     match digit {
         b'0'..=b'9' => digit - b'0',
@@ -131,7 +140,7 @@ const fn value(digit: u8) -> u8 {
 
 /// Whether a field may stand in a trailer section: not if it says how the message is framed, routed or handled on this hop
 /// (RFC 9110 section 6.5.1).
-pub(super) fn is_trailer(name: &HeaderName) -> bool {
+pub fn is_trailer(name: &HeaderName) -> bool {
     const NEVER: [HeaderName; 7] = [
         header::CONNECTION,
         header::CONTENT_LENGTH,
@@ -199,9 +208,13 @@ mod tests {
             (b"0x5\r\n", "something other than an extension"),
             (b"5 5\r\nhello", "something other than an extension"),
             (b"5;a\rb\r\nhello", "something other than an extension"),
+            (b"5\r\r\nhello", "something other than an extension"),
+            (b"5\x0c\r\nhello", "something other than an extension"),
             (b"10000000000000000\r\n", "no hexadecimal number of 64 bits"),
             (b"5\r\nhello!\r\n", "longer than it says"),
             (b"0\r\nno field\r\n\r\n", "are no fields"),
+            (b"0\r\na: b\n\r\n", "without a carriage return"),
+            (b"0\r\n\n", "without a carriage return"),
             (long.as_bytes(), "too long"),
             (many.as_bytes(), "too many extensions"),
             (&[&b"0\r\nx: "[..], &[b'y'; MOST_TRAILERS]].concat(), "too long a trailer section"),
