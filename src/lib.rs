@@ -47,7 +47,8 @@
 //!    time (`certs::demand`).
 //! 5. Private keys never leave `certs` and `state`. The state folder is 0700 and its files 0600, whatever the umask.
 //! 6. A failed reload, a failed order or a full disk leaves what is being served untouched.
-//! 7. Only `proxy::answer` invents a status code; `listeners::plain` may answer a challenge.
+//! 7. Only `proxy::answer` invents a status code; `listeners::plain` may answer a challenge, and
+//!    `listeners::cleartext` plain HTTP where TLS is spoken.
 //! 8. No mutable globals. The crypto provider is a value passed down, not installed.
 //! 9. Every task has a name, an owner, and an end.
 

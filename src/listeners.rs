@@ -7,14 +7,17 @@ pub mod holder;
 
 pub mod accept;
 pub mod calm;
+pub mod cleartext;
 pub mod conns;
 pub mod field;
 pub mod front;
 pub mod gather;
 pub mod handed;
 pub mod http;
+pub mod http1;
 pub mod http2;
 pub mod http3;
+pub mod open;
 pub mod plain;
 pub mod proxy_protocol;
 pub mod quic;

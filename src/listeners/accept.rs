@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::bind::{Listening, Role, Spot};
+use super::cleartext::{self, Cleartext};
 use super::conns::{Conns, Order};
 use super::front::Front;
 use super::http::{Caller, Unreadable, Version};
@@ -31,6 +32,7 @@ use crate::proxy::client_io::ClientIo;
 use crate::proxy::exchange::Connection;
 use crate::proxy::worker::Worker;
 use crate::telemetry::log::events;
+use crate::telemetry::metrics::handshakes::Fault;
 use crate::telemetry::metrics::{Held, Metrics};
 use crate::telemetry::throttle::Throttle;
 
@@ -223,6 +225,10 @@ impl Door {
             }
         }
         let peer = ends.client;
+        if role == Role::Tls && cleartext::is_next(&stream, deadline).await {
+            // Boxed, for most connections never need the room.
+            return self.uncovered(Box::pin(cleartext::receive(stream, local.port())).await, peer, local.port());
+        }
         let member = self.conns.enter();
         let activity = Arc::clone(member.activity());
         let (io, version, tls) = match role {
@@ -256,6 +262,23 @@ impl Door {
             let (reason, remedy) = (error, error.remedy());
             let peer = peer.ip();
             tracing::warn!(event = events::PROXY_HEADER_REFUSED, %peer, %reason, remedy, "{peer} sent no usable PROXY header: {reason}; {remedy}");
+        }
+    }
+
+    /// No TLS came where it is spoken.
+    fn uncovered(&self, seen: Option<Cleartext>, peer: SocketAddr, port: u16) {
+        self.metrics.handshakes.failed(Fault::NotTls);
+        if self.may_say() {
+            let code = Fault::NotTls.code();
+            match seen {
+                Some(seen) => {
+                    tracing::info!(event = "handshake_refused", peer = %peer.ip(), code, "{}", seen.in_words(peer, port));
+                }
+                None => {
+                    let reason = "what came is neither TLS nor HTTP";
+                    tracing::info!(event = "handshake_refused", peer = %peer.ip(), name = "", reason, code);
+                }
+            }
         }
     }
 

@@ -1,23 +1,19 @@
-//! HTTP/1.1 over hyper, and HTTP/2, on one connection. What a request means is `proxy`'s affair.
+//! HTTP/1.1 and HTTP/2 on one connection, each over a server of our own. What a request means is `proxy`'s affair.
 
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
 use h2::RecvStream;
 use http::header::{self, HeaderValue};
 use http::{Request, Response, StatusCode};
-use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 
-use super::conns::{Driven, Finish, Member};
+use super::conns::{Driven, Member};
 use super::gather::{Gather, Gathered};
+use super::http1::connection::{self, Service};
+use super::http1::head::{self, HeadLimits};
 use super::http2::filter::Breach;
 use super::http2::{self, Serving};
 use super::http3::date::Dates;
+use super::open::Open;
 use super::plain;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
@@ -27,16 +23,13 @@ use crate::proxy::body::Body;
 use crate::proxy::client_io::{ClientIo, OpenRequest};
 use crate::proxy::exchange::Connection;
 use crate::proxy::h2_stream;
-use crate::proxy::serve::{Broken, serve};
+use crate::proxy::serve::{Broken, refuse, serve};
 use crate::proxy::upgrade::is_extended_connect;
 use crate::proxy::worker::Worker;
 
-/// Header fields that hyper takes in HTTP/1.1 when it is told nothing.
-const HYPERS_HEADERS: usize = 100;
-
 /// The two protocols with their limits; rebuilt at a reload.
 pub struct Http {
-    h1: http1::Builder,
+    h1: HeadLimits,
     h2: h2::server::Builder,
     limits: GatewayLimits,
 }
@@ -71,16 +64,9 @@ pub enum Version {
 impl Http {
     /// Both protocols within `limits`. Header and idle time-outs are the sweep's ([`super::conns`]).
     pub fn new(limits: &GatewayLimits) -> Self {
-        let mut h1 = http1::Builder::new();
         let room = room_for_header(limits);
-        h1.max_header_size(room);
-        // hyper's own limit is the default, and told to it in words it fills its table with zeros for each request. Where ours
-        // is smaller, `proxy` says so.
-        if count(limits.header_count) > HYPERS_HEADERS {
-            h1.max_headers(count(limits.header_count).saturating_add(count(limits.header_count) / 4));
-        }
-        // The buffer holds a whole header, and no more than a body's piece beyond it.
-        h1.max_buf_size(room.max(64 * 1024)).header_read_timeout(None);
+        let (size, url) = (limits.header_size.bytes(), limits.url_size.bytes());
+        let h1 = HeadLimits { room, size, count: count(limits.header_count), url };
         Self { h1, h2: http2::builder(limits), limits: *limits }
     }
 
@@ -88,20 +74,19 @@ impl Http {
     /// back; everything else is told by the requests' own records.
     pub async fn serve(&self, io: ClientIo, version: Version, caller: Caller, member: Member) -> Option<Unreadable> {
         match version {
-            Version::H1 => self.serve_h1(io, caller, member).await,
+            Version::H1 => {
+                self.serve_h1(io, caller, member).await;
+                None
+            }
             Version::H2 => self.serve_h2(io, caller, member).await,
         }
     }
 
-    async fn serve_h1(&self, io: ClientIo, caller: Caller, member: Member) -> Option<Unreadable> {
+    async fn serve_h1(&self, io: ClientIo, caller: Caller, member: Member) {
         let caller = Rc::new(caller);
         let activity = std::sync::Arc::clone(member.activity());
-        let begins = std::sync::Arc::clone(&activity);
-        let service =
-            service_fn(move |request: Request<Incoming>| answer(Rc::clone(&caller), request.map(Body::client), begins.begin()));
-        let connection = self.h1.serve_connection(TokioIo::new(io), service).with_upgrades();
-        let error = Driven::new(connection, member).await?.err()?;
-        Unreadable::of(&error, activity.header_bytes(), &self.limits)
+        let calls = Calls { caller, make: answer };
+        Driven::new(connection::Connection::new(io, calls, self.h1, activity), member).await;
     }
 
     async fn serve_h2(&self, io: ClientIo, caller: Caller, member: Member) -> Option<Unreadable> {
@@ -136,21 +121,12 @@ impl Http {
     }
 }
 
-/// Bytes of which no request could be made. hyper has answered them with a bare status, or HTTP/2 with GOAWAY.
+/// Bytes of which no request could be made over HTTP/2 or HTTP/3. HTTP/1.1 answers such bytes as it answers requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// A header section far beyond its limit (431).
     #[error("the header section is far over `limit header-size`, which is {0} bytes")]
     HeaderSize(usize),
-    /// More fields than allowed (431).
-    #[error("the header has more fields than `limit header-count`, which is {0}")]
-    HeaderCount(u32),
-    /// A request target that no URL of this program can hold (414).
-    #[error("the URL is longer than 65534 bytes, the most that can be read")]
-    Url,
-    /// Not HTTP/1.1, or framed in a way that can be read in two (400).
-    #[error("the request is not HTTP/1.1 that can be read in one way only")]
-    Malformed,
     /// A breach of HTTP/2's rules.
     #[error("the client broke a rule of HTTP/2")]
     Http2,
@@ -168,30 +144,6 @@ pub enum Unreadable {
     Http3,
 }
 
-/// Longest request target that hyper takes, in bytes.
-const LONGEST_URL: usize = 65_534;
-
-impl Unreadable {
-    /// `seen` is how much of the header had come.
-    fn of(error: &hyper::Error, seen: usize, limits: &GatewayLimits) -> Option<Self> {
-        if error.is_parse_too_large() {
-            return Some(Self::too_large(seen, limits));
-        }
-        error.is_parse().then_some(Self::Malformed)
-    }
-
-    /// hyper has one word for all three.
-    fn too_large(seen: usize, limits: &GatewayLimits) -> Self {
-        if seen >= room_for_header(limits) {
-            Self::HeaderSize(limits.header_size.bytes())
-        } else if seen > LONGEST_URL {
-            Self::Url
-        } else {
-            Self::HeaderCount(limits.header_count)
-        }
-    }
-}
-
 /// Who answers the requests of one connection.
 pub struct Caller {
     /// The thread's share of the request path.
@@ -200,10 +152,33 @@ pub struct Caller {
     pub connection: Rc<Connection>,
     /// HTTP-01's answers.
     pub challenges: std::sync::Arc<ChallengeBoard>,
-    /// The `Date` of answers over HTTP/2.
+    /// The thread's `Date`.
     pub dates: Rc<Dates>,
     /// Where else the same is served (RFC 7838 section 3).
     pub alternative: Option<HeaderValue>,
+}
+
+/// The requests of one connection of HTTP/1.1.
+struct Calls<F> {
+    caller: Rc<Caller>,
+    make: fn(Rc<Caller>, Request<Body>, OpenRequest) -> F,
+}
+
+impl<F: Future<Output = Result<Response<Open<Body>>, Broken>>> Service for Calls<F> {
+    type Answering = F;
+
+    fn answer(&self, request: Request<Body>, open: OpenRequest) -> F {
+        (self.make)(Rc::clone(&self.caller), request, open)
+    }
+
+    fn refuse(&self, unreadable: &head::Unreadable, open: OpenRequest) -> Response<Open<Body>> {
+        let Caller { worker, connection, .. } = &*self.caller;
+        refuse(worker, connection, &unreadable.request, &unreadable.refusal).map(|body| Open::new(body, open))
+    }
+
+    fn date(&self) -> HeaderValue {
+        self.caller.dates.line(SystemClock.now())
+    }
 }
 
 async fn answer(caller: Rc<Caller>, mut request: Request<Body>, open: OpenRequest) -> Result<Response<Open<Body>>, Broken> {
@@ -222,80 +197,6 @@ async fn answer(caller: Rc<Caller>, mut request: Request<Body>, open: OpenReques
     Ok(response.map(|body| Open::new(body, open)))
 }
 
-/// An answer's body; while it lives, its request counts as open. It tells the connection's [`Activity`](crate::proxy::client_io::Activity) when a piece waits for
-/// the client rather than for the backend.
-pub struct Open<B> {
-    body: B,
-    open: OpenRequest,
-    handed: bool,
-}
-
-impl<B> Open<B> {
-    const fn new(body: B, open: OpenRequest) -> Self {
-        Self { body, open, handed: false }
-    }
-
-    fn set_handed(&mut self, handed: bool) {
-        match (self.handed, handed) {
-            (false, true) => self.open.activity().hand(),
-            (true, false) => self.open.activity().take(),
-            (true, true) | (false, false) => (),
-        }
-        self.handed = handed;
-    }
-}
-
-impl<B> Drop for Open<B> {
-    fn drop(&mut self) {
-        self.set_handed(false);
-    }
-}
-
-impl<B: http_body::Body + Unpin> http_body::Body for Open<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.set_handed(false);
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.set_handed(matches!(frame, Poll::Ready(Some(Ok(_)))));
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl<S> Finish for http1::UpgradeableConnection<TokioIo<ClientIo>, S>
-where
-    S: hyper::service::HttpService<Incoming, ResBody = Open<Body>>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    fn finish(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
-}
-
 fn count(n: u32) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::defaults;
-    use crate::config::surroundings::Surroundings;
-
-    #[test]
-    fn what_was_too_large_is_told_by_how_much_had_come() {
-        let limits = defaults::settings(&Surroundings::default()).limits;
-        assert_eq!(Unreadable::too_large(82_000, &limits), Unreadable::HeaderSize(65_536));
-        assert_eq!(Unreadable::too_large(66_000, &limits), Unreadable::Url);
-        assert_eq!(Unreadable::too_large(9_000, &limits), Unreadable::HeaderCount(100));
-    }
 }

@@ -5,7 +5,7 @@ use http::{HeaderName, StatusCode};
 
 use super::answer;
 use super::exchange::Exchange;
-use super::refusal::{Malformed, Refusal, Rule, Unproved};
+use super::refusal::{Refusal, Rule, Unproved};
 use super::tunnel::TunnelReason;
 use super::tunnel::policed::relay::{Closed, End};
 use crate::telemetry::log::events;

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode, Version};
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
@@ -155,7 +154,7 @@ async fn hold(holder: Holder, on: On, backend: Side<BackendStream>, kind: Kind, 
 
 /// The client's side of a tunnel.
 enum Client {
-    Connection(Parts<TokioIo<ClientIo>>),
+    Connection(HandedOver),
     Stream(StreamTunnel),
 }
 
@@ -175,21 +174,6 @@ impl<T: Future<Output = Order>> Leave<'_, T> {
         }
         let Some(age) = &mut self.age else { return Poll::Pending };
         age.as_mut().poll(cx).map(|()| (Closed::Aged, FAREWELL))
-    }
-}
-
-/// The client's side of a tunnel.
-enum Client {
-    Connection(HandedOver),
-    Stream(Upgraded),
-}
-
-impl Client {
-    async fn of(on: Leaves) -> Option<Self> {
-        match on {
-            Leaves::Connection(handover) => handover.taken().await.map(Self::Connection),
-            Leaves::Stream(on) => on.await.ok().map(Self::Stream),
-        }
     }
 }
 

@@ -68,6 +68,87 @@ fn a_length_beside_a_chunked_body_is_dropped_and_nothing_after_it_is_read() {
     }
 }
 
+/// nginx, HAProxy and Caddy pass these on. What cannot be in a URL at all is refused, and is no reason to ban.
+#[test]
+fn odd_characters_in_urls_reach_the_backend_and_ban_nobody() {
+    let backend = echo::start();
+    let mut gateway = Gateway::prepare();
+    gateway.configure(
+        "",
+        &format!("ban after 3 refusals within 1min for 1min\nlocalhost {{\n    proxy {}\n}}", backend.address().port()),
+    );
+    gateway.start();
+    let root = gateway.local_root();
+    gateway.until_served("localhost", &root, SOON);
+    let host = format!("Host: localhost:{}\r\nConnection: close\r\n", gateway.https);
+    let ask = |target: &[u8]| {
+        let request = [b"GET ", target, b" HTTP/1.1\r\n", host.as_bytes(), b"\r\n"].concat();
+        send(&gateway, &root, &request)
+    };
+    for (target, there) in [
+        (&b"/db/_view?key=\"x\""[..], "GET /db/_view?key=%22x%22"),
+        (b"/search?q=a>b", "GET /search?q=a%3Eb"),
+        (b"/a<b`c", "GET /a%3Cb%60c"),
+        (b"/caf\xe9?q=caf\xe9", "GET /caf%E9?q=caf%E9"),
+        (b"/find?q={x}|[y]^", "GET /find?q={x}|[y]^"),
+    ] {
+        let answer = ask(target);
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(there), "{} was answered {answer}", target.escape_ascii());
+    }
+    for _ in 0..5 {
+        let answer = ask(b"/a\x01b");
+        assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("the byte 0x01"), "{answer}");
+    }
+    assert!(ask(b"/").starts_with("HTTP/1.1 200"), "an odd character is no reason to ban");
+}
+
+/// Of 2,000 lines of a client's own the configured number passes, and one more is refused by a page that names the limit.
+#[test]
+fn two_hundred_fields_pass_and_one_more_is_refused_by_name() {
+    let mut gateway = Gateway::prepare();
+    gateway.configure("", "localhost {\n    respond 200 here\n}");
+    gateway.start();
+    let root = gateway.local_root();
+    let ask = |fields: usize| {
+        let lines: String = (0..fields).map(|number| format!("X-{number}: y\r\n")).collect();
+        send(&gateway, &root, format!("GET / HTTP/1.1\r\nHost: localhost:{}\r\n{lines}\r\n", gateway.https).as_bytes())
+    };
+    assert!(ask(199).starts_with("HTTP/1.1 200"));
+    let refused = ask(200);
+    assert!(refused.starts_with("HTTP/1.1 431") && refused.contains("It has 201; the limit is 200."), "{refused}");
+    let refused = ask(2_000);
+    assert!(refused.starts_with("HTTP/1.1 431") && refused.contains("the limit is 200."), "{refused}");
+}
+
+#[test]
+fn what_cannot_be_read_gets_the_sites_own_page_and_fields() {
+    let mut gateway = Gateway::prepare();
+    let folder = gateway.config_file().with_file_name("pages");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("4xx.html"), "<h1>ours</h1>").unwrap();
+    gateway.configure(
+        "",
+        &format!(
+            "localhost {{\n    errors {}\n    security-headers\n    headers {{\n        set X-Site ours\n    }}\n    respond 200 here\n}}",
+            folder.display()
+        ),
+    );
+    gateway.start();
+    let root = gateway.local_root();
+    gateway.until_served("localhost", &root, SOON);
+    let host = format!("Host: localhost:{}\r\n", gateway.https);
+    for request in [
+        format!("GET /a\x01b HTTP/1.1\r\n{host}\r\n"),
+        format!("GET / HTTP/1.1\r\n{host}A: b\r\n folded\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\n{host}{}\r\n", "X: y\r\n".repeat(2_000)),
+    ] {
+        let answer = send(&gateway, &root, request.as_bytes()).to_lowercase();
+        for there in ["http/1.1 4", "<h1>ours</h1>", "x-site: ours", "x-content-type-options: nosniff", "connection: close"] {
+            assert!(answer.contains(there), "{there} is not in {answer}");
+        }
+    }
+}
+
 #[test]
 fn bytes_that_are_no_tls_and_tls_that_is_no_http_end_quietly() {
     let mut gateway = Gateway::prepare();

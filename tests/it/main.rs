@@ -67,5 +67,6 @@ mod state;
 mod tls;
 mod trust;
 mod units;
+mod uploads;
 mod websockets;
 mod yard;

@@ -230,16 +230,33 @@ fn what_ends_later_has_its_status_too() {
     assert!(world.gateway.run(&format!("drain {}", silent.local_addr().unwrap())).status.success());
     let none = check(&world, &format!("GET /patient/ HTTP/1.1\r\n{host}\r\n"), 503, "no-backend");
     assert!(none.contains("retry-after: 5"), "{none}");
+}
 
-    // What the protocol itself refuses, before there is a request: bare, and told of in the log by the limit's name.
-    for (fields, told) in [
-        (format!("X: {}\r\n", "y".repeat(20_000)), "far over `limit header-size`, which is 8192 bytes"),
-        ("X: y\r\n".repeat(120), "more fields than `limit header-count`, which is 20"),
+/// Bytes of which no request can be made are refused by the same page, record and words as requests are.
+#[test]
+fn what_cannot_be_read_has_its_status_its_page_and_its_record_too() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let world = World::start(silent.local_addr().unwrap().port());
+    let host = world.host();
+    let get = |fields: &str| format!("GET /app/ HTTP/1.1\r\n{host}{fields}\r\n");
+    let long = get(&format!("X: {}\r\n", "y".repeat(20_000)));
+    for (request, status, reason, told) in [
+        (long, 431, "header-too-long", "`header-size` is 8192"),
+        (get(&"X: y\r\n".repeat(120)), 431, "too-many-headers", "`header-count` is 20"),
+        (format!("GET /{} HTTP/1.1\r\n{host}\r\n", "x".repeat(70_000)), 414, "url-too-long", "`url-size` is 2048"),
+        (get("A: b\r\n folded\r\n"), 400, "bad-field", "the name of a header field"),
+        (get("A: b\0\r\n"), 400, "bad-field", "the value of a header field"),
+        (get("Content-Length: 9223372036854775808\r\n"), 400, "bad-length", "2^63-1"),
+        (format!("GET /a\x0bb HTTP/1.1\r\n{host}\r\n"), 400, "bad-character", "the byte 0x0b"),
+        (format!("GET / HTTP/1.2\r\n{host}\r\n"), 400, "bad-version", "neither HTTP/1.1 nor HTTP/1.0"),
+        ("\x16\x03\x01\r\n\r\n".to_owned(), 400, "bad-request-line", "the first line"),
     ] {
-        let answer = world.ask(&format!("GET /app/ HTTP/1.1\r\n{host}{fields}\r\n"));
-        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+        let head = check(&world, &request, status, reason);
+        assert!(head.contains("connection: close"), "{head}");
         wait::until_true(told, SOON, || world.gateway.output().contains(told));
     }
+    let none = world.backend.accept().map(|_| ()).unwrap_err().kind();
+    assert_eq!(none, std::io::ErrorKind::WouldBlock, "a refused request reached the backend");
 }
 
 /// The next connection to the backend that asks for `path`.

@@ -38,7 +38,7 @@ impl Stage {
         let mut line = self.line(&[b"http/1.1"]);
         line.say(bytes);
         let answer = line.rest(SOON).unwrap_or_else(|| panic!("no end behind {}", shown(bytes)));
-        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let answer = String::from_utf8_lossy(&answer).replace("HTTP/1.0 ", "HTTP/1.1 ");
         let statuses = answer.split("HTTP/1.1 ").skip(1).filter_map(|rest| rest.get(..3)?.parse().ok()).collect();
         let mut tape = self.recorder.tape();
         assert_eq!(tape.wrong, Vec::<String>::new(), "behind {}", shown(bytes));
@@ -137,6 +137,8 @@ fn a_length_that_is_no_plain_number_is_refused() {
         "5\0",
         "99999999999999999999",
         "18446744073709551616",
+        "18446744073709551615",
+        "9223372036854775808",
         "05",
         "00",
         "0000000005",
@@ -149,8 +151,6 @@ fn a_length_that_is_no_plain_number_is_refused() {
     // The same length twice is that length (RFC 9112 section 6.3), and the backend hears it once.
     let twice = "Content-Length: 5\r\nContent-Length: 5\r\n";
     stage.check(twice, &format!("hello{NEXT}"), &[200, 200], &["POST / hello", "GET /smuggled "]);
-    // hyper counts up to two less than that.
-    stage.check("Content-Length: 18446744073709551615\r\n", &format!("hello{NEXT}"), &[431], &[]);
     // Where there is no body the next request begins at once.
     stage.check("Content-Length: 0\r\n", NEXT, &[200, 200], &["POST / ", "GET /smuggled "]);
     stage.check("", NEXT, &[200, 200], &["POST / ", "GET /smuggled "]);
@@ -177,6 +177,7 @@ fn chunks_that_two_would_read_differently_are_refused_and_extensions_go_no_furth
         "1;a\nb\r\nx\r\n0\r\n\r\n",
         "1;a\rb\r\nx\r\n0\r\n\r\n",
         "1 1\r\nx\r\n0\r\n\r\n",
+        "1\r\r\nx\r\n0\r\n\r\n",
         "1\0\r\nx\r\n0\r\n\r\n",
     ] {
         // A backend may have heard the beginning; what it never hears is an end.
@@ -184,8 +185,8 @@ fn chunks_that_two_would_read_differently_are_refused_and_extensions_go_no_furth
     }
     stage.check(&coding, "1;a=\"b;c\"\r\nx\r\n00003\r\nabc\r\n0;z\r\n\r\n", &[200], &["POST / xabc"]);
     stage.check(&coding, "1\r\nx\r\n0\r\nX-Sum: 1\r\n\r\n", &[200], &["POST / x"]);
-    // A bare line feed does not end a trailer, so what follows is more of it, and never a request.
-    stage.check(&coding, &format!("0\r\nA: b\n\r\n{NEXT}"), &[200], &["POST / "]);
+    // A bare line feed ends a trailer for some and not for others.
+    stage.check(&coding, &format!("0\r\nA: b\n\r\n{NEXT}"), &[400], &[]);
     for trailer in ["Content-Length: 9", "Transfer-Encoding: chunked", "Host: evil"] {
         // A frame in a trailer is the sender's nonsense; it must not be the backend's.
         stage.check(&coding, &format!("1\r\nx\r\n0\r\n{trailer}\r\n\r\n"), &[200], &["POST / x"]);
