@@ -86,7 +86,7 @@ fn frames_that_ask_for_nothing_end_the_connection() {
         assert!(h2.is_closed_within(SOON), "flood {number}");
         siege.others_are_served();
     }
-    let floods = || siege.gateway.output().matches("floods with frames of HTTP/2").count();
+    let floods = || siege.gateway.output().matches(r#""reason":"the client floods with frames of HTTP/2"#).count();
     assert_eq!(floods(), pieces.len(), "{}", siege.gateway.output());
     siege.lift();
 }
