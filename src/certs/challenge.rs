@@ -15,6 +15,7 @@ use crate::base::name::Identifier;
 pub mod dns01;
 pub mod dns_persist01;
 pub mod http01;
+pub mod stand_in;
 pub mod tls_alpn01;
 pub(in crate::certs) mod waits;
 
@@ -38,6 +39,8 @@ struct Proofs {
     http: HashMap<Arc<str>, Vec<(u64, Arc<HttpProof>)>>,
     /// By the server name the authority will send.
     alpn: HashMap<Arc<str>, Vec<(u64, Arc<CertifiedKey>)>>,
+    /// By the host of an http-01 challenge; see [`stand_in`].
+    stand_ins: HashMap<Arc<str>, Vec<(u64, Arc<CertifiedKey>)>>,
 }
 
 /// The answer to one http-01 token.
@@ -77,6 +80,14 @@ impl ChallengeBoard {
         })
     }
 
+    /// Shows a stand-in certificate to clients of this host, in lower case, until the guard falls.
+    pub fn post_stand_in(self: &Arc<Self>, host: &str, key: Arc<CertifiedKey>) -> Result<Posted, BoardFull> {
+        let host = Arc::<str>::from(host);
+        self.post(Slot::StandIn(Arc::clone(&host)), |proofs, id| {
+            proofs.stand_ins.entry(Arc::clone(&host)).or_default().push((id, Arc::clone(&key)));
+        })
+    }
+
     fn post(self: &Arc<Self>, slot: Slot, add: impl Fn(&mut Proofs, u64)) -> Result<Posted, BoardFull> {
         if self.len() >= MOST_PROOFS {
             return Err(BoardFull);
@@ -104,10 +115,20 @@ impl ChallengeBoard {
         proofs.alpn.get(&*server_name.to_ascii_lowercase()).and_then(|held| held.last()).map(|(_, proof)| Arc::clone(proof))
     }
 
-    /// How many proofs are visible.
+    /// The stand-in certificate for a server name, as it came in the hello.
+    pub fn stand_in(&self, server_name: &str) -> Option<Arc<CertifiedKey>> {
+        let proofs = self.proofs.load();
+        if proofs.stand_ins.is_empty() {
+            return None;
+        }
+        proofs.stand_ins.get(&*server_name.to_ascii_lowercase()).and_then(|held| held.last()).map(|(_, key)| Arc::clone(key))
+    }
+
+    /// How many proofs and stand-in certificates are visible.
     pub fn len(&self) -> usize {
         let proofs = self.proofs.load();
-        proofs.http.values().map(Vec::len).sum::<usize>() + proofs.alpn.values().map(Vec::len).sum::<usize>()
+        let keys = || proofs.alpn.values().chain(proofs.stand_ins.values()).map(Vec::len);
+        proofs.http.values().map(Vec::len).sum::<usize>() + keys().sum::<usize>()
     }
 
     /// Whether nothing is being proved.
@@ -135,6 +156,7 @@ pub struct Posted {
 enum Slot {
     Http(Arc<str>),
     Alpn(Arc<str>),
+    StandIn(Arc<str>),
 }
 
 impl Drop for Posted {
@@ -144,6 +166,7 @@ impl Drop for Posted {
             match &self.slot {
                 Slot::Http(token) => take(&mut new.http, token, self.id),
                 Slot::Alpn(name) => take(&mut new.alpn, name, self.id),
+                Slot::StandIn(host) => take(&mut new.stand_ins, host, self.id),
             }
             new
         });
@@ -197,7 +220,7 @@ mod tests {
         // Posting one by one copies the tables each time, so the rest is put there at once.
         board.proofs.rcu(|_| {
             let entries = (0..MOST_PROOFS as u64 - 1).map(|id| (u64::MAX - id, Arc::new(proof("x")))).collect();
-            Proofs { http: HashMap::from([(Arc::from("many"), entries)]), alpn: HashMap::new() }
+            Proofs { http: HashMap::from([(Arc::from("many"), entries)]), ..Proofs::default() }
         });
         held.push(board.post_http("last", proof("x")).unwrap());
         assert_eq!(board.post_http("one more", proof("x")).unwrap_err(), BoardFull);

@@ -246,7 +246,7 @@ impl Door {
             },
         };
         let challenges = Arc::clone(&front.board);
-        let alternative = tls.as_ref().and_then(|_| front.alternative(local.port()));
+        let alternative = tls.as_ref().filter(|tls| !tls.is_stand_in).and_then(|_| front.alternative(local.port()));
         let connection = Rc::new(Connection::new(peer, local, tls));
         let caller =
             Caller { worker: Rc::clone(&self.worker), connection, challenges, dates: Rc::clone(&self.dates), alternative };

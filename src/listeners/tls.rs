@@ -1,5 +1,5 @@
 //! The TLS side of a connection: one look at the client's hello decides between the challenge certificate, a site's
-//! certificate and a refusal. A handshake waits for the client only, never for disk, network or a lock; but for a name on
+//! certificate, a stand-in for one that is being obtained by http-01, and a refusal. A handshake waits for the client only, never for disk, network or a lock; but for a name on
 //! demand it waits for its certificate ([`Door::obtain`]).
 
 use std::collections::HashMap;
@@ -21,6 +21,8 @@ use tokio_rustls::server::{StartHandshake, TlsStream};
 
 use super::quic::keys::Keys;
 use crate::certs::catalog::{Catalog, Lookup};
+use crate::certs::challenge::ChallengeBoard;
+use crate::certs::challenge::stand_in::StandInResolver;
 use crate::certs::challenge::tls_alpn01::{self, ProofResolver};
 use crate::certs::demand::Door;
 use crate::certs::keeper::KeeperHandle;
@@ -51,6 +53,8 @@ pub struct TlsFront {
     /// For each site that asks clients for a certificate.
     asking: HashMap<usize, Arc<ServerConfig>>,
     challenge: Arc<ServerConfig>,
+    stand_in: Arc<ServerConfig>,
+    board: Arc<ChallengeBoard>,
     catalog: Arc<ArcSwap<Catalog>>,
     demand: Door,
 }
@@ -105,13 +109,21 @@ impl TlsFront {
         let asking = guarded.iter().flat_map(|guarded| guarded.sites());
         let asking = asking.map(|(at, visitors)| Ok((at, Arc::new(site(Arc::clone(&visitors.verifier))?))));
         let asking = asking.collect::<Result<_, rustls::Error>>()?;
-        let challenge =
-            with(&Tls { ciphers: Vec::new(), ..settings.tls.clone() }, roots, WebPkiClientVerifier::no_client_auth())?;
+        // Their certificates have ECDSA keys, whatever ciphers are configured.
+        let any_cipher = Tls { ciphers: Vec::new(), ..settings.tls.clone() };
+        let mut stand_in = with(&any_cipher, roots, WebPkiClientVerifier::no_client_auth())?
+            .with_cert_resolver(Arc::new(StandInResolver(Arc::clone(&certs.board))));
+        stand_in.alpn_protocols = alpn(settings.protocols);
+        // Nothing outlives the stand-in: such a session is never resumed.
+        stand_in.session_storage = Arc::new(NoServerSessionStorage {});
+        stand_in.send_tls13_tickets = 0;
+        let challenge = with(&any_cipher, roots, WebPkiClientVerifier::no_client_auth())?;
         let mut challenge = challenge.with_cert_resolver(Arc::new(ProofResolver(Arc::clone(&certs.board))));
         challenge.cert_compressors = cert_compression::compressors();
         challenge.alpn_protocols = vec![tls_alpn01::ALPN.to_vec()];
         let (catalog, demand) = (Arc::clone(&certs.catalog), certs.demand.clone());
-        Ok(Self { sites: Arc::new(sites), guarded, asking, challenge: Arc::new(challenge), catalog, demand })
+        let (board, stand_in) = (Arc::clone(&certs.board), Arc::new(stand_in));
+        Ok(Self { sites: Arc::new(sites), guarded, asking, challenge: Arc::new(challenge), stand_in, board, catalog, demand })
     }
 
     /// Brings a connection to `local` from its first byte to the end of its handshake, by `deadline`. `None` when it was an
@@ -139,6 +151,7 @@ impl TlsFront {
             Choice::Site => self.for_site(server_name.as_deref(), local),
             Choice::Address(key) => self.for_address(key, local),
             Choice::Challenge => (Arc::clone(&self.challenge), None),
+            Choice::StandIn => (Arc::clone(&self.stand_in), None),
             // It went as soon as it had come.
             Choice::Demand => {
                 refuse(start, deadline).await;
@@ -155,7 +168,8 @@ impl TlsFront {
             Err(_) => return Err(Refused { server_name, why: HandshakeError::TooSlow }),
         };
         if !Arc::ptr_eq(&config, &self.challenge) {
-            let facts = TlsFacts::of(stream.get_ref().1, visitors.map(|visitors| &**visitors));
+            let mut facts = TlsFacts::of(stream.get_ref().1, visitors.map(|visitors| &**visitors));
+            facts.is_stand_in = Arc::ptr_eq(&config, &self.stand_in);
             return Ok(Some(Greeted { stream, facts }));
         }
         tracing::info!(event = "challenge_shown", kind = "tls-alpn-01", name = server_name.as_deref().unwrap_or(""));
@@ -189,13 +203,8 @@ impl TlsFront {
         if tls_alpn01::asks_for_proof(hello) {
             return Choice::Challenge;
         }
-        match self.catalog.load().lookup(hello.server_name(), Some(local.ip())) {
-            Lookup::Found(key) if hello.server_name().is_none() => Choice::Address(key),
-            Lookup::Found(_) => Choice::Site,
-            Lookup::Coming(why) => Choice::Refuse(HandshakeError::Coming(why)),
-            Lookup::Demand => Choice::Demand,
-            Lookup::Unknown => Choice::Refuse(HandshakeError::UnknownName),
-        }
+        let lookup = self.catalog.load().lookup(hello.server_name(), Some(local.ip()));
+        Choice::of(lookup, hello.server_name(), &self.board)
     }
 }
 
@@ -204,9 +213,25 @@ enum Choice {
     /// A client that names nobody, as clients of an address do (RFC 6066 section 3).
     Address(Arc<CertifiedKey>),
     Challenge,
+    /// Its own certificate is being obtained by http-01.
+    StandIn,
     /// Its certificate may be asked for.
     Demand,
     Refuse(HandshakeError),
+}
+
+impl Choice {
+    /// For a client that is no authority asking for a proof.
+    fn of(lookup: Lookup, server_name: Option<&str>, board: &ChallengeBoard) -> Self {
+        match lookup {
+            Lookup::Found(key) if server_name.is_none() => Self::Address(key),
+            Lookup::Found(_) => Self::Site,
+            Lookup::Coming(_) if server_name.is_some_and(|name| board.stand_in(name).is_some()) => Self::StandIn,
+            Lookup::Coming(why) => Self::Refuse(HandshakeError::Coming(why)),
+            Lookup::Demand => Self::Demand,
+            Lookup::Unknown => Self::Refuse(HandshakeError::UnknownName),
+        }
+    }
 }
 
 /// A configuration that lacks only its certificates.
@@ -246,4 +271,37 @@ fn alpn(protocols: Protocols) -> Vec<Vec<u8>> {
     // Some clients offer no more than HTTP/1.0, and are answered in it.
     let offered = [(protocols.h2, b"h2".as_slice()), (protocols.h1, b"http/1.1"), (protocols.h1, b"http/1.0")];
     offered.into_iter().filter(|(on, _)| *on).map(|(_, name)| name.to_vec()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::name::Identifier;
+    use crate::base::time::Timestamp;
+    use crate::certs::challenge::stand_in;
+
+    #[test]
+    fn a_stand_in_is_shown_only_for_its_host_without_a_certificate() {
+        let board = ChallengeBoard::new();
+        let chosen = |lookup, name| match Choice::of(lookup, name, &board) {
+            Choice::Site => "site",
+            Choice::Address(_) => "address",
+            Choice::Challenge => "challenge",
+            Choice::StandIn => "stand-in",
+            Choice::Demand => "demand",
+            Choice::Refuse(_) => "refused",
+        };
+        let coming = || Lookup::Coming("being obtained".to_owned());
+        assert_eq!(chosen(coming(), Some("a.example")), "refused", "no challenge is published");
+        let name = Identifier::parse("a.example").unwrap();
+        let posted = stand_in::publish(&board, &name, Timestamp::from_unix(1_795_219_200)).unwrap();
+        assert_eq!(chosen(coming(), Some("a.example")), "stand-in");
+        assert_eq!(chosen(Lookup::Found(board.stand_in("a.example").unwrap()), Some("a.example")), "site");
+        assert_eq!(chosen(coming(), Some("b.example")), "refused");
+        assert_eq!(chosen(coming(), None), "refused");
+        assert_eq!(chosen(Lookup::Demand, Some("a.example")), "demand");
+        assert_eq!(chosen(Lookup::Unknown, Some("a.example")), "refused");
+        drop(posted);
+        assert_eq!(chosen(coming(), Some("a.example")), "refused");
+    }
 }

@@ -52,6 +52,11 @@ const fn page(refusal: &Refusal) -> Page {
         Refusal::OtherServerName | Refusal::NoClientCertificate => {
             (StatusCode::MISDIRECTED_REQUEST, "This site has to be asked over a connection of its own.")
         }
+        // Over another connection the certificate may be there (RFC 9110 section 15.5.20).
+        Refusal::CertificatePending => (
+            StatusCode::MISDIRECTED_REQUEST,
+            "The certificate of this site is still being obtained. Please try again in a moment.",
+        ),
         Refusal::UpgradeToTls(_) => (StatusCode::UPGRADE_REQUIRED, "WebSockets are served here over TLS only. Use"),
         Refusal::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "Too many requests. Please wait a moment."),
         Refusal::TooManyConnections { .. } => {
@@ -187,6 +192,7 @@ pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
         | Refusal::UnknownHost
         | Refusal::OtherServerName
         | Refusal::NoClientCertificate
+        | Refusal::CertificatePending
         | Refusal::TooManyHeaders { .. }
         | Refusal::HeaderTooLong { .. }
         | Refusal::ClientLeft
@@ -293,6 +299,7 @@ mod tests {
         check(Refusal::UrlTooLong { seen: 9, limit: 8 }, 414);
         check(Refusal::Expectation, 417);
         check(Refusal::UnknownHost, 421);
+        check(Refusal::CertificatePending, 421);
         check(Refusal::UpgradeToTls("wss://a.test/".into()), 426);
         check(Refusal::Forbidden(Rule::Origin), 403);
         check(Refusal::Unauthorized(Proof::Token, Unproved::Expired), 401);

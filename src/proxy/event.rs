@@ -49,6 +49,7 @@ impl Event {
             | Refusal::UnknownHost
             | Refusal::OtherServerName
             | Refusal::NoClientCertificate
+            | Refusal::CertificatePending
             | Refusal::UpgradeToTls(_)
             | Refusal::TooManyHeaders { .. }
             | Refusal::HeaderTooLong { .. }

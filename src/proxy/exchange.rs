@@ -39,6 +39,8 @@ pub struct TlsFacts {
     pub server_name: Option<HostName>,
     /// The client itself, where its site asked for a certificate and accepted it.
     pub visitor: Option<Arc<Visitor>>,
+    /// Whether a certificate was shown that only stands in while the host's own is being obtained.
+    pub is_stand_in: bool,
 }
 
 impl TlsFacts {
@@ -47,6 +49,7 @@ impl TlsFacts {
         Self {
             server_name: session.server_name().and_then(|name| HostName::parse(name).ok()),
             visitor: visitors.and_then(|visitors| visitors.visitor(session.peer_certificates())),
+            is_stand_in: false,
         }
     }
 }

@@ -39,6 +39,8 @@ pub enum Refusal {
     OtherServerName,
     /// The site demands client certificates, and the handshake asked for none: it is older than the demand.
     NoClientCertificate,
+    /// The handshake was shown a stand-in certificate, over which only challenges are answered.
+    CertificatePending,
     /// A WebSocket knocked where only a redirect lives: the URL where it is served.
     UpgradeToTls(Box<str>),
     /// Too many requests of this client; try again after so many seconds.
@@ -245,6 +247,7 @@ impl Refusal {
             Self::UnknownHost => "unknown-host",
             Self::OtherServerName => "other-server-name",
             Self::NoClientCertificate => "no-client-certificate",
+            Self::CertificatePending => "certificate-pending",
             Self::UpgradeToTls(_) => "upgrade-without-tls",
             Self::TooMany { .. } => "too-many-requests",
             Self::TooManyConnections { .. } => "too-many-connections",

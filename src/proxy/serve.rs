@@ -46,7 +46,9 @@ pub fn serve(
         let request = slot.as_ref().expect("the request has just been put here");
         let exchange = Exchange::begin(&worker, &connection, &in_force.0.trusted, request);
         let page = Page::of(request);
-        let arrival = let_in(&exchange, &in_force.0).and_then(|()| arrive(&connection, &in_force.0.limits, request));
+        let arrival = let_in(&exchange, &in_force.0)
+            .and_then(|()| verified(&connection))
+            .and_then(|()| arrive(&connection, &in_force.0.limits, request));
         let outcome = match arrival {
             Ok(arrival) => match content::begin(lent(&mut slot)).await {
                 Ok(()) => pass(&exchange, &in_force.0, &arrival, &mut slot, &page).await,
@@ -132,7 +134,9 @@ impl Page {
         let mut response = answer::answer(refusal, Asked { form: self.form(), head: self.head, id: exchange.id() });
         // Where such a request ends is as doubtful as what it says: what follows is not taken for another one (RFC 9112
         // section 11.2).
-        if self.in_line && matches!(refusal, Refusal::Malformed(_) | Refusal::Forbidden(Rule::Banned)) {
+        // A connection with a stand-in certificate is of no further use.
+        let ends = matches!(refusal, Refusal::Malformed(_) | Refusal::Forbidden(Rule::Banned) | Refusal::CertificatePending);
+        if self.in_line && ends {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -145,6 +149,11 @@ fn let_in(exchange: &Exchange, snapshot: &Snapshot) -> Result<(), Refusal> {
         Some(bans) if bans.is_out(exchange.client, Instant::now()) => Err(Refusal::Forbidden(Rule::Banned)),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Nothing is served under a certificate that only stands in while the host's own is being obtained.
+fn verified(connection: &Connection) -> Result<(), Refusal> {
+    if connection.tls().is_some_and(|tls| tls.is_stand_in) { Err(Refusal::CertificatePending) } else { Ok(()) }
 }
 
 fn arrive(connection: &Connection, limits: &GatewayLimits, request: &Request<Body>) -> Result<Arrival, Refusal> {

@@ -69,6 +69,57 @@ fn http_01_is_answered_over_tls_where_something_in_front_forces_https() {
     wait::until_true("another certificate is served", 2 * ISSUE, || all.until_served(&[SITE]) != first);
 }
 
+/// As a CDN that takes requests in the clear and asks its origin over TLS only, without verifying its certificate.
+fn asking_over_tls(port: u16, protocol: &'static str) -> Server {
+    Server::start("asks over TLS", ([127, 0, 0, 1], 0).into(), async move |listener| {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut asked = [0; 2_048];
+            let length = socket.read(&mut asked).await.unwrap_or(0);
+            let text = String::from_utf8_lossy(&asked[..length]).into_owned();
+            let path = text.split(' ').nth(1).unwrap_or("/");
+            let url = format!("https://{SITE}:{port}{path}");
+            let body = unverified(&url, protocol, &[]);
+            let length = body.len();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+            let _ = socket.write_all(answer.as_bytes()).await;
+        }
+    })
+}
+
+/// What a client that verifies nothing gets; nothing where the handshake fails.
+fn unverified(url: &str, protocol: &str, more: &[&str]) -> String {
+    let mut command = process::command("curl");
+    command.args(["--silent", "--insecure", "--max-time", "100", "--connect-to", "::127.0.0.1:", protocol]).args(more).arg(url);
+    String::from_utf8_lossy(&process::run("curl", &mut command, ISSUE).stdout).into_owned()
+}
+
+/// What a visitor who verifies nothing is answered: the page with the status behind it.
+fn visited(port: u16, name: &str, protocol: &str) -> String {
+    unverified(&format!("https://{name}:{port}/"), protocol, &["--write-out", "\n%{http_code}"])
+}
+
+#[test]
+fn a_first_certificate_is_obtained_behind_a_cdn_that_asks_its_origin_over_tls_only() {
+    for protocol in ["--http1.1", "--http2"] {
+        let gateway = Gateway::prepare();
+        let front = asking_over_tls(gateway.https, protocol);
+        let options = Options { validation_sleep: Some(4), ..Options::default() };
+        let pebble = Pebble::start(front.address().port(), gateway.https, &options);
+        let proxy = FaultProxy::start(&pebble);
+        let mut all = Issuance { gateway, pebble, proxy, backend: echo::start() };
+        all.configure("challenges http-01\n", &[SITE]);
+        all.gateway.start();
+        all.proxy.until_seen(Kind::Challenge, 1, ISSUE);
+        // Whoever else comes meanwhile is served nothing.
+        let page = visited(all.gateway.https, SITE, protocol);
+        assert!(page.ends_with("421") && page.contains("is still being obtained") && !page.contains("hello from echo"), "{page}");
+        assert!(visited(all.gateway.https, NEW, protocol).ends_with("000"), "a stand-in is for its host alone");
+        all.until_served(&[SITE]);
+        assert!(visited(all.gateway.https, SITE, protocol).ends_with("200"));
+        assert_eq!((all.orders(), all.bought()), (1, 1));
+    }
+}
+
 #[test]
 fn a_path_that_only_looks_like_a_challenge_is_no_secret_no_file_and_no_failure() {
     let mut all = Issuance::of(&[SITE], &Options::default());

@@ -62,10 +62,19 @@ pub fn certificate(identifier: &Identifier, digest: &[u8; 32], now: Timestamp) -
         Identifier::Ip(ip) => SanType::IpAddress(*ip),
         Identifier::Wildcard(parent) => return Err(ProofError::Wildcard(parent.clone())),
     };
+    self_signed(san, vec![CustomExtension::new_acme_identifier(digest)], now)
+}
+
+/// A certificate signed by its own key, good for a week around `now`.
+pub(super) fn self_signed(
+    san: SanType,
+    extensions: Vec<CustomExtension>,
+    now: Timestamp,
+) -> Result<Arc<CertifiedKey>, ProofError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.subject_alt_names = vec![san];
-    params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
+    params.custom_extensions = extensions;
     let day = |offset: i64| OffsetDateTime::from_unix_timestamp(now.unix().saturating_add(offset * 86_400));
     if let (Ok(before), Ok(after)) = (day(-1), day(6)) {
         (params.not_before, params.not_after) = (before, after);

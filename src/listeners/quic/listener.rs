@@ -165,7 +165,7 @@ fn facts(connection: &quinn::Connection, asked: &Asked) -> TlsFacts {
     let server_name = data.and_then(|data| data.server_name).and_then(|name| HostName::parse(&name).ok());
     let shown = connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
     let visitor = asked.visitors().and_then(|visitors| visitors.visitor(shown.as_ref().map(|chain| chain.as_slice())));
-    TlsFacts { server_name, visitor }
+    TlsFacts { server_name, visitor, is_stand_in: false }
 }
 
 /// A client's alert as the TLS library has it over TCP, anything else as it is.

@@ -32,6 +32,9 @@ impl fmt::Display for Refusal {
             Self::NoClientCertificate => {
                 f.write_str("the site asks for client certificates, and this TLS connection is older than the configuration")
             }
+            Self::CertificatePending => f.write_str(
+                "the certificate of this host is still being obtained, and the connection has a stand-in that serves challenges only",
+            ),
             Self::UpgradeToTls(url) => {
                 write!(f, "WebSockets are served over TLS here; open {} in the client", url.split('?').next().unwrap_or(url))
             }

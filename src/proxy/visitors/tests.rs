@@ -16,7 +16,7 @@ fn visitors(optional: bool) -> (tempfile::TempDir, Visitors, CertificateDer<'sta
 }
 
 fn facts(name: Option<&str>, visitor: Option<Arc<Visitor>>) -> TlsFacts {
-    TlsFacts { server_name: name.map(|name| HostName::parse(name).unwrap()), visitor }
+    TlsFacts { server_name: name.map(|name| HostName::parse(name).unwrap()), visitor, is_stand_in: false }
 }
 
 fn host(name: &str) -> Host {

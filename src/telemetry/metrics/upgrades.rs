@@ -3,7 +3,7 @@
 use super::Counter;
 
 /// The reasons, by the codes that stand in the log. These names stay; there may be more of them later.
-pub const REASONS: [&str; 62] = [
+pub const REASONS: [&str; 63] = [
     "auth-busy",
     "auth-service-failed",
     "auth-service-refused",
@@ -31,6 +31,7 @@ pub const REASONS: [&str; 62] = [
     "bad-websocket-key",
     "banned",
     "body-too-large",
+    "certificate-pending",
     "circuit-open",
     "client-left",
     "client-stalled",

@@ -12,7 +12,7 @@ use super::{FailedProof, OrderCause, Run, Step, Talk, choice};
 use crate::base::name::Identifier;
 use crate::base::task;
 use crate::certs::challenge::dns01::Placed;
-use crate::certs::challenge::{HttpProof, Posted, tls_alpn01};
+use crate::certs::challenge::{HttpProof, Posted, stand_in, tls_alpn01};
 use crate::config::settings::ChallengeKind;
 
 /// For the authority's verdict, from several places of the world.
@@ -118,6 +118,9 @@ impl Run<'_> {
             let Some(mut challenge) = handle.challenge(choice::acme_kind(kind)) else { continue };
             if !matches!(kind, ChallengeKind::Dns01 | ChallengeKind::DnsPersist01) {
                 proofs.posted.push(self.post(kind, &identifier, &challenge.token, &challenge.key_authorization())?);
+                if kind == ChallengeKind::Http01 {
+                    proofs.posted.extend(stand_in::publish(self.board, &identifier, self.account.http().now()));
+                }
             }
             self.proved_by = Some(kind);
             if challenge.status == ChallengeStatus::Pending {

@@ -44,7 +44,7 @@ async fn careless_h2() -> Backend {
 /// One request, by no connection in particular.
 async fn ask(gateway: &Gateway, version: Version, method: &Method, path: &str) -> Response<Body> {
     let peer = "127.0.0.1:9".parse().unwrap();
-    let tls = TlsFacts { server_name: None, visitor: None };
+    let tls = TlsFacts { server_name: None, visitor: None, is_stand_in: false };
     let connection = Rc::new(Connection::new(peer, "127.0.0.1:443".parse().unwrap(), Some(tls)));
     let request = Request::builder().method(method).uri(path).version(version).header("host", "a.test");
     serve(Rc::clone(&gateway.worker), connection, request.body(Body::empty()).unwrap()).await.unwrap()

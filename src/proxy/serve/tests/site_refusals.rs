@@ -72,7 +72,8 @@ fn bytes_that_are_no_request_concern_the_site_of_their_host_or_of_the_handshake(
         let errors = errors();
         let gateway = Gateway::start(&site(errors.path()), Speaks::H1).await;
         let check = async |name: Option<&str>, host: Option<&str>, of_site: bool| {
-            let tls = TlsFacts { server_name: name.map(|name| HostName::parse(name).unwrap()), visitor: None };
+            let tls =
+                TlsFacts { server_name: name.map(|name| HostName::parse(name).unwrap()), visitor: None, is_stand_in: false };
             let (peer, local): (SocketAddr, SocketAddr) = ("192.0.2.9:4000".parse().unwrap(), "192.0.2.1:443".parse().unwrap());
             let connection = Connection::new(peer, local, Some(tls));
             let asked = Asked { form: Form::Text, head: false, id: "id7" };
