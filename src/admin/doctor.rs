@@ -17,6 +17,7 @@ use crate::base::time::{Clock, SystemClock};
 use crate::certs::dns::Dns;
 use crate::certs::issued_by::MeantNames;
 use crate::certs::need::{self, Authority, Need, Source};
+pub use crate::certs::preflight::PublicPorts;
 use crate::certs::preflight::authority::{self, Asked};
 use crate::certs::preflight::beacon::Beacon;
 use crate::certs::preflight::caa::Asker;
@@ -58,16 +59,6 @@ pub struct Running {
     pub status: StatusReport,
     /// Its certificates.
     pub certs: CertsReport,
-}
-
-/// The ports as the world sees them. Authorities know no others than 80 and 443 (RFC 8555 section 8.3, RFC 8737 section
-/// 3); test authorities do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PublicPorts {
-    /// Of http-01.
-    pub plain: u16,
-    /// Of tls-alpn-01.
-    pub tls: u16,
 }
 
 /// Names looked at in one go; one by one there is no bound.

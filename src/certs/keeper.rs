@@ -16,6 +16,7 @@ use super::challenge::ChallengeBoard;
 use super::demand::Door;
 use super::demand::porter::Porter;
 use super::issuer::local_ca;
+use super::preflight::PublicPorts;
 use super::status::NameStatus;
 use crate::base::chain::Chain;
 use crate::base::dice::Dice;
@@ -49,6 +50,8 @@ pub struct Keeping {
     pub clock: Arc<dyn Clock>,
     /// Chance, for moments of renewal and retry.
     pub dice: Dice,
+    /// Where authorities come in, for looks of our own.
+    pub ports: PublicPorts,
 }
 
 /// The keeper cannot start.
@@ -158,7 +161,7 @@ pub enum RenewError {
 /// # Errors
 /// Only when another process uses the state folder. A folder that cannot be written is served around.
 pub fn start(keeping: Keeping) -> Result<KeeperHandle, StartError> {
-    let Keeping { settings, metrics, clock, dice } = keeping;
+    let Keeping { settings, metrics, clock, dice, ports } = keeping;
     let (store, findings) = Store::open(&settings.state, store::PATIENCE, clock.now())?;
     tell::findings(&findings);
     let store = Arc::new(store);
@@ -175,7 +178,7 @@ pub fn start(keeping: Keeping) -> Result<KeeperHandle, StartError> {
         root_file: local_ca::root_file(store.vault()),
         stall: StallMemory::new(&store),
     };
-    let mut desk = Desk::new(store, metrics, clock, dice, &handle);
+    let mut desk = Desk::new(store, metrics, clock, dice, ports, &handle);
     desk.adopt_at_once(&settings);
     task::spawn_local("on-demand", Porter::new(Arc::clone(&handle.catalog), to_keeper).stand(knocks));
     task::spawn_local("keeper", desk.keep(inbox, wanted));

@@ -17,6 +17,7 @@ use super::issuer::renewal_info;
 use super::keeper::tell;
 use super::need::{Authority, Need};
 use super::pace::{self, OrderLimit};
+use super::preflight::PublicPorts;
 use super::preflight::advice::{self, Advice, Before};
 use super::preflight::finding::Finding;
 use super::preflight::recheck;
@@ -57,6 +58,7 @@ pub(crate) struct OrderTask {
     pub(crate) account: Arc<AcmeAccount>,
     pub(crate) store: Arc<Store>,
     pub(crate) board: Arc<ChallengeBoard>,
+    pub(crate) ports: PublicPorts,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -198,7 +200,7 @@ async fn advised(task: &OrderTask, now: Timestamp) -> Advice {
     // An authority that does not answer is told of by the order.
     let directory = task.account.http().directory().await;
     let identities = directory.map(|directory| directory.meta.caa_identities.clone()).unwrap_or_default();
-    let before = Before { names: &task.need.names, identities: &identities, board: &task.board, now };
+    let before = Before { names: &task.need.names, identities: &identities, ports: task.ports, board: &task.board, now };
     advice::before_order(acme, before).await
 }
 
@@ -254,14 +256,14 @@ pub(crate) async fn look(
     need: Need,
     acme: Arc<Acme>,
     account: Arc<AcmeAccount>,
-    board: Arc<ChallengeBoard>,
+    (ports, board): (PublicPorts, Arc<ChallengeBoard>),
     now: Timestamp,
     report: Reporter,
 ) {
     // An authority that does not answer is no reason not to look.
     let directory = tokio::time::timeout(DIRECTORY_TIMEOUT, account.http().directory()).await;
     let identities = directory.ok().and_then(Result::ok).map(|directory| directory.meta.caa_identities.clone());
-    let provable = recheck::look(&acme, &need.names, &identities.unwrap_or_default(), &board, now).await;
+    let provable = recheck::look(&acme, &need.names, &identities.unwrap_or_default(), ports, &board, now).await;
     let outcome = Outcome::Looked(provable);
     report.send(Done { id: need.id, outcome, tried: None, shelved: None, warning: None });
 }

@@ -23,6 +23,7 @@ use crate::base::machine;
 use crate::base::task::{self, BlockingSlot};
 use crate::base::time::SystemClock;
 use crate::certs::keeper::{self, Keeping};
+use crate::certs::preflight::PublicPorts;
 use crate::config::load::{self, Loaded};
 use crate::config::settings::Settings;
 use crate::listeners::bind::{self, BindError};
@@ -156,6 +157,7 @@ fn start(options: Options) -> Result<Gateway, StartError> {
         metrics: Arc::clone(&metrics),
         clock: Arc::new(SystemClock),
         dice: Dice::from_os(),
+        ports: PublicPorts::STANDARD,
     })
     .map_err(StartError::Keeper)?;
     let roots = TlsRoots::new(Keys::of(kept::QUIC.load(&settings.state).expose())).map_err(StartError::Tls)?;

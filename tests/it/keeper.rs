@@ -9,6 +9,7 @@ use doorward::base::dice::Dice;
 use doorward::base::time::{Clock, SystemClock, Timestamp};
 use doorward::certs::catalog::Lookup;
 use doorward::certs::keeper::{self, KeeperHandle, Keeping};
+use doorward::certs::preflight::PublicPorts;
 use doorward::certs::status::{CertState, NameStatus};
 use doorward::config::resolve;
 use doorward::config::settings::{Settings, SiteTls};
@@ -18,6 +19,7 @@ use rustls::sign::CertifiedKey;
 use tempfile::TempDir;
 
 use crate::acme_desk::Desk;
+use crate::support::dns::DnsServer;
 use crate::support::fault::{Fault, FaultProxy, Kind};
 use crate::support::pebble::{Options, Pebble};
 use crate::support::ports;
@@ -72,6 +74,7 @@ impl House {
             metrics: Arc::clone(&self.metrics),
             clock: Arc::new(SystemClock),
             dice: Dice::from_os(),
+            ports: PublicPorts { plain: self.ports.0, tls: self.ports.1 },
         };
         let handle = keeper::start(keeping).unwrap();
         let desk = Desk::showing(Arc::clone(&handle.board), self.ports.0, self.ports.1);
@@ -300,6 +303,33 @@ fn after_a_failure_an_order_is_tried_at_the_staging_directory_until_it_works_the
         assert_eq!(house.folders("accounts").len(), 2);
         let kept = house.folders("certificates");
         assert!(kept.len() == 1 && kept[0].contains(&proxy.port().to_string()), "{kept:?}");
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn a_record_that_was_repaired_is_seen_and_the_certificate_obtained_without_a_word() {
+    run(async || {
+        let dns = DnsServer::start();
+        // Nothing listens at that address.
+        dns.zone("door.test").address_of("a.door.test", "127.0.0.9");
+        let (mut house, pebble) = House::with(&Options { dns: Some(dns.address()), ..Options::default() });
+        let proxy = FaultProxy::start(&pebble);
+        house.acme = format!("{}resolvers {}\n", proxy.acme_lines(), dns.address());
+        let (handle, _desk) = house.start(&["a.door.test"]);
+        handle.go();
+        until(&handle, |all| all.iter().any(|one| one.fails > 0 && one.state == CertState::Paused)).await;
+        // The first look of our own follows at once, and the next one ten seconds later.
+        let mut heard = 0;
+        while dns.heard().len() != heard {
+            heard = dns.heard().len();
+            tokio::time::sleep(Duration::from_secs(4)).await;
+        }
+        let failed = proxy.count(Kind::Challenge);
+        assert!((1..=2).contains(&failed), "{failed} validations have failed");
+        dns.remove("a.door.test").address_of("a.door.test", "127.0.0.1");
+        until(&handle, |_| served(&handle, "a.door.test").is_some()).await;
+        assert_eq!(proxy.count(Kind::Challenge), failed + 1, "one more validation, which succeeds");
         handle.stop().await;
     });
 }

@@ -161,6 +161,7 @@ mod tests {
     use crate::certs::fixtures;
     use crate::certs::issuer::local_ca::LocalCa;
     use crate::certs::keeper::{KeeperHandle, Keeping, start};
+    use crate::certs::preflight::PublicPorts;
     use crate::config::settings::{Acme, Settings, SiteTls};
     use crate::state::vault::Vault;
 
@@ -191,7 +192,8 @@ mod tests {
         fn start(&self) -> (KeeperHandle, Arc<Metrics>) {
             let metrics = Arc::new(Metrics::default());
             let (settings, clock) = (Arc::clone(&self.settings), Arc::clone(&self.clock) as Arc<dyn Clock>);
-            let keeping = Keeping { settings, metrics: Arc::clone(&metrics), clock, dice: Dice::seeded(1) };
+            let (dice, ports) = (Dice::seeded(1), PublicPorts::STANDARD);
+            let keeping = Keeping { settings, metrics: Arc::clone(&metrics), clock, dice, ports };
             (start(keeping).unwrap(), metrics)
         }
 

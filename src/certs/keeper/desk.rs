@@ -23,6 +23,7 @@ use crate::certs::demand::porter::Wanted;
 use crate::certs::issuer::account::AcmeAccount;
 use crate::certs::issuer::files::{self, Watch};
 use crate::certs::need::{Authority, Need};
+use crate::certs::preflight::PublicPorts;
 use crate::certs::record::Book;
 use crate::certs::shelf::Shelf;
 use crate::certs::status::NameStatus;
@@ -67,6 +68,8 @@ pub(super) struct Desk {
     dice: Dice,
     catalog: Arc<ArcSwap<Catalog>>,
     board: Arc<ChallengeBoard>,
+    /// Where authorities come in.
+    ports: PublicPorts,
     status: Arc<ArcSwap<Vec<NameStatus>>>,
     report_to: UnboundedSender<Done>,
     reports: UnboundedReceiver<Done>,
@@ -103,6 +106,7 @@ impl Desk {
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
         dice: Dice,
+        ports: PublicPorts,
         handle: &KeeperHandle,
     ) -> Self {
         let (report_to, reports) = mpsc::unbounded_channel();
@@ -123,6 +127,7 @@ impl Desk {
             metrics,
             clock,
             dice,
+            ports,
             catalog: Arc::clone(&handle.catalog),
             board: Arc::clone(&handle.board),
             status: Arc::clone(&handle.status),

@@ -9,6 +9,7 @@ use crate::base::time::{ManualClock, Timestamp};
 use crate::certs::catalog::Lookup;
 use crate::certs::fixtures;
 use crate::certs::issuer::local_ca::LocalCa;
+use crate::certs::preflight::PublicPorts;
 use crate::certs::status::CertState;
 use crate::config::settings::{At, Place, SiteTls};
 use crate::state::slug::Slug;
@@ -53,6 +54,7 @@ impl World {
             metrics: Arc::default(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             dice: Dice::seeded(1),
+            ports: PublicPorts::STANDARD,
         };
         start(keeping).unwrap()
     }

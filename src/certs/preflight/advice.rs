@@ -8,7 +8,7 @@ use super::caa::Asker;
 use super::finding::{Finding, Weight};
 use super::look::{self, Ways};
 use super::outside::{self, Here, Verdict};
-use super::{beacon::Lit, own_addresses};
+use super::{PublicPorts, beacon::Lit, own_addresses};
 use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 use crate::certs::challenge::ChallengeBoard;
@@ -19,8 +19,6 @@ use crate::config::settings::{Acme, ChallengeKind};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Names of one certificate that are looked at.
 const MOST_NAMES: usize = 10;
-/// Where authorities come in.
-const DOORS: (u16, u16) = (80, 443);
 
 /// What is known before the look.
 pub struct Before<'a> {
@@ -28,6 +26,8 @@ pub struct Before<'a> {
     pub names: &'a [Identifier],
     /// By which names the authority goes in CAA records.
     pub identities: &'a [String],
+    /// Where authorities come in.
+    pub ports: PublicPorts,
     /// Where lights are shown.
     pub board: &'a Arc<ChallengeBoard>,
     /// The present second.
@@ -67,7 +67,8 @@ fn concerns_the_world(acme: &Acme) -> bool {
 async fn look_at_all(acme: &Acme, before: &Before<'_>) -> Vec<Verdict> {
     let Ok(dns) = Dns::configured(&acme.resolvers) else { return Vec::new() };
     let lit = Lit::new(before.board, before.now).ok();
-    let ways = lit.as_ref().map(|lit| Ways { plain: Some(DOORS.0), tls: Some(DOORS.1), beacon: lit.beacon.clone() });
+    let ports = before.ports;
+    let ways = lit.as_ref().map(|lit| Ways { plain: Some(ports.plain), tls: Some(ports.tls), beacon: lit.beacon.clone() });
     let own = own_addresses();
     // Which account a record names is not asked: ours may come with this very order.
     let asker = Asker { identities: before.identities, account: None, challenges: &acme.challenges };

@@ -14,8 +14,8 @@ use super::caa::Asker;
 use super::cdn;
 use super::look::{self, Ways};
 use super::outside::{self, Answer, Here, NameFacts};
-use super::own_addresses;
 use super::reach::Seen;
+use super::{PublicPorts, own_addresses};
 use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 use crate::certs::challenge::ChallengeBoard;
@@ -26,8 +26,6 @@ use crate::config::settings::{Acme, ChallengeKind};
 const LOOK_TIMEOUT: Duration = Duration::from_secs(15);
 /// Names of one certificate that are looked at.
 const MAX_NAMES: usize = 10;
-/// Where authorities come in.
-const PUBLIC_PORTS: (u16, u16) = (80, 443);
 
 /// How each name of an order can be proved, as far as can be seen from here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,12 +73,13 @@ pub async fn look(
     acme: &Acme,
     names: &[Identifier],
     identities: &[String],
+    ports: PublicPorts,
     board: &Arc<ChallengeBoard>,
     now: Timestamp,
 ) -> Option<Provable> {
     let dns = Dns::configured(&acme.resolvers).ok()?;
     let lit = Lit::new(board, now).ok()?;
-    let ways = Ways { plain: Some(PUBLIC_PORTS.0), tls: Some(PUBLIC_PORTS.1), beacon: lit.beacon.clone() };
+    let ways = Ways { plain: Some(ports.plain), tls: Some(ports.tls), beacon: lit.beacon.clone() };
     let own = own_addresses();
     let here = Here { own: &own, asker: Asker { identities, account: None, challenges: &acme.challenges } };
     let look = async {

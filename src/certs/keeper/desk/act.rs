@@ -80,6 +80,7 @@ impl Desk {
             ),
             store: Arc::clone(&self.store),
             board: Arc::clone(&self.board),
+            ports: self.ports,
             clock: Arc::clone(&self.clock),
             need,
             from,
@@ -97,10 +98,10 @@ impl Desk {
     /// Looks whether what failed at a validation is in order.
     fn look(&mut self, need: Need, from: &Authority) {
         self.book.begin(&need.id, Doing::Looking(from.issuer.clone()));
-        let (account, board) = (self.account_at(from), Arc::clone(&self.board));
+        let (account, way_in) = (self.account_at(from), (self.ports, Arc::clone(&self.board)));
         let (acme, now) = (Arc::clone(&from.acme), self.clock.now());
         let report = Reporter::of_look(self.report_to.clone(), need.id.clone(), from.issuer.clone());
-        self.workers.push(task::spawn_local("failure-recheck", worker::look(need, acme, account, board, now, report)));
+        self.workers.push(task::spawn_local("failure-recheck", worker::look(need, acme, account, way_in, now, report)));
     }
 
     fn ask(&mut self, need: Need, from: &Authority) {
