@@ -321,7 +321,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
         runtime.block_on(async {
             let serving = task::spawn_local("admin", socket.serve(Rc::new(Fake)));
-            let told = timeout(Duration::from_secs(20), task::blocking("talk", move || talk(&path))).await.unwrap().unwrap();
+            let told = timeout(Duration::from_secs(60), task::blocking("talk", move || talk(&path))).await.unwrap().unwrap();
             serving.abort();
             told
         })

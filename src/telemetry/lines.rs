@@ -233,7 +233,7 @@ mod tests {
         (LineWriter::start(Out { orders, written }).unwrap(), order, pages)
     }
 
-    const SOON: Duration = Duration::from_secs(10);
+    const SOON: Duration = Duration::from_secs(60);
 
     #[test]
     fn lines_are_written_in_order_and_without_delay() {

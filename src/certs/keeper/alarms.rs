@@ -249,6 +249,6 @@ mod tests {
             handle.stop().await;
             assert!(world.dir.path().exists());
         };
-        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), work).await.expect("done in time") });
+        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), work).await.expect("done in time") });
     }
 }

@@ -134,7 +134,7 @@ mod tests {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             };
-            tokio::time::timeout(Duration::from_secs(10), wait).await.expect("three runs");
+            tokio::time::timeout(Duration::from_secs(60), wait).await.expect("three runs");
         });
         let not_after = shelved.bundle.validity().not_after;
         let count = shelved.bundle.chain_pem().matches("BEGIN").count() + 1;

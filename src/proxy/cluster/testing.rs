@@ -27,7 +27,7 @@ use crate::config::settings::{
     At, Balance, Target, TargetAddress, TargetScheme, Upstream, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
 };
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// Runs a test as on a worker: one thread, local tasks, and never for long.
 pub(super) fn run(test: impl Future<Output = ()>) {

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::base::task;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 fn side<S>(stream: S, leftover: &'static [u8]) -> Side<S> {
     Side { stream, leftover: Bytes::from_static(leftover) }

@@ -341,7 +341,7 @@ mod tests {
             }
             log.write(&record(id));
             permit.send(()).unwrap();
-            assert!(pages.recv_timeout(Duration::from_secs(5)).unwrap().contains(id));
+            assert!(pages.recv_timeout(Duration::from_secs(60)).unwrap().contains(id));
         }
     }
 
@@ -379,7 +379,7 @@ mod tests {
         let (full, (written, pages)) = (Arc::new(AtomicBool::new(true)), channel());
         let (log, writer) = AccessLog::start(rules(), Full(Arc::clone(&full), written)).unwrap();
         log.write(&record("lost"));
-        assert_eq!(pages.recv_timeout(Duration::from_secs(5)).unwrap(), "refused");
+        assert_eq!(pages.recv_timeout(Duration::from_secs(60)).unwrap(), "refused");
         full.store(false, Ordering::SeqCst);
         log.write(&record("kept"));
         drop(writer);

@@ -35,7 +35,7 @@ use crate::telemetry::access::{AccessLog, AccessWriter, Rules, hide::Hide, line:
 use crate::telemetry::metrics::Metrics;
 
 /// No test takes this long.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// Runs a test on a worker's kind of runtime.
 pub(super) fn run(test: impl Future<Output = ()>) {
