@@ -73,11 +73,13 @@ pub async fn receive(mut stream: TcpStream, port: u16) -> Option<Cleartext> {
     let deadline = Instant::now() + REQUEST_TIMEOUT;
     let seen = timeout_at(deadline, async {
         loop {
-            if stream.read_buf(&mut bytes).await.is_ok_and(|read| read > 0)
-                && let Some(seen) = recognized(&mut bytes, port)
-            {
+            // A client that has closed its half sends no more, and each read would return at once.
+            if !stream.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {
+                return None;
+            }
+            if let Some(seen) = recognized(&mut bytes, port) {
                 return seen;
-            } else if bytes.is_empty() || bytes.len() >= MAX_REQUEST {
+            } else if bytes.len() >= MAX_REQUEST {
                 return None;
             }
         }
@@ -172,6 +174,28 @@ mod tests {
         let long = format!("GET /{} HTTP/1.1\r\nHost: example.com\r\n\r\n", "x".repeat(3_000));
         let seen = recognized(&mut BytesMut::from(&long[..]), 443).unwrap().unwrap();
         assert!(matches!(seen, Cleartext::Http { url: Some(url), .. } if url == "https://example.com/"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_closes_inside_its_request_is_not_waited_for() {
+        for piece in [&b"GET / HT"[..], b"\r\n\r\n\0\r\n", b""] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (server, _) = listener.accept().await.unwrap();
+            client.write_all(piece).await.unwrap();
+            drop(client);
+            // Time stands still while something is done: what reads the closed half again and again does so for ever.
+            let many_turns = async {
+                for _ in 0..100_000 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                seen = receive(server, 443) => assert_eq!(seen, None, "{piece:?}"),
+                () = many_turns => panic!("it goes on after {piece:?}"),
+            }
+        }
     }
 
     #[test]
