@@ -157,12 +157,11 @@ fn parse(block: &Bytes, limits: &HeadLimits, spare: &mut HeaderMap) -> Result<Op
         _ if said.has(CODING) => Framing::chunked(),
         length => Framing::Sized(length.unwrap_or(0)),
     };
-    let asks_first = said.has(EXPECT) && version == Version::HTTP_11;
     let head = Head {
         request,
         // Two lengths: the coding is the truth, and what follows is not trusted (RFC 9112 section 6.3).
         persistent: said.persists(version) && !said.has(TWO_FRAMINGS),
-        expects_continue: asks_first && !framing.is_over(),
+        expects_continue: said.has(EXPECT) && !framing.is_over(),
         framing,
         asks_upgrade: said.has(UPGRADE) && version == Version::HTTP_11,
     };
@@ -243,7 +242,13 @@ fn fill(
                 let bit = |option, bit| if lists(&value, option) { bit } else { 0 };
                 said.bits |= bit("close", CLOSE) | bit("keep-alive", KEEP);
             }
-            header::EXPECT if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => said.bits |= EXPECT,
+            header::EXPECT if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+                // To be ignored (RFC 9110 section 10.1.1): such a client would not read an interim answer.
+                if version == Version::HTTP_10 {
+                    continue;
+                }
+                said.bits |= EXPECT;
+            }
             header::UPGRADE => said.bits |= UPGRADE,
             _ => (),
         }
@@ -339,6 +344,8 @@ mod tests {
             "PUT / HTTP/1.1|Expect: 100-Continue|Content-Length: 1||",
             "PUT / HTTP/1.1 [expect=100-Continue content-length=1] 1 on 100 |",
         );
+        check("PUT / HTTP/1.0|Expect: 100-continue|Content-Length: 1||", "PUT / HTTP/1.0 [content-length=1] 1  |");
+        check("PUT / HTTP/1.0|Expect: miracles|Content-Length: 1||", "PUT / HTTP/1.0 [expect=miracles content-length=1] 1  |");
         check("GET / HTTP/1.1|Upgrade: websocket||", "GET / HTTP/1.1 [upgrade=websocket] 0 on up |");
         check("GET / HTTP/1.1\nHost: a\n\n", "GET / HTTP/1.1 [host=a] 0 on |");
         check("GET / HT", "part");
