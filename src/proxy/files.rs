@@ -128,7 +128,14 @@ impl Files {
         {
             asked.headers_mut().remove(header::RANGE);
         }
-        let answered = self.serve.clone().try_call(asked).await;
+        let whole = asked.headers().contains_key(header::RANGE).then(|| asked.clone());
+        let mut answered = self.serve.clone().try_call(asked).await;
+        if let (Some(mut whole), Ok(part)) = (whole, &answered)
+            && let Some(range) = whole.headers_mut().remove(header::RANGE)
+            && conditions::means_whole(&range, part.headers())
+        {
+            answered = self.serve.clone().try_call(whole).await;
+        }
         let mut response = match answered {
             Ok(response) if response.status() == StatusCode::NOT_FOUND => return Ok(None),
             Ok(response) => response.map(|body| Body::made(FileBody(body))),

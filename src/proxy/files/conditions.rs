@@ -33,6 +33,16 @@ fn range_of_bytes(headers: &HeaderMap) -> Option<HeaderValue> {
     unit.eq_ignore_ascii_case("bytes").then(|| HeaderValue::from_str(&format!("bytes={set}")).ok())?
 }
 
+/// Whether `ServeDir`'s answer to a range has to be the whole file. It calls bytes a part of an empty file, which has none, and
+/// does not find the last bytes of a file that has fewer, which are all it has (section 14.1.2).
+pub(super) fn means_whole(range: &HeaderValue, answer: &HeaderMap) -> bool {
+    let sizes = |text: &HeaderValue| text.to_str().ok()?.rsplit_once('/').map(|(part, size)| (part.ends_with('*'), size == "0"));
+    let Some((is_unsatisfied, is_empty)) = answer.get(header::CONTENT_RANGE).and_then(sizes) else { return false };
+    let suffix = range.to_str().ok().and_then(|range| range.strip_prefix("bytes=-")).unwrap_or_default();
+    let is_suffix = suffix.bytes().all(|byte| byte.is_ascii_digit()) && suffix.bytes().any(|byte| byte != b'0');
+    is_empty || (is_unsatisfied && is_suffix)
+}
+
 /// Lists may stand on several lines (section 5.3).
 fn join(headers: &mut HeaderMap, name: HeaderName) {
     let lines: Vec<&[u8]> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();

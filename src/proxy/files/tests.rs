@@ -274,6 +274,10 @@ async fn conditions_and_ranges_mean_what_the_rfc_says() {
     check("GET", &[("range", "bytes=-2")], (206, "nk")).await;
     check("GET", &[("range", "bytes=3-99")], (206, "nk")).await;
     check("GET", &[("range", "bytes=5-")], (416, "")).await;
+    check("GET", &[("range", "bytes=-5")], (206, "blank")).await;
+    check("GET", &[("range", "bytes=-9")], (200, "blank")).await;
+    check("GET", &[("range", "bytes=-99999999999999999999")], (200, "blank")).await;
+    check("GET", &[("range", "bytes=-0")], (416, "")).await;
     check("GET", &[("range", "bytes=0-1,3-4")], (200, "blank")).await;
     check("GET", &[("range", "lines=0-1")], (200, "blank")).await;
     check("HEAD", &[("range", "bytes=1-2")], (200, "")).await;
@@ -285,6 +289,19 @@ async fn conditions_and_ranges_mean_what_the_rfc_says() {
     }
     check("GET", &[("range", "bytes=9-"), ("if-range", "\"x\"")], (200, "blank")).await;
     check("GET", &[("if-range", "\"x\"")], (200, "blank")).await;
+}
+
+/// Part of an empty file there is none; Go answers the whole of it, too (pingora pull request 975, wai issue 346).
+#[tokio::test]
+async fn a_range_of_an_empty_file_is_the_empty_file() {
+    let world = world();
+    fs::write(world.path().join("www/assets/empty.js"), "").unwrap();
+    let files = Files::new(&settings(world.path()), &Arc::default());
+    for range in ["bytes=0-", "bytes=0-3", "bytes=-3", "bytes=2-3"] {
+        let response = ask(&files, "GET", "/assets/empty.js", &[("range", range)]).await.unwrap();
+        assert_eq!((response.status().as_u16(), response.headers().get(header::CONTENT_RANGE)), (200, None), "{range}");
+        assert_eq!(text(response).await, "", "{range}");
+    }
 }
 
 #[tokio::test]
