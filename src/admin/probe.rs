@@ -3,7 +3,7 @@
 //!
 //! What is sent is what a browser sends; a URL's query and the values of header fields are never told.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,6 +101,8 @@ struct Place {
 enum At {
     Name(String, u16),
     Address(SocketAddr),
+    /// A port of this machine at either loopback address.
+    Loopback(u16),
     Unix(PathBuf),
 }
 
@@ -284,12 +286,17 @@ impl Place {
         let address = &target.address;
         let at = match address {
             TargetAddress::Socket(address) => At::Address(*address),
-            TargetAddress::Name(name, port) => At::Name(name.to_string(), *port),
+            TargetAddress::Loopback(port) => At::Loopback(*port),
+            TargetAddress::Name(name, port) => match address.loopback_port() {
+                Some(port) => At::Loopback(port),
+                None => At::Name(name.to_string(), *port),
+            },
             TargetAddress::Unix(path) => At::Unix(path.clone()),
         };
         let host = match (&tls.server_name, address) {
             (Some(name), _) | (None, TargetAddress::Name(name, _)) => Some(Host::Name(name.clone())),
             (None, TargetAddress::Socket(address)) => Some(Host::Ip(address.ip())),
+            (None, TargetAddress::Loopback(_)) => Some(Host::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST))),
             (None, TargetAddress::Unix(_)) => None,
         };
         let tls = match (target.scheme, host.as_ref().and_then(server_name)) {

@@ -44,7 +44,9 @@ impl Lookups {
         let rule = settings.resolve.clone()?;
         let mut names: Vec<Lookup> = Vec::new();
         for target in &settings.targets {
+            // `localhost` is dialled at both loopback addresses, whichever the system's resolver knows of.
             if let TargetAddress::Name(name, _) = &target.address
+                && target.address.loopback_port().is_none()
                 && !names.iter().any(|known| known.name == *name)
             {
                 let (name, now) = (name.clone(), Instant::now());

@@ -191,7 +191,7 @@ fn an_authority_that_is_gone_and_a_backend_that_is_not_there_are_told() {
     let scene = Scene { gateway, dns, pebble };
     let told = scene.examine(&[]);
     told.says("authority", "prevents", "the directory does not answer")
-        .says("backend", "prevents", "start the backend, or correct its port")
+        .says("backend", "prevents", "start the program, or correct the port")
         .prevents(true);
 }
 

@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 use super::report::{End, Step, TlsFault, Trace};
 use super::{At, Place};
 use crate::base::chain::Chain;
+use crate::proxy::cluster::connect;
 use crate::telemetry::access::text::escaped;
 
 /// A peer's words that are repeated.
@@ -27,6 +28,7 @@ pub(super) async fn dial(place: &Place, limit: Duration, trace: &mut Trace) -> R
     let Trace { steps, issuer: shown, .. } = trace;
     let tcp = match &place.at {
         At::Address(address) => first_that_answers(&[*address], limit, steps).await?,
+        At::Loopback(port) => first_that_answers(&connect::loopback(*port), limit, steps).await?,
         At::Name(name, port) => {
             let addresses = resolve(name, *port, limit, steps).await?;
             first_that_answers(&addresses, limit, steps).await?

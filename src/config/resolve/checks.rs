@@ -1,7 +1,7 @@
 //! What only the whole shows: a host twice, a port with two meanings, requests sent in a circle, a site without use.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::Resolver;
 use super::site::Head;
@@ -146,6 +146,8 @@ fn proxies(raw: &[RawSite]) -> impl Iterator<Item = &Directive> {
 fn is_us(address: &TargetAddress, ports: &[u16], bind: &[IpAddr]) -> bool {
     let (ip, port) = match address {
         TargetAddress::Socket(socket) => (Some(socket.ip()), socket.port()),
+        // The address that is tried first; the other one may be bound by the backend.
+        TargetAddress::Loopback(port) => (Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), *port),
         TargetAddress::Name(name, port) if name.as_str() == "localhost" => (None, *port),
         TargetAddress::Name(..) | TargetAddress::Unix(_) => return false,
     };

@@ -1,7 +1,7 @@
 //! Where a `proxy` or an `upstream` sends requests to: `3000`, `:3000`, `host:port`, `https://host`, `unix/PATH`, or
 //! the name of an `upstream`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::Resolver;
 use crate::base::name::{self, HostName};
@@ -78,8 +78,7 @@ fn read(text: &str) -> Result<Written, Complaint> {
 fn bare(text: &str) -> Result<Written, Complaint> {
     let digits = text.strip_prefix(':').unwrap_or(text);
     if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
-        let socket = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port(digits)?);
-        return Ok(http(TargetAddress::Socket(socket)));
+        return Ok(http(TargetAddress::Loopback(port(digits)?)));
     }
     if text.contains(['/', '?', '#']) {
         let hint = "a target is a port, host:port, a URL without a path, or unix/PATH";
@@ -150,6 +149,20 @@ mod tests {
         check("ws://10.0.0.1", "10.0.0.1:80");
         check("h2c://[::1]:50051", "h2c://[::1]:50051");
         check("app", "name");
+    }
+
+    #[test]
+    fn a_bare_port_and_localhost_are_this_machine_at_either_loopback_address() {
+        let port = |text: &str| match read(text) {
+            Ok(Written::Target(target)) => target.address.loopback_port(),
+            Ok(Written::Name) | Err(_) => None,
+        };
+        for text in ["5173", ":5173", "localhost:5173", "https://LocalHost:5173"] {
+            assert_eq!(port(text), Some(5173), "for {text}");
+        }
+        for text in ["127.0.0.1:5173", "[::1]:5173", "app.localhost:5173", "app:5173"] {
+            assert_eq!(port(text), None, "for {text}");
+        }
     }
 
     #[test]

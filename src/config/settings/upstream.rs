@@ -1,7 +1,7 @@
 //! Backends: where they are, how one is chosen, how long they may take.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -95,16 +95,32 @@ impl fmt::Display for Target {
 pub enum TargetAddress {
     /// An address and port.
     Socket(SocketAddr),
+    /// A port of this machine, written without a host: 127.0.0.1, else ::1.
+    Loopback(u16),
     /// A name to resolve, and a port.
     Name(HostName, u16),
     /// A Unix socket's path.
     Unix(PathBuf),
 }
 
+impl TargetAddress {
+    /// The port, where the address stands for this machine and not for one of its addresses: a bare port, and `localhost`,
+    /// which is always loopback (RFC 6761 section 6.3).
+    pub fn loopback_port(&self) -> Option<u16> {
+        match self {
+            Self::Loopback(port) => Some(*port),
+            Self::Name(name, port) if name.as_str() == "localhost" => Some(*port),
+            Self::Socket(_) | Self::Name(..) | Self::Unix(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for TargetAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Socket(addr) => write!(f, "{addr}"),
+            // The address that is tried first. Metrics, cookies and the log have always named a bare port so.
+            Self::Loopback(port) => write!(f, "{}:{port}", Ipv4Addr::LOCALHOST),
             Self::Name(name, port) => write!(f, "{name}:{port}"),
             Self::Unix(path) => write!(f, "unix/{}", path.display()),
         }

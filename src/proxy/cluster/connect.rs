@@ -1,7 +1,7 @@
 //! Reaches one target: name, TCP or Unix socket, TLS. No policy: it is told the target and one deadline for all of it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,9 +16,13 @@ use tokio_rustls::client::TlsStream;
 
 use crate::base::proxy_header::{self, Ends};
 use crate::base::span;
-use crate::config::settings::{ProxyProtocol, Target, TargetAddress, TargetScheme, Upstream, UpstreamTls};
+use crate::config::settings::{At, ProxyProtocol, Target, TargetAddress, TargetScheme, Upstream, UpstreamTls};
 
+mod loopback;
 mod tls_test;
+
+use loopback::LoopbackPorts;
+pub use loopback::addresses as loopback;
 
 use super::member::Place;
 use super::stream::BackendStream;
@@ -37,6 +41,7 @@ pub struct Dialer {
     introduce: Option<ProxyProtocol>,
     /// Present when some target speaks TLS.
     tls: Option<TlsTowards>,
+    loopback: LoopbackPorts,
 }
 
 /// Why a target was not reached. The text names the target and what it did, for the operator's eyes.
@@ -56,6 +61,14 @@ pub enum ConnectError {
     Refused {
         /// The address tried last.
         address: String,
+    },
+    /// Nothing listens on a port of this machine, at either loopback address.
+    #[error("nothing listens on port {port} of this machine, neither on 127.0.0.1 nor on ::1 ({at})")]
+    NothingListens {
+        /// The port.
+        port: u16,
+        /// Where the target is written.
+        at: At,
     },
     /// Not done within the limit.
     #[error("{address} did not let us connect within {}, stuck at {stage}", span::print(*limit))]
@@ -112,7 +125,7 @@ impl ConnectError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NameNotFound { .. } => "connect-name",
-            Self::Refused { .. } => "connect-refused",
+            Self::Refused { .. } | Self::NothingListens { .. } => "connect-refused",
             Self::TimedOut { .. } => "connect-timeout",
             Self::Unreachable { .. } => "connect-unreachable",
             Self::Certificate { .. } => "connect-certificate",
@@ -126,6 +139,7 @@ impl ConnectError {
         match self {
             Self::NameNotFound { .. } => "check the backend's name and this machine's resolver",
             Self::Refused { .. } => "start the backend, or correct its port",
+            Self::NothingListens { .. } => "start the program, or correct the port",
             Self::TimedOut { .. } => "check that the backend is up and that no firewall drops packets to it",
             Self::Unreachable { .. } => "check the backend's address, and for a socket its path and permissions",
             Self::Certificate { .. } => "give the backend's authority as `ca-file`, or its name as `server-name`, under `tls`",
@@ -139,7 +153,14 @@ impl Dialer {
     pub(super) fn new(settings: &Upstream, trust: &Trust) -> Result<Self, TrustError> {
         let asked = settings.targets.iter().any(|target| target.scheme == TargetScheme::Https);
         let tls = if asked { Some(trust.towards(&settings.tls)?) } else { None };
-        Ok(Self { limit: settings.timeouts.connect, settings: settings.tls.clone(), introduce: settings.proxy_protocol, tls })
+        let loopback = LoopbackPorts::of(&settings.targets);
+        Ok(Self {
+            limit: settings.timeouts.connect,
+            settings: settings.tls.clone(),
+            introduce: settings.proxy_protocol,
+            tls,
+            loopback,
+        })
     }
 
     /// Whether a connection of the other's could as well be one of ours.
@@ -161,8 +182,7 @@ impl Dialer {
         ends: Option<&Ends>,
         offer: Offer,
     ) -> Result<BackendStream, ConnectError> {
-        let header = self.header(ends);
-        let attempt = Attempt { deadline: Instant::now() + self.limit, limit: self.limit, place, header };
+        let attempt = self.attempt(place, ends);
         match (&place.target.address, place.target.scheme) {
             (TargetAddress::Unix(path), TargetScheme::Http | TargetScheme::H2c) => {
                 Ok(BackendStream::Unix(attempt.unix(path).await?))
@@ -177,6 +197,11 @@ impl Dialer {
                 Ok(BackendStream::TcpTls(self.tls(&attempt, offer, stream).await?))
             }
         }
+    }
+
+    fn attempt<'a>(&'a self, place: Place<'a>, ends: Option<&Ends>) -> Attempt<'a> {
+        let (header, loopback) = (self.header(ends), &self.loopback);
+        Attempt { deadline: Instant::now() + self.limit, limit: self.limit, place, header, loopback }
     }
 
     /// What a connection begins with, where targets are told whose it is.
@@ -216,6 +241,7 @@ impl Dialer {
         let name = match (&self.settings.server_name, &target.address) {
             (Some(name), _) | (None, TargetAddress::Name(name, _)) => name.as_str().to_owned(),
             (None, TargetAddress::Socket(addr)) => return ServerName::IpAddress(addr.ip().into()),
+            (None, TargetAddress::Loopback(_)) => return ServerName::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST).into()),
             // A path proves nothing; a socket of this machine is nearest to this name.
             (None, TargetAddress::Unix(_)) => "localhost".to_owned(),
         };
@@ -230,11 +256,15 @@ struct Attempt<'a> {
     place: Place<'a>,
     /// What is said before anything else.
     header: Option<Vec<u8>>,
+    loopback: &'a LoopbackPorts,
 }
 
 impl Attempt<'_> {
     async fn tcp(&self) -> Result<TcpStream, ConnectError> {
-        let stream = match (&self.place.target.address, &self.place.at) {
+        let address = &self.place.target.address;
+        let stream = match (address, &self.place.at) {
+            (TargetAddress::Loopback(port), _) => self.first_of_loopback(*port).await?,
+            (TargetAddress::Name(_, port), None) if address.loopback_port().is_some() => self.first_of_loopback(*port).await?,
             (TargetAddress::Socket(addr), _) | (TargetAddress::Name(..), Some(addr)) => self.first_of(&[*addr]).await?,
             (TargetAddress::Name(name, port), None) => self.first_of(&self.resolve(name.as_str(), *port).await?).await?,
             (TargetAddress::Unix(path), _) => return Err(self.no_address(&path.display().to_string())),

@@ -127,7 +127,7 @@ fn places<'a>(settings: &'a Upstream, before: &'a Roster, name: &HostName, spots
             TargetAddress::Name(own, port) if own == name => {
                 places.extend(spots.iter().map(|spot| spot.of(target, *port)));
             }
-            TargetAddress::Name(..) | TargetAddress::Socket(_) | TargetAddress::Unix(_) => {
+            TargetAddress::Name(..) | TargetAddress::Socket(_) | TargetAddress::Loopback(_) | TargetAddress::Unix(_) => {
                 let here = before.members().iter().filter(|member| member.is_of(target));
                 places.extend(here.map(|member| member.place()));
             }

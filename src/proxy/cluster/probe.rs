@@ -164,7 +164,7 @@ async fn beside<C: Future, A: Future>(connection: C, answer: A) -> A::Output {
 fn host(health: &Health, tls: &UpstreamTls, address: &TargetAddress) -> String {
     let named = health.host.as_ref().or(tls.server_name.as_ref()).map(ToString::to_string);
     let own = || match address {
-        TargetAddress::Socket(_) | TargetAddress::Name(..) => address.to_string(),
+        TargetAddress::Socket(_) | TargetAddress::Loopback(_) | TargetAddress::Name(..) => address.to_string(),
         TargetAddress::Unix(_) => "localhost".to_owned(),
     };
     named.unwrap_or_else(own)

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use rustls::{ClientConfig, Error};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{Attempt, Dialer};
+use super::Dialer;
 use crate::config::settings::{Target, TargetAddress};
 use crate::proxy::cluster::member::{Member, Place};
 use crate::proxy::cluster::trust::Anyone;
@@ -30,13 +30,13 @@ impl Dialer {
     }
 
     async fn place_speaks_tls(&self, place: Place<'_>) -> bool {
-        let attempt = Attempt { deadline: Instant::now() + self.limit, limit: self.limit, place, header: self.header(None) };
+        let attempt = self.attempt(place, None);
         match &place.target.address {
             TargetAddress::Unix(path) => match attempt.unix(path).await {
                 Ok(stream) => self.handshakes(place, stream).await,
                 Err(_) => false,
             },
-            TargetAddress::Socket(_) | TargetAddress::Name(..) => match attempt.tcp().await {
+            TargetAddress::Socket(_) | TargetAddress::Loopback(_) | TargetAddress::Name(..) => match attempt.tcp().await {
                 Ok(stream) => self.handshakes(place, stream).await,
                 Err(_) => false,
             },

@@ -39,6 +39,62 @@ fn a_name_is_tried_at_all_its_addresses() {
     });
 }
 
+/// A group with a bare port and `localhost`, in front of a program that listens at `host` alone.
+fn of_this_machine(host: &str) -> (std::net::TcpListener, Vec<TargetAddress>) {
+    let listener = std::net::TcpListener::bind((host, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, vec![TargetAddress::Loopback(port), TargetAddress::Name(name("localhost"), port)])
+}
+
+#[test]
+fn a_port_of_this_machine_is_reached_at_either_loopback_address() {
+    run(async {
+        for host in ["127.0.0.1", "::1"] {
+            let (listener, addresses) = of_this_machine(host);
+            for address in addresses {
+                let cluster = build(&upstream(vec![target(address, TargetScheme::Http, 1)]));
+                let roster = cluster.roster();
+                // The second connection starts with the address that answered.
+                for _ in 0..2 {
+                    let dialled = cluster.dialer().dial(roster.members()[0].target()).await;
+                    let BackendStream::Tcp(stream) = dialled.unwrap() else { panic!("TCP was asked for") };
+                    assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_program_that_moves_to_the_other_loopback_address_is_followed() {
+    run(async {
+        let (v6, addresses) = of_this_machine("::1");
+        let port = v6.local_addr().unwrap().port();
+        let cluster = build(&upstream(vec![target(addresses[0].clone(), TargetScheme::Http, 1)]));
+        let roster = cluster.roster();
+        drop(cluster.dialer().dial(roster.members()[0].target()).await.unwrap());
+        drop(v6);
+        let v4 = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        cluster.dialer().dial(roster.members()[0].target()).await.unwrap();
+        v4.accept().unwrap();
+    });
+}
+
+#[test]
+fn a_port_of_this_machine_where_nothing_listens_is_named_with_both_addresses() {
+    run(async {
+        let (listener, addresses) = of_this_machine("127.0.0.1");
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        for address in addresses {
+            let error = dial(address, TargetScheme::Http, Duration::from_secs(10)).await.unwrap_err();
+            let expected = format!("nothing listens on port {port} of this machine, neither on 127.0.0.1 nor on ::1 (");
+            assert!(error.to_string().starts_with(&expected), "{error}");
+            assert_eq!((error.code(), error.remedy()), ("connect-refused", "start the program, or correct the port"));
+        }
+    });
+}
+
 #[test]
 fn unix_sockets_are_reached_by_their_path() {
     run(async {

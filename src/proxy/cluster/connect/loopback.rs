@@ -1,0 +1,71 @@
+//! A port of this machine, as in `proxy 5173`: at 127.0.0.1, else at ::1, where development servers listen that resolve
+//! `localhost` to it (Node 17 and later). Only a refusal leads to the other address, so that a program that listens at both is
+//! always reached at the same one as long as it runs.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::net::TcpStream;
+use tokio::time::timeout_at;
+
+use super::{Attempt, ConnectError, prepare, unreached};
+use crate::config::settings::Target;
+
+/// The addresses of a port of this machine, in the order in which they are tried.
+pub const fn addresses(port: u16) -> [SocketAddr; 2] {
+    [SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port), SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), port)]
+}
+
+/// For each such port of a group, whether ::1 took the last connection. It is tried first then, so that a program at ::1 costs
+/// no refused connection for each one that is made.
+#[derive(Debug)]
+pub(super) struct LoopbackPorts(Box<[(u16, AtomicBool)]>);
+
+impl LoopbackPorts {
+    pub(super) fn of(targets: &[Target]) -> Self {
+        let ports = targets.iter().filter_map(|target| target.address.loopback_port());
+        Self(ports.map(|port| (port, AtomicBool::new(false))).collect())
+    }
+
+    fn at_v6(&self, port: u16) -> Option<&AtomicBool> {
+        self.0.iter().find(|(known, _)| *known == port).map(|(_, at_v6)| at_v6)
+    }
+}
+
+impl Attempt<'_> {
+    pub(super) async fn first_of_loopback(&self, port: u16) -> Result<TcpStream, ConnectError> {
+        let at_v6 = self.loopback.at_v6(port);
+        let mut order = addresses(port);
+        if at_v6.is_some_and(|at_v6| at_v6.load(Ordering::Relaxed)) {
+            order.reverse();
+        }
+        for addr in order {
+            match timeout_at(self.deadline, TcpStream::connect(addr)).await {
+                Ok(Ok(stream)) => {
+                    if let Some(at_v6) = at_v6 {
+                        at_v6.store(addr.is_ipv6(), Ordering::Relaxed);
+                    }
+                    prepare(&stream);
+                    return Ok(stream);
+                }
+                // A machine without IPv6, or without IPv4, has no such address: nothing can listen there.
+                Ok(Err(source)) if is_absent(source.kind()) => (),
+                Ok(Err(source)) => return Err(unreached(addr.to_string(), source)),
+                Err(_elapsed) => return Err(self.timed_out("TCP")),
+            }
+        }
+        Err(ConnectError::NothingListens { port, at: self.place.target.at.clone() })
+    }
+}
+
+const fn is_absent(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ConnectionRefused
+            | ErrorKind::AddrNotAvailable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::HostUnreachable
+            | ErrorKind::Unsupported
+    )
+}
