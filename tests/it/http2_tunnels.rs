@@ -8,6 +8,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::gateway::Gateway;
+use crate::support::h2_frames::{DATA, END_HEADERS, END_STREAM, End, GOAWAY, H2, HEADERS, RST_STREAM, block, frame, request};
 use crate::support::line::Line;
 use crate::support::{client, echo, server, wait};
 
@@ -48,4 +49,46 @@ where
 {
     socket.send(Message::text("still there?")).await.unwrap();
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("still there?"));
+}
+
+/// Sends a text over stream 1 and waits for its echo.
+fn talk(client: &mut H2) {
+    client.0.say(&frame(DATA, 0, 1, b"\x81\x85\0\0\0\0hello"));
+    loop {
+        let came = client.next().expect("the connection lives");
+        assert!(came.kind != GOAWAY && (came.kind, came.stream) != (RST_STREAM, 1), "{came:?}");
+        if (came.kind, came.stream) == (DATA, 1) && came.payload.ends_with(b"hello") {
+            return;
+        }
+    }
+}
+
+/// A malformed request is an error of its stream (RFC 9113 section 8.1.1).
+#[test]
+fn a_malformed_request_has_its_page_and_its_record_and_tunnels_beside_it_live_on() {
+    let backend = echo::start();
+    let (gateway, root) = Gateway::on_localhost(&format!("localhost {{\n    proxy {}\n}}", backend.address().port()));
+    let mut client = H2::open("localhost", gateway.https, &root, &[]);
+    let connect = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":authority", "localhost")];
+    let connect = [&connect[..], &[(":path", "/ws"), ("sec-websocket-version", "13")]].concat();
+    client.0.say(&frame(HEADERS, END_HEADERS, 1, &block(&connect)));
+    talk(&mut client);
+    let mut stream = 3;
+    let mut check = |path: &str, field: (&str, &str), flags, expected| {
+        client.0.say(&frame(HEADERS, END_HEADERS | flags, stream, &request("POST", path, &[field])));
+        assert_eq!(client.end_of(stream), expected, "{path} {field:?}");
+        stream += 2;
+        talk(&mut client);
+    };
+    check("/capital", ("X-Note", "1"), END_STREAM, End::Answered(400));
+    check("/control", ("x-note", "a\x01b"), END_STREAM, End::Answered(400));
+    check("/connection", ("connection", "close"), END_STREAM, End::Answered(400));
+    check("/blank", ("x note", "1"), END_STREAM, End::Answered(400));
+    // Larger than a signed length; then larger than any, which h2 resets by itself.
+    check("/length", ("content-length", "9223372036854775808"), 0, End::Answered(400));
+    check("/endless", ("content-length", "18446744073709551616"), 0, End::Reset(1));
+    for path in ["/capital", "/control", "/connection", "/blank", "/length"] {
+        let is_it = |line: &str| line.contains(r#""event":"access""#) && line.contains(&format!(r#""target":"{path}""#));
+        wait::until_true(path, SOON, || gateway.output().lines().any(|line| is_it(line) && line.contains(r#""status":400"#)));
+    }
 }

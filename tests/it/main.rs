@@ -25,6 +25,7 @@ mod browser;
 mod cert_actions;
 mod cert_commands;
 mod cert_files;
+mod cleartext;
 mod client_certificates;
 mod commands;
 mod config_files;
