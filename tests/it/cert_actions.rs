@@ -86,7 +86,7 @@ fn a_revoked_certificate_is_replaced_by_a_new_key_at_once() {
     let status = house.pebble.status_of(&serial);
     assert_eq!((&status["Status"], &status["Reason"]), (&"Revoked".into(), &1.into()), "{status}");
     assert_ne!(key(1), key(2), "a key that somebody else may have is never used again");
-    assert!(house.gateway.output().contains("certificate_revoked"));
+    house.gateway.until_logged("certificate_revoked");
     assert_eq!(house.proxy.answered(Kind::NewOrder, 201), 2);
     assert!(house.says("certs revoke other.example", 1).contains("no certificate is configured for `other.example`"));
     assert!(house.says(&format!("certs revoke {SITE} --reason whim"), 2).contains("key-compromise"));

@@ -82,7 +82,7 @@ fn certificate_files_that_were_refused_are_looked_at_again() {
     write("new", now - Duration::from_secs(60));
     fs::copy(path("new.pem"), path("site.pem")).unwrap();
     gateway.process().until_said("certificate_files_refused", SOON);
-    assert!(gateway.output().contains("the certificate that was read before stays in service"));
+    gateway.until_logged("the certificate that was read before stays in service");
     fs::copy(path("new.key"), path("site.key")).unwrap();
     let second = wait::until("the new one is served", SOON, || {
         let seen = gateway.get("app.test", "/", &path("site.pem")).map_err(|error| error.to_string())?.serial();
@@ -158,7 +158,7 @@ fn certificates_move_from_certbots_folder_to_a_gateway_and_out_again_without_an_
     // Its renewal names what it replaces, by the same account.
     says(&second.run(&format!("certs renew {SITE}")), 0);
     wait::until_true("the renewed one is served", SOON, || second.get(SITE, "/", &root).is_ok_and(|seen| seen.serial() != first));
-    assert!(pebble.output().contains("is a replacement of"));
+    pebble.until_logged("is a replacement of");
     assert_eq!(proxy.count(Kind::NewAccount), made);
     assert!(says(&second.run("certs import /nowhere"), 1).contains("no store of certbot, Caddy or acme.sh"));
 }

@@ -137,6 +137,7 @@ fn a_udp_port_that_is_taken_is_told_and_all_else_is_served() {
     let root = gateway.local_root();
     let seen = gateway.until_served("localhost", &root, SOON);
     assert!(!seen.response.headers().contains_key("alt-svc"));
+    gateway.until_logged("quic_off");
     let log = gateway.output();
     let told = |text: &str| log.contains(text);
     assert!(told("quic_off") && told(&format!("UDP 127.0.0.1:{}", gateway.https)) && told("in use by process"), "{log}");

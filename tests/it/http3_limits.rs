@@ -58,7 +58,7 @@ fn connections_over_quic_count_like_others() {
             tokio::time::sleep(POLL).await;
         }
     });
-    assert!(scene.gateway.output().contains("too_many_connections"), "{}", scene.gateway.output());
+    scene.gateway.until_logged("too_many_connections");
 }
 
 #[test]
@@ -103,6 +103,6 @@ fn requests_that_are_cancelled_as_soon_as_they_are_sent_end_the_connection() {
         let excessive = matches!(&closed, ConnectionError::ApplicationClosed(close) if close.error_code == 0x107_u32.into());
         assert!(excessive, "{closed}");
     });
-    assert!(scene.gateway.output().contains("cancels its requests"), "{}", scene.gateway.output());
+    scene.gateway.until_logged("cancels its requests");
     assert_eq!(scene.gateway.get("localhost", "/a", &scene.root).unwrap().response.status(), 200, "others are served");
 }

@@ -37,8 +37,10 @@ fn fifty_kills_lose_nothing_buy_nothing_twice_and_make_one_account() {
     let served: Vec<&str> = served.iter().map(String::as_str).collect();
     all.until_served(&served);
     // Told by the authority itself: of what it did for a gateway that was gone, the proxy never heard.
+    let bought = |said: &str| said.matches("Issued certificate serial").count();
+    wait::until_true("the authority has said so", wait::LIMIT, || bought(&all.pebble.output()) >= served.len());
     let done = all.pebble.output();
-    let issued = done.matches("Issued certificate serial").count();
+    let issued = bought(&done);
     assert_eq!(issued, served.len(), "certificates bought for {} that are served", served.len());
     assert!(done.contains("There are now 1 accounts") && !done.contains("There are now 2 accounts"));
 }

@@ -194,7 +194,7 @@ fn each_has_its_status_its_page_and_its_record_and_no_backend_hears_of_it() {
         "`header-size` is 8192",
         "over `limit requests`",
     ] {
-        assert!(world.gateway.output().contains(limit), "the log does not name {limit}:\n{}", world.gateway.output());
+        world.gateway.until_logged(limit);
     }
 }
 

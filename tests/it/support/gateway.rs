@@ -140,6 +140,11 @@ impl Gateway {
         self.process.as_ref().expect("the gateway runs").output()
     }
 
+    /// Waits until its output contains `text`. Lines are written by a thread of their own, after what they speak of.
+    pub fn until_logged(&self, text: &str) {
+        wait::until_true(&format!("the log says `{text}`"), wait::LIMIT, || self.output().contains(text));
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         self.process().kill();

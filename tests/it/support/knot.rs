@@ -48,7 +48,10 @@ impl Knot {
         fs::write(folder.path().join("zone"), records).unwrap();
         let mut command = process::command(yard::tool("knot/usr/sbin/knotd"));
         command.env("LD_LIBRARY_PATH", yard::tool("knot/lib")).arg("--config").arg(folder.path().join("knot.conf"));
-        let process = Process::start("knotd", &mut command);
+        let mut process = Process::start("knotd", &mut command);
+        // It listens before it takes signals: HUP would end it.
+        process.until_said("server started", START);
+        process.until_said("-> 1", START);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         wait::until_listening("knotd", address, START);
         Self { address, process, folder, serial: 1, zone: zone.to_owned() }

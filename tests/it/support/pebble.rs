@@ -144,6 +144,11 @@ impl Pebble {
         serde_json::from_slice(&self.manage(&format!("cert-status-by-serial/{serial}"), None)).unwrap()
     }
 
+    /// Waits until its output contains `text`.
+    pub fn until_logged(&self, text: &str) {
+        wait::until_true(&format!("the authority says `{text}`"), wait::LIMIT, || self.output().contains(text));
+    }
+
     /// All it said so far.
     pub fn output(&self) -> String {
         self.processes[0].output()
