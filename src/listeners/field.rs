@@ -79,6 +79,14 @@ impl Kind {
         }
     }
 
+    /// Whether the name is a pseudo-header field's.
+    pub const fn is_pseudo(self) -> bool {
+        match self {
+            Self::Method | Self::Scheme | Self::Authority | Self::Path | Self::Protocol | Self::Wrong(WrongField::Pseudo) => true,
+            Self::OfConnection | Self::Te | Self::Regular | Self::Wrong(_) => false,
+        }
+    }
+
     /// What is wrong with a field of this kind and `value`.
     pub fn judge(self, value: &[u8]) -> Judgement {
         let is = |sound: bool, wrong| if sound { Judgement::Sound } else { Judgement::Wrong(wrong) };

@@ -277,10 +277,12 @@ impl Filter {
         let walked = self.hpack.walk(block).map_err(|Broken| Breach::Compression)?;
         let is_request = head.stream > self.last;
         self.last = self.last.max(head.stream);
-        if walked.found.is_nothing() && walked.anew.is_none() {
+        // h2 leaves them out and takes the rest (section 8.1: trailers with one are malformed).
+        let has_late_pseudo = !is_request && walked.has_pseudo;
+        if walked.found.is_nothing() && walked.anew.is_none() && !has_late_pseudo {
             return Ok(Taken::as_it_is(length));
         }
-        let is_wrong = walked.found.wrong.is_some();
+        let is_wrong = walked.found.wrong.is_some() || has_late_pseudo;
         let anew = match walked.anew {
             // Of trailers there is nothing to answer: their stream is reset.
             Some(anew) if !is_request && is_wrong => Some([&anew, RESETTING].concat()),

@@ -48,6 +48,8 @@ pub(super) struct Walked {
     /// The block as h2 can read it.
     pub(super) anew: Option<Vec<u8>>,
     pub(super) found: Found,
+    /// Whether a name begins with a colon, as none in trailers does.
+    pub(super) has_pseudo: bool,
 }
 
 /// What is to be known of a request beside its fields.
@@ -91,7 +93,7 @@ impl Hpack {
         while let Some(first) = rest.first().copied() {
             let at = block.len() - rest.len();
             match first {
-                0x80.. => self.indexed(integer::read(&mut rest, 7).ok_or(Broken)?, &mut walked.found)?,
+                0x80.. => self.indexed(integer::read(&mut rest, 7).ok_or(Broken)?, &mut walked)?,
                 0x20..0x40 => {
                     let size = integer::read(&mut rest, 5).filter(|size| may_resize && *size <= MAX_TABLE).ok_or(Broken)?;
                     self.resize(size);
@@ -99,7 +101,7 @@ impl Hpack {
                     continue;
                 }
                 _ => {
-                    let anew = self.literal(first, &mut rest, &mut walked.found)?;
+                    let anew = self.literal(first, &mut rest, &mut walked)?;
                     if let Some(anew) = anew {
                         walked.anew.get_or_insert_with(|| block[..at].to_vec()).extend_from_slice(&anew);
                         may_resize = false;
@@ -116,19 +118,22 @@ impl Hpack {
         Ok(walked)
     }
 
-    fn indexed(&self, index: usize, found: &mut Found) -> Result<(), Broken> {
+    fn indexed(&self, index: usize, walked: &mut Walked) -> Result<(), Broken> {
         if let Some(dynamic) = index.checked_sub(STATIC.len() + 1) {
-            if let Some(odd) = &self.entries.get(dynamic).ok_or(Broken)?.odd {
-                found.note(odd);
+            let entry = self.entries.get(dynamic).ok_or(Broken)?;
+            walked.has_pseudo |= entry.kind.is_pseudo();
+            if let Some(odd) = &entry.odd {
+                walked.found.note(odd);
             }
-        } else if index == 0 {
-            return Err(Broken);
+        } else {
+            let name = STATIC[index.checked_sub(1).ok_or(Broken)?];
+            walked.has_pseudo |= name.starts_with(':');
         }
         Ok(())
     }
 
     /// A literal; as it is to be written instead, if it cannot stand.
-    fn literal(&mut self, first: u8, rest: &mut &[u8], found: &mut Found) -> Result<Option<Vec<u8>>, Broken> {
+    fn literal(&mut self, first: u8, rest: &mut &[u8], walked: &mut Walked) -> Result<Option<Vec<u8>>, Broken> {
         let is_kept = first & 0x40 != 0;
         let before = *rest;
         let index = integer::read(rest, if is_kept { 6 } else { 4 }).ok_or(Broken)?;
@@ -138,12 +143,13 @@ impl Hpack {
         let value = string(rest, &mut self.text)?;
         let value = text(value, &self.text);
         entry.value = value.len();
+        walked.has_pseudo |= entry.kind.is_pseudo();
         let judgement = entry.kind.judge(value);
         let anew = if judgement == Judgement::Sound {
             // h2 has another name for the index of a name that did not stand: it is spelled out.
             name_must_go.then(|| entry.kind.name()).flatten().map(|name| spelled(name.as_bytes(), value, first))
         } else {
-            found.note(&judgement);
+            walked.found.note(&judgement);
             entry.is_renamed = name_must_go || !entry.kind.keeps_its_name(entry.value);
             entry.odd = Some(Box::new(judgement));
             Some(entry.anew(&before[..head], first)?)

@@ -76,6 +76,20 @@ fn a_malformed_block_is_written_anew_in_its_place_however_it_is_cut() {
     assert_eq!(pass(&trailers, 1_000).unwrap(), expected);
 }
 
+/// h2spec 8.1.2.1: h2 alone would drop the pseudo-header field and take the request for whole.
+#[test]
+fn trailers_with_a_pseudo_header_field_are_reset() {
+    let request = frame(HEADERS, END_HEADERS, 1, GET);
+    // A literal, an index of the static table, and an unknown one.
+    for block in [&b"\x00\x05:path\x01/"[..], b"\x84", b"\x00\x02:x\x01y"] {
+        let trailers = [opening(), request.clone(), frame(HEADERS, END_HEADERS | END_STREAM, 1, block)].concat();
+        let seen = pass(&trailers, 1_000).unwrap();
+        assert!(seen.ends_with(RESETTING), "{}", block.escape_ascii());
+    }
+    let sound = [opening(), request, frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x00\x01a\x01b")].concat();
+    assert_eq!(pass(&sound, 1_000).unwrap(), sound);
+}
+
 #[test]
 fn a_connection_that_begins_otherwise_is_a_breach() {
     let settings = frame(SETTINGS, 0, 0, &[]);
