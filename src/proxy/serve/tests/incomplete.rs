@@ -107,6 +107,25 @@ fn an_upload_that_is_reset_resets_the_stream_to_the_backend() {
     });
 }
 
+/// Many programs cannot hold such a length; the second is none for h2 either.
+#[test]
+fn a_length_over_63_bits_is_no_answer_over_http_2() {
+    run(async {
+        for length in ["9223372036854775808", "18446744073709551616"] {
+            let backend = h2c_backend(move |_, mut respond| async move {
+                let response = Response::builder().header("content-length", length).body(()).unwrap();
+                let mut stream = respond.send_response(response, false).ok()?;
+                stream.send_data(Bytes::from_static(b"part"), false).ok()?;
+                std::future::pending().await
+            })
+            .await;
+            let gateway = Gateway::start(&format!("a.test {{\n proxy h2c://{}\n}}", backend.addr), Speaks::H1).await;
+            let answer = gateway.ask("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n").await;
+            assert!(answer.starts_with("HTTP/1.1 502 "), "{length}: {answer}");
+        }
+    });
+}
+
 /// A backend of HTTP/2 that resets its stream with this reason in the middle of its answer.
 async fn half_an_answer(reason: Reason) -> Backend {
     h2c_backend(move |_, mut respond| async move {
