@@ -1,6 +1,9 @@
 //! `buffer-requests`: a request's body is taken in before a backend is asked, so that a slow client keeps none of its workers
 //! waiting. What is longer than the limit goes on as it comes, behind what was taken in. WebSockets and other upgrades are
 //! never held.
+//!
+//! A body that was taken in whole goes on with a Content-Length, however the client framed it: its length is known, and some
+//! backends take no chunks. Trailers need chunks (RFC 9112 section 7.1.2), so a body with trailers keeps them.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -8,7 +11,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::header::{self, HeaderMap};
+use http::{Method, Request};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 
@@ -36,10 +40,19 @@ impl BufferRequests {
             })?;
             // The client was told to go on when its body was asked for.
             request.headers_mut().remove(header::EXPECT);
+            if let Some(length) = held.size_hint().exact() {
+                announce(request.headers_mut(), length);
+            }
             *request.body_mut() = Body::stream(held);
             Ok(None)
         }))
     }
+}
+
+/// Frames a body by its length. A length that the client gave stays: what differs from it is refused when it is sent.
+fn announce(headers: &mut HeaderMap, length: u64) {
+    headers.remove(header::TRANSFER_ENCODING);
+    headers.entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
 }
 
 /// Takes in `most` bytes, one piece over them, or all there is.
@@ -86,7 +99,9 @@ impl HttpBody for Held {
     fn size_hint(&self) -> SizeHint {
         let rest = self.rest.size_hint();
         let mut hint = SizeHint::new();
-        if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(self.bytes)) {
+        // An exact size would have the body framed by its length, which has no room for trailers.
+        let has_trailers = self.taken.back().is_some_and(Frame::is_trailers);
+        if let Some(upper) = rest.upper().filter(|_| !has_trailers).and_then(|upper| upper.checked_add(self.bytes)) {
             hint.set_upper(upper);
         }
         hint.set_lower(rest.lower().saturating_add(self.bytes));

@@ -99,6 +99,37 @@ fn a_body_is_taken_in_before_the_backend_is_asked_where_the_site_says_so() {
 }
 
 #[test]
+fn a_body_that_is_taken_in_whole_goes_on_with_its_length() {
+    run(async {
+        let backend = Backend::mirror_all().await;
+        let text = format!("a.test {{\n buffer-requests 1KiB\n proxy {}\n}}", backend.addr);
+        let gateway = Gateway::start(&text, Speaks::H1).await;
+        let long = format!("401\r\n{}\r\n1\r\nj\r\n0\r\n\r\n", "x".repeat(0x401));
+        for (body, length) in [
+            ("3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", Some("abcde")),
+            ("0\r\n\r\n", Some("")),
+            // Trailers need chunks, and so does what is longer than is taken in.
+            ("3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n", None),
+            (&long, None),
+        ] {
+            let request = format!("POST / HTTP/1.1\r\nHost: a.test\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+            let seen = gateway.ask(&request).await;
+            let (_, seen) = seen.split_once("\r\n\r\n").unwrap();
+            let (head, after) = seen.split_once("\r\n\r\n").unwrap();
+            let head = format!("{head}\r\n");
+            let expected = length.map(|body| format!("\r\ncontent-length: {}\r\n", body.len()));
+            assert_eq!(head.contains("transfer-encoding"), length.is_none(), "{body:?}: {head}");
+            assert!(expected.is_none_or(|line| head.contains(&line)), "{body:?}: {head}");
+            match length {
+                Some(whole) => assert_eq!(after, whole),
+                None if body.contains("x-sum") => assert!(after.ends_with("0\r\nx-sum: 1\r\n\r\n"), "{after}"),
+                None => assert!(!head.contains("content-length") && after.ends_with("0\r\n\r\n"), "{head}{after}"),
+            }
+        }
+    });
+}
+
+#[test]
 fn what_is_longer_than_is_taken_in_goes_on_as_it_comes() {
     run(async {
         let backend = Backend::start(|mut peer, _| async move {

@@ -60,6 +60,33 @@ fn bodies_of_unknown_length_pass_with_any_method() {
 }
 
 #[test]
+fn a_body_that_is_taken_in_whole_goes_on_with_its_length() {
+    run(async {
+        let backend = Backend::mirror_all().await;
+        let text = format!("a.test {{\n buffer-requests 1KiB\n proxy {}\n}}", backend.addr);
+        let gateway = Gateway::start(&text, Speaks::H2).await;
+        let sum = || http_body::Frame::trailers([("x-sum".parse().unwrap(), "1".parse().unwrap())].into_iter().collect());
+        let data = |bytes: &str| http_body::Frame::data(Bytes::copy_from_slice(bytes.as_bytes()));
+        for (frames, line, end) in [
+            (vec![data("abc"), data("de")], "content-length: 5", "\r\n\r\nabcde"),
+            (vec![data("abc"), sum()], "transfer-encoding: chunked", "abc\r\n0\r\nx-sum: 1\r\n\r\n"),
+            (vec![data(&"x".repeat(1_025)), data("j")], "transfer-encoding: chunked", "\r\n1\r\nj\r\n0\r\n\r\n"),
+        ] {
+            let stream = TcpStream::connect(gateway.addr).await.unwrap();
+            let (mut sender, connection) = handshake(Local, TokioIo::new(stream)).await.unwrap();
+            drop(task::spawn_local("client", connection));
+            let frames = futures_util::stream::iter(frames.into_iter().map(Ok::<_, std::io::Error>));
+            let body = http_body_util::StreamBody::new(frames);
+            let request = Request::post("https://a.test/").body(body).unwrap();
+            let seen = sender.send_request(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+            let seen = std::str::from_utf8(&seen).unwrap();
+            let framing = ["content-length", "transfer-encoding"].iter().filter(|name| seen.contains(**name)).count();
+            assert!(framing == 1 && seen.contains(&format!("\r\n{line}\r\n")) && seen.ends_with(end), "{seen}");
+        }
+    });
+}
+
+#[test]
 fn a_host_that_is_not_the_authority_is_refused() {
     run(async {
         let backend = Backend::mirror().await;
