@@ -65,6 +65,7 @@ pub(super) fn speaks_tls(exchange: &Exchange, lease: &Lease, error: &SendError) 
         SendError::Connect(_)
         | SendError::Refused(_)
         | SendError::StreamReset(_)
+        | SendError::HeaderTooLarge(_)
         | SendError::NoWebSocket
         | SendError::FirstByteTimeout(_)
         | SendError::ClientBody(_) => return None,

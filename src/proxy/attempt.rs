@@ -241,6 +241,7 @@ const fn is_its_fault(failure: &SendFailure) -> bool {
         SendError::Connect(_)
         | SendError::CutOff(_)
         | SendError::BadAnswer(_)
+        | SendError::HeaderTooLarge(_)
         | SendError::StreamReset(_)
         | SendError::FirstByteTimeout(_) => true,
         // Who refuses a stream lives, and has enough to do.
@@ -264,6 +265,7 @@ const fn reached(failure: &SendFailure, whole: bool) -> Reached {
         | SendError::NoWebSocket
         | SendError::CutOff(_)
         | SendError::BadAnswer(_)
+        | SendError::HeaderTooLarge(_)
         | SendError::FirstByteTimeout(_)
         | SendError::ClientBody(_) => Reached::Backend,
     }
@@ -277,7 +279,7 @@ fn refusal_of(exchange: &Exchange, error: &SendError) -> Refusal {
             Failed::Reset
         }
         SendError::NoWebSocket => Failed::NoWebSocket,
-        SendError::BadAnswer(_) => Failed::BadAnswer,
+        SendError::BadAnswer(_) | SendError::HeaderTooLarge(_) => Failed::BadAnswer,
         SendError::FirstByteTimeout(_) => Failed::AnswerTimeout,
         SendError::ClientBody(_) => return exchange.refusal_of_body(),
     })
@@ -304,6 +306,7 @@ fn report(exchange: &Exchange, lease: &Lease, error: &SendError, Next { again, i
         SendError::StreamReset(_) => "look into the backend's own log: it gave the request up",
         SendError::NoWebSocket => "write http:// for the path of the WebSocket, or `protocols h1 h2` for an https:// backend",
         SendError::BadAnswer(_) => "check that the backend speaks the version of HTTP on this port that its upstream names",
+        SendError::HeaderTooLarge(_) => "let the backend send fewer or shorter fields; no setting changes this limit",
         SendError::FirstByteTimeout(_) => "look into the backend's own log, or allow it more time with `timeout first-byte`",
         SendError::ClientBody(_) => return,
     };

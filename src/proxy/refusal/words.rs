@@ -127,7 +127,7 @@ const fn backend(failed: Failed) -> &'static str {
         Failed::Unreachable(_) => "the backend cannot be reached",
         Failed::ConnectTimeout => "the connection to the backend was not made within `timeout connect`",
         Failed::Reset => "the backend closed the connection before it answered",
-        Failed::BadAnswer => "the backend's answer is not proper HTTP",
+        Failed::BadAnswer => "the backend's answer is not proper HTTP, or its header is too large",
         Failed::AnswerTimeout => "the backend sent no first byte within `timeout first-byte`",
         Failed::WrongUpgrade => "the backend switched to a protocol that was not asked for",
         Failed::BadAccept => "the backend's Sec-WebSocket-Accept does not answer the key (RFC 6455 section 4.2.2)",

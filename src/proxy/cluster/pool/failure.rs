@@ -29,9 +29,12 @@ pub enum SendError {
     /// The backend closed or reset the connection in the middle of the answer's header.
     #[error("the backend closed the connection in the middle of its answer's header")]
     CutOff(#[source] Cause),
-    /// What came is not proper HTTP, or its header is too large.
+    /// What came is not proper HTTP.
     #[error("the backend's answer is not proper HTTP")]
     BadAnswer(#[source] Cause),
+    /// The header of the answer is over a limit that no setting changes.
+    #[error("the header of the backend's answer is too large")]
+    HeaderTooLarge(#[source] Cause),
     /// The backend says that it has not looked at the request, and will not (RFC 9113 sections 6.8 and 8.7).
     #[error("the backend refused the stream before it looked at the request")]
     Refused(#[source] Cause),
@@ -57,6 +60,7 @@ impl SendError {
             Self::ClosedBeforeAnswer(_) => "backend-closed",
             Self::CutOff(_) => "backend-cut-off",
             Self::BadAnswer(_) => "backend-malformed",
+            Self::HeaderTooLarge(_) => "backend-header-too-large",
             Self::Refused(_) => "backend-refused-stream",
             Self::StreamReset(_) => "backend-reset-stream",
             Self::NoWebSocket => "backend-no-websocket",
@@ -71,6 +75,7 @@ impl SendError {
             Self::Connect(_) | Self::ClosedBeforeAnswer(_) | Self::Refused(_) => true,
             Self::CutOff(_)
             | Self::BadAnswer(_)
+            | Self::HeaderTooLarge(_)
             | Self::StreamReset(_)
             | Self::NoWebSocket
             | Self::FirstByteTimeout(_)

@@ -172,7 +172,7 @@ impl<B: RequestBody> Wire<B> {
         loop {
             while !self.inlet.bytes.is_empty() {
                 let found = head::read(&self.inlet.bytes, asked.is_head, || emptied(slot.take()));
-                match found.map_err(|error| SendError::BadAnswer(error.into()))? {
+                match found.map_err(SendError::from)? {
                     Found::Part => break,
                     Found::Interim { status, length } => {
                         asked.hear(status, &self.inlet.bytes[..length])?;

@@ -32,6 +32,33 @@ fn each_failure_of_a_backend_has_its_status_and_its_reason() {
     });
 }
 
+#[test]
+fn an_answer_may_have_a_thousand_fields() {
+    run(async {
+        for (count, status) in [(300, 200), (1_022, 200), (1_100, 502)] {
+            let fields: String = (0..count).map(|number| format!("x-{number}: {number}\r\n")).collect();
+            let answer = format!("HTTP/1.1 200 OK\r\n{fields}content-length: 2\r\n\r\nok");
+            let backend = Backend::start(move |mut peer, _| {
+                let answer = answer.clone();
+                async move {
+                    peer.head().await;
+                    peer.send(&answer).await;
+                    peer.rest().await;
+                }
+            })
+            .await;
+            let gateway = Gateway::before(&backend).await;
+            let answer = gateway.ask(GET).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{count}: {answer}");
+            let last = format!("\r\nx-{}: {}\r\n", count - 1, count - 1);
+            assert_eq!(answer.contains(&last), status == 200, "{count}: {answer}");
+            let record = &gateway.records().await[0];
+            assert_eq!(record["upstream"], backend.addr.to_string());
+            assert_eq!(record["reason"] == "backend-bad-answer", status == 502, "{count}: {record}");
+        }
+    });
+}
+
 /// A port where nobody listens.
 fn unused() -> std::net::SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()

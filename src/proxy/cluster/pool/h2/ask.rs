@@ -100,6 +100,7 @@ fn is_whole(error: &SendError, seat: &Seat) -> bool {
         | SendError::BadAnswer(_)
         | SendError::StreamReset(_)
         | SendError::NoWebSocket
+        | SendError::HeaderTooLarge(_)
         | SendError::ClientBody(_) => false,
     }
 }

@@ -28,7 +28,11 @@ fn a_backend_that_breaks_off_or_talks_nonsense_is_told_from_one_that_never_spoke
         assert!(words.starts_with("the backend's answer is not proper HTTP: "), "{words}");
         assert_eq!(failure_of("HTTP/1.1 200 OK\r\ncontent-length: 1, 2\r\n\r\n").await.0, "backend-malformed");
         let huge = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(1 << 20));
-        assert_eq!(failure_of(Box::leak(huge.into_boxed_str())).await.0, "backend-malformed");
+        assert_eq!(failure_of(Box::leak(huge.into_boxed_str())).await.0, "backend-header-too-large");
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(1_100));
+        let (code, words) = failure_of(Box::leak(many.into_boxed_str())).await;
+        assert_eq!(code, "backend-header-too-large");
+        assert!(words.ends_with("its header has more than 1024 fields, the most that are taken from a backend"), "{words}");
     });
 }
 

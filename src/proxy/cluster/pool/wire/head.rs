@@ -5,14 +5,17 @@ use std::mem::MaybeUninit;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode, Uri, Version};
 
+use crate::proxy::cluster::pool::SendError;
 use crate::proxy::forward::{self, Told};
 use crate::proxy::h1::framing::Framing;
 use crate::proxy::h1::length;
 use crate::proxy::h1::reason::Reason;
 use crate::proxy::h1::spelling::Spelling;
 
+/// Fields that a table on the stack has room for: more than nearly every answer has.
+const USUAL_FIELDS: usize = 128;
 /// Most fields of an answer, and most bytes of its header: far more than any backend sends on purpose.
-const MOST_FIELDS: usize = 128;
+const MAX_FIELDS: usize = 1024;
 const MOST_BYTES: usize = 256 * 1024;
 
 /// Room for what surrounds a request's fields: method, version, ends of lines.
@@ -23,12 +26,23 @@ const AROUND: usize = 64;
 pub(super) enum HeadError {
     #[error("its header does not follow RFC 9112: {0}")]
     Malformed(#[from] httparse::Error),
-    #[error("its header is longer than {MOST_BYTES} bytes or has more than {MOST_FIELDS} fields")]
-    TooLarge,
+    #[error("its header is longer than {MOST_BYTES} bytes, the most that is taken from a backend")]
+    TooLong,
+    #[error("its header has more than {MAX_FIELDS} fields, the most that are taken from a backend")]
+    TooManyFields,
     #[error("its Content-Length is no number up to 2^63-1, or says two")]
     Length,
     #[error("it uses Transfer-Encoding with HTTP/1.0")]
     OldCoding,
+}
+
+impl From<HeadError> for SendError {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::TooLong | HeadError::TooManyFields => Self::HeaderTooLarge(error.into()),
+            HeadError::Malformed(_) | HeadError::Length | HeadError::OldCoding => Self::BadAnswer(error.into()),
+        }
+    }
 }
 
 /// What lies at the beginning of the bytes.
@@ -120,13 +134,20 @@ fn write_fields(out: &mut Vec<u8>, headers: &HeaderMap, spelling: Spelling) -> W
 /// Reads the header of an answer to a request by `HEAD` or another method. Its fields are put into what `spare` gives,
 /// which is called for a whole header only.
 pub(super) fn read(bytes: &[u8], is_head: bool, spare: impl FnOnce() -> HeaderMap) -> Result<Found, HeadError> {
-    let mut room = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+    let mut room = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
+    let mut large = Vec::new();
     let mut parsed = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
-    let length = match config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut room) {
+    let mut outcome = config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut room);
+    if matches!(outcome, Err(httparse::Error::TooManyHeaders)) {
+        large.resize(MAX_FIELDS, MaybeUninit::uninit());
+        outcome = config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut large);
+    }
+    let length = match outcome {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) if bytes.len() <= MOST_BYTES => return Ok(Found::Part),
-        Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooLarge),
+        Ok(httparse::Status::Partial) => return Err(HeadError::TooLong),
+        Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooManyFields),
         Err(error) => return Err(error.into()),
     };
     let status = StatusCode::from_u16(parsed.code.unwrap_or_default()).map_err(|_| httparse::Error::Status)?;
@@ -156,7 +177,7 @@ pub(super) fn read(bytes: &[u8], is_head: bool, spare: impl FnOnce() -> HeaderMa
 
 /// The `Link` fields of an interim answer that was read already.
 pub(super) fn links(bytes: &[u8]) -> Vec<HeaderValue> {
-    let mut room = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    let mut room = vec![httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut parsed = httparse::Response::new(&mut room);
     if parsed.parse(bytes).is_err() {
         return Vec::new();
@@ -351,8 +372,16 @@ mod tests {
     fn a_header_is_bounded_in_bytes_and_fields() {
         let part = |length: usize| format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(length));
         assert!(matches!(read(part(1000).as_bytes(), false, HeaderMap::new), Ok(Found::Part)));
-        assert!(matches!(read(part(MOST_BYTES).as_bytes(), false, HeaderMap::new), Err(HeadError::TooLarge)));
-        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(MOST_FIELDS + 1));
-        assert!(matches!(read(many.as_bytes(), false, HeaderMap::new), Err(HeadError::TooLarge)));
+        assert!(matches!(read(part(MOST_BYTES).as_bytes(), false, HeaderMap::new), Err(HeadError::TooLong)));
+        let many = |count: usize| format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(count));
+        for count in [USUAL_FIELDS, USUAL_FIELDS + 1, MAX_FIELDS] {
+            let bytes = many(count);
+            let Ok(Found::Head { head, length }) = read(bytes.as_bytes(), false, HeaderMap::new) else {
+                panic!("{count} fields are taken");
+            };
+            assert_eq!((head.response.headers().len(), length), (count, bytes.len()));
+            assert!(matches!(read(&bytes.as_bytes()[..length - 1], false, HeaderMap::new), Ok(Found::Part)));
+        }
+        assert!(matches!(read(many(MAX_FIELDS + 1).as_bytes(), false, HeaderMap::new), Err(HeadError::TooManyFields)));
     }
 }
