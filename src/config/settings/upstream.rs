@@ -78,7 +78,17 @@ pub struct Target {
     pub at: At,
 }
 
-/// As one word of the configuration that reads back to it; weight and rank are written elsewhere.
+impl Target {
+    /// The word of the configuration that reads back to it; weight and rank are written elsewhere.
+    pub fn word(&self) -> String {
+        match &self.address {
+            TargetAddress::Loopback(port) => port.to_string(),
+            TargetAddress::Socket(_) | TargetAddress::Name(..) | TargetAddress::Unix(_) => self.to_string(),
+        }
+    }
+}
+
+/// As it is named in the log, in metrics and in reports.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match self.scheme {

@@ -19,13 +19,13 @@ pub(super) fn upstreams(all: &[Upstream]) -> Json {
 
 /// What a `proxy` to this group is written as.
 pub(super) fn reference(group: &Upstream) -> Json {
-    if group.is_named() { group.name.as_str().into() } else { list(group.targets.iter().map(Target::to_string)) }
+    if group.is_named() { group.name.as_str().into() } else { list(group.targets.iter().map(Target::word)) }
 }
 
 fn upstream(group: &Upstream) -> Json {
     let mut members = Members::default();
     let to = |one: &Target| {
-        let words = [one.to_string().into(), "weight".into(), one.weight.into()];
+        let words = [one.word().into(), "weight".into(), one.weight.into()];
         Json::List(words.into_iter().chain(one.backup.then(|| "backup".into())).collect())
     };
     members.add("to", Json::List(group.targets.iter().map(to).collect()));
