@@ -125,6 +125,19 @@ impl TargetAddress {
     }
 }
 
+impl TargetAddress {
+    /// Whether both lead to the same program: they are equal, or one is a port of this machine and the other one of its two
+    /// loopback addresses. A configuration that writes one for the other has not given the backend up.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let leads_to = |port: &Self, socket: &Self| match (port.loopback_port(), socket) {
+            (Some(port), Self::Socket(addr)) => addr.port() == port && addr.ip().is_loopback(),
+            (Some(port), other) => other.loopback_port() == Some(port),
+            (None, _) => false,
+        };
+        self == other || leads_to(self, other) || leads_to(other, self)
+    }
+}
+
 impl fmt::Display for TargetAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -261,4 +274,23 @@ pub struct UpstreamTls {
 pub enum ProxyProtocol {
     V1,
     V2,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_of_this_machine_is_the_same_place_at_its_loopback_addresses() {
+        let socket = |text: &str| TargetAddress::Socket(text.parse().unwrap());
+        let localhost = TargetAddress::Name(HostName::parse("localhost").unwrap(), 80);
+        let port = TargetAddress::Loopback(80);
+        for same in [socket("127.0.0.1:80"), socket("[::1]:80"), localhost, TargetAddress::Loopback(80)] {
+            assert!(same.is_same_place(&port) && port.is_same_place(&same), "{same:?}");
+        }
+        for other in [socket("127.0.0.1:81"), socket("192.0.2.1:80"), TargetAddress::Loopback(81)] {
+            assert!(!other.is_same_place(&port) && !port.is_same_place(&other), "{other:?}");
+        }
+        assert!(!socket("127.0.0.1:80").is_same_place(&socket("[::1]:80")));
+    }
 }

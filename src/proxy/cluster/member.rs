@@ -78,7 +78,7 @@ impl Member {
 
     /// Whether this is where `target` is or one of the places where it is, reached in the same way.
     pub(super) fn is_of(&self, target: &Target) -> bool {
-        self.target.address == target.address && self.target.scheme == target.scheme
+        self.target.address.is_same_place(&target.address) && self.target.scheme == target.scheme
     }
 
     /// Whether this is just there, reached in the same way.
