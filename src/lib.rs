@@ -31,6 +31,47 @@
 //! | [`admin`] | the above | the operator's socket |
 //! | [`cli`] | the above | the command line |
 //!
+//! # Glossary
+//!
+//! The only word for each idea, in types, files, directives, log events, metrics, replies and documentation. If an RFC, rustls,
+//! hyper, Envoy, nginx or Caddy has a word, that is the word. A new word needs a row here. `tests/it/layers.rs` counts the
+//! identifiers that still use a word of the right column; what stands in parentheses says which use of a word is meant, and
+//! such a word is not counted.
+//!
+//! | idea | word | do not use |
+//! |---|---|---|
+//! | what should exist, from the configuration | `DesiredCert` | need (as a noun) |
+//! | what is known about certificates | `Inventory`, `CertRecord` | book |
+//! | the loop that maintains certificates | `manager`, `ManagerState` | keeper, desk, tend, adopt |
+//! | an operator's request to it | `Operation` | errand, wish, word (that is a word of the configuration) |
+//! | certificates loaded in memory | `CertCache` | shelf |
+//! | what handshakes read | `Catalog` | |
+//! | certificate and key, checked together | `CertBundle` | |
+//! | one ACME order being executed | `order_task` | worker (that is a traffic thread) |
+//! | per-thread traffic state | `worker` | |
+//! | on-demand issuance | `on_demand`, `authorizer`, `decision` | demand (alone), knock, porter, verdict |
+//! | message to the operator | `alert` | alarm, trouble, crier |
+//! | group of backends | `upstream`, `UpstreamGroup` | cluster, crowd |
+//! | one backend of a group | `target` in configuration and text, `Endpoint` in code | member, place (of a backend), spot, roster |
+//! | compiled site block | `Route` | lane, block (that is configuration text) |
+//! | what ends a route (proxy, files, redirect, respond) | `Handler` | end (of a route), ending |
+//! | mutable facts of a request | `ExchangeState` | course |
+//! | limit of time | `timeout`, `deadline`, `interval` | patience, rhythm |
+//! | upper bound | `MAX_…` | most (in a constant), longest |
+//! | open WebSocket or other upgraded connection | `tunnel`; `TunnelRegistry`, `FramedTunnel` | roll (as a noun), policed, way |
+//! | HTTP/1.1 and HTTP/2 connections to a backend | `H1Connection`, `H2Connection`, `H2Pool`, `StreamPermit` | wire (that is a byte format), trunk, branch, seat |
+//! | limit on concurrent connections | `ConnLimiter`, `Permit` | crowd, place (of a permit), turns |
+//! | rejected request | `Refusal` with a `reason` | complaint, blame |
+//! | failed operation | `…Error` | failure, fault, trouble, broken |
+//! | configuration problem | `Diagnostic` | finding (that is doctor's), complaint |
+//! | result of a doctor check | `Finding` | |
+//! | writing to the log | `log_…`, `emit` | tell, told, say |
+//! | peer on the client side | `client` | stranger, visitor, who |
+//! | random numbers | `Rng` | dice |
+//! | error with its causes | `ErrorChain` | chain (that is a certificate chain) |
+//! | health checks, DNS refresh, watchdog, load shedding | these words | checkups, lookups, vigil, memory (that is what is measured) |
+//! | many nodes (CLUSTER.md) | `node`, `engine`, order lock, `fence`, `rank`, `feed`, `outbox`, `sealed` | cluster, lease (that is the upstream's), ledger |
+//!
 //! # Threads
 //!
 //! Traffic runs on one thread for each core, each with its own single-threaded runtime, listening sockets and idle
@@ -47,8 +88,7 @@
 //!    time (`certs::demand`).
 //! 5. Private keys never leave `certs` and `state`. The state folder is 0700 and its files 0600, whatever the umask.
 //! 6. A failed reload, a failed order or a full disk leaves what is being served untouched.
-//! 7. Only `proxy::answer` invents a status code; `listeners::plain` may answer a challenge, and
-//!    `listeners::cleartext` plain HTTP where TLS is spoken.
+//! 7. Only `proxy::answer` turns a refusal into a status code.
 //! 8. No mutable globals. The crypto provider is a value passed down, not installed.
 //! 9. Every task has a name, an owner, and an end.
 

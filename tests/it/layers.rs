@@ -1,5 +1,9 @@
 //! The laws of the house that the compiler does not check: who may import whom, and what is named in one place only.
 
+mod glossary;
+mod imports;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +28,6 @@ const WALLED_IN: &[(&str, &str)] = &[
     ("hickory_proto", "certs/dns"),
     ("dns_update", "certs/challenge/dns01/service"),
     ("quinn", "listeners/quic"),
-    ("h3", "listeners/quic"),
 ];
 
 #[test]
@@ -46,6 +49,60 @@ fn every_folder_of_the_source_is_a_known_layer() {
     for source in sources("src").iter().filter(|source| !["lib", "main"].contains(&source.layer().as_str())) {
         assert!(LAYERS.iter().any(|(layer, _)| *layer == source.layer()), "src/{} is in no layer of the table", source.path);
     }
+}
+
+/// A file in an import cycle cannot be moved, tested or understood alone. The list holds the files that are in one today: it
+/// only gets shorter.
+#[test]
+fn files_import_one_another_in_no_other_cycles_than_the_listed_ones() {
+    let listed: BTreeSet<&str> = include_str!("layers/cycles.txt").lines().collect();
+    let sources = sources("src");
+    let graph = imports::ImportGraph::of(&sources);
+    let cycles = graph.cycles();
+    let mut wrong = Vec::new();
+    for group in &cycles {
+        if let Some(new) = group.iter().find(|file| !listed.contains(*file)) {
+            let ties = graph.ties(group);
+            wrong.push(format!("src/{new}.rs is in an import cycle; move what its files share into a file of its own:"));
+            wrong.extend(ties.iter().filter(|tie| tie.contains(new)).map(|tie| format!("    {tie}")));
+        }
+    }
+    let in_cycles: BTreeSet<&str> = cycles.into_iter().flatten().collect();
+    let gone = listed.difference(&in_cycles);
+    wrong.extend(gone.map(|file| format!("{file} is in no cycle any more: delete its line from tests/it/layers/cycles.txt")));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The glossary is in the crate documentation. `glossary.txt` counts what is still written in words that it replaces: the
+/// counts only get lower.
+#[test]
+fn identifiers_use_the_words_of_the_glossary() {
+    let sources = sources("src");
+    let crate_docs = &sources.iter().find(|source| source.path == "lib.rs").expect("src/lib.rs is there").text;
+    let found = glossary::count_replaced_words(crate_docs, &sources);
+    let counts: BTreeMap<String, usize> = include_str!("layers/glossary.txt")
+        .lines()
+        .filter_map(|line| line.rsplit_once(' '))
+        .map(|(word, count)| (word.to_owned(), count.parse().expect("a count stands behind each word")))
+        .collect();
+    let mut wrong = Vec::new();
+    for (word, count) in &found {
+        let listed = counts.get(word).copied().unwrap_or_default();
+        if *count > listed {
+            wrong.push(format!(
+                "`{word}` is in {count} identifiers, {listed} are listed: use the word of the glossary (src/lib.rs)"
+            ));
+        }
+    }
+    for (word, listed) in &counts {
+        let count = found.get(word).copied().unwrap_or_default();
+        if count < *listed {
+            wrong.push(format!(
+                "`{word}` is in {count} identifiers, {listed} are listed: lower the number in tests/it/layers/glossary.txt"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
