@@ -100,7 +100,7 @@ impl Uses {
                     leaf.split_once(" as ").map_or((leaf.as_str(), None), |(leaf, name)| (leaf, Some(name.trim())));
                 let Some(absolute) = absolute(path, leaf) else { continue };
                 if is_export {
-                    let name = name.or(absolute.last().map(String::as_str)).unwrap_or_default().to_owned();
+                    let name = name.or_else(|| absolute.last().map(String::as_str)).unwrap_or_default().to_owned();
                     exports.insert(name, absolute);
                 } else {
                     imports.insert(absolute);
