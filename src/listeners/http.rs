@@ -40,7 +40,7 @@ pub fn room_for_header(limits: &GatewayLimits) -> usize {
     limits.header_size.bytes() + limits.header_size.bytes() / 4
 }
 
-/// The same for HTTP/2 and HTTP/3, which count [`FIELD_OVERHEAD`] for each field beyond its texts: what HTTP/1.1 takes is not
+/// The same for HTTP/2 and HTTP/3, which count `FIELD_OVERHEAD` for each field beyond its texts: what HTTP/1.1 takes is not
 /// too much for them.
 pub fn room_for_section(limits: &GatewayLimits) -> usize {
     let fields = count(limits.header_count).saturating_add(count(limits.header_count) / 4).saturating_add(MAX_CRUMBS);
