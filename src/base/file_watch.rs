@@ -1,4 +1,4 @@
-//! How every file that somebody else changes is watched: what can be seen of it without reading it, and when to read it. By
+//! How every file that another program changes is watched: what can be seen of it without reading it, and when to read it. By
 //! looking at intervals, because notification by the kernel is lost when a folder is replaced, mounted, or on a server.
 
 use std::fs;
@@ -62,7 +62,7 @@ impl Looked {
 }
 
 /// Decides when watched files are read: when they differ from what was read, at the second look at which they are the same,
-/// since whoever writes them may be in the middle of it; and again while reading them failed. Pure.
+/// since the writer may be in the middle of it; and again while reading them failed. Pure.
 #[derive(Debug)]
 pub struct Schedule<S> {
     read: Option<S>,

@@ -1,4 +1,4 @@
-//! Names for which no public authority may issue, whoever proves them: public suffixes (CA/Browser Forum Baseline
+//! Names for which no public authority may issue, whatever is proved: public suffixes (CA/Browser Forum Baseline
 //! Requirements 3.2.2.6, and what authorities refuse alone as well), and names with an underscore, which is no character of a
 //! host name (RFC 5280 section 4.2.1.6, Baseline Requirements 7.1.2.7.12).
 

@@ -1,4 +1,4 @@
-//! Files that somebody names in a configuration: opened only if they are files. Opening a pipe without a writer never returns,
+//! Files that a configuration names: opened only if they are files. Opening a pipe without a writer never returns,
 //! and reading one takes what another program wrote.
 
 use std::fs::{self, File};

@@ -34,7 +34,7 @@ use turns::Turn;
 
 /// How long a record is waited for. Slow services take some minutes until all of their servers have it.
 const PROPAGATION: Duration = Duration::from_secs(300);
-/// The same where nobody can be asked.
+/// The same where no name server can be queried.
 const UNASKED: Duration = Duration::from_secs(60);
 /// Waits before a record that could not be taken away is tried again; after the last it is left to the next start.
 const UNSET_AGAIN: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(15)];
@@ -125,7 +125,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// The name behind all aliases; the name itself where nobody can be asked, which is right wherever there is none.
+    /// The name behind all aliases; the name itself where no name server can be queried, which is right where there is no alias.
     async fn canonical(&self, name: &str) -> String {
         match self.dns.canonical(name).await {
             Ok(name) => name,

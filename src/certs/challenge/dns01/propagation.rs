@@ -30,7 +30,7 @@ enum Sight {
 pub enum Spread {
     /// Every server that answers has the record.
     Seen,
-    /// Nobody who answers for the zone could be found or asked, and a fixed time has gone by; why, in words.
+    /// No name server of the zone could be found or queried, and a fixed time has gone by; why, in words.
     Unchecked(String),
 }
 
