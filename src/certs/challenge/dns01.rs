@@ -125,7 +125,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// The name behind all aliases; the name itself where no name server can be queried, which is right where there is no alias.
+    /// The name behind all aliases; the name itself where no name server can be queried (right where there is no alias).
     async fn canonical(&self, name: &str) -> String {
         match self.dns.canonical(name).await {
             Ok(name) => name,
