@@ -27,6 +27,7 @@ pub mod frames;
 mod parting;
 pub mod policed;
 pub mod roll;
+mod takeover;
 mod way;
 
 /// One worker's buffer through which all its tunnels copy: no copy outlives the poll in which it was made.

@@ -3,13 +3,13 @@
 //! are read and written.
 
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
+use super::takeover::Takeover;
 use super::{HALF_OPEN, Scratch, Side, TunnelEnd, TunnelReason};
 use port::Port;
 use relay::{Closed, End, POLITE, Relay, Rules};
@@ -35,16 +35,6 @@ pub struct Policed<C, B> {
     end: Option<TunnelReason>,
     /// When it is cut, once its end has begun.
     cut: Option<Instant>,
-}
-
-/// One side of a tunnel without rules, for one with rules that takes over.
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Takeover<S> {
-    pub stream: S,
-    /// Read from the other side, and not taken by this one yet.
-    pub unsent: Vec<u8>,
-    /// Bytes read from it so far.
-    pub bytes: u64,
 }
 
 impl<C, B> Policed<C, B>
@@ -187,11 +177,6 @@ where
             }
         }
     }
-}
-
-/// A peer that closes its socket without ending TLS first, see the raw tunnel.
-fn is_abrupt_end(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::UnexpectedEof
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::CloseWatch;
-use super::policed::Takeover;
 use super::policed::walker::Walker;
+use super::takeover::Takeover;
 
 /// Reads in a row before other tasks get their turn.
 const ROUNDS: usize = 16;

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::Takeover;
 use super::relay::{End, Relay};
 use crate::proxy::tunnel::Side;
+use crate::proxy::tunnel::takeover::Takeover;
 
 /// See the module.
 pub(super) struct Port<S> {
@@ -161,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Port<S> {
             Poll::Pending => return None,
             Poll::Ready(Ok(())) => (),
             Poll::Ready(Err(error)) => {
-                if !super::is_abrupt_end(&error) {
+                if !is_abrupt_end(&error) {
                     self.is_cut_off = true;
                     self.break_off(&error);
                 }
@@ -217,4 +217,9 @@ where
         relay.received(end, chunk, now, |bytes| to.write(bytes, cx));
     }
     true
+}
+
+/// A peer that closes its socket without ending TLS first, see the raw tunnel.
+fn is_abrupt_end(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
 }
