@@ -11,8 +11,14 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 pub use guard::Guard;
 pub use told::Told;
 
+use names::{
+    ALTERNATIVE, CODING, CONNECTION, COOKIE, FORWARDING, HOST, ID, RARE_HOP, SOCKET_KEY, TE, UPGRADE, VIA, bit, hop_bit,
+    is_a_proxys,
+};
+
 pub mod changes;
 mod guard;
+mod names;
 pub mod reported;
 mod told;
 
@@ -233,19 +239,6 @@ struct Found {
     dropped: Vec<HeaderName>,
 }
 
-const CONNECTION: u32 = 1;
-const UPGRADE: u32 = 1 << 1;
-const TE: u32 = 1 << 2;
-const CODING: u32 = 1 << 3;
-const RARE_HOP: u32 = 1 << 4;
-const VIA: u32 = 1 << 5;
-const FORWARDING: u32 = 1 << 6;
-const ALTERNATIVE: u32 = 1 << 7;
-const COOKIE: u32 = 1 << 8;
-const HOST: u32 = 1 << 9;
-const ID: u32 = 1 << 10;
-const SOCKET_KEY: u32 = 1 << 11;
-
 impl Found {
     fn walk(headers: &HeaderMap, trusted: bool, guard: &Guard) -> Self {
         let mut found = Self { bits: 0, others: Vec::new(), dropped: Vec::new() };
@@ -297,39 +290,6 @@ impl Found {
         for name in self.others.iter().chain(&self.dropped) {
             headers.remove(name);
         }
-    }
-}
-
-/// What a name of a request is to a gateway.
-fn bit(name: &str) -> u32 {
-    match name {
-        "host" => HOST,
-        "cookie" => COOKIE,
-        "x-request-id" => ID,
-        "sec-websocket-key" => SOCKET_KEY,
-        "forwarded" | "x-real-ip" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port" => {
-            FORWARDING
-        }
-        "proxy" => RARE_HOP,
-        other => hop_bit(other),
-    }
-}
-
-/// What only a proxy says of the client: hops before it, and the certificate it showed (RFC 9440 section 2.4).
-fn is_a_proxys(name: &str) -> bool {
-    name.starts_with("x-forwarded-") || name.starts_with("client-cert") || name.starts_with("x-client-cert")
-}
-
-fn hop_bit(name: &str) -> u32 {
-    match name {
-        "connection" => CONNECTION,
-        "upgrade" => UPGRADE,
-        "te" => TE,
-        "transfer-encoding" => CODING,
-        "via" => VIA,
-        "alt-svc" => ALTERNATIVE,
-        "keep-alive" | "proxy-connection" | "proxy-authenticate" | "proxy-authorization" | "http2-settings" => RARE_HOP,
-        _ => 0,
     }
 }
 

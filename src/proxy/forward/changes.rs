@@ -5,7 +5,8 @@ use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::guard::read_as;
-use super::{FORWARDING, Framing, Guard, Hop, ID, RARE_HOP, bit, clean, is_a_proxys};
+use super::names::{FORWARDING, ID, RARE_HOP, bit, is_a_proxys};
+use super::{Framing, Guard, Hop, clean};
 
 /// One line for each field that does not reach a backend as it was sent. `trusted` is whether the client is a trusted proxy.
 pub fn changes(sent: &HeaderMap, trusted: bool, upgrade: bool, guard: &Guard) -> Vec<String> {

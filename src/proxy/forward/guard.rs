@@ -9,7 +9,7 @@
 
 use http::header::{HeaderMap, HeaderName};
 
-use super::{bit, is_a_proxys};
+use super::names::{bit, is_a_proxys};
 use crate::config::settings::{Auth, HeaderEdit, LimitKey, Policy, TokenPlace};
 
 /// What a block guards against names that could pass for it.
