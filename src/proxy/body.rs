@@ -16,9 +16,11 @@ use tokio::time::{Instant, Sleep};
 use super::cluster::pool::{BackendBody, BackendBodyError};
 use crate::base::chain::Chain;
 
+pub use error::{BodyError, Fault};
 use gate::Gate;
 use received::Received;
 
+mod error;
 pub(super) mod gate;
 pub(super) mod received;
 
@@ -62,63 +64,6 @@ pub enum Way {
     In,
     /// From backend to client.
     Out,
-}
-
-/// How a body failed. [`BodyError`] without its cause, to be kept and matched on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The client closed or reset in the middle of its body.
-    ClientLeft,
-    /// The client's framing was wrong in the middle of its body.
-    ClientMalformed,
-    /// The client sent nothing for too long.
-    ClientStalled,
-    /// The client's body is longer than this many bytes.
-    TooLarge(u64),
-    /// The backend closed or reset in the middle of its body.
-    BackendBroke,
-    /// The backend sent nothing for too long.
-    BackendStalled,
-    /// A file could not be read to its end.
-    FileBroke,
-}
-
-/// Why a body ended before its end.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", words(*fault))]
-pub struct BodyError {
-    /// What happened.
-    pub fault: Fault,
-    /// What the transport said of it.
-    #[source]
-    pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
-
-impl Fault {
-    /// A stable code for the access log.
-    pub const fn reason(self) -> &'static str {
-        match self {
-            Self::ClientLeft => "client-left",
-            Self::ClientMalformed => "bad-body",
-            Self::ClientStalled => "client-stalled",
-            Self::TooLarge(_) => "body-too-large",
-            Self::BackendBroke => "backend-broke-off",
-            Self::BackendStalled => "backend-stalled",
-            Self::FileBroke => "file-broke-off",
-        }
-    }
-}
-
-const fn words(fault: Fault) -> &'static str {
-    match fault {
-        Fault::ClientLeft => "the client left in the middle of its body",
-        Fault::ClientMalformed => "the client's body is framed wrongly",
-        Fault::ClientStalled => "the client stopped sending its body",
-        Fault::TooLarge(_) => "the client's body is larger than allowed",
-        Fault::BackendBroke => "the backend broke off in the middle of its answer",
-        Fault::BackendStalled => "the backend stopped sending its answer",
-        Fault::FileBroke => "the file could not be read to its end",
-    }
 }
 
 /// Is told what passes through a body.
@@ -369,12 +314,6 @@ impl Drop for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body").field("way", &self.way).field("size", &HttpBody::size_hint(self)).finish_non_exhaustive()
-    }
-}
-
-impl From<Fault> for BodyError {
-    fn from(fault: Fault) -> Self {
-        Self { fault, cause: None }
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{BodyError, Fault};
+use super::error::{BodyError, Fault};
 
 /// See the module.
 pub(in crate::proxy) struct Received {
