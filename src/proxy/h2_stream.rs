@@ -6,7 +6,6 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -20,8 +19,13 @@ use tokio::sync::oneshot;
 
 use super::body::Body;
 use super::body::received::Received;
-use super::cluster::pool::StreamTunnel;
 use super::serve::Broken;
+
+pub use on_stream::OnStream;
+
+use on_stream::Halves;
+
+mod on_stream;
 
 /// Fields of one HTTP/1.1 connection, which a message of HTTP/2 never has (RFC 9113 section 8.2.2).
 const OF_A_CONNECTION: [HeaderName; 5] = [
@@ -31,28 +35,6 @@ const OF_A_CONNECTION: [HeaderName; 5] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
-
-/// Both halves of a stream.
-type Halves = (RecvStream, SendStream<Bytes>);
-
-/// A request's extension: yields its stream once the answer that grants a tunnel is sent. A lock because extensions are shared;
-/// one thread uses it, once.
-#[derive(Clone, Debug)]
-pub struct OnStream(Arc<Mutex<Option<oneshot::Receiver<Halves>>>>);
-
-impl OnStream {
-    fn new() -> (oneshot::Sender<Halves>, Self) {
-        let (sender, receiver) = oneshot::channel();
-        (sender, Self(Arc::new(Mutex::new(Some(receiver)))))
-    }
-
-    /// Waits for the stream; `None` when there will be none.
-    pub(super) async fn taken(self) -> Option<StreamTunnel> {
-        let receiver = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let (received, sent) = receiver.await.ok()?;
-        Some(StreamTunnel::of_client(received, sent))
-    }
-}
 
 /// Has a request answered by `serve`, and sends the answer. `date` gives the `Date` of an answer that has none.
 pub async fn exchange<F, B>(

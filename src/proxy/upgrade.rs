@@ -7,7 +7,7 @@
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Extensions, Method, Request, StatusCode};
+use http::{Method, StatusCode};
 use hyper::ext::Protocol;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -18,7 +18,11 @@ use super::h2_stream::OnStream;
 use super::handover::Handover;
 use super::refusal::{Failed, Malformed, Refusal};
 
-const WEBSOCKET: &str = "websocket";
+pub use request::{is_asked, is_extended_connect, is_websocket};
+
+use request::WEBSOCKET;
+
+mod request;
 
 /// An upgrade that a client asks for.
 #[derive(Debug)]
@@ -53,27 +57,6 @@ pub enum By {
     Upgrade,
     /// Extended CONNECT; granted by 200.
     Connect,
-}
-
-/// Whether a request is an extended CONNECT (RFC 8441 section 4).
-pub fn is_extended_connect(method: &Method, extensions: &Extensions) -> bool {
-    method == Method::CONNECT && extensions.get::<Protocol>().is_some()
-}
-
-/// Whether an HTTP/1.1 header asks to leave HTTP (RFC 9110 section 7.8).
-pub fn is_asked(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::UPGRADE) && headers.get_all(header::CONNECTION).iter().any(|value| lists(value, "upgrade"))
-}
-
-/// Whether a request asks for a WebSocket, over either version of HTTP.
-pub fn is_websocket<B>(request: &Request<B>) -> bool {
-    let extended = request.extensions().get::<Protocol>().filter(|_| request.method() == Method::CONNECT);
-    match extended {
-        Some(protocol) => protocol.as_str().eq_ignore_ascii_case(WEBSOCKET),
-        None => {
-            is_asked(request.headers()) && request.headers().get_all(header::UPGRADE).iter().any(|value| lists(value, WEBSOCKET))
-        }
-    }
 }
 
 /// Finds what the client asks for, and makes the request one that asks an HTTP/1.1 backend for it. HTTP/2 in the clear is

@@ -6,7 +6,7 @@ use http::header::{self, HeaderMap, HeaderName};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Request, Uri, Version};
 
-use crate::proxy::upgrade;
+use crate::proxy::upgrade::is_websocket;
 
 /// What belongs to one HTTP/1.1 connection (section 8.2.2).
 const NOT_IN_HTTP_2: [HeaderName; 6] = [
@@ -27,7 +27,7 @@ pub(super) struct Head {
 /// A copy of `request`'s header: the request itself may be needed again.
 pub(super) fn head<B>(request: &Request<B>, scheme: Scheme) -> Head {
     let mut headers = request.headers().clone();
-    let websocket = upgrade::is_websocket(request).then(|| headers.remove(header::SEC_WEBSOCKET_KEY)).flatten();
+    let websocket = is_websocket(request).then(|| headers.remove(header::SEC_WEBSOCKET_KEY)).flatten();
     for name in NOT_IN_HTTP_2 {
         headers.remove(name);
     }
