@@ -6,10 +6,6 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::net::TcpStream;
-use tokio::time::timeout_at;
-
-use super::{Attempt, ConnectError, prepare, unreached};
 use crate::config::settings::Target;
 
 /// The addresses of a port of this machine, in the order in which they are tried.
@@ -28,38 +24,29 @@ impl LoopbackPorts {
         Self(ports.map(|port| (port, AtomicBool::new(false))).collect())
     }
 
+    /// The addresses of `port` in the order in which they are tried now.
+    pub(super) fn order(&self, port: u16) -> [SocketAddr; 2] {
+        let mut order = addresses(port);
+        if self.at_v6(port).is_some_and(|at_v6| at_v6.load(Ordering::Relaxed)) {
+            order.reverse();
+        }
+        order
+    }
+
+    /// `addr`, which is one of `port`, took a connection.
+    pub(super) fn connected(&self, port: u16, addr: SocketAddr) {
+        if let Some(at_v6) = self.at_v6(port) {
+            at_v6.store(addr.is_ipv6(), Ordering::Relaxed);
+        }
+    }
+
     fn at_v6(&self, port: u16) -> Option<&AtomicBool> {
         self.0.iter().find(|(known, _)| *known == port).map(|(_, at_v6)| at_v6)
     }
 }
 
-impl Attempt<'_> {
-    pub(super) async fn first_of_loopback(&self, port: u16) -> Result<TcpStream, ConnectError> {
-        let at_v6 = self.loopback.at_v6(port);
-        let mut order = addresses(port);
-        if at_v6.is_some_and(|at_v6| at_v6.load(Ordering::Relaxed)) {
-            order.reverse();
-        }
-        for addr in order {
-            match timeout_at(self.deadline, TcpStream::connect(addr)).await {
-                Ok(Ok(stream)) => {
-                    if let Some(at_v6) = at_v6 {
-                        at_v6.store(addr.is_ipv6(), Ordering::Relaxed);
-                    }
-                    prepare(&stream);
-                    return Ok(stream);
-                }
-                // A machine without IPv6, or without IPv4, has no such address: nothing can listen there.
-                Ok(Err(source)) if is_absent(source.kind()) => (),
-                Ok(Err(source)) => return Err(unreached(addr.to_string(), source)),
-                Err(_elapsed) => return Err(self.timed_out("TCP")),
-            }
-        }
-        Err(ConnectError::NothingListens { port, at: self.place.target.at.clone() })
-    }
-}
-
-const fn is_absent(kind: ErrorKind) -> bool {
+/// Whether the machine has no such address, or nothing listens there.
+pub(super) const fn is_absent(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::ConnectionRefused
