@@ -17,8 +17,8 @@ use crate::config::settings::{At, Balance, HashOf, Target, Upstream};
 use budget::Budget;
 use connect::Dialer;
 use health::Admission;
-use lease::Lease;
 use member::Member;
+pub use pick::Wish;
 use room::Room;
 use roster::Roster;
 use state::Turn;
@@ -69,22 +69,6 @@ pub struct Cluster {
     successor: OnceLock<Arc<Self>>,
 }
 
-/// How often a target may fill up between being chosen and being taken before a request gives up.
-const RACES: usize = 8;
-
-/// What a choice depends on besides the cluster.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Wish<'a> {
-    /// One roll of the dice.
-    pub roll: u64,
-    /// What [`key::of`] makes of the request.
-    pub key: Option<u64>,
-    /// The value of the cookie that the settings name as sticky.
-    pub cookie: Option<&'a str>,
-    /// Members that were tried for this request and are not wanted again, by [`Lease::id`].
-    pub tried: &'a [u64],
-}
-
 /// Why a cluster could not be made of its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildClusterError {
@@ -132,18 +116,6 @@ impl Cluster {
     /// How a sticky cookie names the target with this label.
     fn tag(&self, label: &str) -> Option<Tag> {
         self.seal.as_ref().map(|seal| seal.tag(&self.settings.name, label))
-    }
-
-    /// Chooses a target and counts an exchange on it. `None` when every target was tried or is closed.
-    pub fn pick(self: &Arc<Self>, wish: Wish<'_>) -> Option<Lease> {
-        let roster = self.roster.load();
-        for _ in 0..RACES {
-            let member = roster.choose(&self.settings, &self.turn, wish)?;
-            if let Some(lease) = Lease::take(self, member) {
-                return Some(lease);
-            }
-        }
-        None
     }
 
     /// Whether a target can be chosen.

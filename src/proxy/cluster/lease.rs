@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use http::header::HeaderValue;
 
-use super::Cluster;
 use super::breaker::{self, Change, Pass};
 use super::member::Member;
 use super::state::TargetState;
 use super::tell;
+use super::{Cluster, Wish};
 use crate::base::proxy_header::Ends;
 use crate::telemetry::metrics::proxy::ProxyMetrics;
+
+/// How often a target may fill up between being chosen and being taken before a request gives up.
+const RACES: usize = 8;
 
 /// One exchange counted on one target, until dropped.
 #[derive(Debug)]
@@ -27,9 +30,23 @@ pub struct Lease {
     ends: Option<Box<Ends>>,
 }
 
+impl Cluster {
+    /// Chooses a target and counts an exchange on it. `None` when every target was tried or is closed.
+    pub fn pick(self: &Arc<Self>, wish: Wish<'_>) -> Option<Lease> {
+        let roster = self.roster.load();
+        for _ in 0..RACES {
+            let member = roster.choose(&self.settings, &self.turn, wish)?;
+            if let Some(lease) = Lease::take(self, member) {
+                return Some(lease);
+            }
+        }
+        None
+    }
+}
+
 impl Lease {
     /// `None` when others have filled the target meanwhile, or one of them decides whether it works again.
-    pub(super) fn take(cluster: &Arc<Cluster>, member: &Arc<Member>) -> Option<Self> {
+    fn take(cluster: &Arc<Cluster>, member: &Arc<Member>) -> Option<Self> {
         let state = member.state();
         if !state.enter(cluster.settings().max_connections) {
             return None;

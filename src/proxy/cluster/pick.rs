@@ -3,6 +3,19 @@
 
 use std::cmp::Ordering;
 
+/// What a choice depends on besides the cluster.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish<'a> {
+    /// One roll of the dice.
+    pub roll: u64,
+    /// What [`key::of`](super::key::of) makes of the request.
+    pub key: Option<u64>,
+    /// The value of the cookie that the settings name as sticky.
+    pub cookie: Option<&'a str>,
+    /// Members that were tried for this request and are not wanted again, by [`Member::id`](super::member::Member::id).
+    pub tried: &'a [u64],
+}
+
 /// What a choice needs to know of a target.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {

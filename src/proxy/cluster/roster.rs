@@ -4,10 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Wish;
 use super::health::Admission;
 use super::member::{Member, Place};
-use super::pick::{self, Candidate, Candidates};
+use super::pick::{self, Candidate, Candidates, Wish};
 use super::sticky::Tag;
 use crate::config::settings::{Balance, Resolve, Upstream};
 
