@@ -191,6 +191,7 @@ fn shipped_code(text: &str) -> String {
             all.push('\n');
             all
         });
+    let code = without_visibility(&code);
     let tests = code.match_indices("#[cfg(test)]\nmod ").find(|(at, _)| {
         let line = code[*at..].lines().nth(1).unwrap_or_default();
         line.ends_with('{')
@@ -199,6 +200,13 @@ fn shipped_code(text: &str) -> String {
         Some((at, _)) => code[..at].to_owned(),
         None => code,
     }
+}
+
+/// `pub(in …)` says who may use an item, and imports nothing: it becomes `pub`.
+fn without_visibility(code: &str) -> String {
+    let mut parts = code.split("pub(in ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |all, part| all + "pub" + part.split_once(')').map_or(part, |(_, rest)| rest))
 }
 
 /// Modules that are compiled for tests only.
@@ -250,6 +258,16 @@ mod tests {
         let files = [("a", "mod x;\nmod y;\npub use x::X;"), ("a/x", "pub struct X;"), ("a/y", "use super::X;")];
         assert!(graph(&files).is_empty());
         let files = [("a", "mod x;\nmod y;\npub use self::x::X;\nuse self::y::Y;"), ("a/x", ""), ("a/y", "use super::X;")];
+        assert!(graph(&files).is_empty());
+    }
+
+    #[test]
+    fn a_visibility_is_no_import() {
+        let files = [
+            ("a", "mod x;\nuse x::X;"),
+            ("a/x", "pub(in crate::a) struct X;\npub(in super::super) use y::Y;\nmod y;"),
+            ("a/x/y", "pub(in crate::a) struct Y;"),
+        ];
         assert!(graph(&files).is_empty());
     }
 
