@@ -16,8 +16,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout_at};
 use super::attempt;
 use super::body::Body;
 use super::client_io::{ClientIo, OpenTunnel};
-use super::cluster::pool::{Answered, StreamTunnel, Upgrade};
-use super::cluster::stream::BackendStream;
+use super::cluster::pool::{Answered, StreamTunnel, Upgrade, UpgradedStream};
 use super::event;
 use super::exchange::Exchange;
 use super::forward::{self, Hop};
@@ -113,7 +112,7 @@ struct Holder {
 }
 
 /// Waits until the protocol has sent the answer and gives the client's stream away, then runs the tunnel to its end.
-async fn hold(holder: Holder, on: On, backend: Side<BackendStream>, kind: Kind, max_age: Option<Duration>) {
+async fn hold(holder: Holder, on: On, backend: Side<UpgradedStream>, kind: Kind, max_age: Option<Duration>) {
     let client = match on {
         On::Connection(on) => on.taken().await.map(Client::Connection),
         On::Stream(on) => on.taken().await.map(Client::Stream),
@@ -185,13 +184,13 @@ fn side_of_connection(handed: HandedOver) -> Side<ClientIo> {
 /// A tunnel under way.
 #[expect(clippy::large_enum_variant, reason = "nearly every tunnel is raw, and lies on the heap with its task")]
 enum Running<C> {
-    Raw(Tunnel<C, BackendStream>),
+    Raw(Tunnel<C, UpgradedStream>),
     /// Boxed, so that a raw tunnel's task is not as large.
-    Policed(Box<Policed<C, BackendStream>>),
+    Policed(Box<Policed<C, UpgradedStream>>),
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin> Running<C> {
-    fn new(client: Side<C>, backend: Side<BackendStream>, kind: Kind, worker: &Worker) -> Self {
+    fn new(client: Side<C>, backend: Side<UpgradedStream>, kind: Kind, worker: &Worker) -> Self {
         match kind {
             Kind::Raw(manners) => Self::Raw(Tunnel::new(client, backend, &worker.scratch, manners)),
             Kind::Policed(rules) => {

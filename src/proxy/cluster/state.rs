@@ -77,6 +77,11 @@ impl Default for TargetState {
 }
 
 impl TargetState {
+    /// Tells it from every other one that exists at the same time: its address in memory.
+    pub(super) fn key(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self).addr()
+    }
+
     /// Milliseconds since it is known; never 0, which means `not`.
     fn now(&self) -> u64 {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)

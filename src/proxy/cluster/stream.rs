@@ -1,4 +1,4 @@
-//! The byte stream to a backend: TCP or a Unix socket, with TLS over it or without; or a stream of an HTTP/2 connection.
+//! The byte stream to a backend: TCP or a Unix socket, with TLS over it or without.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,8 +9,6 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
-
-use super::pool::StreamTunnel;
 
 /// How long a backend may leave unacknowledged what many requests share: then it is dead, or does not read.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -23,7 +21,6 @@ pub enum BackendStream {
     Unix(UnixStream),
     TcpTls(Box<TlsStream<TcpStream>>),
     UnixTls(Box<TlsStream<UnixStream>>),
-    Http2(Box<StreamTunnel>),
 }
 
 impl BackendStream {
@@ -32,7 +29,7 @@ impl BackendStream {
         let chosen = match self {
             Self::TcpTls(stream) => stream.get_ref().1.alpn_protocol(),
             Self::UnixTls(stream) => stream.get_ref().1.alpn_protocol(),
-            Self::Tcp(_) | Self::Unix(_) | Self::Http2(_) => None,
+            Self::Tcp(_) | Self::Unix(_) => None,
         };
         chosen == Some(b"h2")
     }
@@ -44,20 +41,20 @@ impl BackendStream {
         let tcp = match self {
             Self::Tcp(stream) => stream,
             Self::TcpTls(stream) => stream.get_ref().0,
-            Self::Unix(_) | Self::UnixTls(_) | Self::Http2(_) => return,
+            Self::Unix(_) | Self::UnixTls(_) => return,
         };
         let _unlimited = SockRef::from(tcp).set_tcp_user_timeout(Some(SILENCE));
     }
 }
 
 impl BackendStream {
-    /// Makes its close a reset of the connection. What the system has not sent yet is discarded by it. A stream of HTTP/2 that
-    /// is dropped before its end is reset anyway, and a Unix socket knows no resets.
+    /// Makes its close a reset of the connection. What the system has not sent yet is discarded by it. A Unix socket
+    /// knows no resets.
     pub(in crate::proxy) fn reset_at_close(&self) {
         let tcp = match self {
             Self::Tcp(stream) => stream,
             Self::TcpTls(stream) => stream.get_ref().0,
-            Self::Unix(_) | Self::UnixTls(_) | Self::Http2(_) => return,
+            Self::Unix(_) | Self::UnixTls(_) => return,
         };
         let _closes_anyway = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
     }
@@ -70,7 +67,6 @@ impl BackendStream {
             Self::Unix(stream) => (stream.poll_read_ready(cx), false),
             Self::TcpTls(stream) => (stream.get_ref().0.poll_read_ready(cx), !stream.get_ref().1.wants_read()),
             Self::UnixTls(stream) => (stream.get_ref().0.poll_read_ready(cx), !stream.get_ref().1.wants_read()),
-            Self::Http2(_) => return false,
         };
         socket.is_pending() && !has_text
     }
@@ -84,7 +80,6 @@ macro_rules! on_stream {
             Self::Unix($stream) => $call,
             Self::TcpTls($stream) => $call,
             Self::UnixTls($stream) => $call,
-            Self::Http2($stream) => $call,
         }
     };
 }

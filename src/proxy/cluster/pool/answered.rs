@@ -11,9 +11,9 @@ use http::response::Parts;
 use http_body::{Body, Frame, SizeHint};
 
 use super::failure::Cause;
+use super::idle::Home;
 use super::wire::Wire;
-use super::{RequestBody, h2};
-use crate::proxy::cluster::stream::BackendStream;
+use super::{RequestBody, UpgradedStream, h2};
 
 /// A backend's answer: its header, and a body still to come.
 #[derive(Debug)]
@@ -32,16 +32,16 @@ pub struct Upgrade {
     /// The answer's header.
     pub head: Parts,
     /// The stream to the backend.
-    pub stream: BackendStream,
+    pub stream: UpgradedStream,
     /// What the backend sent right behind its header; to be passed on first.
     pub leftover: Bytes,
 }
 
 impl<B: RequestBody> Answered<B> {
-    pub(super) fn new(response: Response<()>, wire: Box<Wire<B>>) -> Self {
+    pub(super) fn new(response: Response<()>, wire: Box<Wire<B>>, home: Home<B>) -> Self {
         let is_upgrade = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
         let response = response.map(|()| {
-            let mut body = WireBody { wire: Some(wire) };
+            let mut body = WireBody { in_use: Some((wire, home)) };
             if !is_upgrade && body.is_end_stream() {
                 body.finish();
             }
@@ -66,14 +66,14 @@ impl<B: RequestBody> Answered<B> {
         head.extensions.clear();
         let (stream, leftover) = match body {
             BackendBody::Wire(body) => {
-                let wire = body.wire.expect("the connection stays with a 101 until it is taken over");
+                let (wire, _) = body.in_use.expect("the connection stays with a 101 until it is taken over");
                 let (stream, leftover) = wire.into_stream();
                 // What was read into may be large; a copy of the few bytes lets it go.
-                (stream, Bytes::copy_from_slice(&leftover))
+                (UpgradedStream::Connection(stream), Bytes::copy_from_slice(&leftover))
             }
             BackendBody::Stream(stream) => {
                 let tunnel = stream.into_tunnel().expect("only a granted tunnel is answered with 101 here");
-                (BackendStream::Http2(Box::new(tunnel)), Bytes::new())
+                (UpgradedStream::Http2(Box::new(tunnel)), Bytes::new())
             }
         };
         Ok(Upgrade { head, stream, leftover })
@@ -91,8 +91,8 @@ pub enum BackendBody<B: RequestBody> {
 /// A body over HTTP/1.1. Polling it drives the connection, in both directions. At its end the connection goes
 /// back to rest if it can be used again; dropped before, the connection is closed, which tells the backend to stop.
 pub struct WireBody<B: RequestBody> {
-    /// Gone once the body is at its end.
-    wire: Option<Box<Wire<B>>>,
+    /// The connection, and where it rests afterwards. Gone once the body is at its end.
+    in_use: Option<(Box<Wire<B>>, Home<B>)>,
 }
 
 /// The backend broke off in the middle of its answer's body.
@@ -104,9 +104,8 @@ impl<B: RequestBody> WireBody<B> {
     /// The connection rests again, or is closed when it is not fit to be used again. An answer that came before all of
     /// its request was sent ends the connection: the rest would be taken for the next request.
     fn finish(&mut self) {
-        let Some(mut wire) = self.wire.take() else { return };
+        let Some((mut wire, home)) = self.in_use.take() else { return };
         if wire.is_reusable() {
-            let home = wire.home.take().expect("a connection in use knows where it rests");
             home.take_back(wire);
         }
     }
@@ -145,10 +144,10 @@ impl<B: RequestBody> Body for WireBody<B> {
     type Error = BackendBodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BackendBodyError>>> {
-        let Some(wire) = &mut self.wire else { return Poll::Ready(None) };
+        let Some((wire, _)) = &mut self.in_use else { return Poll::Ready(None) };
         let frame = ready!(wire.poll_frame(cx));
         match &frame {
-            Some(Err(_)) => self.wire = None,
+            Some(Err(_)) => self.in_use = None,
             Some(Ok(_)) if !wire.is_over() => (),
             Some(Ok(_)) | None => self.finish(),
         }
@@ -156,11 +155,11 @@ impl<B: RequestBody> Body for WireBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.wire.as_ref().is_none_or(|wire| wire.is_over())
+        self.in_use.as_ref().is_none_or(|(wire, _)| wire.is_over())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.wire.as_ref().map_or_else(|| SizeHint::with_exact(0), |wire| wire.size_hint())
+        self.in_use.as_ref().map_or_else(|| SizeHint::with_exact(0), |(wire, _)| wire.size_hint())
     }
 }
 

@@ -83,3 +83,11 @@ impl SendError {
         }
     }
 }
+
+/// How an exchange was lost.
+pub(super) enum Lost {
+    /// Nothing of it was written.
+    Unsent,
+    /// It was, at least in part.
+    Failed(SendError),
+}

@@ -16,10 +16,10 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::time::Sleep;
 
-use super::failure::Cause;
+use super::failure::{Cause, Lost};
 use super::patience::Patience;
 use super::progress::Facts;
-use super::{Home, RequestBody, SendError};
+use super::{RequestBody, SendError};
 use crate::proxy::body::gate::Opener;
 use crate::proxy::cluster::stream::BackendStream;
 use crate::proxy::forward::Told;
@@ -49,16 +49,6 @@ pub(super) struct Wire<B: RequestBody> {
     is_persistent: bool,
     /// Made when first needed and then only moved: moving a timer to later costs next to nothing.
     timer: Option<Pin<Box<Sleep>>>,
-    /// Where it rests after the present exchange.
-    pub(super) home: Option<Home<B>>,
-}
-
-/// How an exchange was lost.
-pub(super) enum Lost {
-    /// Nothing of it was written.
-    Unsent,
-    /// It was, at least in part.
-    Failed(SendError),
 }
 
 impl<B: RequestBody> Wire<B> {
@@ -71,7 +61,6 @@ impl<B: RequestBody> Wire<B> {
             framing: Framing::Sized(0),
             is_persistent: true,
             timer: None,
-            home: None,
         }
     }
 

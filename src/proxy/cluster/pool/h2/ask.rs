@@ -14,9 +14,9 @@ use http::{Request, Response, StatusCode};
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::super::failure::Lost;
 use super::super::patience::Patience;
 use super::super::progress::{Facts, Sending};
-use super::super::wire::Lost;
 use super::super::{RequestBody, SendError};
 use super::answer::Stream;
 use super::request::{self, Head};

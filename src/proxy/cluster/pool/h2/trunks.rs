@@ -11,7 +11,6 @@ use http::uri::Scheme;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::super::key_of;
 use super::trunk::{Seat, Trunk};
 use crate::config::settings::TargetScheme;
 use crate::proxy::cluster::connect::ConnectError;
@@ -74,7 +73,7 @@ impl Trunks {
             match self.look(lease, offer) {
                 Look::Seat(seat) => return Ok(Line::Seat(seat, None)),
                 Look::Wires => return Ok(Line::Wires),
-                Look::Dial(dialing) => break Some(Turn { trunks: self, key: key_of(lease.state()), dialing }),
+                Look::Dial(dialing) => break Some(Turn { trunks: self, key: lease.state().key(), dialing }),
                 Look::Wait(dialing) => {
                     dialing.over.notified().await;
                     if dialing.failed.get() {
@@ -92,7 +91,7 @@ impl Trunks {
 
     fn look(&self, lease: &Lease, offer: Offer) -> Look {
         let mut branches = self.branches.borrow_mut();
-        let branch = branches.entry(key_of(lease.state())).or_insert_with(|| Branch {
+        let branch = branches.entry(lease.state().key()).or_insert_with(|| Branch {
             target: Arc::clone(lease.state()),
             trunks: Vec::new(),
             keep_alive: Duration::ZERO,
@@ -141,7 +140,7 @@ impl Trunks {
     }
 
     fn note(&self, lease: &Lease, change: impl FnOnce(&mut Branch)) {
-        if let Some(branch) = self.branches.borrow_mut().get_mut(&key_of(lease.state())) {
+        if let Some(branch) = self.branches.borrow_mut().get_mut(&lease.state().key()) {
             change(branch);
         }
     }
