@@ -4,6 +4,7 @@ pub mod client_io;
 
 pub mod serve;
 
+pub mod connection;
 pub mod exchange;
 pub mod snapshot;
 mod tally;

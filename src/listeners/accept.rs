@@ -29,7 +29,7 @@ use crate::base::proxy_header::Ends;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
 use crate::proxy::client_io::ClientIo;
-use crate::proxy::exchange::Connection;
+use crate::proxy::connection::Connection;
 use crate::proxy::worker::Worker;
 use crate::telemetry::log::events;
 use crate::telemetry::metrics::handshakes::Fault;

@@ -21,7 +21,7 @@ use crate::certs::challenge::ChallengeBoard;
 use crate::config::settings::GatewayLimits;
 use crate::proxy::body::Body;
 use crate::proxy::client_io::{ClientIo, OpenRequest};
-use crate::proxy::exchange::Connection;
+use crate::proxy::connection::Connection;
 use crate::proxy::h2_stream;
 use crate::proxy::serve::{Broken, refuse, serve};
 use crate::proxy::upgrade::is_extended_connect;

@@ -29,7 +29,7 @@ use crate::certs::keeper::KeeperHandle;
 use crate::certs::resolver::{CatalogResolver, PinnedResolver};
 use crate::config::settings::{Protocols, Settings, Tls};
 use crate::proxy::client_io::Socket;
-use crate::proxy::exchange::TlsFacts;
+use crate::proxy::connection::TlsFacts;
 use crate::proxy::visitors::Visitors;
 use crate::telemetry::metrics::handshakes::HandshakeMetrics;
 
@@ -168,7 +168,8 @@ impl TlsFront {
             Err(_) => return Err(Refused { server_name, why: HandshakeError::TooSlow }),
         };
         if !Arc::ptr_eq(&config, &self.challenge) {
-            let mut facts = TlsFacts::of(stream.get_ref().1, visitors.map(|visitors| &**visitors));
+            let session = stream.get_ref().1;
+            let mut facts = TlsFacts::of(session, visitors.and_then(|visitors| visitors.visitor(session.peer_certificates())));
             facts.is_stand_in = Arc::ptr_eq(&config, &self.stand_in);
             return Ok(Some(Greeted { stream, facts }));
         }

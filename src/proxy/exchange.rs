@@ -1,29 +1,27 @@
-//! The facts of one client connection and of one exchange on it. An exchange ends when its last holder lets go of it: the
+//! The facts of one exchange on a client connection. An exchange ends when its last holder lets go of it: the
 //! spine, a body, or a tunnel. Then, and only then, it is counted and logged.
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::HeaderValue;
 use http::{HeaderMap, Request};
 use tokio::time::Instant;
 
-use super::arrive::{self, Host};
+use super::arrive::Host;
 use super::body::{Fault, Watcher, Way};
 use super::cluster::lease::Lease;
+use super::connection::{Authority, Connection};
 use super::forward::reported::Reported;
 use super::limit::crowd::Place;
 use super::refusal::{Malformed, Refusal};
 use super::snapshot::{Ending, Snapshot};
 use super::step::compress::Coding;
-use super::visitors::{Visitor, Visitors};
 use super::worker::Worker;
 use super::{answer, forward, forward::Lines};
-use crate::base::addr::{IpNet, Trusted, unmapped_socket};
-use crate::base::name::HostName;
+use crate::base::addr::{IpNet, Trusted};
 use crate::base::proxy_header::Ends;
 
 use asked::Asked;
@@ -31,120 +29,6 @@ use record::Note;
 
 mod asked;
 mod record;
-
-/// What is known of a client's TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFacts {
-    /// The name the client asked for.
-    pub server_name: Option<HostName>,
-    /// The client itself, where its site asked for a certificate and accepted it.
-    pub visitor: Option<Arc<Visitor>>,
-    /// Whether a certificate was shown that only stands in while the host's own is being obtained.
-    pub is_stand_in: bool,
-}
-
-impl TlsFacts {
-    /// From a session whose handshake is done.
-    pub fn of(session: &rustls::ServerConnection, visitors: Option<&Visitors>) -> Self {
-        Self {
-            server_name: session.server_name().and_then(|name| HostName::parse(name).ok()),
-            visitor: visitors.and_then(|visitors| visitors.visitor(session.peer_certificates())),
-            is_stand_in: false,
-        }
-    }
-}
-
-/// One client connection. Keeps what is the same for all its requests, ready as header values.
-pub struct Connection {
-    peer: SocketAddr,
-    local: SocketAddr,
-    tls: Option<TlsFacts>,
-    peer_line: HeaderValue,
-    port_line: HeaderValue,
-    /// The authority seen last: nearly always the next one's too.
-    seen: RefCell<Option<Rc<Authority>>>,
-}
-
-/// An authority and what was made of it.
-#[derive(Debug)]
-pub(super) struct Authority {
-    /// As the client wrote it.
-    pub(super) line: HeaderValue,
-    pub(super) host: Host,
-    /// What an ordinary request's backend is told of the client; see [`forward::Told`].
-    pub(super) told: Box<[u8]>,
-}
-
-impl Connection {
-    /// A connection from `peer` to `local`.
-    pub fn new(peer: SocketAddr, local: SocketAddr, tls: Option<TlsFacts>) -> Self {
-        let peer = unmapped_socket(peer);
-        let text = |text: String| HeaderValue::try_from(text).expect("addresses and numbers are visible ASCII");
-        Self {
-            peer,
-            local,
-            tls,
-            peer_line: text(peer.ip().to_string()),
-            port_line: text(local.port().to_string()),
-            seen: RefCell::default(),
-        }
-    }
-
-    /// The address that the connection comes from.
-    pub(super) const fn peer(&self) -> IpAddr {
-        self.peer.ip()
-    }
-
-    /// Whether it is over TLS.
-    pub const fn is_secure(&self) -> bool {
-        self.tls.is_some()
-    }
-
-    /// What is known of its TLS.
-    pub(super) const fn tls(&self) -> Option<&TlsFacts> {
-        self.tls.as_ref()
-    }
-
-    /// The port the client came to.
-    pub const fn port(&self) -> u16 {
-        self.local.port()
-    }
-
-    const fn scheme(&self) -> &'static str {
-        if self.is_secure() { "https" } else { "http" }
-    }
-
-    /// The normal form of an authority; an HTTP/1.0 request without one means the name of the handshake.
-    pub(super) fn authority(&self, raw: Option<&[u8]>) -> Result<Rc<Authority>, Malformed> {
-        let named = || self.tls.as_ref().and_then(|tls| tls.server_name.as_ref()).map(|name| name.as_str().as_bytes());
-        let raw = raw.or_else(named).ok_or(Malformed::Host)?;
-        if let Some(seen) = &*self.seen.borrow()
-            && seen.line.as_bytes() == raw
-        {
-            return Ok(Rc::clone(seen));
-        }
-        let (host, _port) = arrive::host(raw)?;
-        let line = HeaderValue::from_bytes(raw).map_err(|_| Malformed::HostSyntax)?;
-        let told = self.lines(&line, HeaderValue::from_static("")).written().into_boxed_slice();
-        let authority = Rc::new(Authority { line, host, told });
-        self.seen.replace(Some(Rc::clone(&authority)));
-        Ok(authority)
-    }
-
-    /// What a backend is told of this connection and of a client that came by it without a trusted proxy.
-    fn lines(&self, host: &HeaderValue, id: HeaderValue) -> Lines {
-        Lines {
-            chain: self.peer_line.clone(),
-            client: self.peer_line.clone(),
-            proto: HeaderValue::from_static(self.scheme()),
-            port: self.port_line.clone(),
-            host: host.clone(),
-            forwarded: forward::forwarded(&[self.peer.ip()], host.as_bytes(), self.scheme()),
-            id,
-            trusted: false,
-        }
-    }
-}
 
 /// One request with its answer, or with its tunnel.
 pub struct Exchange {

@@ -14,7 +14,7 @@ use http::Response;
 use super::answer::{self, Asked, Form};
 use super::arrive::{self, Host};
 use super::body::Body;
-use super::exchange::Connection;
+use super::connection::Connection;
 use super::pages::Pages;
 use super::refusal::{Malformed, Refusal};
 use super::snapshot::Snapshot;

@@ -17,9 +17,13 @@ use rustls::server::danger::ClientCertVerifier;
 
 use super::arrive::Host;
 use super::cluster::trust::{Trust, TrustError};
-use super::exchange::TlsFacts;
+use super::connection::TlsFacts;
 use super::refusal::Refusal;
 use crate::config::settings::ClientCertificates;
+
+pub use client_cert::ClientCert;
+
+mod client_cert;
 
 /// The client's certificate, for the backend (RFC 9440 section 2.2).
 pub const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
@@ -37,15 +41,6 @@ pub struct Visitors {
     headers: bool,
 }
 
-/// A client that has shown a certificate which was accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Visitor {
-    /// By whose authorities.
-    print: u64,
-    /// What the backend is told: the whole, the subject, the fingerprint.
-    lines: Option<[HeaderValue; 3]>,
-}
-
 impl Visitors {
     /// Reads the file of authorities.
     pub(super) fn new(settings: &ClientCertificates, trust: &Trust) -> Result<Self, TrustError> {
@@ -61,10 +56,10 @@ impl Visitors {
     }
 
     /// The facts of a client whose handshake the verifier has passed.
-    pub fn visitor(&self, chain: Option<&[CertificateDer<'_>]>) -> Option<Arc<Visitor>> {
+    pub fn visitor(&self, chain: Option<&[CertificateDer<'_>]>) -> Option<Arc<ClientCert>> {
         let leaf = chain?.first()?;
         let lines = self.headers.then(|| lines(leaf));
-        Some(Arc::new(Visitor { print: self.print, lines }))
+        Some(Arc::new(ClientCert { print: self.print, lines }))
     }
 
     /// Whether a request for `host` may come over this connection. A client that is refused may ask again over another one
@@ -92,7 +87,7 @@ impl Visitors {
         }
     }
 
-    fn of<'a>(&self, tls: Option<&'a TlsFacts>) -> Option<&'a Visitor> {
+    fn of<'a>(&self, tls: Option<&'a TlsFacts>) -> Option<&'a ClientCert> {
         tls?.visitor.as_deref().filter(|visitor| visitor.print == self.print)
     }
 }

@@ -21,7 +21,7 @@ use crate::listeners::http::Unreadable;
 use crate::listeners::http3::code::Code;
 use crate::listeners::http3::control::{self, Kind};
 use crate::proxy::client_io::{Activity, OpenRequest};
-use crate::proxy::exchange::{Connection, TlsFacts};
+use crate::proxy::connection::{Connection, TlsFacts};
 
 /// Requests that a client may cancel beyond those whose answers it takes: a browser that leaves a page cancels what is open,
 /// which `limit streams` bounds. Envoy allows as many.

@@ -22,7 +22,7 @@ use crate::listeners::accept::Door;
 use crate::listeners::conns::{Conns, Driven};
 use crate::listeners::front::Front;
 use crate::listeners::tls::{HandshakeError, Refused};
-use crate::proxy::exchange::TlsFacts;
+use crate::proxy::connection::TlsFacts;
 use crate::telemetry::metrics::handshakes::Fault;
 
 /// With more handshakes than this in progress, a client has to prove first that it is where it says (RFC 9000 section

@@ -15,7 +15,7 @@ fn visitors(optional: bool) -> (tempfile::TempDir, Visitors, CertificateDer<'sta
     (folder, visitors, authority.der().clone())
 }
 
-fn facts(name: Option<&str>, visitor: Option<Arc<Visitor>>) -> TlsFacts {
+fn facts(name: Option<&str>, visitor: Option<Arc<ClientCert>>) -> TlsFacts {
     TlsFacts { server_name: name.map(|name| HostName::parse(name).unwrap()), visitor, is_stand_in: false }
 }
 

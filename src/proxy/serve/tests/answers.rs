@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 
 use super::harness::*;
 use crate::proxy::body::Body;
-use crate::proxy::exchange::{Connection, TlsFacts};
+use crate::proxy::connection::{Connection, TlsFacts};
 use crate::proxy::serve::serve;
 
 const VERSIONS: [Version; 4] = [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2, Version::HTTP_3];

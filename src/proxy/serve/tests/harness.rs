@@ -25,7 +25,7 @@ use crate::proxy::body::Body;
 use crate::proxy::client_io::{Activity, ClientIo, Ticks};
 use crate::proxy::cluster::sticky::Seal;
 use crate::proxy::cluster::trust::Trust;
-use crate::proxy::exchange::{Connection, TlsFacts};
+use crate::proxy::connection::{Connection, TlsFacts};
 use crate::proxy::h2_stream::exchange;
 use crate::proxy::handover::{HandedOver, handover};
 use crate::proxy::serve::serve;

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use super::harness::*;
 use crate::base::name::HostName;
 use crate::proxy::answer::{Asked, Form};
-use crate::proxy::exchange::{Connection, TlsFacts};
+use crate::proxy::connection::{Connection, TlsFacts};
 use crate::proxy::refusal::{Malformed, Refusal};
 use crate::proxy::refuse;
 
