@@ -25,10 +25,14 @@ use crate::base::addr::{IpNet, Trusted};
 use crate::base::proxy_header::Ends;
 
 use asked::Asked;
-use record::Note;
+use draft::AccessDraft;
+
+pub use draft::ShownTarget;
 
 mod asked;
+mod draft;
 mod record;
+mod shown;
 
 /// One request with its answer, or with its tunnel.
 pub struct Exchange {
@@ -44,12 +48,8 @@ pub struct Exchange {
     pub(super) course: Course,
     pub(super) asked: Asked,
     /// What only the log wants to know; `None` when nothing is logged.
-    note: Option<Box<Note>>,
+    note: Option<Box<AccessDraft>>,
 }
-
-/// The target of a request that could not be read, as the log shows it. An extension of the request.
-#[derive(Clone, Debug)]
-pub struct ShownTarget(pub Box<str>);
 
 /// What became of an exchange so far.
 #[derive(Default)]
@@ -130,7 +130,7 @@ impl Exchange {
         let reported = trusted.then(|| Box::new(Reported::of(peer, request.headers(), proxies)));
         let client = reported.as_ref().map_or_else(|| Trusted::from_socket(peer), |reported| reported.client(peer));
         let id = given_id(trusted, request.headers()).unwrap_or_else(|| new_id(worker));
-        let note = worker.shared.access.enabled().then(|| Box::new(Note::of(request, Instant::now())));
+        let note = worker.shared.access.enabled().then(|| Box::new(AccessDraft::of(request, Instant::now())));
         worker.tally.begin(worker.metrics());
         Rc::new(Self {
             worker: Rc::clone(worker),

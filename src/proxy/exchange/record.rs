@@ -1,40 +1,16 @@
-//! What the access log wants to know of a request, kept from its first byte to its last.
+//! The access log's record of an exchange.
 
-use http::header::{self, HeaderName, HeaderValue};
-use http::{Request, Version};
-use tokio::time::Instant;
+use http::Version;
 
-use super::{Exchange, ShownTarget};
+use super::Exchange;
+use super::draft::{AccessDraft, ShownTarget};
 use crate::proxy::arrive::Host;
 use crate::proxy::redirect::path_and_query;
 use crate::telemetry::access::AccessRecord;
 
-/// See the module. Cloned values share their bytes with the request.
-pub(super) struct Note {
-    pub(super) started: Instant,
-    /// In place of the URL, where there is none.
-    shown: Option<ShownTarget>,
-    version: Version,
-    referer: Option<HeaderValue>,
-    user_agent: Option<HeaderValue>,
-}
-
-impl Note {
-    pub(super) fn of<B>(request: &Request<B>, started: Instant) -> Self {
-        let field = |name: HeaderName| request.headers().get(name).cloned();
-        Self {
-            started,
-            shown: request.extensions().get::<ShownTarget>().cloned(),
-            version: request.version(),
-            referer: field(header::REFERER),
-            user_agent: field(header::USER_AGENT),
-        }
-    }
-}
-
 impl Exchange {
     /// Writes the exchange's record.
-    pub(super) fn log(&self, note: &Note) {
+    pub(super) fn log(&self, note: &AccessDraft) {
         let course = &self.course;
         let lease = course.lease.borrow();
         // Nearly always the authority that the connection has read last, so this reads nothing again.
