@@ -10,15 +10,14 @@ use http::header::HeaderValue;
 use http::{HeaderMap, Request};
 use tokio::time::Instant;
 
-use super::arrive::Host;
 use super::body::{Fault, Watcher, Way};
 use super::cluster::lease::Lease;
 use super::connection::{Authority, Connection};
 use super::forward::reported::Reported;
 use super::limit::crowd::Place;
 use super::refusal::{Malformed, Refusal};
-use super::snapshot::{Ending, Snapshot};
 use super::step::compress::Coding;
+use super::tunnel::facts::{Routed, TunnelFacts};
 use super::worker::Worker;
 use super::{answer, forward, forward::Lines};
 use crate::base::addr::{IpNet, Trusted};
@@ -109,14 +108,6 @@ impl Missing {
     }
 }
 
-/// What a route is found by.
-#[derive(Debug)]
-pub(super) struct Routed {
-    pub(super) host: Host,
-    /// In the form that `arrive::path` gives.
-    pub(super) path: Box<str>,
-}
-
 impl Exchange {
     /// Begins an exchange; `proxies` are believed. It does not hold the snapshot, which a tunnel would keep for days.
     pub(super) fn begin<B>(
@@ -145,15 +136,11 @@ impl Exchange {
         })
     }
 
-    /// Whether a request like its own would still be answered by its backend.
-    pub(super) fn still_stands(&self, snapshot: &Snapshot) -> bool {
-        let (routed, lease) = (self.course.routed.borrow(), self.course.lease.borrow());
-        let (Some(routed), Some(lease)) = (&*routed, &*lease) else { return true };
-        let Ok(found) = snapshot.routes.find(self.connection.port(), &routed.host, &routed.path) else { return false };
-        match &snapshot.lane(found).ending {
-            Ending::Proxy(cluster) => cluster.has(lease.member().target()),
-            Ending::Files(_) | Ending::Redirect(_) | Ending::Respond { .. } => false,
-        }
+    /// What a reload has to know of it as a tunnel; `None` where it has no route by which to judge it. Given once.
+    pub(super) fn tunnel_facts(&self) -> Option<TunnelFacts> {
+        let lease = self.course.lease.borrow();
+        let backend = lease.as_ref()?.shared_member();
+        Some(TunnelFacts { port: self.connection.port(), routed: self.course.routed.take()?, backend })
     }
 
     /// The exchange's id as text.

@@ -130,7 +130,7 @@ async fn hold(holder: Holder, on: On, backend: Side<UpgradedStream>, kind: Kind,
     let opened = Instant::now();
     metrics.tunnel_opened(holder.exchange.client, worker.second());
     let _open = metrics.tunnels.hold();
-    let member = worker.tunnels.enter(Rc::clone(&holder.exchange));
+    let member = worker.tunnels.enter(holder.exchange.tunnel_facts());
     let told = pin!(member.told());
     let leave = Leave { told, age: max_age.map(|span| Box::pin(sleep(span - span / 10 * (worker.roll() % 1000) as u32 / 1000))) };
     // Each future is a local of this one and the two share their place: as arguments they would lie in memory twice.

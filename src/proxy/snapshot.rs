@@ -26,6 +26,7 @@ use super::redirect::Redirect;
 use super::refuse::RefusalStyle;
 use super::route::{Found, RouteTable};
 use super::step::{BuildAuthError, Building, Edits, Step, Switch};
+use super::tunnel::facts::TunnelFacts;
 use super::tunnel::policed::limits::MessageBudget;
 use super::tunnel::policed::relay::Rules;
 use super::visitors::Visitors;
@@ -215,6 +216,16 @@ impl Snapshot {
     /// The block that was found.
     pub fn lane(&self, found: Found) -> &Lane {
         &self.lanes[found.site][found.block]
+    }
+
+    /// Whether a request like that of a tunnel would still be answered by the tunnel's backend.
+    pub(super) fn still_serves(&self, tunnel: &TunnelFacts) -> bool {
+        let TunnelFacts { port, routed, backend } = tunnel;
+        let Ok(found) = self.routes.find(*port, &routed.host, &routed.path) else { return false };
+        match &self.lane(found).ending {
+            Ending::Proxy(cluster) => cluster.has(backend.target()),
+            Ending::Files(_) | Ending::Redirect(_) | Ending::Respond { .. } => false,
+        }
     }
 
     /// What the site of a host on a port adds to a refusal; `None` where there is no such site.

@@ -23,6 +23,7 @@ use tokio::time::{Instant, Sleep};
 
 use way::{Broken, Way};
 
+pub(super) mod facts;
 pub mod frames;
 mod parting;
 pub mod policed;

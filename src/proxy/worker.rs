@@ -13,11 +13,11 @@ use super::body::Body;
 use super::cluster::pool::Pool;
 use super::dropped::DroppedFields;
 use super::event;
-use super::exchange::Exchange;
 use super::snapshot::{Live, Snapshot};
 use super::step::compress::Encoders;
 use super::tally::Tally;
 use super::tunnel::Scratch;
+use super::tunnel::facts::TunnelFacts;
 use super::tunnel::roll::Roll;
 use crate::base::dice::Dice;
 use crate::telemetry::access::AccessLog;
@@ -48,7 +48,7 @@ pub struct Worker {
     /// For answers that are compressed.
     pub(super) encoders: Rc<Encoders>,
     /// Its open tunnels.
-    pub(super) tunnels: Rc<Roll<Rc<Exchange>>>,
+    pub(super) tunnels: Rc<Roll<Option<TunnelFacts>>>,
     /// The snapshot seen last: other threads' reference counts are left alone while nothing is reloaded.
     seen: RefCell<Rc<InForce>>,
     pub(super) tally: Tally,
@@ -93,7 +93,7 @@ impl Worker {
     /// Has tunnels leave whose route or backend is not in the snapshot in force, over `span` at the most.
     pub fn review_tunnels(&self, span: Duration) {
         let in_force = self.snapshot();
-        self.send_off("their route or backend is gone", span, |exchange| !exchange.still_stands(&in_force.0));
+        self.send_off("their route or backend is gone", span, |tunnel| tunnel.is_some_and(|tunnel| !in_force.0.still_serves(tunnel)));
     }
 
     /// Has all tunnels leave, over `span` at the most.
@@ -101,8 +101,8 @@ impl Worker {
         self.send_off("the gateway ends", span, |_| true);
     }
 
-    fn send_off(&self, why: &'static str, span: Duration, must: impl Fn(&Rc<Exchange>) -> bool) {
-        let tunnels = self.tunnels.call(span, must, || self.roll());
+    fn send_off(&self, why: &'static str, span: Duration, must: impl Fn(Option<&TunnelFacts>) -> bool) {
+        let tunnels = self.tunnels.call(span, |tunnel| must(tunnel.as_ref()), || self.roll());
         if tunnels > 0 {
             tracing::info!(event = events::TUNNELS_LEAVE, tunnels, why, "tunnels get close 1001, one after the other");
         }
