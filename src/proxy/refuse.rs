@@ -7,53 +7,19 @@
 //! site of the TLS handshake. A host without a site gets nothing: `Strict-Transport-Security` of another site would pin a
 //! name that is not served here.
 
-use std::sync::Arc;
-
 use http::Response;
 
-use super::answer::{self, Asked, Form};
+use super::answer::{self, Asked};
 use super::arrive::{self, Host};
 use super::body::Body;
 use super::connection::Connection;
-use super::pages::Pages;
 use super::refusal::{Malformed, Refusal};
 use super::snapshot::Snapshot;
-use super::step::{Edits, security};
 use super::worker::Worker;
-use crate::config::settings::SiteRefusals;
 
-/// What one site adds.
-#[derive(Debug, Default)]
-pub struct RefusalStyle {
-    pages: Option<Arc<Pages>>,
-    security: bool,
-    hsts: bool,
-    headers: Option<Edits>,
-}
+pub use style::RefusalStyle;
 
-impl RefusalStyle {
-    /// From the site's own words; `pages` are those of its `errors`.
-    pub(super) fn new(words: &SiteRefusals, pages: Option<Arc<Pages>>) -> Self {
-        Self { pages, security: words.security_headers, hsts: words.hsts, headers: Edits::of(&words.headers) }
-    }
-
-    /// Gives a refusal's response the site's page and header fields. `secure` is whether the connection is over TLS.
-    pub(super) fn dress(&self, response: &mut Response<Body>, form: Form, head: bool, secure: bool) {
-        if let Some(pages) = &self.pages {
-            pages.dress(response, form, head);
-        }
-        let headers = response.headers_mut();
-        if self.hsts {
-            security::add_hsts(headers, secure);
-        }
-        if self.security {
-            security::add(headers, secure);
-        }
-        if let Some(edits) = &self.headers {
-            edits.apply(headers);
-        }
-    }
-}
+mod style;
 
 /// The response to a request of which at most the host could be read: `host` is the value of its `Host` or `:authority`,
 /// where there was exactly one.
