@@ -178,6 +178,7 @@ impl Snapshot {
                 site: &name,
                 kept: &mut kept,
                 before: before.map(|before| &before.kept),
+                body_timeout: settings.timeouts.body,
                 service: &mut service,
                 pages: &mut folders,
                 private: &private,

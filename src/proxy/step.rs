@@ -5,12 +5,7 @@
 //! who may pass, body limit, body taken in, prefix, rewrite. On the way out: cross-origin words, security headers, then `headers`, so that a site's own
 //! words win, then compression, which reads what they say, and the limit of bandwidth on what is really sent. A refusal passes the way out too, so its page carries the site's headers.
 
-use std::collections::HashMap;
-use std::future::Future;
-use std::path::PathBuf;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use http::header;
 use http::{Method, Request, Response, StatusCode};
@@ -18,22 +13,20 @@ use tokio::time::Instant;
 
 use super::answer;
 use super::body::Body;
-use super::cluster::{BuildClusterError, Cluster};
 use super::exchange::Exchange;
-use super::files::private::Private;
-use super::limit::kept::Kept;
-use super::pages::Pages;
 use super::refusal::Refusal;
 use super::upgrade;
-use crate::config::settings::{PathPattern, Policy, Upstream};
+use crate::config::settings::{PathPattern, Policy};
 
 use admit::Admit;
 use auth::Auth;
 pub use auth::BuildAuthError;
 use buffer::BufferRequests;
+pub use building::Building;
 use cors::Cors;
 use crowd::LimitConnections;
 pub use edit::Edits;
+pub use flow::{Decision, Flow};
 use limit_body::LimitBody;
 use maintenance::Maintenance;
 pub use maintenance::Switch;
@@ -45,10 +38,12 @@ mod admit;
 pub mod auth;
 mod bandwidth;
 mod buffer;
+mod building;
 pub mod compress;
 mod cors;
 mod crowd;
 mod edit;
+mod flow;
 mod limit_body;
 mod maintenance;
 mod origin;
@@ -95,35 +90,6 @@ pub enum Step {
     Rewrite(Rewrite),
 }
 
-/// What somebody else decides: `None` lets pass, an answer is the client's.
-pub type Decision<'a> = Pin<Box<dyn Future<Output = Result<Option<Response<Body>>, Refusal>> + 'a>>;
-
-/// How the way in goes on.
-pub enum Flow<'a> {
-    /// To the next step, or to the end.
-    Onward,
-    /// Back, with this answer.
-    Answer(Box<Response<Body>>),
-    /// Somebody else has to be asked first.
-    Later(Decision<'a>),
-}
-
-/// What steps are made with besides their policy.
-pub struct Building<'a> {
-    /// Name of the site, the same over reloads.
-    pub site: &'a str,
-    /// The counts of this configuration.
-    pub kept: &'a mut Kept,
-    /// Those of the one before.
-    pub before: Option<&'a Kept>,
-    /// Error pages by their folder.
-    pub pages: &'a mut HashMap<PathBuf, Arc<Pages>>,
-    /// What no folder serves.
-    pub private: &'a Arc<Private>,
-    /// Makes the cluster of a service that is asked on the way, or finds it again.
-    pub service: &'a mut dyn FnMut(&Upstream) -> Result<Arc<Cluster>, BuildClusterError>,
-}
-
 impl Step {
     /// The steps of a block's policy; `path` is the block's. `request-headers` is not among them: it has the last word on what a backend gets, so it is
     /// applied behind the gateway's own rules ([`super::attempt`]).
@@ -156,7 +122,7 @@ impl Step {
             steps.push(Self::Auth(Auth::of(auth, build)?));
         }
         steps.extend(policy.limit_body.map(|size| Self::LimitBody(LimitBody(size.0))));
-        steps.extend(policy.buffer_requests.map(|size| Self::BufferRequests(BufferRequests(size.0))));
+        steps.extend(policy.buffer_requests.map(|size| Self::BufferRequests(BufferRequests::new(size.0, build.body_timeout))));
         steps.extend(policy.strip_prefix.as_deref().map(|prefix| Self::StripPrefix(StripPrefix::new(prefix, path))));
         steps.extend(policy.rewrite.as_deref().map(|path| Self::Rewrite(Rewrite::new(path))));
         Ok(steps.into())

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
@@ -21,20 +22,28 @@ use crate::proxy::body::{Body, BodyError};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::upgrade;
 
-/// So many bytes are taken in.
+/// The rule of one block.
 #[derive(Clone, Copy, Debug)]
-pub struct BufferRequests(pub(super) u64);
+pub struct BufferRequests {
+    /// Bytes that are taken in.
+    size: u64,
+    /// How long a client may be silent meanwhile.
+    timeout: Duration,
+}
 
 impl BufferRequests {
+    pub(super) const fn new(size: u64, timeout: Duration) -> Self {
+        Self { size, timeout }
+    }
+
     pub(super) fn enter<'a>(self, exchange: &'a Rc<Exchange>, request: &'a mut Request<Body>) -> Flow<'a> {
         let upgrades = *request.method() == Method::CONNECT || upgrade::is_asked(request.headers());
         if request.body().is_empty() || upgrades {
             return Flow::Onward;
         }
         Flow::Later(Box::pin(async move {
-            let patience = exchange.worker.snapshot().0.timeouts.body;
-            let body = std::mem::take(request.body_mut()).idle_after(patience);
-            let held = take_in(body, self.0).await.map_err(|error| {
+            let body = std::mem::take(request.body_mut()).idle_after(self.timeout);
+            let held = take_in(body, self.size).await.map_err(|error| {
                 exchange.course.fault_in.set(Some(error.fault));
                 exchange.refusal_of_body()
             })?;

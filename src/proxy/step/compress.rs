@@ -8,8 +8,8 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::Body as _;
 
-use super::Exchange;
 use crate::proxy::body::Body;
+use crate::proxy::exchange::Exchange;
 pub use coding::{Coding, Encoders};
 
 mod coding;

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::{Building, Step};
 use super::*;
@@ -71,6 +72,7 @@ fn the_steps_are_told_in_the_order_in_which_they_run() {
         site: "a.test",
         kept: &mut kept,
         before: None,
+        body_timeout: Duration::from_secs(1),
         pages: &mut pages,
         private: &Arc::default(),
         service: &mut |_| unreachable!("no service is asked by these words"),
