@@ -17,6 +17,7 @@ pub mod step;
 pub mod target;
 
 pub mod attempt;
+mod backend_response;
 pub mod body;
 pub mod cluster;
 mod content;

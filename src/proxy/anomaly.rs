@@ -6,7 +6,6 @@ use std::rc::Rc;
 use http::header::{self, HeaderMap};
 use http::{Method, Response, StatusCode, Version};
 
-use super::attempt::Arrival;
 use super::cluster::lease::Lease;
 use super::cluster::pool::SendError;
 use super::exchange::Exchange;
@@ -15,12 +14,14 @@ use super::snapshot::Lane;
 use super::step::Step;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock, Timestamp};
-use crate::config::settings::TargetScheme;
+use crate::config::settings::{GatewayLimits, TargetScheme};
 use crate::telemetry::log::events;
 
 /// What is known of a request besides its exchange, when its answer comes.
 pub(super) struct Sent<'a> {
-    pub(super) arrival: &'a Arrival,
+    /// Bytes of the header section, request target included.
+    pub(super) header_size: usize,
+    pub(super) limits: &'a GatewayLimits,
     pub(super) lane: &'a Lane,
     /// Bytes of the body as they were announced.
     pub(super) body: Option<u64>,
@@ -105,11 +106,11 @@ fn upgrade_fields_lost(exchange: &Exchange) {
 }
 
 fn refused_for_size(exchange: &Exchange, sent: &Sent<'_>, status: StatusCode) {
-    let limits = &exchange.worker.snapshot().0.limits;
+    let limits = sent.limits;
     let number = |number: usize| Some(number as u64);
     let size = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
-            Size { what: "header", seen: number(sent.arrival.header_size), limit: number(limits.header_size.bytes()) }
+            Size { what: "header", seen: number(sent.header_size), limit: number(limits.header_size.bytes()) }
         }
         StatusCode::URI_TOO_LONG => {
             let target = exchange.asked.uri.path_and_query().map_or(0, |target| target.as_str().len());

@@ -10,6 +10,7 @@ use http::{Request, Response, Uri, Version};
 use tokio::time::Instant;
 
 use super::anomaly::{self, Sent};
+use super::backend_response::map_response;
 use super::body::Body;
 use super::cluster::Cluster;
 use super::cluster::connect::ConnectError;
@@ -19,12 +20,12 @@ use super::cluster::pool::{Answered, SendError, SendFailure};
 use super::connection::Authority;
 use super::content;
 use super::exchange::{Exchange, Missing};
-use super::forward::{self, Hop, Told};
+use super::forward::{self, Told};
 use super::join;
 use super::refusal::{Failed, Refusal};
 use super::retry::{self, Attempt, Reached, Verdict};
 use super::search::Search;
-use super::snapshot::Lane;
+use super::snapshot::{Lane, Snapshot};
 use super::upgrade::{self, Wanted};
 use crate::base::chain::Chain;
 use crate::telemetry::log::events;
@@ -45,26 +46,24 @@ pub(super) struct Arrival {
     pub(super) header_size: usize,
 }
 
-/// Sends the request in `slot` and gives the answer, or the way in which every attempt failed. `patience` is how long the
-/// client may be silent in the middle of its body.
+/// Sends the request in `slot` and gives the answer, or the way in which every attempt failed.
 ///
 /// The request lies in one slot of the spine and is lent from there: a future that takes it by value holds it twice, and
 /// seven such futures within each other made 8 KiB for each open connection.
 pub(super) async fn ask(
     exchange: &Rc<Exchange>,
-    (lane, cluster): (&Lane, &Arc<Cluster>),
-    patience: Duration,
+    (snapshot, lane, cluster): (&Snapshot, &Lane, &Arc<Cluster>),
     arrival: &Arrival,
     slot: &mut Option<Request<Body>>,
 ) -> Result<Response<Body>, Refusal> {
     let body = slot.as_ref().and_then(|request| http_body::Body::size_hint(request.body()).exact());
-    let (wanted, told) = towards_backend(exchange, (lane, cluster), patience, arrival, slot)?;
+    let (wanted, told) = towards_backend(exchange, (lane, cluster), snapshot.timeouts.body, arrival, slot)?;
     let (answered, cookie) = attempts(exchange, cluster, slot, told).await?;
-    anomaly::look_at(exchange, &Sent { arrival, lane, body }, &answered.response);
+    anomaly::look_at(exchange, &Sent { header_size: arrival.header_size, limits: &snapshot.limits, lane, body }, &answered.response);
     exchange.course.connect.set(answered.connect);
     let mut response = match wanted {
         Some(wanted) => join::join(exchange, lane, wanted, answered),
-        None => passed_on(exchange, answered),
+        None => map_response(exchange, answered),
     }?;
     if let Some(cookie) = cookie {
         response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -124,23 +123,6 @@ fn towards_backend<'a>(
     Ok((wanted, told))
 }
 
-/// An answer that ends the exchange over HTTP.
-pub(super) fn passed_on(exchange: &Exchange, answered: Answered<Body>) -> Result<Response<Body>, Refusal> {
-    let (mut parts, body) = answered.response.into_parts();
-    if parts.status.is_informational() {
-        return Err(Refusal::Backend(Failed::WrongUpgrade));
-    }
-    exchange.answered(parts.status.as_u16());
-    forward::towards_client(&mut parts.headers, parts.version, Hop::Ends);
-    parts.version = Version::HTTP_11;
-    let idle = exchange.course.lease.borrow().as_ref().and_then(|lease| lease.cluster().settings().timeouts.idle);
-    let body = match idle {
-        Some(span) => Body::backend(body).idle_after(span),
-        None => Body::backend(body),
-    };
-    Ok(Response::from_parts(parts, body))
-}
-
 async fn attempts(
     exchange: &Rc<Exchange>,
     cluster: &Arc<Cluster>,
@@ -156,7 +138,7 @@ async fn attempts(
         cluster.budget().earn();
     }
     loop {
-        let failure = match exchange.worker.pool.send_telling(&lease, slot, told, again).await {
+        let failure = match exchange.worker.pool.send_telling(&lease, slot, told, retry::again).await {
             Ok(answered) => {
                 let cookie = search.cookie_for(&lease);
                 lease.answered(answered.response.status().as_u16(), metrics);
@@ -248,11 +230,6 @@ const fn is_its_fault(failure: &SendFailure) -> bool {
         // Who refuses a stream lives, and has enough to do.
         SendError::Refused(_) | SendError::NoWebSocket | SendError::ClientBody(_) => false,
     }
-}
-
-/// Whether a request may be sent twice: nothing but a header, and one that may be acted on twice.
-pub(super) fn again(request: &Request<Body>) -> bool {
-    request.body().is_empty() && retry::is_idempotent(request.method())
 }
 
 const fn reached(failure: &SendFailure, whole: bool) -> Reached {

@@ -13,7 +13,7 @@ use http::{Response, StatusCode, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
-use super::attempt;
+use super::backend_response::map_response;
 use super::body::Body;
 use super::client_io::{ClientIo, OpenTunnel};
 use super::cluster::pool::{Answered, StreamTunnel, Upgrade, UpgradedStream};
@@ -48,7 +48,7 @@ pub(super) fn join(
         Err(_) if wanted.mistakes(status) => Err(Refusal::Backend(Failed::NotUpgraded)),
         Err(answered) => {
             not_granted(exchange, status);
-            attempt::passed_on(exchange, *answered)
+            map_response(exchange, *answered)
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Whether a failed attempt may be made again: never when a backend might have acted on the first (RFC 9110 section 9.2.2).
 
-use http::Method;
+use http::{Method, Request};
+
+use super::body::Body;
 
 /// What is known of an attempt that failed before an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,11 @@ pub const fn decide(attempt: Attempt) -> Verdict {
 /// RFC 9110 section 9.2.2.
 pub fn is_idempotent(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+}
+
+/// Whether a request may be sent twice: nothing but a header, and one that may be acted on twice.
+pub(super) fn again(request: &Request<Body>) -> bool {
+    request.body().is_empty() && is_idempotent(request.method())
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 
 use std::future::Future;
 use std::rc::Rc;
-use std::time::Duration;
 
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, Version};
@@ -203,7 +202,7 @@ async fn pass(
         visitors.check(connection.tls(), host)?;
     }
     exchange.course.silent.set(!lane.logged);
-    through(exchange, (lane, snapshot.timeouts.body), arrival, slot, page).await
+    through(exchange, (lane, snapshot), arrival, slot, page).await
 }
 
 /// The request, which lies in one slot until it is sent; [`attempt::ask`] says why.
@@ -214,7 +213,7 @@ fn lent(slot: &mut Option<Request<Body>>) -> &mut Request<Body> {
 /// The way in, the end, and the way out over the steps that were entered.
 async fn through(
     exchange: &Rc<Exchange>,
-    (lane, patience): (&Lane, Duration),
+    (lane, snapshot): (&Lane, &Snapshot),
     arrival: &Arrival,
     slot: &mut Option<Request<Body>>,
     page: &Page,
@@ -239,7 +238,7 @@ async fn through(
             }
         }
         match &lane.ending {
-            Ending::Proxy(cluster) => attempt::ask(exchange, (lane, cluster), patience, arrival, slot).await,
+            Ending::Proxy(cluster) => attempt::ask(exchange, (snapshot, lane, cluster), arrival, slot).await,
             Ending::Files(files) => {
                 let answer = files.answer(lent(slot)).await;
                 answer.inspect(|response| exchange.answered_by_us(response.status().as_u16()))

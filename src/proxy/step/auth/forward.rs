@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Request, Response, Version};
 
 use super::service::{self, Service};
 use crate::proxy::arrive;
-use crate::proxy::attempt;
+use crate::proxy::backend_response::map_response;
 use crate::proxy::body::Body;
 use crate::proxy::event;
 use crate::proxy::exchange::Exchange;
@@ -61,7 +61,7 @@ impl Forward {
         }
         if !answered.response.status().is_success() {
             exchange.course.lease.replace(Some(lease));
-            let answer = attempt::passed_on(exchange, answered)?;
+            let answer = map_response(exchange, answered)?;
             event::not_let_pass(exchange, answer.status());
             return Ok(Some(answer));
         }

@@ -14,11 +14,11 @@ use crate::base::chain::Chain;
 use crate::base::name::{self, HostName};
 use crate::config::defaults;
 use crate::config::settings::{At, Target, TargetAddress, TargetScheme, Upstream};
-use crate::proxy::attempt;
 use crate::proxy::body::Body;
 use crate::proxy::cluster::lease::Lease;
 use crate::proxy::cluster::pool::{Answered, SendError};
 use crate::proxy::cluster::{Cluster, Wish};
+use crate::proxy::retry;
 use crate::proxy::worker::Worker;
 use crate::telemetry::log::events;
 
@@ -108,7 +108,7 @@ impl Service {
         loop {
             let wish = Wish { roll: worker.roll(), ..Wish::default() };
             let lease = self.cluster.pick(wish).expect("a service has one target, which was not tried");
-            let failure = match worker.pool.send(&lease, &mut slot, attempt::again).await {
+            let failure = match worker.pool.send(&lease, &mut slot, retry::again).await {
                 Ok(answered) => return Ok((answered, lease)),
                 Err(failure) => failure,
             };
