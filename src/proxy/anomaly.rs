@@ -71,7 +71,7 @@ pub(super) fn speaks_tls(exchange: &Exchange, lease: &Lease, error: &SendError) 
         | SendError::FirstByteTimeout(_)
         | SendError::ClientBody(_) => return None,
     }
-    let remarks = &exchange.worker.shared.metrics.remarks;
+    let remarks = &exchange.worker.counters.remarks;
     remarks.find(events::BACKEND_SPEAKS_TLS, lease.member().label()).or_else(|| {
         try_tls(exchange, lease);
         None
@@ -90,7 +90,7 @@ fn try_tls(exchange: &Exchange, lease: &Lease) {
         }
         let (label, target) = (member.label(), cluster.as_written(member.target()));
         let text = || messages::speaks_tls(&target, cluster.settings().is_named());
-        let remarks = &worker.shared.metrics.remarks;
+        let remarks = &worker.counters.remarks;
         if let Some(text) = remarks.first(events::BACKEND_SPEAKS_TLS, (label, label), now(), text) {
             let group = &*cluster.settings().name;
             tracing::warn!(event = events::BACKEND_SPEAKS_TLS, upstream = label, group, "{text}");
@@ -163,7 +163,7 @@ fn backend(exchange: &Exchange) -> String {
 }
 
 fn remark(exchange: &Exchange, event: &'static str, (about, key): (&str, &str), text: impl FnOnce() -> String) {
-    let Some(text) = exchange.worker.shared.metrics.remarks.first(event, (about, key), now(), text) else { return };
+    let Some(text) = exchange.worker.counters.remarks.first(event, (about, key), now(), text) else { return };
     let (id, client, upstream) = (exchange.id(), exchange.client, backend(exchange));
     tracing::warn!(event, id, %client, host = exchange.host(), path = exchange.path(), upstream, "{text}");
 }

@@ -15,9 +15,6 @@ use crate::telemetry::metrics::proxy::ProxyMetrics;
 /// Reason code of what an auth service does not let pass.
 const AUTH_SERVICE_REFUSED: &str = "auth-service-refused";
 
-/// Lines that one worker writes in a second.
-pub(super) const LINES: u32 = 20;
-
 /// What a client may do wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {

@@ -18,7 +18,7 @@ use super::limit::crowd::Place;
 use super::refusal::{Malformed, Refusal};
 use super::step::compress::Coding;
 use super::tunnel::facts::{Routed, TunnelFacts};
-use super::worker::Worker;
+use super::worker::state::WorkerState;
 use super::{answer, forward, forward::Lines};
 use crate::base::addr::{IpNet, Trusted};
 use crate::base::proxy_header::Ends;
@@ -35,7 +35,7 @@ mod shown;
 
 /// One request with its answer, or with its tunnel.
 pub struct Exchange {
-    pub(super) worker: Rc<Worker>,
+    pub(super) worker: Rc<WorkerState>,
     pub(super) connection: Rc<Connection>,
     /// The client by the trust rule.
     pub(super) client: IpAddr,
@@ -111,7 +111,7 @@ impl Missing {
 impl Exchange {
     /// Begins an exchange; `proxies` are believed. It does not hold the snapshot, which a tunnel would keep for days.
     pub(super) fn begin<B>(
-        worker: &Rc<Worker>,
+        worker: &Rc<WorkerState>,
         connection: &Rc<Connection>,
         proxies: &[IpNet],
         request: &Request<B>,
@@ -121,7 +121,7 @@ impl Exchange {
         let reported = trusted.then(|| Box::new(Reported::of(peer, request.headers(), proxies)));
         let client = reported.as_ref().map_or_else(|| Trusted::from_socket(peer), |reported| reported.client(peer));
         let id = given_id(trusted, request.headers()).unwrap_or_else(|| new_id(worker));
-        let note = worker.shared.access.enabled().then(|| Box::new(AccessDraft::of(request, Instant::now())));
+        let note = worker.access.enabled().then(|| Box::new(AccessDraft::of(request, Instant::now())));
         worker.tally.begin(worker.metrics());
         Rc::new(Self {
             worker: Rc::clone(worker),
@@ -301,7 +301,7 @@ fn given_id(trusted: bool, headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// 128 bits in hexadecimal, as trace ids are.
-fn new_id(worker: &Worker) -> HeaderValue {
+fn new_id(worker: &WorkerState) -> HeaderValue {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [0; 32];
     for half in text.chunks_exact_mut(16) {

@@ -28,7 +28,7 @@ use super::tunnel::policed::relay::{Closed, Rules};
 use super::tunnel::roll::Order;
 use super::tunnel::{Manners, Side, Tunnel, TunnelEnd, TunnelReason};
 use super::upgrade::{On, Wanted};
-use super::worker::Worker;
+use super::worker::state::WorkerState;
 use crate::base::task;
 use crate::telemetry::log::events;
 
@@ -190,7 +190,7 @@ enum Running<C> {
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin> Running<C> {
-    fn new(client: Side<C>, backend: Side<UpgradedStream>, kind: Kind, worker: &Worker) -> Self {
+    fn new(client: Side<C>, backend: Side<UpgradedStream>, kind: Kind, worker: &WorkerState) -> Self {
         match kind {
             Kind::Raw(manners) => Self::Raw(Tunnel::new(client, backend, &worker.scratch, manners)),
             Kind::Policed(rules) => {
@@ -225,7 +225,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Running<C> {
     }
 }
 
-async fn to_the_end<C, T>(running: &mut Running<C>, mut leave: Leave<'_, T>, worker: &Worker) -> TunnelEnd
+async fn to_the_end<C, T>(running: &mut Running<C>, mut leave: Leave<'_, T>, worker: &WorkerState) -> TunnelEnd
 where
     C: AsyncRead + AsyncWrite + Unpin,
     T: Future<Output = Order>,

@@ -45,7 +45,7 @@ pub fn serve(
     async move {
         let in_force = worker.snapshot();
         let request = slot.as_ref().expect("the request has just been put here");
-        let exchange = Exchange::begin(&worker, &connection, &in_force.0.trusted, request);
+        let exchange = Exchange::begin(&worker.state, &connection, &in_force.0.trusted, request);
         let page = Page::of(request);
         let arrival = let_in(&exchange, &in_force.0)
             .and_then(|()| verified(&connection))
@@ -85,7 +85,7 @@ pub fn serve(
 /// Answers bytes of which no request could be made, for `refusal`; `request` is what could be read of them. Ends the connection.
 pub fn refuse(worker: &Rc<Worker>, connection: &Rc<Connection>, request: &Request<()>, refusal: &Refusal) -> Response<Body> {
     let in_force = worker.snapshot();
-    let exchange = Exchange::begin(worker, connection, &in_force.0.trusted, request);
+    let exchange = Exchange::begin(&worker.state, connection, &in_force.0.trusted, request);
     let page = Page::of(request);
     let mut response = match let_in(&exchange, &in_force.0) {
         Ok(()) => {

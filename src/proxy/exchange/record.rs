@@ -30,7 +30,7 @@ impl Exchange {
             (false, true) => "https",
             (false, false) => "http",
         };
-        self.worker.shared.access.write(&AccessRecord {
+        self.worker.access.write(&AccessRecord {
             id: self.id(),
             client: self.client,
             method: self.asked.method.as_str(),

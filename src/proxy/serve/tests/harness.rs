@@ -270,7 +270,7 @@ impl Gateway {
 
     /// Puts another configuration in force.
     pub(super) fn reload(&self, text: &str) {
-        let live = &self.worker.shared.live;
+        let live = &self.worker.live;
         let next = Arc::new(snapshot(text, Some(&live.load())));
         live.swap(Arc::clone(&next)).succeeded_by(&next);
     }

@@ -19,7 +19,7 @@ use crate::proxy::cluster::lease::Lease;
 use crate::proxy::cluster::pool::{Answered, SendError};
 use crate::proxy::cluster::{Cluster, Wish};
 use crate::proxy::retry;
-use crate::proxy::worker::Worker;
+use crate::proxy::worker::state::WorkerState;
 use crate::telemetry::log::events;
 
 /// A request waits no longer for somebody else's word.
@@ -80,7 +80,7 @@ impl Service {
     }
 
     /// Asks. The header's `Host` and the target are the service's own. `None` when there is no answer, which is said here.
-    pub(super) async fn ask(&self, worker: &Rc<Worker>, mut request: Request<Body>) -> Option<(Answered<Body>, Lease)> {
+    pub(super) async fn ask(&self, worker: &Rc<WorkerState>, mut request: Request<Body>) -> Option<(Answered<Body>, Lease)> {
         request.headers_mut().insert(header::HOST, self.host.clone());
         *request.uri_mut() = self.target.clone();
         let error = match timeout(PATIENCE, self.attempts(worker, request)).await {
@@ -102,7 +102,7 @@ impl Service {
     }
 
     /// A resting connection may turn out to be closed; a question can be put again.
-    async fn attempts(&self, worker: &Rc<Worker>, request: Request<Body>) -> Result<(Answered<Body>, Lease), SendError> {
+    async fn attempts(&self, worker: &Rc<WorkerState>, request: Request<Body>) -> Result<(Answered<Body>, Lease), SendError> {
         let mut slot = Some(request);
         let mut left = STALE;
         loop {

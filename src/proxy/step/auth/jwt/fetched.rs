@@ -16,7 +16,7 @@ use crate::base::task;
 use crate::proxy::body::Body;
 use crate::proxy::refusal::Refusal;
 use crate::proxy::step::auth::service::{self, Service};
-use crate::proxy::worker::Worker;
+use crate::proxy::worker::state::WorkerState;
 use crate::telemetry::log::events;
 
 /// When keys are fetched again though nobody missed one: a key that was taken back must not live long.
@@ -69,13 +69,13 @@ impl Fetched {
     }
 
     /// The keys after a fetch, if one may be made now.
-    pub(super) async fn newest(&self, worker: &Rc<Worker>) -> Result<Arc<Keys>, Refusal> {
+    pub(super) async fn newest(&self, worker: &Rc<WorkerState>) -> Result<Arc<Keys>, Refusal> {
         self.0.fetch(worker).await;
         self.at_hand().ok_or(Refusal::NoDecision)
     }
 
     /// Fetches beside the traffic when the keys are old.
-    pub(super) fn refresh(&self, worker: &Rc<Worker>) {
+    pub(super) fn refresh(&self, worker: &Rc<WorkerState>) {
         if self.0.is_due(FRESH) && self.0.turn.try_lock().is_ok() {
             let (inner, worker) = (Arc::clone(&self.0), Rc::clone(worker));
             drop(task::spawn_local("keys", async move { inner.fetch(&worker).await }));
@@ -93,7 +93,7 @@ impl Inner {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn fetch(&self, worker: &Rc<Worker>) {
+    async fn fetch(&self, worker: &Rc<WorkerState>) {
         let _turn = self.turn.lock().await;
         let apart = if self.keys.load().is_some() { APART } else { APART_AT_FIRST };
         if !self.is_due(apart) {
@@ -110,7 +110,7 @@ impl Inner {
         }
     }
 
-    async fn fetch_now(&self, worker: &Rc<Worker>) -> Result<Keys, FetchError> {
+    async fn fetch_now(&self, worker: &Rc<WorkerState>) -> Result<Keys, FetchError> {
         let (answered, _lease) = self.service.ask(worker, Request::new(Body::empty())).await.ok_or(FetchError::NoAnswer)?;
         let status = answered.response.status();
         if status != StatusCode::OK {
