@@ -13,6 +13,7 @@ pub mod field;
 pub mod front;
 pub mod gather;
 pub mod handed;
+mod header_room;
 pub mod http;
 pub mod http1;
 pub mod http2;

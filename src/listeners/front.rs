@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::http::{Http, room_for_section};
+use super::header_room::room_for_section;
+use super::http::Http;
 use super::quic::front::QuicFront;
 use super::tls::guarded::Guarded;
 use super::tls::{TlsFront, TlsRoots};

@@ -8,6 +8,7 @@ use http::{Request, Response, StatusCode};
 
 use super::conns::{Driven, Member};
 use super::gather::{Gather, Gathered};
+use super::header_room::{count, room_for_header, room_for_section};
 use super::http1::connection::{self, Service};
 use super::http1::head::{self, HeadLimits};
 use super::http2::filter::Breach;
@@ -33,24 +34,6 @@ pub struct Http {
     h2: h2::server::Builder,
     limits: GatewayLimits,
 }
-
-/// What a header section may take before a protocol refuses it by itself, in bytes: a quarter more than the limit, so that
-/// what is a little too long is read, and refused by `proxy` with a page and a line that names the limit.
-pub fn room_for_header(limits: &GatewayLimits) -> usize {
-    limits.header_size.bytes() + limits.header_size.bytes() / 4
-}
-
-/// The same for HTTP/2 and HTTP/3, which count `FIELD_OVERHEAD` for each field beyond its texts: what HTTP/1.1 takes is not
-/// too much for them.
-pub fn room_for_section(limits: &GatewayLimits) -> usize {
-    let fields = count(limits.header_count).saturating_add(count(limits.header_count) / 4).saturating_add(MAX_CRUMBS);
-    room_for_header(limits).saturating_add(fields.saturating_mul(FIELD_OVERHEAD))
-}
-
-/// What a field costs beyond its texts (RFC 9113 section 6.5.2, RFC 9114 section 4.2.2), in bytes.
-const FIELD_OVERHEAD: usize = 32;
-/// Cookies that are fields of their own (RFC 9113 section 8.2.3), for which room is left: more than a browser keeps for a site.
-const MAX_CRUMBS: usize = 256;
 
 /// Which protocol a connection speaks: agreed by ALPN (RFC 7301), HTTP/1.1 where nothing was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,8 +178,4 @@ async fn answer(caller: Rc<Caller>, mut request: Request<Body>, open: OpenReques
         response.headers_mut().insert(header::ALT_SVC, alternative.clone());
     }
     Ok(response.map(|body| Open::new(body, open)))
-}
-
-fn count(n: u32) -> usize {
-    usize::try_from(n).unwrap_or(usize::MAX)
 }

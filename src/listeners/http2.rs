@@ -15,7 +15,7 @@ use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::conns::Finish;
-use super::http::room_for_section;
+use super::header_room::room_for_section;
 use crate::config::settings::GatewayLimits;
 
 /// Flow control of one stream: an upload may be this far ahead of its backend.
