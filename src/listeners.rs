@@ -9,6 +9,7 @@ pub mod accept;
 pub mod calm;
 pub mod cleartext;
 pub mod conns;
+mod context;
 pub mod field;
 pub mod front;
 pub mod gather;

@@ -14,4 +14,5 @@ mod incoming;
 mod outgoing;
 mod patience;
 mod request;
+mod session;
 mod uni;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use quinn::VarInt;
 
-use super::connection::Session;
+use super::session::Session;
 use crate::listeners::http3::code::Code;
 use crate::listeners::http3::frames::{FrameError, Frames, Piece};
 use crate::listeners::http3::message;

@@ -12,14 +12,14 @@ use rustls::pki_types::CertificateDer;
 use tokio::task::JoinHandle;
 
 use super::asked::Asked;
-use super::connection::{Limits, Session};
 use super::runtime::OnThisWorker;
+use super::session::{Limits, Session};
 use super::steer::{Ids, Place};
 use crate::base::addr::{unmapped, unmapped_socket};
 use crate::base::name::HostName;
 use crate::base::task;
-use crate::listeners::accept::Door;
 use crate::listeners::conns::{Conns, Driven};
+use crate::listeners::context::ConnectionContext;
 use crate::listeners::front::Front;
 use crate::listeners::tls::{HandshakeError, Refused};
 use crate::proxy::connection::TlsFacts;
@@ -41,8 +41,8 @@ pub struct Listener {
 
 impl Listener {
     /// Starts taking connections from `socket`. To be called on the worker's runtime.
-    pub fn open(door: &Rc<Door>, socket: UdpSocket, place: Place) -> io::Result<Self> {
-        let front = door.front();
+    pub fn open(context: &Rc<ConnectionContext>, socket: UdpSocket, place: Place) -> io::Result<Self> {
+        let front = context.front();
         let quic = front.quic.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let server = quic.for_endpoint().map_err(io::Error::other)?;
         let local = socket.local_addr()?;
@@ -54,7 +54,7 @@ impl Listener {
         let endpoint = Endpoint::new(config, Some(server), socket, Arc::new(OnThisWorker))?;
         let conns = Rc::<Conns>::default();
         let taking =
-            Taking { door: Rc::clone(door), conns: Rc::clone(&conns), local: unmapped_socket(local), handshakes: Rc::default() };
+            Taking { context: Rc::clone(context), conns: Rc::clone(&conns), local: unmapped_socket(local), handshakes: Rc::default() };
         let accepting = task::spawn_local("accept", taking.accept(endpoint.clone()));
         Ok(Self { endpoint, accepting, conns })
     }
@@ -73,7 +73,7 @@ impl Listener {
 
 /// What taking connections needs.
 struct Taking {
-    door: Rc<Door>,
+    context: Rc<ConnectionContext>,
     conns: Rc<Conns>,
     local: SocketAddr,
     handshakes: Rc<Cell<usize>>,
@@ -97,8 +97,8 @@ impl Taking {
             let _ = incoming.retry();
             return;
         }
-        let Some(held) = self.door.room(incoming.remote_address()) else { return incoming.refuse() };
-        let (this, front) = (Rc::clone(self), self.door.front());
+        let Some(held) = self.context.room(incoming.remote_address()) else { return incoming.refuse() };
+        let (this, front) = (Rc::clone(self), self.context.front());
         drop(task::spawn_local("connection", async move {
             this.receive(front, incoming).await;
             drop(held);
@@ -112,12 +112,12 @@ impl Taking {
             Ok((quic, tls)) => {
                 let member = self.conns.enter();
                 let activity = Arc::clone(member.activity());
-                let metrics = &self.door.metrics().handshakes;
+                let metrics = &self.context.metrics().handshakes;
                 metrics.tls13.add_one();
-                let session = Session::new(quic, (Rc::clone(&self.door), Limits::of(&front)), activity, local, tls);
+                let session = Session::new(quic, (Rc::clone(&self.context), Limits::of(&front)), activity, local, tls);
                 let _ = Driven::new(session.serve(), member).await;
             }
-            Err(refused) => self.door.note(&refused, peer),
+            Err(refused) => self.context.note(&refused, peer),
         }
     }
 

@@ -10,10 +10,10 @@ use http::header::{self, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame};
 
-use super::connection::Session;
 use super::incoming::{Incoming, ReadError, Upload};
 use super::outgoing::{Gone, Outgoing};
 use super::patience::within;
+use super::session::Session;
 use crate::listeners::http::Unreadable;
 use crate::listeners::http3::code::Code;
 use crate::listeners::http3::frames::{FrameError, Piece};
@@ -123,7 +123,7 @@ async fn exchange(session: &Rc<Session>, mut request: Request<()>, incoming: Inc
     if let Some(hints) = &hints {
         request.extensions_mut().insert(hints.clone());
     }
-    let worker = Rc::clone(session.door().worker());
+    let worker = Rc::clone(session.context().worker());
     let mut serving = pin!(serve(worker, session.connection(), request.map(|()| body)));
     let response = loop {
         let hint = tokio::select! {
@@ -196,7 +196,7 @@ async fn download(session: &Session, outgoing: &mut Outgoing, response: Response
     let patience = session.limits().send;
     let (mut parts, mut body) = response.into_parts();
     if !parts.headers.contains_key(header::DATE) {
-        parts.headers.insert(header::DATE, session.door().date());
+        parts.headers.insert(header::DATE, session.context().date());
     }
     let mut batch = Batch::default();
     batch.section(|out| encode::answer(parts.status, &parts.headers, out));

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use quinn::VarInt;
 
-use super::connection::Session;
+use super::session::Session;
 use crate::listeners::http3::code::Code;
 use crate::listeners::http3::control::{Kind, Uni};
 
