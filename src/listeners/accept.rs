@@ -188,7 +188,6 @@ impl Door {
             self.context.unreadable(what, peer);
         }
     }
-
 }
 
 /// Finds peers that vanished without a word: probed after 15 s of silence, given up after 9 probes (about 2.5 min).

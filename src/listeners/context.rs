@@ -42,14 +42,7 @@ pub struct ConnectionContext {
 
 impl ConnectionContext {
     pub(super) fn new(front: Arc<ArcSwap<Front>>, worker: Rc<Worker>, metrics: Arc<Metrics>) -> Rc<Self> {
-        Rc::new(Self {
-            front,
-            worker,
-            metrics,
-            throttle: Throttle::new(LINES),
-            started: Instant::now(),
-            dates: Rc::default(),
-        })
+        Rc::new(Self { front, worker, metrics, throttle: Throttle::new(LINES), started: Instant::now(), dates: Rc::default() })
     }
 
     /// What connections are received with now.

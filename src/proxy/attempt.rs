@@ -59,7 +59,11 @@ pub(super) async fn ask(
     let body = slot.as_ref().and_then(|request| http_body::Body::size_hint(request.body()).exact());
     let (wanted, told) = towards_backend(exchange, (lane, cluster), snapshot.timeouts.body, arrival, slot)?;
     let (answered, cookie) = attempts(exchange, cluster, slot, told).await?;
-    anomaly::look_at(exchange, &Sent { header_size: arrival.header_size, limits: &snapshot.limits, lane, body }, &answered.response);
+    anomaly::look_at(
+        exchange,
+        &Sent { header_size: arrival.header_size, limits: &snapshot.limits, lane, body },
+        &answered.response,
+    );
     exchange.course.connect.set(answered.connect);
     let mut response = match wanted {
         Some(wanted) => join::join(exchange, lane, wanted, answered),

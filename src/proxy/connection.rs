@@ -28,11 +28,7 @@ pub struct TlsFacts {
 impl TlsFacts {
     /// From a session whose handshake is done; `visitor` is the certificate that its client has shown.
     pub fn of(session: &rustls::ServerConnection, visitor: Option<Arc<ClientCert>>) -> Self {
-        Self {
-            server_name: session.server_name().and_then(|name| HostName::parse(name).ok()),
-            visitor,
-            is_stand_in: false,
-        }
+        Self { server_name: session.server_name().and_then(|name| HostName::parse(name).ok()), visitor, is_stand_in: false }
     }
 }
 

@@ -23,7 +23,7 @@ pub use question::{Question, QuestionError};
 
 /// Explains.
 pub fn explain(settings: &Settings, question: &Question) -> Explanation {
-    let mut told = Explanation {
+    let mut explanation = Explanation {
         url: shown(settings, question),
         upgrade: upgrade::is_asked(&question.headers),
         origin: None,
@@ -36,9 +36,9 @@ pub fn explain(settings: &Settings, question: &Question) -> Explanation {
         verdict: Verdict::NotServed { words: String::new() },
         backend: None,
     };
-    told.verdict = follow(settings, question, &mut told).unwrap_or_else(|verdict| verdict);
-    told.hide(&settings.env_values);
-    told
+    explanation.verdict = follow(settings, question, &mut explanation).unwrap_or_else(|verdict| verdict);
+    explanation.hide(&settings.env_values);
+    explanation
 }
 
 fn shown(settings: &Settings, question: &Question) -> String {

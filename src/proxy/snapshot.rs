@@ -224,7 +224,7 @@ impl Snapshot {
         let TunnelFacts { port, routed, backend } = tunnel;
         let Ok(found) = self.routes.find(*port, &routed.host, &routed.path) else { return false };
         match &self.lane(found).ending {
-            Ending::Proxy(cluster) => cluster.has(backend.target()),
+            Ending::Proxy(group) => group.has(backend.target()),
             Ending::Files(_) | Ending::Redirect(_) | Ending::Respond { .. } => false,
         }
     }
@@ -319,18 +319,18 @@ fn service(
     before: Option<&Snapshot>,
     trust: &Trust,
 ) -> Result<Arc<Cluster>, BuildClusterError> {
-    let known = |list: &[Arc<Cluster>]| list.iter().find(|cluster| cluster.settings() == upstream).map(Arc::clone);
+    let known = |list: &[Arc<Cluster>]| list.iter().find(|group| group.settings() == upstream).map(Arc::clone);
     if let Some(known) = known(list) {
         return Ok(known);
     }
-    let cluster = Cluster::build(upstream, before.and_then(|before| known(&before.services)).as_ref(), trust)?;
-    list.push(Arc::clone(&cluster));
-    Ok(cluster)
+    let group = Cluster::build(upstream, before.and_then(|before| known(&before.services)).as_ref(), trust)?;
+    list.push(Arc::clone(&group));
+    Ok(group)
 }
 
 /// An index, for a reload with ten thousand sites looks up as many groups.
-fn by_name(clusters: &[Arc<Cluster>]) -> HashMap<&str, &Arc<Cluster>> {
-    clusters.iter().map(|cluster| (&*cluster.settings().name, cluster)).collect()
+fn by_name(groups: &[Arc<Cluster>]) -> HashMap<&str, &Arc<Cluster>> {
+    groups.iter().map(|group| (&*group.settings().name, group)).collect()
 }
 
 /// The pages of a folder, read once however many blocks have it.

@@ -49,10 +49,10 @@ impl Worker {
     }
 
     /// As [`new`](Self::new), with chance given.
-    pub fn with_dice(shared: Shared, dice: Dice) -> Rc<Self> {
+    pub fn with_dice(shared: Shared, rng: Dice) -> Rc<Self> {
         let Shared { live, metrics, access } = shared;
         let seen = InForce(live.load_full());
-        let state = WorkerState::new(metrics, access, dice);
+        let state = WorkerState::new(metrics, access, rng);
         state.bans.replace(seen.0.bans.clone());
         Rc::new(Self { live, state, seen: RefCell::new(Rc::new(seen)) })
     }
@@ -66,7 +66,9 @@ impl Worker {
     /// Has tunnels leave whose route or backend is not in the snapshot in force, over `span` at the most.
     pub fn review_tunnels(&self, span: Duration) {
         let in_force = self.snapshot();
-        self.send_off("their route or backend is gone", span, |tunnel| tunnel.is_some_and(|tunnel| !in_force.0.still_serves(tunnel)));
+        self.send_off("their route or backend is gone", span, |tunnel| {
+            tunnel.is_some_and(|tunnel| !in_force.0.still_serves(tunnel))
+        });
     }
 
     /// Has all tunnels leave, over `span` at the most.

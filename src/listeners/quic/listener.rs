@@ -53,8 +53,12 @@ impl Listener {
         }
         let endpoint = Endpoint::new(config, Some(server), socket, Arc::new(OnThisWorker))?;
         let conns = Rc::<Conns>::default();
-        let taking =
-            Taking { context: Rc::clone(context), conns: Rc::clone(&conns), local: unmapped_socket(local), handshakes: Rc::default() };
+        let taking = Taking {
+            context: Rc::clone(context),
+            conns: Rc::clone(&conns),
+            local: unmapped_socket(local),
+            handshakes: Rc::default(),
+        };
         let accepting = task::spawn_local("accept", taking.accept(endpoint.clone()));
         Ok(Self { endpoint, accepting, conns })
     }

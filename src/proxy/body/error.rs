@@ -45,8 +45,8 @@ impl Fault {
     }
 }
 
-const fn words(fault: Fault) -> &'static str {
-    match fault {
+const fn words(how: Fault) -> &'static str {
+    match how {
         Fault::ClientLeft => "the client left in the middle of its body",
         Fault::ClientMalformed => "the client's body is framed wrongly",
         Fault::ClientStalled => "the client stopped sending its body",

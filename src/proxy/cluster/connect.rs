@@ -115,20 +115,20 @@ impl Dialer {
         let tls = self.tls.as_ref().expect("a dialer for https targets was made with TLS");
         let name = self.server_name(attempt.place.target);
         let handshake = TlsConnector::from(tls.offering(offer)).connect(name.clone(), stream);
-        let failure = match timeout_at(attempt.deadline, handshake).await {
+        let error = match timeout_at(attempt.deadline, handshake).await {
             Ok(Ok(stream)) => return Ok(Box::new(stream)),
-            Ok(Err(source)) => source,
+            Ok(Err(error)) => error,
             Err(_elapsed) => return Err(attempt.timed_out("TLS")),
         };
         let address = attempt.place.to_string();
-        Err(match failure.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Err(match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(source @ rustls::Error::InvalidCertificate(_)) => {
                 ConnectError::Certificate { address, name: name.to_str().into_owned(), source: source.clone() }
             }
             Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
-                ConnectError::NoHttp2 { address, source: Some(failure.into()) }
+                ConnectError::NoHttp2 { address, source: Some(error.into()) }
             }
-            _ => ConnectError::Tls { address, source: failure },
+            _ => ConnectError::Tls { address, source: error },
         })
     }
 

@@ -32,11 +32,11 @@ pub struct Lease {
 
 impl Cluster {
     /// Chooses a target and counts an exchange on it. `None` when every target was tried or is closed.
-    pub fn pick(self: &Arc<Self>, wish: Wish<'_>) -> Option<Lease> {
+    pub fn pick(self: &Arc<Self>, context: Wish<'_>) -> Option<Lease> {
         let roster = self.roster.load();
         for _ in 0..RACES {
-            let member = roster.choose(&self.settings, &self.turn, wish)?;
-            if let Some(lease) = Lease::take(self, member) {
+            let endpoint = roster.choose(&self.settings, &self.turn, context)?;
+            if let Some(lease) = Lease::take(self, endpoint) {
                 return Some(lease);
             }
         }
@@ -46,17 +46,17 @@ impl Cluster {
 
 impl Lease {
     /// `None` when others have filled the target meanwhile, or one of them decides whether it works again.
-    fn take(cluster: &Arc<Cluster>, member: &Arc<Member>) -> Option<Self> {
-        let state = member.state();
-        if !state.enter(cluster.settings().max_connections) {
+    fn take(group: &Arc<Cluster>, endpoint: &Arc<Member>) -> Option<Self> {
+        let state = endpoint.state();
+        if !state.enter(group.settings().max_connections) {
             return None;
         }
-        let Some(pass) = state.pass(cluster.settings()) else {
+        let Some(pass) = state.pass(group.settings()) else {
             state.leave();
             return None;
         };
         let trial = state.is_on_trial();
-        Some(Self { cluster: Arc::clone(cluster), member: Arc::clone(member), trial, pass, ends: None })
+        Some(Self { cluster: Arc::clone(group), member: Arc::clone(endpoint), trial, pass, ends: None })
     }
 
     /// Uses the target in the name of one client; asked only where the target is told of it.

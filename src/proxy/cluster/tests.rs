@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use super::testing::{build, run, target, trust, upstream};
 use super::lease::Lease;
+use super::testing::{build, run, target, trust, upstream};
 use super::*;
 use crate::config::settings::{HashOf, TargetAddress, TargetScheme};
 

@@ -39,7 +39,7 @@ pub(in crate::proxy) struct WorkerState {
     /// Its open tunnels.
     pub(in crate::proxy) tunnels: Rc<Roll<Option<TunnelFacts>>>,
     pub(in crate::proxy) tally: Tally,
-    dice: RefCell<Dice>,
+    rng: RefCell<Dice>,
     /// Of security events.
     throttle: Throttle,
     /// Which dropped fields were logged lately.
@@ -51,7 +51,7 @@ pub(in crate::proxy) struct WorkerState {
 
 impl WorkerState {
     /// No connections and no tunnels yet.
-    pub(super) fn new(counters: Arc<Metrics>, access: AccessLog, dice: Dice) -> Rc<Self> {
+    pub(super) fn new(counters: Arc<Metrics>, access: AccessLog, rng: Dice) -> Rc<Self> {
         Rc::new(Self {
             counters,
             access,
@@ -60,7 +60,7 @@ impl WorkerState {
             encoders: Rc::default(),
             tunnels: Rc::default(),
             tally: Tally::default(),
-            dice: RefCell::new(dice),
+            rng: RefCell::new(rng),
             throttle: Throttle::new(MAX_LINES),
             dropped: DroppedFields::default(),
             started: Instant::now(),
@@ -97,6 +97,6 @@ impl WorkerState {
 
     /// The next 64 random bits; not for secrets.
     pub(in crate::proxy) fn roll(&self) -> u64 {
-        self.dice.borrow_mut().roll()
+        self.rng.borrow_mut().roll()
     }
 }

@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::super::lease::Lease;
+use super::super::state::TargetState;
 use super::RequestBody;
 use super::h2::trunks::Trunks;
 use super::wire::Wire;
 use crate::base::task;
-use crate::proxy::cluster::lease::Lease;
-use crate::proxy::cluster::state::TargetState;
 
 /// Resting connections kept for one target. More would be a burst's leavings, each with a buffer and a descriptor.
 const MOST_RESTING: usize = 1024;

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::super::stream::BackendStream;
 use super::StreamTunnel;
-use crate::proxy::cluster::stream::BackendStream;
 
 /// See the module.
 #[derive(Debug)]

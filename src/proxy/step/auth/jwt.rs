@@ -73,7 +73,7 @@ impl JwtAuth {
     /// Judges with the keys at hand.
     pub(super) fn glance(&self, exchange: &Exchange, request: &mut Request<Body>) -> Result<Seen, Refusal> {
         let Some(token) = self.token(request) else { return Err(Refusal::Unauthorized(Proof::Token, Unproved::Missing)) };
-        let verdict = match &self.source {
+        let checked = match &self.source {
             Source::Set(keys) => self.rules.check(&token, keys),
             Source::Url(fetched) => match fetched.at_hand() {
                 Some(keys) => {
@@ -83,7 +83,7 @@ impl JwtAuth {
                 None => return Ok(Seen::Unknown),
             },
         };
-        match (verdict, &self.source) {
+        match (checked, &self.source) {
             (Ok(()), _) => {
                 self.take_out(request);
                 Ok(Seen::Passes)

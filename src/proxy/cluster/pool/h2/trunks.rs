@@ -150,9 +150,9 @@ impl Trunks {
         let mut next: Option<Instant> = None;
         self.branches.borrow_mut().retain(|_, branch| {
             let (keep_alive, gone) = (branch.keep_alive, branch.target.is_gone());
-            branch.trunks.retain(|trunk| {
-                let until = trunk.rests_since().unwrap_or(now) + keep_alive;
-                let stays = !gone && !trunk.is_retired() && until > now;
+            branch.trunks.retain(|connection| {
+                let until = connection.rests_since().unwrap_or(now) + keep_alive;
+                let stays = !gone && !connection.is_retired() && until > now;
                 if stays {
                     next = Some(next.map_or(until, |next| next.min(until)));
                 }
