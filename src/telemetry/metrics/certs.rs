@@ -1,9 +1,8 @@
 //! What is counted about certificates.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use super::Counter;
+use super::{Counter, Level};
 use crate::base::time::Timestamp;
 
 /// Counters of the certificate keeper.
@@ -47,22 +46,6 @@ impl CertMetrics {
     pub fn is_stalled(&self, now: Timestamp) -> bool {
         let last = self.last_tick.read();
         last != 0 && now.since(Timestamp::from_unix(last)) > Self::INTERVAL * 3
-    }
-}
-
-/// A value that is set, not counted.
-#[derive(Debug, Default)]
-pub struct Level(AtomicI64);
-
-impl Level {
-    /// The value from now on.
-    pub fn set(&self, value: i64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-
-    /// The present value.
-    pub fn read(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
     }
 }
 
