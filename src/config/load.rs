@@ -7,23 +7,22 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::problem::{Findings, Problem, Report};
+use super::problem::{Findings, Report};
 use super::resolve;
-use super::settings::{Alert, Block, DnsProvider, End, Settings, SiteTls};
+use super::settings::Settings;
 use super::surroundings::Surroundings;
 use crate::base::file_watch::Looked;
-use crate::base::program;
-use crate::base::regular_file;
 
 mod glob;
 mod import;
+mod text;
+mod warnings;
+
+use text::{LARGEST, LARGEST_SECRET, read_text, text_of};
+use warnings::{served_secrets, unreadable_files, unrunnable_programs};
 
 /// The file beside the user, then the machine's.
 const SEARCHED: [&str; 2] = ["doorward.conf", "/etc/doorward/doorward.conf"];
-/// Ten thousand sites fit into a quarter of it.
-const LARGEST: u64 = 4 << 20;
-/// No secret is longer.
-const LARGEST_SECRET: u64 = 64 << 10;
 
 /// A configuration that may run, and what it was read from.
 #[derive(Debug)]
@@ -164,115 +163,8 @@ pub fn named_files(settings: &Settings) -> impl Iterator<Item = &PathBuf> {
     upstreams.chain(sites).filter(move |path| seen.insert(*path))
 }
 
-/// Files that settings name and this process cannot read now. Only warned of: a certificate may come later, and is
-/// watched for.
-fn unreadable_files(settings: &Settings) -> impl Iterator<Item = Problem> {
-    let sites = settings.sites.iter().flat_map(|site| {
-        let files: Vec<&PathBuf> = match &site.tls {
-            SiteTls::Files { chain, key, .. } => vec![chain, key],
-            SiteTls::Acme(acme) => acme.ca_file.iter().collect(),
-            SiteTls::Internal | SiteTls::Off => Vec::new(),
-        };
-        files.into_iter().map(move |path| (format!("the site at {}", site.at), path))
-    });
-    let upstreams = settings.upstreams.iter().flat_map(|group| {
-        let client = group.tls.client.iter().flat_map(|(chain, key)| [chain, key]);
-        group.tls.ca_file.iter().chain(client).map(move |path| (format!("the upstream `{}`", group.name), path))
-    });
-    let unread = |(whose, path): (String, &PathBuf)| {
-        let error = regular_file::open(path).err()?;
-        let what = format!("{whose} names the file {}, which cannot be read: {error}", path.display());
-        Some(
-            Problem::general(what)
-                .hint("put it there, readable for the gateway's user; relative paths start from the configuration's folder"),
-        )
-    };
-    let mut seen = BTreeSet::new();
-    sites.chain(upstreams).filter(move |(_, path)| seen.insert(*path)).filter_map(unread)
-}
-
-/// Folders of `files` in which the state or a file with secrets lies. `files` serves none of them, and a mistake in the
-/// layout of folders is better found now than by a 404.
-fn served_secrets(settings: &Settings) -> impl Iterator<Item = Problem> {
-    let folders: BTreeSet<&Path> = settings.sites.iter().flat_map(|site| &site.blocks).filter_map(folder_of).collect();
-    let private = settings.private_files();
-    folders.into_iter().flat_map(move |folder| {
-        let lies_in = |place: &Path, folder: &Path| {
-            let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-            real(place).starts_with(real(folder))
-        };
-        let (shown, state) = (folder.display(), settings.state.display());
-        let inside = lies_in(folder, &settings.state).then(|| {
-            Problem::general(format!("`files {shown}` lies in the state folder {state}, of which nothing is served"))
-                .hint("move the site's files out of the state folder")
-        });
-        let around = (inside.is_none() && lies_in(&settings.state, folder)).then(|| {
-            Problem::general(format!("the state folder {state} lies in the folder of `files {shown}`; it is not served"))
-                .hint("move the state folder, with `state`, out of what is public")
-        });
-        let files = private.iter().filter(move |file| lies_in(file, folder)).map(move |file| {
-            let what = format!("{} lies in the folder of `files {shown}`; it is not served", file.display());
-            Problem::general(what).hint("move it out of what is public: copies and backups of it in the folder are served")
-        });
-        inside.into_iter().chain(around).chain(files).collect::<Vec<_>>()
-    })
-}
-
-fn folder_of(block: &Block) -> Option<&Path> {
-    match &block.end {
-        End::Files(files) => Some(&files.folder),
-        End::Proxy(_) | End::Redirect { .. } | End::Respond { .. } => None,
-    }
-}
-
-/// Programs that settings name and that could not be started now. Only warned of: they may come later, and what is served
-/// does not depend on them.
-fn unrunnable_programs(settings: &Settings) -> impl Iterator<Item = Problem> {
-    let of_sites = settings.sites.iter().filter_map(|site| match &site.tls {
-        SiteTls::Acme(acme) => Some(acme),
-        SiteTls::Internal | SiteTls::Files { .. } | SiteTls::Off => None,
-    });
-    let all = std::iter::once(&settings.acme).chain(of_sites).flat_map(|acme| std::iter::once(acme).chain(&acme.fallback));
-    let mut seen = BTreeSet::new();
-    let programs = all.flat_map(|acme| {
-        let alert = match &acme.alert {
-            Some(Alert::Program(path)) => Some(("alert", path)),
-            Some(Alert::Url(_)) | None => None,
-        };
-        let dns = match &acme.dns {
-            Some(DnsProvider::Hook(path)) => Some(("dns-hook", path)),
-            Some(DnsProvider::Rfc2136(_) | DnsProvider::Service { .. }) | None => None,
-        };
-        acme.hook.iter().map(|path| ("hook", path)).chain(alert).chain(dns)
-    });
-    programs.filter(move |(_, path)| seen.insert(*path)).filter_map(|(word, path)| {
-        let why = program::obstacle(path)?;
-        let what = format!("`{word}` names the program {}, which cannot be run: {why}", path.display());
-        Some(
-            Problem::general(what)
-                .hint("put it there and make it executable: chmod +x; relative paths start from the file's folder"),
-        )
-    })
-}
-
 fn search(surroundings: &Surroundings) -> Option<PathBuf> {
     SEARCHED.iter().map(PathBuf::from).find(|path| surroundings.folder.join(path).is_file())
-}
-
-/// Reads a whole file that must be a file, of bounded size, and UTF-8.
-fn read_text(path: &Path, largest: u64) -> io::Result<String> {
-    text_of(regular_file::read(path, largest)?, largest)
-}
-
-fn text_of(bytes: Vec<u8>, largest: u64) -> io::Result<String> {
-    if bytes.len() as u64 > largest {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {} KiB", largest >> 10)));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-        io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
-    })
 }
 
 impl Surroundings {
@@ -297,6 +189,7 @@ impl Surroundings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::SiteTls;
 
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::defaults;
 use super::problem::{Findings, Problem, Report};
 use super::raw::{self, Directives, Raw};
-use super::settings::{Acme, Place, Settings};
+use super::settings::{Acme, Settings};
 use super::source::{Sources, Span};
 use super::surroundings::Surroundings;
-use super::tree::{Node, Word};
+use super::tree::Node;
 use super::{expand, json, lex, tree};
 
 mod acme;
@@ -27,6 +27,7 @@ mod health;
 mod limits;
 mod path;
 mod policy;
+mod resolver;
 mod site;
 mod target;
 mod tls;
@@ -34,7 +35,10 @@ mod trusted;
 mod upstream;
 mod values;
 
+pub use resolver::ReadSecret;
 pub use trusted::named_networks;
+
+use resolver::Resolver;
 
 /// A configuration that may run.
 #[derive(Clone, Debug)]
@@ -44,9 +48,6 @@ pub struct Resolved {
     /// What is perhaps not as meant.
     pub warnings: Report,
 }
-
-/// Reads the text of a file with a secret; the error is for a person. Only `load` has one that touches the disk.
-pub type ReadSecret<'a> = &'a dyn Fn(&Path) -> Result<String, String>;
 
 /// Resolves one text of the block language that imports nothing, such as one made of command line arguments.
 /// `name` is what problems call it; an empty one is the command line.
@@ -114,13 +115,6 @@ fn in_order_of_text(list: &mut Vec<Problem>) {
     list.dedup();
 }
 
-struct Resolver<'a> {
-    sources: &'a Sources,
-    surroundings: &'a Surroundings,
-    secret: ReadSecret<'a>,
-    findings: &'a mut Findings,
-}
-
 impl Resolver<'_> {
     fn settings(&mut self, raw: &Raw) -> Settings {
         let mut settings = defaults::settings(self.surroundings);
@@ -143,15 +137,6 @@ impl Resolver<'_> {
             None => base,
         };
         self.staged(acme, top.one("acme").map(|directive| directive.name.span))
-    }
-
-    /// Where a word stood, or stood before it was printed by `adapt`.
-    fn place(&self, word: &Word) -> Place {
-        word.origin.clone().unwrap_or_else(|| self.sources.place(word.span))
-    }
-
-    fn complain(&mut self, span: Span, what: impl Into<String>, hint: impl Into<String>) {
-        self.findings.push(Problem::at(span, what).hint(hint));
     }
 }
 

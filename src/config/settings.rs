@@ -15,19 +15,23 @@ use crate::base::size::ByteSize;
 mod acme;
 mod dns;
 mod health;
+mod place;
 mod policy;
+mod secret;
 mod site;
 mod status;
 mod tls;
 mod upstream;
 
-pub use acme::{Acme, Alert, ChallengeKind, Credential, Eab, KeyKind, Propagation, REDACTED, SecretSource};
+pub use acme::{Acme, Alert, ChallengeKind, Eab, KeyKind, Propagation};
 pub use dns::{DnsProvider, Rfc2136, TsigAlgorithm, TsigKey};
 pub use health::{CircuitBreaker, Health, Hold, MaxFails};
+pub use place::{At, Place};
 pub use policy::{
     Auth, ForwardAuth, HeaderEdit, Jwt, JwtKeys, LimitKey, MessageLimit, Origins, Policy, RequestLimit, TokenPlace,
 };
-pub use site::{At, Block, Cache, End, Files, PathPattern, Place, Site, SiteHost, SiteRefusals, SiteTls};
+pub use secret::{Credential, REDACTED, SecretSource};
+pub use site::{Block, Cache, End, Files, PathPattern, Site, SiteHost, SiteRefusals, SiteTls};
 pub use status::{StatusRange, in_words};
 pub use tls::{Cipher, ClientCertificates, DefaultCertificate, Tls, TlsVersions};
 pub use upstream::{

@@ -1,23 +1,22 @@
 //! Settings → JSON, with every default filled in and without any secret.
 
-use std::path::Path;
-use std::time::Duration;
-
 use super::print::Json;
 use crate::base::addr::IpNet;
 use crate::base::span;
-use crate::config::env_values::escaped;
-use crate::config::settings::{Ban, DefaultCertificate, Level, Log, LogFormat, Protocols, REDACTED, SecretSource, Settings};
+use crate::config::settings::{Ban, DefaultCertificate, Level, Log, LogFormat, Protocols, Settings};
 
 mod acme;
+mod object_writer;
 mod policy;
 mod site;
 mod upstream;
 
+use object_writer::{ObjectWriter, duration, list, path, switch};
+
 /// The whole configuration as a document that reads back to equal settings, unless a secret was written in it. What came
 /// from the environment stands in it as its variable.
 pub fn document(settings: &Settings) -> String {
-    let mut members = Members::default();
+    let mut members = ObjectWriter::default();
     members.some("email", settings.email.as_deref());
     members.add("state", path(&settings.state));
     let admin = settings.admin.as_deref().map_or_else(|| "off".to_owned(), |socket| format!("unix/{}", socket.display()));
@@ -48,77 +47,6 @@ pub fn document(settings: &Settings) -> String {
     format!("{document}\n")
 }
 
-/// An object as it grows.
-#[derive(Default)]
-struct Members(Vec<(String, Json)>);
-
-impl Members {
-    fn add(&mut self, name: &str, value: impl Into<Json>) {
-        self.0.push((escaped(name), value.into()));
-    }
-
-    fn some(&mut self, name: &str, value: Option<impl Into<Json>>) {
-        if let Some(value) = value {
-            self.add(name, value);
-        }
-    }
-
-    /// A list, unless it is empty.
-    fn filled<T: Into<Json>>(&mut self, name: &str, values: impl Iterator<Item = T>) {
-        let values: Vec<Json> = values.map(Into::into).collect();
-        if !values.is_empty() {
-            self.add(name, Json::List(values));
-        }
-    }
-
-    fn flag(&mut self, name: &str, set: bool) {
-        if set {
-            self.add(name, Json::True);
-        }
-    }
-
-    /// An object of parts, unless it is empty.
-    fn parts(&mut self, name: &str, parts: Self) {
-        if !parts.0.is_empty() {
-            self.add(name, parts.object());
-        }
-    }
-
-    fn object(self) -> Json {
-        Json::Object(self.0)
-    }
-}
-
-fn list<T: Into<Json>>(values: impl IntoIterator<Item = T>) -> Json {
-    Json::List(values.into_iter().map(Into::into).collect())
-}
-
-fn path(path: &Path) -> Json {
-    path.to_string_lossy().into_owned().into()
-}
-
-fn duration(duration: Duration) -> Json {
-    span::print(duration).into()
-}
-
-fn switch(on: bool) -> Json {
-    if on { "on".into() } else { "off".into() }
-}
-
-/// The values that stand for a secret: where it is, never what it is.
-fn secret(from: &SecretSource) -> Vec<Json> {
-    match from {
-        SecretSource::File(file) => vec!["file".into(), path(file)],
-        SecretSource::Variable(name) => vec![variable(name)],
-        SecretSource::InPlace => vec![REDACTED.into()],
-    }
-}
-
-/// A reference to the environment, which is not escaped.
-fn variable(name: &str) -> Json {
-    Json::Text(format!("{{${name}}}"))
-}
-
 /// The word `from` and the networks behind it; nothing where there are none.
 fn from(nets: &[IpNet]) -> impl Iterator<Item = String> {
     let word = (!nets.is_empty()).then(|| "from".to_owned());
@@ -139,7 +67,7 @@ fn protocols(protocols: Protocols) -> Json {
 
 fn timeouts(settings: &Settings) -> Json {
     let timeouts = &settings.timeouts;
-    let mut members = Members::default();
+    let mut members = ObjectWriter::default();
     members.add("handshake", duration(timeouts.handshake));
     members.add("header", duration(timeouts.header));
     members.add("body", duration(timeouts.body));
@@ -150,7 +78,7 @@ fn timeouts(settings: &Settings) -> Json {
 
 fn limits(settings: &Settings) -> Json {
     let limits = &settings.limits;
-    let mut members = Members::default();
+    let mut members = ObjectWriter::default();
     members.add("connections", limits.connections);
     members.add("header-size", limits.header_size.to_string());
     members.add("header-count", limits.header_count);
@@ -168,7 +96,7 @@ fn ban(ban: &Ban) -> Json {
 }
 
 fn log(log: &Log) -> Json {
-    let mut members = Members::default();
+    let mut members = ObjectWriter::default();
     let format = match log.format {
         LogFormat::Auto => "auto",
         LogFormat::Human => "human",

@@ -4,7 +4,8 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::{LARGEST, glob, read_text};
+use super::glob;
+use super::text::{LARGEST, read_text};
 use crate::base::file_watch::Looked;
 use crate::config::problem::{Findings, Problem, quote};
 use crate::config::resolve;

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Resolver, base64url};
+use super::base64url;
+use super::resolver::Resolver;
 use crate::base::name;
 use crate::base::secret::Secret;
 use crate::config::defaults::{DIRECTORY, STAGING_DIRECTORY};

@@ -1,6 +1,6 @@
 //! `auth ...`: who may pass.
 
-use super::Resolver;
+use super::resolver::Resolver;
 use crate::config::password::Hash;
 use crate::config::problem::{Problem, quote};
 use crate::config::raw::Directive;

@@ -1,7 +1,7 @@
 //! `canonical HOST`: of a site's hosts one is shown, and the others send on to it. Resolved into two sites, so that nothing
 //! behind the configuration has to know: the one that answers, and one that redirects.
 
-use super::Resolver;
+use super::resolver::Resolver;
 use super::site::Head;
 use crate::base::name::HostPattern;
 use crate::config::defaults;

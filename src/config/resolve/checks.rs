@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::Resolver;
+use super::resolver::Resolver;
 use super::site::Head;
 use crate::base::name::HostPattern;
 use crate::config::problem::Problem;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::Resolver;
+use super::resolver::Resolver;
 use crate::base::name;
 use crate::base::secret::Secret;
 use crate::config::dns_services::{self, Service};

@@ -1,6 +1,6 @@
 //! What answers in the end: `proxy`, `redirect`, `respond` or `files`; one of them in each block.
 
-use super::Resolver;
+use super::resolver::Resolver;
 use super::upstream::Groups;
 use crate::config::defaults;
 use crate::config::problem::{Problem, quote};

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::Resolver;
+use super::resolver::Resolver;
 use super::trusted::named_networks;
 use crate::base::addr::IpNet;
 use crate::base::size::ByteSize;

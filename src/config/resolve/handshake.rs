@@ -1,6 +1,6 @@
 //! TLS with clients: versions, ciphers, the default certificate, and who must show one.
 
-use super::Resolver;
+use super::resolver::Resolver;
 use crate::base::name::HostPattern;
 use crate::config::problem::{nearest, quote};
 use crate::config::raw::{Directive, Directives, RawSite};

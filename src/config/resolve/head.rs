@@ -1,6 +1,6 @@
 //! A site's head: host, perhaps with `http://` before it and a port behind it.
 
-use super::Resolver;
+use super::resolver::Resolver;
 use crate::base::name::{self, HostPattern};
 use crate::config::problem::quote;
 use crate::config::settings::{Settings, SiteHost};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Resolver;
+use super::resolver::Resolver;
 use crate::config::defaults;
 use crate::config::problem::quote;
 use crate::config::raw::{Directive, Directives};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Resolver;
+use super::resolver::Resolver;
 use crate::base::size::ByteSize;
 use crate::base::span;
 use crate::config::problem::quote;

@@ -1,6 +1,6 @@
 //! Paths: the heads of path braces, and the paths that words take as values.
 
-use super::Resolver;
+use super::resolver::Resolver;
 use crate::config::problem::quote;
 use crate::config::settings::PathPattern;
 use crate::config::tree::Word;

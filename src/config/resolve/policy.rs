@@ -3,7 +3,7 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::Resolver;
+use super::resolver::Resolver;
 use crate::config::defaults;
 use crate::config::problem::quote;
 use crate::config::raw::{Directive, Directives};

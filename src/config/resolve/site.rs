@@ -1,7 +1,7 @@
 //! A site: its hosts, its certificate's source, and its blocks with the longest path first.
 
-use super::Resolver;
 use super::end;
+use super::resolver::Resolver;
 use super::upstream::Groups;
 use crate::config::problem::{Problem, quote};
 use crate::config::raw::{Directives, RawSite};

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use super::Resolver;
+use super::resolver::Resolver;
 use crate::base::name::{self, HostName};
 use crate::config::problem::{nearest, quote};
 use crate::config::settings::{At, Target, TargetAddress, TargetScheme};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Resolver;
+use super::resolver::Resolver;
 use super::site::Head;
 use crate::base::issuable::NeverIssued;
 use crate::base::name::HostPattern;

@@ -1,6 +1,6 @@
 //! `upstream NAME { }`, and the groups that a `proxy` writes in place.
 
-use super::Resolver;
+use super::resolver::Resolver;
 use super::target::Written;
 use crate::base::name::HostName;
 use crate::base::span;

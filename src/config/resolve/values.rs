@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Resolver;
+use super::resolver::Resolver;
 use crate::base::addr::{self, IpNet};
 use crate::base::name::{self, HostName};
 use crate::base::size::ByteSize;

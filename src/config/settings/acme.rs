@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::At;
-use super::dns::DnsProvider;
+use super::{At, DnsProvider, SecretSource};
 use crate::base::name::HostPattern;
 use crate::base::secret::Secret;
 
@@ -73,29 +72,6 @@ pub struct Eab {
     pub from: SecretSource,
     /// Where `eab` stands.
     pub at: At,
-}
-
-/// Where a secret was written, so that a configuration can be printed without it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSource {
-    /// In a file of its own.
-    File(PathBuf),
-    /// In this variable of the environment.
-    Variable(String),
-    /// In the configuration itself.
-    InPlace,
-}
-
-/// What is printed in the place of a secret that was written in the configuration itself; refused when it is read.
-pub const REDACTED: &str = "(redacted)";
-
-/// A secret text and where it was written.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Credential {
-    /// The secret.
-    pub value: Secret<String>,
-    /// Where it was written.
-    pub from: SecretSource,
 }
 
 /// How a name is proved (RFC 8555 section 8, RFC 8737).

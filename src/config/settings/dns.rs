@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::acme::{Credential, SecretSource};
+use super::{Credential, SecretSource};
 use crate::base::secret::Secret;
 
 /// Who sets a record and takes it away again.

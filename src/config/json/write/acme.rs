@@ -1,19 +1,20 @@
 //! `acme { }` as JSON.
 
-use super::{Json, Members, list, path, secret};
+use super::object_writer::{ObjectWriter, list, path, secret};
 use crate::base::span;
 use crate::config::dns_services;
+use crate::config::json::print::Json;
 use crate::config::settings::{Acme, Alert, Credential, DnsProvider, Eab, KeyKind, Propagation, Rfc2136, SecretSource};
 
 pub(super) fn acme(acme: &Acme) -> Json {
-    let mut members = Members::default();
+    let mut members = ObjectWriter::default();
     members.add("directory", acme.directory.as_str());
     rest(acme, &mut members);
     members.object()
 }
 
 /// Everything but the directory, which a fallback writes elsewhere.
-fn rest(acme: &Acme, members: &mut Members) {
+fn rest(acme: &Acme, members: &mut ObjectWriter) {
     members.some("ca-file", acme.ca_file.as_deref().map(path));
     members.some("profile", acme.profile.as_deref());
     members.some("eab", acme.eab.as_ref().map(eab));
@@ -23,7 +24,7 @@ fn rest(acme: &Acme, members: &mut Members) {
         Some(DnsProvider::Hook(program)) => members.add("dns-hook", path(program)),
         Some(DnsProvider::Rfc2136(rfc2136)) => members.add("dns", Json::List(vec!["rfc2136".into(), updates(rfc2136)])),
         Some(DnsProvider::Service { name, parameters }) => {
-            let mut inside = Members::default();
+            let mut inside = ObjectWriter::default();
             for (parameter, credential) in parameters {
                 inside.add(parameter, service_parameter(name, parameter, credential));
             }
@@ -56,7 +57,7 @@ fn rest(acme: &Acme, members: &mut Members) {
 }
 
 fn updates(rfc2136: &Rfc2136) -> Json {
-    let mut members = Members::default();
+    let mut members = ObjectWriter::default();
     members.add("server", rfc2136.server.to_string());
     if let Some(key) = &rfc2136.key {
         members.add("key", key.name.as_str());
@@ -77,7 +78,7 @@ fn service_parameter(service: &str, name: &str, credential: &Credential) -> Json
 }
 
 fn fallback(acme: &Acme) -> Json {
-    let mut members = Members::default();
+    let mut members = ObjectWriter::default();
     rest(acme, &mut members);
     Json::List(vec![acme.directory.as_str().into(), members.object()])
 }

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::{Json, Members, duration, list, path, secret, switch};
+use super::object_writer::{ObjectWriter, duration, list, path, secret, switch};
 use crate::base::span;
+use crate::config::json::print::Json;
 use crate::config::settings::{
     Auth, HeaderEdit, Jwt, JwtKeys, LimitKey, MessageLimit, Policy, RequestLimit, SiteRefusals, TokenPlace,
 };
 
 /// What a site's refusals carry.
-pub(super) fn refusals(words: &SiteRefusals, members: &mut Members) {
+pub(super) fn refusals(words: &SiteRefusals, members: &mut ObjectWriter) {
     members.filled("headers", words.headers.iter().map(edit));
     members.flag("security-headers", words.security_headers);
     members.flag("hsts", words.hsts);
@@ -19,7 +20,7 @@ pub(super) fn refusals(words: &SiteRefusals, members: &mut Members) {
 }
 
 /// `inherited` are the edits of the site's own `headers`, which precede those of the block.
-pub(super) fn policy(policy: &Policy, inherited: &[HeaderEdit], members: &mut Members) {
+pub(super) fn policy(policy: &Policy, inherited: &[HeaderEdit], members: &mut ObjectWriter) {
     members.filled("allow", policy.allow.iter().map(ToString::to_string));
     members.filled("deny", policy.deny.iter().map(ToString::to_string));
     members.parts("limit", limits(policy));
@@ -42,7 +43,7 @@ pub(super) fn policy(policy: &Policy, inherited: &[HeaderEdit], members: &mut Me
     members.some("idle", policy.idle.map(duration));
     members.some("max-age", policy.max_age.map(duration));
     if let Some(on) = policy.access_log {
-        let mut log = Members::default();
+        let mut log = ObjectWriter::default();
         log.add("access", switch(on));
         members.parts("log", log);
     }
@@ -50,8 +51,8 @@ pub(super) fn policy(policy: &Policy, inherited: &[HeaderEdit], members: &mut Me
     members.some("errors", policy.errors.as_deref().map(path));
 }
 
-fn limits(policy: &Policy) -> Members {
-    let mut members = Members::default();
+fn limits(policy: &Policy) -> ObjectWriter {
+    let mut members = ObjectWriter::default();
     members.some("requests", policy.limit_requests.as_ref().map(requests));
     members.some("connections", policy.limit_connections);
     members.some("body", policy.limit_body.map(|size| size.to_string()));
@@ -91,17 +92,17 @@ fn edit(edit: &HeaderEdit) -> Json {
 }
 
 fn auth(auth: &Auth) -> Json {
-    let mut members = Members::default();
+    let mut members = ObjectWriter::default();
     match auth {
         Auth::Basic(users) => {
-            let mut inside = Members::default();
+            let mut inside = ObjectWriter::default();
             for (name, credential) in users {
                 inside.add(name, Json::List(secret(&credential.from)));
             }
             members.add("basic", inside.object());
         }
         Auth::Forward(forward) => {
-            let mut inside = Members::default();
+            let mut inside = ObjectWriter::default();
             inside.filled("copy", forward.copy.iter().map(String::as_str));
             members.add("forward", Json::List(vec![forward.url.as_str().into(), inside.object()]));
         }
@@ -111,7 +112,7 @@ fn auth(auth: &Auth) -> Json {
 }
 
 fn jwt(rules: &Jwt) -> Json {
-    let mut members = Members::default();
+    let mut members = ObjectWriter::default();
     match &rules.keys {
         JwtKeys::Set(credential) => members.add("keys", Json::List(secret(&credential.from))),
         JwtKeys::Url(url) => members.add("keys", url.as_str()),

@@ -1,12 +1,14 @@
 //! Sites as JSON: every block with its whole policy. What a site's refusals carry stands at the site, and a block inherits
 //! of it only the edits of `headers`, which are not repeated.
 
-use super::{Json, Members, acme, list, path, policy, upstream};
+use super::object_writer::{ObjectWriter, list, path};
+use super::{acme, policy, upstream};
 use crate::base::span;
+use crate::config::json::print::Json;
 use crate::config::settings::{Block, ClientCertificates, End, Files, HeaderEdit, Place, Settings, Site, SiteHost, SiteTls};
 
 pub(super) fn site(site: &Site, settings: &Settings) -> Json {
-    let mut members = Members::default();
+    let mut members = ObjectWriter::default();
     members.add("hosts", list(site.hosts.iter().map(|host| head(host, settings))));
     members.add("at", place(&site.at));
     match &site.tls {
@@ -19,7 +21,7 @@ pub(super) fn site(site: &Site, settings: &Settings) -> Json {
     members.some("certificate", site.shared_certificate.then_some("shared"));
     members.some("client-certificates", site.client_certificates.as_ref().map(clients));
     policy::refusals(&site.refusals, &mut members);
-    let mut paths = Members::default();
+    let mut paths = ObjectWriter::default();
     for one in &site.blocks {
         paths.add(&one.path.to_string(), block(one, &site.refusals.headers, settings));
     }
@@ -38,7 +40,7 @@ fn place(place: &Place) -> Json {
 }
 
 fn block(block: &Block, inherited: &[HeaderEdit], settings: &Settings) -> Json {
-    let mut members = Members::default();
+    let mut members = ObjectWriter::default();
     members.add("at", place(&block.at));
     policy::policy(&block.policy, inherited, &mut members);
     match &block.end {
@@ -58,7 +60,7 @@ fn clients(clients: &ClientCertificates) -> Json {
 }
 
 fn files(files: &Files) -> Json {
-    let mut inside = Members::default();
+    let mut inside = ObjectWriter::default();
     if let Some(cache) = files.cache {
         let age = std::iter::once(span::print(cache.age));
         inside.add("cache", list(age.chain(cache.immutable.then(|| "immutable".to_owned()))));

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::{Json, Members, duration, list, path};
+use super::object_writer::{ObjectWriter, duration, list, path};
+use crate::config::json::print::Json;
 use crate::config::settings::{
     Balance, CircuitBreaker, HashOf, Health, MaxFails, ProxyProtocol, Resolve, Sticky, Target, TargetScheme, Upstream,
     UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
@@ -10,7 +11,7 @@ use crate::config::settings::{
 
 /// The named groups; those written in place stand with their `proxy`.
 pub(super) fn upstreams(all: &[Upstream]) -> Json {
-    let mut members = Members::default();
+    let mut members = ObjectWriter::default();
     for group in all.iter().filter(|group| group.is_named()) {
         members.add(&group.name, upstream(group));
     }
@@ -23,7 +24,7 @@ pub(super) fn reference(group: &Upstream) -> Json {
 }
 
 fn upstream(group: &Upstream) -> Json {
-    let mut members = Members::default();
+    let mut members = ObjectWriter::default();
     let to = |one: &Target| {
         let words = [one.word().into(), "weight".into(), one.weight.into()];
         Json::List(words.into_iter().chain(one.backup.then(|| "backup".into())).collect())
@@ -92,14 +93,14 @@ fn balance(balance: &Balance) -> Json {
 }
 
 fn sticky(sticky: &Sticky) -> Json {
-    let mut inside = Members::default();
+    let mut inside = ObjectWriter::default();
     inside.some("max-age", sticky.max_age.map(duration));
     inside.add("same-site", sticky.same_site.as_str());
     Json::List(vec!["cookie".into(), sticky.cookie.as_str().into(), inside.object()])
 }
 
 fn health(health: &Health) -> Json {
-    let mut inside = Members::default();
+    let mut inside = ObjectWriter::default();
     inside.add("timeout", duration(health.timeout));
     inside.add("status", list(health.status.iter().map(ToString::to_string)));
     inside.add("rise", health.rise);
@@ -119,7 +120,7 @@ fn circuit_breaker(rule: &CircuitBreaker) -> Json {
 
 fn timeouts(timeouts: &UpstreamTimeouts) -> Json {
     let or_off = |limit: Option<_>| limit.map_or_else(|| "off".into(), duration);
-    let mut members = Members::default();
+    let mut members = ObjectWriter::default();
     members.add("connect", duration(timeouts.connect));
     members.add("first-byte", or_off(timeouts.first_byte));
     members.add("idle", or_off(timeouts.idle));
@@ -127,8 +128,8 @@ fn timeouts(timeouts: &UpstreamTimeouts) -> Json {
     members.object()
 }
 
-fn tls(tls: &UpstreamTls) -> Members {
-    let mut members = Members::default();
+fn tls(tls: &UpstreamTls) -> ObjectWriter {
+    let mut members = ObjectWriter::default();
     members.some("ca-file", tls.ca_file.as_deref().map(path));
     members.some("server-name", tls.server_name.as_ref().map(ToString::to_string));
     members.some("client", tls.client.as_ref().map(|(chain, key)| Json::List(vec![path(chain), path(key)])));
