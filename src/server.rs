@@ -10,6 +10,7 @@ mod lookups;
 pub mod memory;
 pub mod process;
 pub mod reload;
+mod reload_on_change;
 pub mod signals;
 pub mod sockets;
 pub mod source;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use crate::proxy::cluster::Cluster;
 use crate::proxy::cluster::member::Member;
 use crate::proxy::snapshot::Snapshot;
-use crate::server::gateway::Gateway;
 
 /// See the module; by their addresses as logs write them.
 #[derive(Debug, Default)]
@@ -47,7 +46,7 @@ impl Drains {
         }
     }
 
-    fn set(&self, snapshot: &Snapshot, written: &str, drained: bool) -> Result<Drained, UnknownTarget> {
+    pub(super) fn set(&self, snapshot: &Snapshot, written: &str, drained: bool) -> Result<Drained, UnknownTarget> {
         let wanted = normal(written);
         let found: Vec<(Arc<Cluster>, Arc<Member>)> =
             targets(snapshot).filter(|(_, target)| is_written(target, &wanted)).collect();
@@ -63,13 +62,6 @@ impl Drains {
         }
         let groups = found.iter().map(|(group, _)| group.settings().name.clone()).collect();
         Ok(Drained { target, groups, open: found.iter().map(|(_, target)| target.in_flight()).sum() })
-    }
-}
-
-impl Gateway {
-    /// Sends nothing new to a target, or takes it back. What is open on it goes on.
-    pub fn set_drained(&self, target: &str, drained: bool) -> Result<Drained, UnknownTarget> {
-        self.drains.set(&self.snapshot(), target, drained)
     }
 }
 

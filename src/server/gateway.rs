@@ -21,7 +21,7 @@ use crate::listeners::tls::TlsRoots;
 use crate::proxy::cluster::trust::Trust;
 use crate::proxy::snapshot::Snapshot;
 use crate::server::checkups::Checkups;
-use crate::server::drains::Drains;
+use crate::server::drains::{Drained, Drains, UnknownTarget};
 use crate::server::logs::Logs;
 use crate::server::signals;
 use crate::server::sockets::Sockets;
@@ -89,6 +89,11 @@ impl Gateway {
     /// What the request path acts on.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.common.shared.live.load_full()
+    }
+
+    /// Sends nothing new to a target, or takes it back. What is open on it goes on.
+    pub fn set_drained(&self, target: &str, drained: bool) -> Result<Drained, UnknownTarget> {
+        self.drains.set(&self.snapshot(), target, drained)
     }
 
     /// Closes the sites of `host` for maintenance, or all of them, and opens them with `None`; whom that concerned.

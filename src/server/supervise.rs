@@ -43,11 +43,12 @@ use crate::server::kept;
 use crate::server::logs::Logs;
 use crate::server::memory;
 use crate::server::reload::Wanted;
+use crate::server::reload_on_change;
 use crate::server::signals::{self, Asked, Signals};
 use crate::server::sockets::Sockets;
 use crate::server::source::Source;
 use crate::server::vigil::Vigil;
-use crate::server::watch::{self, Watch};
+use crate::server::watch::Watch;
 use crate::server::workers::{Common, Workers};
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::log::LogLevel;
@@ -120,7 +121,7 @@ pub fn run(options: Options, attend: impl AsyncFnOnce(Rc<Gateway>)) -> Result<()
         let weak = Rc::downgrade(&gateway);
         let limit = move || weak.upgrade().map(|gateway| gateway.settings().limits.memory);
         let scales = task::spawn_local("memory", memory::watch(Arc::clone(gateway.metrics()), limit));
-        let files = task::spawn_local("config", watch::follow(Rc::downgrade(&gateway)));
+        let files = task::spawn_local("config", reload_on_change::follow(Rc::downgrade(&gateway)));
         let reloads = task::spawn_local("reload", reload_when_wanted(Rc::downgrade(&gateway)));
         serve(&gateway, &mut signals).await;
         // The keeper is about to stand still on purpose.

@@ -1,23 +1,10 @@
-//! Notices changed files of the running configuration, and of one that was refused, and has them read again. Everything that
-//! touches the disk is done on a thread that may block: a file system that does not answer holds up this task and nothing else.
+//! Which files the running configuration, and one that was refused, were read from, and when they have changed.
 
 use std::cell::RefCell;
-use std::rc::Weak;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::timeout;
 
 use crate::base::file_watch::{Looked, Schedule};
-use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
-use crate::server::gateway::Gateway;
-use crate::server::reload::Wanted;
-
-/// Between two looks; a change is read at the second look that finds it the same.
-const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// When a look that was not answered is logged. It goes on; the task waits for it.
-const SLOW_LOOK: Duration = Duration::from_secs(10);
 
 /// The files of a configuration as they were when it was read.
 #[derive(Debug)]
@@ -58,48 +45,16 @@ impl Watch {
         self.0.borrow_mut().schedule.failed(None);
     }
 
-    fn files(&self) -> (Arc<Looked>, u64) {
+    pub(super) fn files(&self) -> (Arc<Looked>, u64) {
         let state = self.0.borrow();
         (Arc::clone(&state.files), state.generation)
     }
 
     /// Whether to read them again, given how they are now.
-    fn sees(&self, seen: Looked, generation: u64) -> bool {
+    pub(super) fn sees(&self, seen: Looked, generation: u64) -> bool {
         let mut state = self.0.borrow_mut();
         state.generation == generation && state.schedule.sees(seen, SystemClock.now())
     }
-}
-
-/// Looks for as long as the gateway runs.
-pub async fn follow(gateway: Weak<Gateway>) {
-    while let Some((files, generation)) = gateway.upgrade().map(|gateway| gateway.watch.files()) {
-        tokio::time::sleep(interval(files.paths().count())).await;
-        let Some(seen) = look(files).await else { continue };
-        let Some(gateway) = gateway.upgrade() else { return };
-        if gateway.watch.sees(seen, generation) {
-            // Its log line says how it ended; a refusal changes nothing.
-            let _ = gateway.reload(Wanted::ByFiles).await;
-        }
-    }
-}
-
-/// 2 s, and 2 s more for each full thousand of files, so that looking takes no noticeable share of a core.
-fn interval(files: usize) -> Duration {
-    LOOK_INTERVAL.saturating_mul(u32::try_from(1 + files / 1_000).unwrap_or(u32::MAX))
-}
-
-async fn look(files: Arc<Looked>) -> Option<Looked> {
-    let mut looking = Box::pin(task::blocking("config-look", move || files.again()));
-    if let Ok(seen) = timeout(SLOW_LOOK, &mut looking).await {
-        return seen;
-    }
-    tracing::warn!(
-        event = "config_unanswered",
-        "the file system of the configuration has not answered for 10 s: changes are not seen until it does; what is served goes on"
-    );
-    let seen = looking.await;
-    tracing::info!(event = "config_answered", "the file system of the configuration answers again");
-    seen
 }
 
 #[cfg(test)]
