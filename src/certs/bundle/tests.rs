@@ -1,6 +1,8 @@
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::pki_types::pem::PemObject;
 use time::{Duration, OffsetDateTime};
 
+use super::read::MOST_PEM;
 use super::*;
 
 include!("tests/signed.rs");

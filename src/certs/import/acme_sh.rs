@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Found, FoundAccount, Stock, Tool, account_key, folders, name, setting};
+use super::folders::{folders, name, setting};
+use super::{Found, FoundAccount, Stock, Tool, account_key};
 use crate::state::durable;
 
 /// Deepest path of a directory's URL below `ca`.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Found, FoundAccount, Stock, Tool, account_key, folders, name};
+use super::folders::{folders, name};
+use super::{Found, FoundAccount, Stock, Tool, account_key};
 use crate::state::durable;
 
 /// Caddy's own authority for local names: doorward has one of its own.

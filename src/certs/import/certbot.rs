@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Found, FoundAccount, Stock, Tool, account_key, folders, name, setting};
+use super::folders::{folders, name, setting};
+use super::{Found, FoundAccount, Stock, Tool, account_key};
 use crate::state::durable;
 
 /// Deepest path of a directory's URL below `accounts`.

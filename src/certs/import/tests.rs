@@ -1,6 +1,8 @@
 //! Stores in the layouts that their tools really make, with certificates of an authority of the test's own.
 
+use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_lc_rs::encoding::{AsBigEndian, AsDer, EcPrivateKeyBin, EcPrivateKeyRfc5915Der};
@@ -10,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
 use crate::base::name::Identifier;
+use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::certs::issuer::local_ca::LocalCa;
 use crate::certs::need::Need;
