@@ -6,7 +6,9 @@ use std::time::Duration;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 
-use super::{DnsError, Kind, text};
+use super::error::DnsError;
+use super::kind::Kind;
+use super::name::text;
 
 /// Longest row of aliases that is followed.
 pub(super) const MOST_ALIASES: usize = 8;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Kind;
+use super::kind::Kind;
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,15 @@ use hickory_proto::op::{Message, MessageType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
-use super::{DnsError, Kind, PAYLOAD};
+use super::error::DnsError;
+use super::kind::Kind;
+
+/// For one server's answer.
+pub(super) const ANSWER: Duration = Duration::from_secs(3);
+/// How often every server is asked before a question is given up.
+pub(super) const ROUNDS: usize = 2;
+/// What UDP may carry without being cut on its way (DNS flag day 2020).
+pub(super) const PAYLOAD: u16 = 1232;
 
 /// Why no answer came.
 #[derive(Debug)]

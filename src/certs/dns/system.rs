@@ -3,8 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use super::{DnsError, PORT, RESOLV_CONF};
+use super::error::DnsError;
 
+/// Where the system's name servers are written.
+pub(super) const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// The port of name servers.
+pub(super) const PORT: u16 = 53;
+/// As many search domains as the C library once took.
+const MOST_DOMAINS: usize = 6;
 /// As many as the C library takes (resolv.conf(5)).
 const MOST: usize = 3;
 
@@ -25,9 +31,6 @@ fn named(text: &str) -> Vec<SocketAddr> {
     // A link-local address with its interface behind `%` is left out: it needs a number only the system knows.
     lines.filter_map(|word| word.parse::<IpAddr>().ok()).map(|ip| SocketAddr::new(ip, PORT)).take(MOST).collect()
 }
-
-/// As many search domains as the C library once took.
-const MOST_DOMAINS: usize = 6;
 
 /// The whole names that `name` may stand for on this machine, in the order in which they are asked for (resolv.conf(5)); never
 /// empty. Blocks for a small file.

@@ -8,7 +8,10 @@ use hickory_proto::rr::rdata::tsig::{TsigAlgorithm as Algorithm, TsigError};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType, TSigner};
 
 use super::answer::in_words;
-use super::{ANSWER, DnsError, Kind, ROUNDS, exchange::exchange, parse};
+use super::error::DnsError;
+use super::exchange::{ANSWER, ROUNDS, exchange};
+use super::kind::Kind;
+use super::name::parse;
 use crate::base::time::Timestamp;
 use crate::config::settings::{TsigAlgorithm, TsigKey};
 

@@ -2,7 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Dns, DnsError, Kind, PORT, parse, text, with_parents};
+use super::client::Dns;
+use super::error::DnsError;
+use super::kind::Kind;
+use super::name::{parse, text, with_parents};
+use super::system::PORT;
 
 /// Servers of a zone that are looked at. The root has thirteen; nobody has more.
 const MOST_SERVERS: usize = 13;
