@@ -17,6 +17,7 @@ use crate::base::time::{Clock, SystemClock};
 use crate::certs::keeper::RenewError;
 use crate::certs::preflight::beacon::{Beacon, Lit};
 use crate::certs::status::NameStatus;
+use crate::config::settings::PortMap;
 use crate::listeners::bind::{Role, Spot};
 use crate::server::gateway::Gateway;
 use crate::server::reload::{ReloadError, Wanted};
@@ -162,7 +163,7 @@ fn status(gateway: &Gateway) -> StatusReport {
         up_seconds: gateway.uptime().as_secs(),
         config: gateway.file().map(|file| file.display().to_string()).unwrap_or_default(),
         state: settings.state.display().to_string(),
-        listens: gateway.spots().iter().map(listen).collect(),
+        listens: gateway.spots().iter().map(|at| listen(at, settings.port_map())).collect(),
         sites: settings.sites.len() as u64,
         connections: proxy.connections.read(),
         tunnels: proxy.tunnels.read(),
@@ -225,11 +226,14 @@ fn alarms(certs: &[NameStatus], stalled: bool, metrics: &CertMetrics) -> Vec<Str
     alarms
 }
 
-fn listen(spot: &Spot) -> String {
+fn listen(spot: &Spot, ports: PortMap) -> String {
     let spoken = match spot.role {
         Role::Tls => "https, wss",
         Role::Plain => "http",
         Role::Quic => "https, QUIC",
     };
-    format!("{} ({spoken})", ListenAddr(spot.addr))
+    let addr = spot.addr;
+    let public = ports.public(addr.port());
+    let public = if public == addr.port() { String::new() } else { format!(", public port {public}") };
+    format!("{} ({spoken}){public}", ListenAddr(addr))
 }

@@ -104,7 +104,8 @@ async fn outside(wish: &Wish, stand_in: Option<&StandIn>) -> Vec<Finding> {
         findings.push(no_such_name(name, &needs));
     }
     let beacon = wish.running.as_ref().map(|running| &running.beacon).or_else(|| stand_in.map(StandIn::beacon));
-    let ways = beacon.map(|beacon| Ways { plain: Some(wish.public.plain), tls: Some(wish.public.tls), beacon: beacon.clone() });
+    let PublicPorts { plain, tls } = wish.public;
+    let ways = beacon.map(|beacon| Ways { plain: Some(plain), tls: Some(tls), beacon: beacon.clone() });
     let own = own_addresses();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     for (authority, mut names) in by_authority.into_values().filter(|(_, names)| !names.is_empty()) {
@@ -140,7 +141,7 @@ async fn look_at(names: &[Identifier], visit: &Visit<'_>) -> Vec<Finding> {
     };
     let account = account(visit);
     let asker = Asker { identities: &visit.asked.identities, account: account.as_deref(), challenges: &acme.challenges };
-    let here = Here { own: visit.own, asker };
+    let here = Here { own: visit.own, asker, ports: visit.wish.public, public_authority: acme.is_public() };
     let mut findings = Vec::new();
     for some in names.chunks(AT_A_TIME) {
         let looking: Vec<_> = some

@@ -9,8 +9,8 @@ use crate::base::name::HostPattern;
 use crate::base::size::ByteSize;
 use crate::config::env_values::EnvValues;
 use crate::config::settings::{
-    Acme, At, ChallengeKind, GatewayLimits, KeyKind, Level, Log, LogFormat, MemoryLimit, Place, Protocols, Settings, Site,
-    SiteHost, SiteRefusals, SiteTls, Timeouts, Tls, TlsVersions,
+    Acme, At, ChallengeKind, GatewayLimits, KeyKind, Level, Log, LogFormat, MemoryLimit, Place, Protocols, PublicPorts, Settings,
+    Site, SiteHost, SiteRefusals, SiteTls, Timeouts, Tls, TlsVersions,
 };
 
 /// An authority at this directory with everything else at its plainest.
@@ -60,6 +60,7 @@ pub(crate) fn settings(sites: Vec<Site>) -> Settings {
         bind: vec![IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
         http_port: 80,
         https_port: 443,
+        public_ports: PublicPorts::STANDARD,
         protocols: Protocols { h1: true, h2: true, h3: false },
         tls: Tls { versions: TlsVersions { tls12: true, tls13: true }, ciphers: Vec::new(), default_certificate: None },
         trusted_proxies: Vec::new(),

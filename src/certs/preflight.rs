@@ -12,6 +12,7 @@ use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 use crate::certs::file_messages;
 use crate::certs::issuer::files::{self, FilesError};
+pub use crate::config::settings::PublicPorts;
 use crate::config::settings::{At, DefaultCertificate, Settings, SiteTls};
 
 pub mod advice;
@@ -25,21 +26,6 @@ pub mod look;
 pub mod outside;
 pub mod reach;
 pub mod recheck;
-
-/// The ports as the world sees them. Authorities know no others than 80 and 443 (RFC 8555 section 8.3, RFC 8737 section
-/// 3); test authorities do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PublicPorts {
-    /// Of http-01.
-    pub plain: u16,
-    /// Of tls-alpn-01.
-    pub tls: u16,
-}
-
-impl PublicPorts {
-    /// Those that public authorities use.
-    pub const STANDARD: Self = Self { plain: 80, tls: 443 };
-}
 
 /// The addresses of this machine, its own loopback among them.
 pub fn own_addresses() -> Vec<IpAddr> {

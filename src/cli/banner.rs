@@ -149,7 +149,8 @@ fn describe(scene: Scene<'_>, site: &Site, host: &SiteHost) -> Host {
 /// A block's URLs: https always, wss where a backend may take an upgrade.
 fn urls_of(settings: &Settings, host: &SiteHost, block: &Block) -> Vec<(String, String)> {
     let (web, socket, usual) = if host.plain { ("http", "ws", 80) } else { ("https", "wss", 443) };
-    let port = if host.port == usual { String::new() } else { format!(":{}", host.port) };
+    let port = settings.port_map().public(host.port);
+    let port = if port == usual { String::new() } else { format!(":{port}") };
     let path = match &block.path {
         PathPattern::Prefix(prefix) if prefix == "/" => String::new(),
         path => path.to_string(),

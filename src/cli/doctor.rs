@@ -31,7 +31,8 @@ pub fn examine(settings: Arc<Settings>, args: &DoctorArgs) -> Exit {
         Ok(running) => running,
         Err(exit) => return exit,
     };
-    let public = PublicPorts { plain: args.public_http, tls: args.public_https };
+    let PublicPorts { plain, tls } = settings.public_ports;
+    let public = PublicPorts { plain: args.public_http.unwrap_or(plain), tls: args.public_https.unwrap_or(tls) };
     let wish = Wish { settings, name: args.name.clone(), running, public };
     let findings = match on_a_runtime(doctor::examine(&wish)) {
         Ok(findings) => findings,

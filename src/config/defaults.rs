@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::env_values::EnvValues;
 use super::settings::{
     Acme, At, Balance, ChallengeKind, CircuitBreaker, GatewayLimits, Health, KeyKind, Level, Log, LogFormat, MaxFails,
-    MemoryLimit, Propagation, Protocols, Settings, StatusRange, Timeouts, Tls, TlsVersions, Upstream, UpstreamProtocols,
-    UpstreamTimeouts, UpstreamTls,
+    MemoryLimit, Propagation, Protocols, PublicPorts, Settings, StatusRange, Timeouts, Tls, TlsVersions, Upstream,
+    UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
 };
 use super::surroundings::Surroundings;
 use crate::base::size::ByteSize;
@@ -126,6 +126,8 @@ pub fn settings(surroundings: &Surroundings) -> Settings {
         bind: vec![IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
         http_port: HTTP_PORT,
         https_port: HTTPS_PORT,
+        // Nothing in between forwards one port to another.
+        public_ports: PublicPorts { plain: HTTP_PORT, tls: HTTPS_PORT },
         // All of them: a client that cannot speak the newest loses nothing, and where UDP is blocked browsers stay with TCP.
         protocols: Protocols { h1: true, h2: true, h3: true },
         // Whoever cannot speak 1.2 has not been updated since 2014. Strangers get an alert: a certificate would be the wrong one.

@@ -130,10 +130,11 @@ fn certificates(settings: &Settings) -> BTreeMap<String, (&SiteTls, Vec<String>)
     all
 }
 
-/// What concerns no host in particular, neither ports nor places.
+/// What concerns no host in particular, neither ports to listen on nor places.
 fn gateway(settings: &Settings) -> impl PartialEq + '_ {
     let whom = (&settings.trusted_proxies, &settings.proxy_protocol_from);
-    (&settings.protocols, &settings.tls, whom, settings.drain, settings.timeouts, settings.limits, &settings.log)
+    let ports = settings.public_ports;
+    (&settings.protocols, &settings.tls, (whom, ports), settings.drain, settings.timeouts, settings.limits, &settings.log)
 }
 
 #[cfg(test)]
@@ -197,6 +198,8 @@ mod tests {
         check("upstream", "default-certificate a.example\nupstream", "certificates gateway");
         check("upstream", "bind 127.0.0.1\nupstream", "rebind");
         check("upstream", "drain 5s\nupstream", "gateway");
+        check("upstream", "public-https-port 8443\nupstream", "gateway");
+        check("upstream", "public-http-port 80\nupstream", "");
         check("upstream", "proxy-protocol from private\nupstream", "gateway");
         check("upstream", "email a@b.example\nupstream", "certificates");
         check("upstream", "acme staging\nupstream", "certificates changed https://a.example:443 https://b.example:443");

@@ -19,6 +19,9 @@ pub fn instead(word: &str) -> Option<&'static str> {
         "forward_auth" => "the word here is `auth forward URL`",
         "server_name" => "a site begins with its name: `example.com {`",
         "listen" => "a port belongs to the site's name, as in `example.com:8443 {`; addresses are set by `bind`",
+        "port_in_redirect" | "absolute_redirect" => {
+            "redirects name the port that clients use: write `public-https-port 443` where another port is listened on"
+        }
         "server" => {
             "a site begins with its name, `example.com {`; a group of backends is `upstream NAME {` with lines `to TARGET`"
         }

@@ -127,6 +127,7 @@ impl Resolver<'_> {
         self.default_is_served(&raw.top, &settings);
         settings.upstreams = groups.into_upstreams();
         self.checks(&raw.sites, &settings);
+        self.challenge_ports(&raw.top, &settings);
         settings
     }
 
@@ -158,6 +159,31 @@ mod tests {
         let settings = check("chat.example.com {\n    proxy 127.0.0.1:8000\n}\n");
         assert_eq!(settings.sites.len(), 1);
         assert_eq!(settings.upstreams[0].name, "127.0.0.1:8000");
+    }
+
+    #[test]
+    fn challenges_that_no_authority_can_ask_for_are_warned_of() {
+        let check = |top: &str, site: &str, expected: &[&str]| {
+            let resolved = from_text("", &format!("{top}\n{site} {{\n respond 204\n}}\n"), &Surroundings::default());
+            let warned = resolved.unwrap_or_else(|report| panic!("{report}")).warnings.to_string();
+            let seen: Vec<&str> = warned.lines().filter_map(|line| line.strip_prefix("warning: ")).collect();
+            assert_eq!(seen, expected, "for {top} {site}");
+        };
+        let http =
+            "http-01 cannot work: authorities come to port 80 (RFC 8555 section 8.3), and clients reach `http-port` at port 8080";
+        let tls = "tls-alpn-01 cannot work: authorities come to port 443 (RFC 8737 section 3), and clients reach `https-port` at port \
+                   8443";
+        check("http-port 8080", "a.example.com", &[http]);
+        check("http-port 8080\npublic-http-port 80", "a.example.com", &[]);
+        check("public-http-port 8080\nhttps-port 8443", "a.example.com", &[http, tls]);
+        check("public-https-port 8443", "a.example.com", &[tls]);
+        check("http-port 8080\nhttps-port 8443", "localhost", &[]);
+        check("http-port 8080\nhttps-port 8443", "http://a.example.com", &[]);
+        check("http-port 8080\nacme {\n challenges tls-alpn-01\n}", "a.example.com", &[]);
+        check("http-port 8080\nacme {\n dns-hook /bin/true\n}", "a.example.com", &[]);
+        check("http-port 8080\nacme {\n directory https://localhost:14000/dir\n}", "a.example.com", &[]);
+        // A port that a site names is reached as it stands.
+        check("https-port 8443", "a.example.com:443", &[]);
     }
 
     #[test]

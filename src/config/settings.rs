@@ -17,6 +17,7 @@ mod dns;
 mod health;
 mod place;
 mod policy;
+mod ports;
 mod secret;
 mod site;
 mod status;
@@ -30,6 +31,7 @@ pub use place::{At, Place};
 pub use policy::{
     Auth, ForwardAuth, HeaderEdit, Jwt, JwtKeys, LimitKey, MessageLimit, Origins, Policy, RequestLimit, TokenPlace,
 };
+pub use ports::{PortMap, PublicPorts};
 pub use secret::{Credential, REDACTED, SecretSource};
 pub use site::{Block, Cache, End, Files, PathPattern, Site, SiteHost, SiteRefusals, SiteTls};
 pub use status::{StatusRange, in_words};
@@ -54,6 +56,8 @@ pub struct Settings {
     pub http_port: u16,
     /// Where https and wss are served.
     pub https_port: u16,
+    /// Where clients reach these two ports.
+    pub public_ports: PublicPorts,
     /// HTTP versions offered to clients.
     pub protocols: Protocols,
     /// TLS with clients.
@@ -82,6 +86,13 @@ pub struct Settings {
     pub sources: Vec<PathBuf>,
     /// What of it came from the environment.
     pub env_values: EnvValues,
+}
+
+impl Settings {
+    /// Which public port leads to which port that is listened on.
+    pub const fn port_map(&self) -> PortMap {
+        PortMap::new(PublicPorts { plain: self.http_port, tls: self.https_port }, self.public_ports)
+    }
 }
 
 impl Settings {

@@ -99,6 +99,8 @@ const TOP: &[Spec] = &[
     values("bind", 1, MANY, "bind ADDRESS..."),
     one("http-port", "http-port PORT"),
     one("https-port", "https-port PORT"),
+    one("public-http-port", "public-http-port PORT"),
+    one("public-https-port", "public-https-port PORT"),
     one("admin", "admin unix/PATH, or admin off"),
     values("protocols", 1, 3, "protocols h1 h2 h3"),
     values("tls-versions", 1, 2, "tls-versions 1.2 1.3"),

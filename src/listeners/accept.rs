@@ -161,7 +161,8 @@ impl Door {
         let peer = ends.client;
         if role == Role::Tls && cleartext::is_next(&stream, deadline).await {
             // Boxed, for most connections never need the room.
-            return self.context.uncovered(Box::pin(cleartext::receive(stream, local.port())).await, peer, local.port());
+            let seen = Box::pin(cleartext::receive(stream, front.ports.public(local.port()))).await;
+            return self.context.uncovered(seen, peer, local.port());
         }
         let member = self.conns.enter();
         let activity = Arc::clone(member.activity());
@@ -181,7 +182,8 @@ impl Door {
         };
         let challenges = Arc::clone(&front.board);
         let alternative = tls.as_ref().filter(|tls| !tls.is_stand_in).and_then(|_| front.alternative(local.port()));
-        let connection = Rc::new(Connection::new(peer, local, tls));
+        let port = front.ports.public(local.port());
+        let connection = Rc::new(Connection::new(peer, local, tls).reached_at(port));
         let caller =
             Caller { worker: Rc::clone(self.context.worker()), connection, challenges, dates: self.context.dates(), alternative };
         if let Some(what) = front.http.serve(io, version, caller, member).await {

@@ -67,7 +67,8 @@ pub async fn is_next(stream: &TcpStream, deadline: Instant) -> bool {
     matches!(seen, Ok(Ok(1))) && (first[0].is_ascii_uppercase() || first[0] == b'\r')
 }
 
-/// Reads what came instead of TLS, answers it, and closes. `None` where it is neither of the two.
+/// Reads what came instead of TLS, answers it, and closes. `None` where it is neither of the two. `port` is that of URLs which
+/// lead here.
 pub async fn receive(mut stream: TcpStream, port: u16) -> Option<Cleartext> {
     let mut bytes = BytesMut::with_capacity(MAX_REQUEST);
     let deadline = Instant::now() + REQUEST_TIMEOUT;

@@ -16,7 +16,7 @@ use crate::base::addr::IpNet;
 use crate::certs::challenge::ChallengeBoard;
 use crate::certs::issued_by::MeantNames;
 use crate::certs::keeper::KeeperHandle;
-use crate::config::settings::{Settings, Timeouts};
+use crate::config::settings::{PortMap, Settings, Timeouts};
 use crate::proxy::visitors::Visitors;
 
 /// See the module.
@@ -35,7 +35,9 @@ pub struct Front {
     pub header_size: usize,
     /// Longest one that is read at all, in bytes.
     pub header_room: usize,
-    /// Ports where QUIC is spoken, each with what is told of it to those who came otherwise.
+    /// The ports of URLs that lead here.
+    pub ports: PortMap,
+    /// Ports where QUIC is spoken, each with the Alt-Svc of responses over TCP.
     alternatives: Box<[(u16, HeaderValue)]>,
     /// Who must say by the PROXY protocol whose connection it is.
     balancers: Box<[IpNet]>,
@@ -57,6 +59,7 @@ impl Front {
         visitors: &[Option<Arc<Visitors>>],
     ) -> Result<Self, rustls::Error> {
         let guarded = Guarded::new(&settings.sites, visitors);
+        let ports = settings.port_map();
         Ok(Self {
             timeouts: settings.timeouts,
             connections: u64::from(settings.limits.connections),
@@ -65,7 +68,8 @@ impl Front {
             quic: settings.protocols.h3.then(|| QuicFront::new(settings, roots, certs, guarded)).transpose()?,
             header_size: settings.limits.header_size.bytes(),
             header_room: room_for_section(&settings.limits),
-            alternatives: quic.iter().map(|port| (*port, alternative(*port))).collect(),
+            alternatives: quic.iter().map(|port| (*port, alternative(ports.public(*port)))).collect(),
+            ports,
             balancers: settings.proxy_protocol_from.clone().into(),
             meant: MeantNames::of(settings),
             board: Arc::clone(&certs.board),

@@ -38,6 +38,7 @@ pub struct Connection {
     pub(super) local: SocketAddr,
     tls: Option<TlsFacts>,
     peer_line: HeaderValue,
+    /// The port that the client used.
     port_line: HeaderValue,
     /// The authority seen last: nearly always the next one's too.
     seen: RefCell<Option<Rc<Authority>>>,
@@ -68,6 +69,13 @@ impl Connection {
         }
     }
 
+    /// The same with the port that the client used, where it was forwarded to the one that is listened on.
+    #[must_use]
+    pub fn reached_at(mut self, port: u16) -> Self {
+        self.port_line = HeaderValue::from(port);
+        self
+    }
+
     /// The address that the connection comes from.
     pub(super) const fn peer(&self) -> IpAddr {
         self.peer.ip()
@@ -83,7 +91,7 @@ impl Connection {
         self.tls.as_ref()
     }
 
-    /// The port the client came to.
+    /// The port that is listened on, by which routes are found.
     pub const fn port(&self) -> u16 {
         self.local.port()
     }

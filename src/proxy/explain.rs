@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::route::{Found, RouteTable, matches};
 use super::step::told::{self, Outcome, Station};
 use super::{plain, upgrade};
-use crate::config::settings::{Block, ClientCertificates, End, GatewayLimits, PathPattern, Settings, Site, SiteTls};
+use crate::config::settings::{Block, ClientCertificates, End, GatewayLimits, PathPattern, PortMap, Settings, Site, SiteTls};
 use crate::telemetry::access::hide::Hide;
 use crate::telemetry::access::text::{Bounded, Escape};
 
@@ -55,11 +55,12 @@ fn follow(settings: &Settings, question: &Question, told: &mut Explanation) -> R
     let routes = RouteTable::new(&settings.sites);
     listens(settings, secure, port)?;
     let host = arrives(&settings.limits, question).map_err(|refusal| refused(&refusal))?;
+    let ports = settings.port_map();
     if secure && routes.site(port, &question.host).is_none() {
-        return Err(unknown_name(&routes, &question.host, port));
+        return Err(unknown_name((&routes, ports), &question.host, port));
     }
     if !secure && routes.site(port, &host).is_none() {
-        return Err(sent_on(&routes, &host, question));
+        return Err(sent_on((&routes, ports), &host, question));
     }
     let path = arrive::path(question.target.path()).map_err(|malformed| refused(&Refusal::Malformed(malformed)))?;
     let site = routes.site(port, &host).ok_or_else(|| refused(&Refusal::UnknownHost))?;
@@ -101,11 +102,12 @@ fn listens(settings: &Settings, secure: bool, port: u16) -> Result<(), Verdict> 
     if of(!secure).any(|open| open == port) {
         return Ok(());
     }
+    let map = settings.port_map();
     let words = if of(secure).any(|open| open == port) {
         let (speaks, scheme) = if secure { ("plain http", "http or ws") } else { ("TLS", "https or wss") };
-        format!("port {port} speaks {speaks}: ask by {scheme}")
+        format!("port {} speaks {speaks}: ask by {scheme}", map.public(port))
     } else {
-        let mut ports: Vec<u16> = of(!secure).collect();
+        let mut ports: Vec<u16> = of(!secure).map(|port| map.public(port)).collect();
         ports.sort_unstable();
         ports.dedup();
         let ports = ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -123,8 +125,10 @@ fn arrives(limits: &GatewayLimits, question: &Question) -> Result<Host, Refusal>
     arrive::host(raw.unwrap_or_default()).map(|(host, _)| host).map_err(Refusal::Malformed)
 }
 
-fn unknown_name(routes: &RouteTable, host: &Host, port: u16) -> Verdict {
-    let words = match routes.tls_port(host) {
+fn unknown_name((routes, ports): (&RouteTable, PortMap), host: &Host, port: u16) -> Verdict {
+    let other = routes.tls_port(host).map(|port| ports.public(port));
+    let port = ports.public(port);
+    let words = match other {
         Some(other) => {
             format!("no site has {host} on port {port}, so the TLS handshake is refused: it is served on port {other}")
         }
@@ -134,7 +138,7 @@ fn unknown_name(routes: &RouteTable, host: &Host, port: u16) -> Verdict {
 }
 
 /// What a port in the clear does with a host that has no site there.
-fn sent_on(routes: &RouteTable, host: &Host, question: &Question) -> Verdict {
+fn sent_on(routes: (&RouteTable, PortMap), host: &Host, question: &Question) -> Verdict {
     match plain::send_on(routes, host, &question.request(), question.method == Method::HEAD) {
         Ok(response) => Verdict::Answered {
             status: response.status().as_u16(),

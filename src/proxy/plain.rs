@@ -13,6 +13,7 @@ use super::redirect::path_and_query;
 use super::refusal::Refusal;
 use super::route::RouteTable;
 use super::upgrade;
+use crate::config::settings::PortMap;
 
 /// The redirect keeps method and body, and browsers remember it (RFC 9110 section 15.4.9).
 pub const STATUS: StatusCode = StatusCode::PERMANENT_REDIRECT;
@@ -20,9 +21,14 @@ pub const STATUS: StatusCode = StatusCode::PERMANENT_REDIRECT;
 /// The port that URLs of `https` and `wss` leave out.
 const DEFAULT_PORT: u16 = 443;
 
-/// The redirect for a request, or the refusal.
-pub fn send_on<B>(routes: &RouteTable, host: &Host, request: &Request<B>, head: bool) -> Result<Response<Body>, Refusal> {
-    let port = routes.tls_port(host).ok_or(Refusal::UnknownHost)?;
+/// The redirect for a request, or the refusal. `ports` say at which port clients reach the one that is listened on.
+pub fn send_on<B>(
+    (routes, ports): (&RouteTable, PortMap),
+    host: &Host,
+    request: &Request<B>,
+    head: bool,
+) -> Result<Response<Body>, Refusal> {
+    let port = ports.public(routes.tls_port(host).ok_or(Refusal::UnknownHost)?);
     if upgrade::is_asked(request.headers()) {
         return Err(Refusal::UpgradeToTls(url("wss", host, port, request.uri()).into()));
     }

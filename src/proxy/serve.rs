@@ -187,7 +187,8 @@ async fn pass(
     let routes = &snapshot.routes;
     let host = &arrival.authority.host;
     if !connection.is_secure() && routes.site(connection.port(), host).is_none() {
-        return plain::send_on(routes, host, request, page.head).inspect(|_| exchange.answered_by_us(plain::STATUS.as_u16()));
+        let sent_on = plain::send_on((routes, snapshot.ports), host, request, page.head);
+        return sent_on.inspect(|_| exchange.answered_by_us(plain::STATUS.as_u16()));
     }
     let found = {
         let path = arrive::path(request.uri().path()).map_err(Refusal::Malformed)?;

@@ -31,7 +31,7 @@ use super::tunnel::policed::limits::MessageBudget;
 use super::tunnel::policed::relay::Rules;
 use super::visitors::Visitors;
 use crate::base::addr::IpNet;
-use crate::config::settings::{Auth, Block, End, GatewayLimits, Place, Settings, Timeouts, Upstream};
+use crate::config::settings::{Auth, Block, End, GatewayLimits, Place, PortMap, Settings, Timeouts, Upstream};
 
 /// The snapshot in force. Written by the reload only, loaded once for each request.
 pub type Live = ArcSwap<Snapshot>;
@@ -41,6 +41,8 @@ pub type Live = ArcSwap<Snapshot>;
 pub struct Snapshot {
     /// Which block answers.
     pub routes: RouteTable,
+    /// The ports of URLs that lead here.
+    pub ports: PortMap,
     /// Limits on requests.
     pub limits: GatewayLimits,
     /// Limits on clients' slowness.
@@ -200,6 +202,7 @@ impl Snapshot {
         });
         Ok(Self {
             routes: RouteTable::new(&settings.sites),
+            ports: settings.port_map(),
             limits: settings.limits,
             timeouts: settings.timeouts,
             trusted: settings.trusted_proxies.clone(),

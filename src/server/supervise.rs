@@ -158,6 +158,7 @@ fn start(options: Options) -> Result<Gateway, StartError> {
         metrics: Arc::clone(&metrics),
         clock: Arc::new(SystemClock),
         dice: Dice::from_os(),
+        // Where authorities come, whatever port the configuration calls public: the look before an order sees what they see.
         ports: PublicPorts::STANDARD,
     })
     .map_err(StartError::Keeper)?;

@@ -145,7 +145,9 @@ fn a_forgotten_aaaa_record_is_named_by_itself() {
     scene.gateway.start();
     // The gateway of the tests listens on 127.0.0.1 alone, and ::1 is this machine's as well.
     let told = scene.examine(&[]);
-    told.says("port-80", "note", "the AAAA record leads to ::1, which is this machine, and port 80 refuses connections")
+    let closed =
+        format!("the AAAA record leads to ::1, which is this machine, and port {} refuses connections", scene.gateway.http);
+    told.says("port-80", "note", &closed)
         .says("port-80", "fine", "127.0.0.1 leads here")
         .says("challenge", "fine", "http-01")
         .prevents(false);
@@ -157,7 +159,7 @@ fn closed_ports_and_missing_names_prevent() {
     scene.dns.address_of("chat.example.com", "127.0.0.1");
     scene.gateway.start();
     let told = scene.examine_at(ports::free(), ports::free(), &["chat.example.com"]);
-    told.says("port-80", "prevents", "open port 80 in this machine's firewall").prevents(true);
+    told.says("port-80", "prevents", "in this machine's firewall").prevents(true);
     let told = scene.examine(&["new.example.com"]);
     told.says("dns", "prevents", "add an A record for new.example.com").prevents(true);
     let told = scene.examine(&["old.example.com"]);
@@ -219,6 +221,26 @@ fn check_looks_at_the_outside_when_it_is_asked_to() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("FAIL  dns        chat.example.com: the name has no address"), "{said}");
     assert!(said.contains("-> add an A record for chat.example.com that points to this machine"), "{said}");
+}
+
+#[test]
+fn the_ports_that_are_looked_at_are_the_configurations() {
+    let mut scene = Scene::new(SITE);
+    scene.dns.address_of("chat.example.com", "127.0.0.1");
+    scene.gateway.start();
+    let told = |scene: &Scene| {
+        let output = scene.gateway.run("doctor --json");
+        let findings = serde_json::from_slice(&output.stdout).unwrap();
+        Told { code: output.status.code(), findings, text: String::from_utf8_lossy(&output.stdout).into_owned() }
+    };
+    told(&scene).says("port-80", "fine", "leads here").says("port-443", "fine", "leads here").prevents(false);
+    let (http, https) = (ports::free(), ports::free());
+    let resolvers = format!("{}resolvers {}\n", scene.pebble.acme_lines(), scene.dns.address());
+    scene.gateway.configure(&resolvers, &format!("public-http-port {http}\npublic-https-port {https}\n{SITE}"));
+    told(&scene)
+        .says("port-80", "prevents", &format!("port {http} refuses connections"))
+        .says("port-443", "prevents", &format!("port {https} refuses connections"))
+        .prevents(true);
 }
 
 /// A page of text for a person, of a gateway for localhost alone: nothing outside is asked.

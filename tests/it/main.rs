@@ -58,6 +58,7 @@ mod proofs;
 mod protection;
 mod protocols;
 mod proxy_protocol;
+mod public_ports;
 mod readme;
 mod refusals;
 mod reload;

@@ -72,7 +72,7 @@ async fn look_at_all(acme: &Acme, before: &Before<'_>) -> Vec<Verdict> {
     let own = own_addresses();
     // Which account a record names is not asked: ours may come with this very order.
     let asker = Asker { identities: before.identities, account: None, challenges: &acme.challenges };
-    let here = Here { own: &own, asker };
+    let here = Here { own: &own, asker, ports, public_authority: acme.is_public() };
     let mut verdicts = Vec::new();
     for name in before.names.iter().take(MOST_NAMES) {
         verdicts.push(outside::judge(&look::look(name, &dns, ways.as_ref()).await, &here));

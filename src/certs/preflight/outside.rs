@@ -9,7 +9,7 @@ use super::finding::{Finding, Weight};
 use super::reach::Seen;
 use crate::base::name::Identifier;
 use crate::certs::dns::Caa;
-use crate::config::settings::ChallengeKind;
+use crate::config::settings::{ChallengeKind, PublicPorts};
 
 #[cfg(test)]
 mod tests;
@@ -58,6 +58,10 @@ pub struct Here<'a> {
     pub own: &'a [IpAddr],
     /// Who asks for the certificate.
     pub asker: Asker<'a>,
+    /// Where the doors of [`NameFacts`] are.
+    pub ports: PublicPorts,
+    /// Whether the authority is a public one, which comes to [`PublicPorts::STANDARD`] only.
+    pub public_authority: bool,
 }
 
 /// What was found, and the challenges that can work, in the order of the configuration.
@@ -70,6 +74,15 @@ pub struct Verdict {
 }
 
 impl Here<'_> {
+    const fn number(&self, port: Port) -> u16 {
+        port.of(self.ports)
+    }
+
+    /// Whether the authority comes to this port at all.
+    const fn is_asked(&self, port: Port) -> bool {
+        !self.public_authority || self.number(port) == port.of(PublicPorts::STANDARD)
+    }
+
     /// A machine whose own addresses are all private stands behind a router, which may not let it come back by its
     /// public address: what it cannot reach there may be reached by others.
     fn behind_router(&self, ip: IpAddr) -> bool {
@@ -101,6 +114,9 @@ pub fn judge(facts: &NameFacts, here: &Here<'_>) -> Verdict {
         findings.extend(door.tls.as_ref().map(judged));
     }
     let wildcard = matches!(facts.name, Identifier::Wildcard(_));
+    if !wildcard {
+        findings.extend([Port::Plain, Port::Tls].into_iter().filter_map(|port| not_asked(&name, port, here)));
+    }
     findings.push(match &facts.caa {
         Ok(in_force) => {
             caa::judge(&name, wildcard, in_force.as_ref().map(|(at, records)| (at.as_str(), records.as_slice())), &here.asker)
@@ -204,10 +220,26 @@ enum Port {
 }
 
 impl Port {
-    const fn number(self) -> u16 {
+    const fn of(self, ports: PublicPorts) -> u16 {
         match self {
-            Self::Plain => 80,
-            Self::Tls => 443,
+            Self::Plain => ports.plain,
+            Self::Tls => ports.tls,
+        }
+    }
+
+    /// The challenge that is answered there.
+    const fn challenge(self) -> ChallengeKind {
+        match self {
+            Self::Plain => ChallengeKind::Http01,
+            Self::Tls => ChallengeKind::TlsAlpn01,
+        }
+    }
+
+    /// The directive that moves it.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Plain => "public-http-port",
+            Self::Tls => "public-https-port",
         }
     }
 
@@ -219,9 +251,28 @@ impl Port {
     }
 }
 
+/// A public port at which no authority looks for the answer to a challenge that is configured.
+fn not_asked(name: &str, port: Port, here: &Here<'_>) -> Option<Finding> {
+    let kind = port.challenge();
+    (!here.is_asked(port) && here.asker.challenges.contains(&kind)).then(|| {
+        let (seen, usual) = (here.number(port), port.of(PublicPorts::STANDARD));
+        let word = port.word();
+        Finding {
+            check: port.check(),
+            about: name.to_owned(),
+            seen: format!("clients reach this gateway at port {seen}, and authorities come to port {usual} for {kind}"),
+            expected: format!("port {usual}, forwarded to this gateway"),
+            repair: format!(
+                "forward port {usual} to this gateway and write `{word} {usual}`, or leave {kind} out of `challenges`"
+            ),
+            weight: Weight::Prevents,
+        }
+    })
+}
+
 /// One door: who answers, and what that means for an authority's visit.
 fn knock(name: &str, ip: IpAddr, port: Port, seen: &Seen, here: &Here<'_>) -> Finding {
-    let (check, number) = (port.check(), port.number());
+    let (check, number) = (port.check(), here.number(port));
     let record = if ip.is_ipv6() { "AAAA" } else { "A" };
     let expected = format!("this gateway, at port {number} of {ip}");
     let trouble = |seen: String, repair: String| Finding::trouble(check, name, seen, &expected, repair);
@@ -303,8 +354,12 @@ fn challenges(facts: &NameFacts, here: &Here<'_>, wildcard: bool) -> Vec<Challen
     let left = caa::challenges_left(in_force, wildcard, &here.asker);
     let has_address = !(facts.four == Answer::Nothing && facts.six == Answer::Nothing);
     let works = |kind: &ChallengeKind| match kind {
-        ChallengeKind::Http01 => !wildcard && has_address && passes(facts, here, |door| door.plain.as_ref()),
-        ChallengeKind::TlsAlpn01 => !wildcard && has_address && passes(facts, here, |door| door.tls.as_ref()),
+        ChallengeKind::Http01 => {
+            here.is_asked(Port::Plain) && !wildcard && has_address && passes(facts, here, |door| door.plain.as_ref())
+        }
+        ChallengeKind::TlsAlpn01 => {
+            here.is_asked(Port::Tls) && !wildcard && has_address && passes(facts, here, |door| door.tls.as_ref())
+        }
         ChallengeKind::Dns01 | ChallengeKind::DnsPersist01 => true,
     };
     left.into_iter().filter(works).collect()

@@ -81,7 +81,8 @@ pub async fn look(
     let lit = Lit::new(board, now).ok()?;
     let ways = Ways { plain: Some(ports.plain), tls: Some(ports.tls), beacon: lit.beacon.clone() };
     let own = own_addresses();
-    let here = Here { own: &own, asker: Asker { identities, account: None, challenges: &acme.challenges } };
+    let asker = Asker { identities, account: None, challenges: &acme.challenges };
+    let here = Here { own: &own, asker, ports, public_authority: acme.is_public() };
     let look = async {
         let mut provable = Provable::default();
         for name in names.iter().take(MAX_NAMES) {

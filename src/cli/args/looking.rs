@@ -8,21 +8,17 @@ use clap::Args;
 use super::time;
 use super::whose::{AskArgs, ConfigArgs};
 
-/// The ports that the world knows.
-const HTTP: u16 = 80;
-const HTTPS: u16 = 443;
-
 /// What `doctor` takes.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct DoctorArgs {
     /// Only this name; every configured one when left out
     pub name: Option<String>,
-    /// Port by which http comes in from outside; authorities know no other than 80
-    #[arg(long, value_name = "PORT", default_value_t = HTTP)]
-    pub public_http: u16,
-    /// Port by which https comes in from outside; authorities know no other than 443
-    #[arg(long, value_name = "PORT", default_value_t = HTTPS)]
-    pub public_https: u16,
+    /// Port by which http comes in from outside, instead of the configuration's; authorities know no other than 80
+    #[arg(long, value_name = "PORT")]
+    pub public_http: Option<u16>,
+    /// Port by which https comes in from outside, instead of the configuration's; authorities know no other than 443
+    #[arg(long, value_name = "PORT")]
+    pub public_https: Option<u16>,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
@@ -34,7 +30,7 @@ pub struct DoctorArgs {
 impl DoctorArgs {
     /// Everything, for a person.
     pub fn of(config: &ConfigArgs) -> Self {
-        Self { name: None, public_http: HTTP, public_https: HTTPS, json: false, config: config.clone() }
+        Self { name: None, public_http: None, public_https: None, json: false, config: config.clone() }
     }
 }
 

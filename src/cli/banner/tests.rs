@@ -82,6 +82,15 @@ doorward 1.2.3
 }
 
 #[test]
+fn urls_have_the_public_port() {
+    let top = "http-port 8080\nhttps-port 8443\npublic-http-port 80\npublic-https-port 443\n";
+    let shown = |site: &str| banner(&format!("{top}{site} {{\n redirect https://b.example 301\n}}\n"), Vec::new()).to_string();
+    assert!(shown("a.example").contains("  https://a.example  redirect"), "{}", shown("a.example"));
+    assert!(shown("a.example:9443").contains("  https://a.example:9443  redirect"), "{}", shown("a.example:9443"));
+    assert!(shown("http://a.example").contains("  http://a.example  redirect"), "{}", shown("http://a.example"));
+}
+
+#[test]
 fn staging_and_what_is_still_to_come_are_said() {
     let text = "\
 acme {

@@ -22,8 +22,14 @@ pub fn document(settings: &Settings) -> String {
     let admin = settings.admin.as_deref().map_or_else(|| "off".to_owned(), |socket| format!("unix/{}", socket.display()));
     members.add("admin", admin);
     members.add("bind", list(settings.bind.iter().map(ToString::to_string)));
-    members.add("http-port", settings.http_port);
-    members.add("https-port", settings.https_port);
+    for (name, port) in [
+        ("http-port", settings.http_port),
+        ("https-port", settings.https_port),
+        ("public-http-port", settings.public_ports.plain),
+        ("public-https-port", settings.public_ports.tls),
+    ] {
+        members.add(name, port);
+    }
     members.add("protocols", protocols(settings.protocols));
     let versions = settings.tls.versions;
     members.add(

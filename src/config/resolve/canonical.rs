@@ -12,6 +12,8 @@ use crate::config::settings::{Block, End, PathPattern, Place, Policy, Settings, 
 /// The host that is shown, and where its line stood.
 pub(super) struct Canonical {
     host: SiteHost,
+    /// The port in its URL.
+    port: u16,
     at: Place,
 }
 
@@ -24,7 +26,8 @@ impl Resolver<'_> {
             self.complain(line.value().span, what, format!("write it before the brace as well: `{} ... {{`", line.value().text));
             return None;
         }
-        self.is_of_use(line, raw, heads, &host).then(|| Canonical { host, at: self.place(&line.name) })
+        let port = settings.port_map().public(host.port);
+        self.is_of_use(line, raw, heads, &host).then(|| Canonical { host, port, at: self.place(&line.name) })
     }
 
     fn is_of_use(&mut self, line: &Directive, raw: &RawSite, heads: &[Head], host: &SiteHost) -> bool {
@@ -60,9 +63,9 @@ impl Canonical {
     }
 
     fn origin(&self) -> String {
-        let SiteHost { pattern, plain, port } = &self.host;
+        let SiteHost { pattern, plain, port: _ } = &self.host;
         let (scheme, usual) = if *plain { ("http", 80) } else { ("https", 443) };
-        if *port == usual { format!("{scheme}://{pattern}") } else { format!("{scheme}://{pattern}:{port}") }
+        if self.port == usual { format!("{scheme}://{pattern}") } else { format!("{scheme}://{pattern}:{}", self.port) }
     }
 }
 
@@ -113,6 +116,10 @@ mod tests {
         check(
             "https-port 8443\nlocalhost www.localhost {\n canonical www.localhost\n proxy 3000\n}",
             &["www.localhost: answers", "localhost: 308 https://www.localhost:8443"],
+        );
+        check(
+            "https-port 8443\npublic-https-port 443\nlocalhost www.localhost {\n canonical www.localhost\n proxy 3000\n}",
+            &["www.localhost: answers", "localhost: 308 https://www.localhost"],
         );
         check(
             "http://a.test http://b.test:81 {\n canonical http://a.test\n proxy 3000\n}",

@@ -7,8 +7,10 @@ use super::resolver::Resolver;
 use super::site::Head;
 use crate::base::name::HostPattern;
 use crate::config::problem::Problem;
-use crate::config::raw::{Directive, RawSite};
-use crate::config::settings::{Block, End, PathPattern, Settings, SiteHost, SiteTls, TargetAddress};
+use crate::config::raw::{Directive, Directives, RawSite};
+use crate::config::settings::{
+    Block, ChallengeKind, End, PathPattern, PortMap, PublicPorts, Settings, SiteHost, SiteTls, TargetAddress,
+};
 use crate::config::source::Span;
 use crate::config::tree::Word;
 
@@ -53,6 +55,7 @@ impl Resolver<'_> {
     }
 
     fn ports(&mut self, heads: &[Head], settings: &Settings) {
+        let map = settings.port_map();
         let mut first: HashMap<u16, (bool, Span)> = HashMap::new();
         for (host, span) in heads {
             let (plain, earlier) = *first.entry(host.port).or_insert((host.plain, *span));
@@ -65,6 +68,9 @@ impl Resolver<'_> {
             } else if host.plain && host.port == settings.https_port {
                 let what = format!("port {} is the one for https", host.port);
                 self.complain(*span, what, "give this site another port, or set `https-port`");
+            } else if ![settings.http_port, settings.https_port].contains(&host.port) && map.listening(host.port) != host.port {
+                let what = format!("port {} leads to port {} of the gateway", host.port, map.listening(host.port));
+                self.complain(*span, what, "leave the port out: URLs have the public port by themselves");
             }
         }
     }
@@ -99,13 +105,41 @@ impl Resolver<'_> {
         }
     }
 
+    /// Warns of challenges that cannot work, as authorities come to ports 80 and 443 only. Where a record can prove the names
+    /// as well, nothing is amiss.
+    pub(super) fn challenge_ports(&mut self, top: &Directives, settings: &Settings) {
+        let (ports, map) = (settings.public_ports, settings.port_map());
+        for (kind, section, usual, port, word) in [
+            (ChallengeKind::Http01, "RFC 8555 section 8.3", PublicPorts::STANDARD.plain, ports.plain, "http-port"),
+            (ChallengeKind::TlsAlpn01, "RFC 8737 section 3", PublicPorts::STANDARD.tls, ports.tls, "https-port"),
+        ] {
+            let public = format!("public-{word}");
+            let Some(directive) = top.one(&public).or_else(|| top.one(word)).filter(|_| port != usual) else { continue };
+            let mut hosts = settings.sites.iter().flat_map(|site| &site.hosts);
+            let is_plain = kind == ChallengeKind::Http01;
+            let answered = hosts.any(|host| host.plain == is_plain && map.public(host.port) == usual);
+            let chosen = settings.sites.iter().any(|site| match &site.tls {
+                SiteTls::Acme(acme) => acme.is_public() && acme.challenges.contains(&kind) && !acme.proves_by_record(),
+                SiteTls::Internal | SiteTls::Files { .. } | SiteTls::Off => false,
+            });
+            if chosen && !answered {
+                let what = format!(
+                    "{kind} cannot work: authorities come to port {usual} ({section}), and clients reach `{word}` at port {port}"
+                );
+                let hint =
+                    format!("write `{public} {usual}` if port {usual} is forwarded here, or leave {kind} out of `challenges`");
+                self.findings.warn(Problem::at(directive.span(), what).hint(hint));
+            }
+        }
+    }
+
     /// Refuses redirects that lead to themselves.
-    pub(super) fn redirect_loops(&mut self, blocks: &[(Block, Span)], heads: &[Head]) {
+    pub(super) fn redirect_loops(&mut self, blocks: &[(Block, Span)], heads: &[Head], map: PortMap) {
         for (block, span) in blocks {
             let End::Redirect { target, .. } = &block.end else { continue };
             let comes_back = match target.strip_prefix('/') {
                 Some(_) => answers(blocks, target).is_some_and(|other| other.path == block.path),
-                None => block.path == PathPattern::Prefix("/".into()) && bare_origin_of(target, heads),
+                None => block.path == PathPattern::Prefix("/".into()) && bare_origin_of(target, heads, map),
             };
             if comes_back {
                 self.complain(
@@ -128,11 +162,11 @@ fn answers<'a>(blocks: &'a [(Block, Span)], target: &str) -> Option<&'a Block> {
 }
 
 /// Whether a URL without a path of its own is one of these hosts.
-fn bare_origin_of(target: &str, heads: &[Head]) -> bool {
+fn bare_origin_of(target: &str, heads: &[Head], map: PortMap) -> bool {
     let Ok(uri) = target.parse::<http::Uri>() else { return false };
     let bare = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
     let plain = uri.scheme_str() == Some("http");
-    let port = uri.port_u16().unwrap_or(if plain { 80 } else { 443 });
+    let port = map.listening(uri.port_u16().unwrap_or(if plain { 80 } else { 443 }));
     let host = uri.host().and_then(|host| HostPattern::parse(host).ok());
     bare && heads.iter().any(|(head, _)| Some(&head.pattern) == host.as_ref() && head.plain == plain && head.port == port)
 }

@@ -10,7 +10,9 @@ use crate::base::size::ByteSize;
 use crate::config::defaults;
 use crate::config::problem::quote;
 use crate::config::raw::{Directive, Directives};
-use crate::config::settings::{Ban, GatewayLimits, Level, Log, LogFormat, MemoryLimit, Protocols, Settings, Timeouts};
+use crate::config::settings::{
+    Ban, GatewayLimits, Level, Log, LogFormat, MemoryLimit, Protocols, PublicPorts, Settings, Timeouts,
+};
 use crate::config::tree::Word;
 
 impl Resolver<'_> {
@@ -21,6 +23,9 @@ impl Resolver<'_> {
         self.put(top, "admin", &mut settings.admin, Self::admin);
         self.put(top, "http-port", &mut settings.http_port, Self::port);
         self.put(top, "https-port", &mut settings.https_port, Self::port);
+        settings.public_ports = PublicPorts { plain: settings.http_port, tls: settings.https_port };
+        self.put(top, "public-http-port", &mut settings.public_ports.plain, Self::port);
+        self.put(top, "public-https-port", &mut settings.public_ports.tls, Self::port);
         self.put(top, "drain", &mut settings.drain, Self::duration);
         if let Some(directive) = top.one("bind") {
             settings.bind = self.bind(&directive.values);
@@ -47,12 +52,17 @@ impl Resolver<'_> {
     }
 
     fn same_ports(&mut self, top: &Directives, settings: &Settings) {
-        if settings.http_port != settings.https_port {
-            return;
+        let Settings { http_port, https_port, public_ports: PublicPorts { plain, tls }, .. } = *settings;
+        let one = |http: &str, https: &str| top.one(http).or_else(|| top.one(https)).map(Directive::span);
+        if http_port == https_port {
+            let Some(span) = one("http-port", "https-port") else { return };
+            let what = format!("port {http_port} cannot speak both http and https");
+            self.complain(span, what, "give `http-port` and `https-port` different numbers");
+        } else if plain == tls {
+            let Some(span) = one("public-http-port", "public-https-port") else { return };
+            let what = format!("port {plain} cannot lead to both `http-port` {http_port} and `https-port` {https_port}");
+            self.complain(span, what, "give `public-http-port` and `public-https-port` different numbers");
         }
-        let Some(directive) = top.one("http-port").or_else(|| top.one("https-port")) else { return };
-        let what = format!("port {} cannot speak both http and https", settings.http_port);
-        self.complain(directive.span(), what, "give `http-port` and `https-port` different numbers");
     }
 
     fn email(&mut self, word: &Word) -> Option<String> {

@@ -5,7 +5,7 @@ use super::resolver::Resolver;
 use super::upstream::Groups;
 use crate::config::problem::{Problem, quote};
 use crate::config::raw::{Directives, RawSite};
-use crate::config::settings::{Block, PathPattern, Place, Policy, Settings, Site, SiteHost, SiteRefusals};
+use crate::config::settings::{Block, PathPattern, Place, Policy, PortMap, Settings, Site, SiteHost, SiteRefusals};
 use crate::config::source::Span;
 use crate::config::tree::Word;
 
@@ -35,7 +35,7 @@ impl Resolver<'_> {
         let heads: Vec<Head> =
             raw.heads.iter().filter_map(|word| self.head(word, settings).map(|host| (host, word.span))).collect();
         let own = self.policy(&Policy::default(), &raw.words, None);
-        let blocks = self.blocks(raw, &heads, &own, groups);
+        let blocks = self.blocks(raw, &heads, &own, groups, settings.port_map());
         let canonical = self.canonical(raw, &heads, settings);
         let shared_certificate =
             raw.words.one("certificate").is_some_and(|directive| self.choice(directive.value(), &[("shared", ())]).is_some());
@@ -64,7 +64,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn blocks(&mut self, raw: &RawSite, heads: &[Head], own: &Policy, groups: &mut Groups) -> Vec<Block> {
+    fn blocks(&mut self, raw: &RawSite, heads: &[Head], own: &Policy, groups: &mut Groups, map: PortMap) -> Vec<Block> {
         let mut planned = self.planned(raw, own);
         // The longest path wins; of two alike, the exact one is the narrower. The sort is stable.
         planned.sort_by_key(|plan| match &plan.path {
@@ -80,7 +80,7 @@ impl Resolver<'_> {
             let Some(end) = self.end(plan.words, groups) else { continue };
             blocks.push((Block { path: plan.path, policy: plan.policy, end, at: plan.at }, plan.span));
         }
-        self.redirect_loops(&blocks, heads);
+        self.redirect_loops(&blocks, heads, map);
         blocks.into_iter().map(|(block, _)| block).collect()
     }
 

@@ -96,13 +96,17 @@ impl Acme {
         HostPattern::parse(host).is_ok_and(|host| !host.is_local())
     }
 
+    /// Whether a record in DNS may prove its names.
+    pub fn proves_by_record(&self) -> bool {
+        self.challenges.iter().any(|kind| matches!(kind, ChallengeKind::Dns01 | ChallengeKind::DnsPersist01))
+    }
+
     /// Whether names of this head are obtained one by one when somebody asks for them: those of `*`, and those of `*.name`
     /// where no challenge can prove all of them at once.
     pub fn is_on_demand(&self, pattern: &HostPattern) -> bool {
-        let at_once = |kind: &ChallengeKind| matches!(kind, ChallengeKind::Dns01 | ChallengeKind::DnsPersist01);
         let fits = match pattern {
             HostPattern::Any => true,
-            HostPattern::Wildcard(_) => !pattern.is_local() && !self.challenges.iter().any(at_once),
+            HostPattern::Wildcard(_) => !pattern.is_local() && !self.proves_by_record(),
             HostPattern::Exact(_) | HostPattern::Ip(_) => false,
         };
         fits && self.on_demand_ask.is_some()

@@ -118,7 +118,8 @@ impl Taking {
                 let activity = Arc::clone(member.activity());
                 let metrics = &self.context.metrics().handshakes;
                 metrics.tls13.add_one();
-                let session = Session::new(quic, (Rc::clone(&self.context), Limits::of(&front)), activity, local, tls);
+                let ends = (local, front.ports.public(local.port()));
+                let session = Session::new(quic, (Rc::clone(&self.context), Limits::of(&front)), activity, ends, tls);
                 let _ = Driven::new(session.serve(), member).await;
             }
             Err(refused) => self.context.note(&refused, peer),

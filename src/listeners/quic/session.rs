@@ -28,6 +28,8 @@ pub(super) struct Session {
     pub(super) limits: Limits,
     activity: Arc<Activity>,
     local: SocketAddr,
+    /// The port in URLs that lead here.
+    port: u16,
     tls: TlsFacts,
     /// The client as it was seen last; it may move (RFC 9000 section 9).
     seen: RefCell<(SocketAddr, Rc<Connection>)>,
@@ -68,17 +70,18 @@ impl Session {
         quic: quinn::Connection,
         (context, limits): (Rc<ConnectionContext>, Limits),
         activity: Arc<Activity>,
-        local: SocketAddr,
+        (local, port): (SocketAddr, u16),
         tls: TlsFacts,
     ) -> Rc<Self> {
         let peer = quic.remote_address();
-        let seen = RefCell::new((peer, Rc::new(Connection::new(peer, local, Some(tls.clone())))));
+        let seen = RefCell::new((peer, Rc::new(Connection::new(peer, local, Some(tls.clone())).reached_at(port))));
         Rc::new(Self {
             quic,
             context,
             limits,
             activity,
             local,
+            port,
             tls,
             seen,
             critical: RefCell::default(),
@@ -104,7 +107,7 @@ impl Session {
         let peer = self.quic.remote_address();
         let mut seen = self.seen.borrow_mut();
         if seen.0 != peer {
-            *seen = (peer, Rc::new(Connection::new(peer, self.local, Some(self.tls.clone()))));
+            *seen = (peer, Rc::new(Connection::new(peer, self.local, Some(self.tls.clone())).reached_at(self.port)));
         }
         Rc::clone(&seen.1)
     }

@@ -103,9 +103,11 @@ impl Question {
         Some(origin)
     }
 
-    /// The port it comes to: the URL's, else the gateway's own for this scheme, which may stand behind another one.
+    /// The port it comes to: the one that the URL's leads to, else the gateway's own for this scheme, which may stand behind
+    /// another one.
     pub fn port(&self, settings: &Settings) -> u16 {
-        self.named_port.unwrap_or(if self.secure { settings.https_port } else { settings.http_port })
+        let usual = if self.secure { settings.https_port } else { settings.http_port };
+        self.named_port.map_or(usual, |port| settings.port_map().listening(port))
     }
 
     /// Host and, where it was named, port, as a client writes them.

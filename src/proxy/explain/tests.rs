@@ -42,14 +42,19 @@ fn explained(url: &str, fields: &[&str]) -> Explanation {
     explain(&settings, &Question::new(url, "GET", &fields, None).unwrap())
 }
 
-fn check(url: &str, fields: &[&str], block: Option<&str>, verdict: &str) -> Explanation {
-    let told = explained(url, fields);
-    let seen = match &told.verdict {
+/// How it ends, in words.
+fn result(seen: &Explanation) -> String {
+    match &seen.verdict {
         Verdict::NotServed { words } => words.clone(),
         Verdict::Refused { status, reason, words } => format!("{status} {reason} {words}"),
         Verdict::Answered { status, words } => format!("{status} {words}"),
         Verdict::Reaches { words } => words.clone(),
-    };
+    }
+}
+
+fn check(url: &str, fields: &[&str], block: Option<&str>, verdict: &str) -> Explanation {
+    let told = explained(url, fields);
+    let seen = result(&told);
     assert_eq!(told.block.as_ref().map(|block| block.path.as_str()), block, "for {url}");
     assert!(seen.starts_with(verdict), "for {url}: {seen}");
     told
@@ -182,4 +187,26 @@ example.com {
         "{tls}"
     );
     assert_eq!(explained("https://example.com/").end, ["proxy to 127.0.0.1:3000", "the backend is asked for GET /"]);
+}
+
+#[test]
+fn urls_are_explained_by_their_public_ports() {
+    let text = "http-port 8080\nhttps-port 8443\npublic-http-port 80\npublic-https-port 443\n\
+                a.example {\n respond 200\n}\na.example:9443 {\n respond 204\n}\nb.example:9443 {\n respond 204\n}\n";
+    let settings = from_text("a.conf", text, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}")).settings;
+    let check = |url: &str, expected: &str| {
+        let seen = result(&explain(&settings, &Question::new(url, "GET", &[], None).unwrap()));
+        assert!(seen.starts_with(expected), "{url}: {seen}");
+    };
+    let text = |status: u16| format!("{status} a text of the configuration");
+    check("https://a.example/", &text(200));
+    check("https://a.example:443/", &text(200));
+    check("https://a.example:8443/", &text(200));
+    check("https://a.example:9443/", &text(204));
+    check("http://a.example/x", "308 sent on to https://a.example/x");
+    check("http://a.example:80/x", "308 sent on to https://a.example/x");
+    check("http://b.example/x", "308 sent on to https://b.example:9443/x");
+    check("https://b.example/", "no site has b.example on port 443, so the TLS handshake is refused: it is served on port 9443");
+    check("https://a.example:1/", "nothing listens on port 1: this scheme is served on 443, 9443");
+    check("https://a.example:80/", "port 80 speaks plain http");
 }

@@ -18,7 +18,8 @@ fn facts(name: &str, doors: Vec<Door>) -> NameFacts {
 fn judged(facts: &NameFacts, own: &[&str]) -> Verdict {
     let own: Vec<IpAddr> = own.iter().map(|ip| ip.parse().unwrap()).collect();
     let identities = ["letsencrypt.org".to_owned()];
-    judge(facts, &Here { own: &own, asker: Asker { identities: &identities, account: None, challenges: &CHALLENGES } })
+    let asker = Asker { identities: &identities, account: None, challenges: &CHALLENGES };
+    judge(facts, &Here { own: &own, asker, ports: PublicPorts::STANDARD, public_authority: true })
 }
 
 /// The worst finding of a check, with its weight and words.
@@ -38,6 +39,23 @@ fn a_name_that_leads_here_is_fine() {
     let verdict = judged(&facts("a.test", vec![door(HERE, Seen::Ourselves, Seen::Ourselves)]), &[HERE]);
     assert!(verdict.findings.iter().all(|finding| finding.weight == Weight::Fine), "{verdict:#?}");
     assert_eq!(verdict.challenges, CHALLENGES);
+}
+
+#[test]
+fn a_public_authority_does_not_come_to_other_ports() {
+    let facts = facts("a.test", vec![door(HERE, Seen::Ourselves, Seen::Ourselves)]);
+    let judged = |(plain, tls): (u16, u16), public_authority| {
+        let asker = Asker { identities: &[], account: None, challenges: &CHALLENGES };
+        judge(&facts, &Here { own: &[HERE.parse().unwrap()], asker, ports: PublicPorts { plain, tls }, public_authority })
+    };
+    let seen = judged((8080, 443), true);
+    check(&seen, "port-80", Weight::Note, "at port 8080, and authorities come to port 80 for http-01");
+    check(&seen, "port-443", Weight::Fine, "leads here");
+    assert_eq!(seen.challenges, [ChallengeKind::TlsAlpn01]);
+    let seen = judged((8080, 8443), true);
+    check(&seen, "port-443", Weight::Prevents, "forward port 443 to this gateway and write `public-https-port 443`");
+    check(&seen, "challenge", Weight::Prevents, "no configured challenge");
+    assert_eq!(judged((8080, 8443), false).challenges, CHALLENGES, "an authority of one's own comes anywhere");
 }
 
 #[test]
