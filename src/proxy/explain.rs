@@ -126,7 +126,7 @@ fn arrives(limits: &GatewayLimits, question: &Question) -> Result<Host, Refusal>
 }
 
 fn unknown_name((routes, ports): (&RouteTable, PortMap), host: &Host, port: u16) -> Verdict {
-    let other = routes.tls_port(host).map(|port| ports.public(port));
+    let other = routes.tls_port(host, ports.https()).map(|port| ports.public(port));
     let port = ports.public(port);
     let words = match other {
         Some(other) => {

@@ -28,7 +28,7 @@ pub fn send_on<B>(
     request: &Request<B>,
     head: bool,
 ) -> Result<Response<Body>, Refusal> {
-    let port = ports.public(routes.tls_port(host).ok_or(Refusal::UnknownHost)?);
+    let port = ports.public(routes.tls_port(host, ports.https()).ok_or(Refusal::UnknownHost)?);
     if upgrade::is_asked(request.headers()) {
         return Err(Refusal::UpgradeToTls(url("wss", host, port, request.uri()).into()));
     }

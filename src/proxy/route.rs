@@ -83,9 +83,11 @@ impl RouteTable {
         self.ports.iter().find(|(known, _)| *known == port).and_then(|(_, hosts)| hosts.find(host))
     }
 
-    /// The first port on which the host is served over TLS.
-    pub fn tls_port(&self, host: &Host) -> Option<u16> {
-        self.ports.iter().find(|(_, hosts)| !hosts.plain && hosts.find(host).is_some()).map(|(port, _)| *port)
+    /// The port on which the host is served over TLS: `usual` where it is one of several, else the first of the configuration.
+    pub fn tls_port(&self, host: &Host, usual: u16) -> Option<u16> {
+        let serves = |(_, hosts): &&(u16, Hosts)| !hosts.plain && hosts.find(host).is_some();
+        let ports = || self.ports.iter().filter(serves).map(|(port, _)| *port);
+        ports().find(|port| *port == usual).or_else(|| ports().next())
     }
 }
 
@@ -200,10 +202,13 @@ mod tests {
 
     #[test]
     fn the_tls_port_of_a_host_is_known() {
-        let port = |text: &str| table().tls_port(&arrive::host(text.as_bytes()).unwrap().0);
+        let port = |text: &str| table().tls_port(&arrive::host(text.as_bytes()).unwrap().0, 443);
         assert_eq!(port("example.com"), Some(443));
         assert_eq!(port("192.0.2.1"), Some(8443));
         assert_eq!(port("plain.test"), None);
         assert_eq!(port("stranger.test"), None);
+        let twice = RouteTable::new(&[site(&[("a.test", 8448)], &["/*"]), site(&[("a.test", 443)], &["/*"])]);
+        let port = |usual| twice.tls_port(&arrive::host(b"a.test").unwrap().0, usual);
+        assert_eq!((port(443), port(8448), port(9443)), (Some(443), Some(8448), Some(8448)));
     }
 }

@@ -105,3 +105,12 @@ fn a_reload_moves_the_public_port() {
     assert!(!gateway.run("reload").status.success());
     check(9443);
 }
+
+#[test]
+fn a_redirect_to_https_goes_to_the_usual_port_of_a_host_that_has_several() {
+    let other = ports::free();
+    let (gateway, root) =
+        Gateway::on_localhost(&format!("localhost:{other} {{\n    respond 404\n}}\nlocalhost {{\n    respond 204\n}}"));
+    let seen = head(&format!("http://localhost:{}/a", gateway.http), &root.to_string_lossy(), &[]);
+    assert!(seen.contains(&format!("\r\nlocation: https://localhost:{}/a\r\n", gateway.https)), "{seen}");
+}

@@ -52,6 +52,11 @@ impl PortMap {
             public
         }
     }
+
+    /// `https-port`.
+    pub const fn https(self) -> u16 {
+        self.listening.tls
+    }
 }
 
 #[cfg(test)]

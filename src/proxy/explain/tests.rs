@@ -192,7 +192,7 @@ example.com {
 #[test]
 fn urls_are_explained_by_their_public_ports() {
     let text = "http-port 8080\nhttps-port 8443\npublic-http-port 80\npublic-https-port 443\n\
-                a.example {\n respond 200\n}\na.example:9443 {\n respond 204\n}\nb.example:9443 {\n respond 204\n}\n";
+                a.example:9443 {\n respond 204\n}\na.example {\n respond 200\n}\nb.example:9443 {\n respond 204\n}\n";
     let settings = from_text("a.conf", text, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}")).settings;
     let check = |url: &str, expected: &str| {
         let seen = result(&explain(&settings, &Question::new(url, "GET", &[], None).unwrap()));
