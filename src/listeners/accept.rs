@@ -182,7 +182,8 @@ impl Door {
         };
         let challenges = Arc::clone(&front.board);
         let alternative = tls.as_ref().filter(|tls| !tls.is_stand_in).and_then(|_| front.alternative(local.port()));
-        let port = front.ports.public(local.port());
+        // A balancer's header names the port at which the client came to the balancer.
+        let port = front.ports.public(ends.server.port());
         let connection = Rc::new(Connection::new(peer, local, tls).reached_at(port));
         let caller =
             Caller { worker: Rc::clone(self.context.worker()), connection, challenges, dates: self.context.dates(), alternative };

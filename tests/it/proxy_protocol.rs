@@ -80,6 +80,22 @@ fn the_client_is_who_the_balancer_says() {
 }
 
 #[test]
+fn the_forwarded_port_is_the_balancers() {
+    let scene = Scene::new("");
+    run(async {
+        for header in [line_for(Some(&ends("192.0.2.1:4711"))), binary_for(Some(&ends("192.0.2.1:4711")))] {
+            let seen = scene.seen(BALANCER, &header).await.unwrap();
+            assert!(seen.contains("x-forwarded-port: 443\n"), "{seen}");
+        }
+        let own = format!("x-forwarded-port: {}\n", scene.gateway.https);
+        for (from, header) in [(BALANCER, line_for(None)), (STRANGER, Vec::new())] {
+            let seen = scene.seen(from, &header).await.unwrap();
+            assert!(seen.contains(&own), "{seen}");
+        }
+    });
+}
+
+#[test]
 fn a_balancer_that_does_not_say_whose_connection_it_is_is_refused_in_words() {
     let mut scene = Scene::new("timeouts handshake 1s");
     run(async {
