@@ -3,6 +3,7 @@
 
 pub mod slug;
 
+pub mod disk_watch;
 pub mod durable;
 pub mod vault;
 

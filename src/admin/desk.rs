@@ -182,6 +182,7 @@ fn status(gateway: &Gateway) -> StatusReport {
         alarms: alarms(
             &gateway.certs().status(),
             gateway.metrics().certs.is_stalled(SystemClock.now()),
+            gateway.certs().hanging(),
             &gateway.metrics().certs,
         ),
         remarks: gateway.metrics().remarks.list().into_iter().map(remark).collect(),
@@ -211,13 +212,14 @@ fn security(proxy: &ProxyMetrics) -> BTreeMap<String, u64> {
 }
 
 /// What an operator would be woken for, whether or not `alert` names anybody.
-fn alarms(certs: &[NameStatus], stalled: bool, metrics: &CertMetrics) -> Vec<String> {
+fn alarms(certs: &[NameStatus], stalled: bool, hanging: Option<String>, metrics: &CertMetrics) -> Vec<String> {
     let mut alarms = Vec::new();
     if stalled {
         alarms.push("the loop that renews certificates stands still; restart the gateway, and report it".to_owned());
     }
-    if metrics.state_unwritable.read() != 0 {
-        alarms.push("the state folder cannot be written; what is in memory is served, and nothing new is ordered".to_owned());
+    let unwritable = (metrics.state_unwritable.read() != 0).then(|| "the state folder cannot be written".to_owned());
+    if let Some(why) = hanging.or(unwritable) {
+        alarms.push(format!("{why}; what is in memory is served, and nothing new is ordered"));
     }
     for status in certs.iter().filter(|status| status.alarmed.is_some()) {
         let (name, ends) = (status.names.first().map_or("", String::as_str), status.not_after.as_deref().unwrap_or_default());

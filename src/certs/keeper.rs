@@ -234,6 +234,11 @@ impl KeeperHandle {
         &self.root_file
     }
 
+    /// The call that the disk of the state folder has not answered for longest, in words, if it hangs. Does not block.
+    pub fn hanging(&self) -> Option<String> {
+        self.stall.0.upgrade()?.hanging()
+    }
+
     /// What is remembered of a keeper that stood still, for who watches it.
     pub fn stall_memory(&self) -> StallMemory {
         self.stall.clone()

@@ -41,6 +41,8 @@ use ledger::VaultOrder;
 
 /// For one order with everything that belongs to it; what is not done by then is resumed by the next try.
 const LONGEST_ORDER: Duration = Duration::from_secs(900);
+/// For storing a certificate; after that it is served from memory.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the authority's directory before a look of our own; it is remembered for an hour.
 const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(5);
 /// For one question about a renewal window.
@@ -232,15 +234,17 @@ async fn shelve(task: &OrderTask, ledger: &Arc<VaultOrder>, slot: &Slot, issued:
         }
         Ok::<u64, crate::state::durable::FileError>(generation)
     });
-    match saved.await {
-        Some(Ok(generation)) => shelved.stored(generation),
-        Some(Err(error)) => {
-            let name = task.need.title();
-            tracing::error!(event = "certificate_unsaved", name, error = %Chain(&error), "served from memory; saving is tried again");
-            shelved
-        }
-        None => shelved,
+    let unsaved = |error: &str| {
+        let name = task.need.title();
+        tracing::error!(event = "certificate_unsaved", name, error, "served from memory; saving is tried again");
+    };
+    match tokio::time::timeout(SAVE_TIMEOUT, saved).await {
+        Ok(Some(Ok(generation))) => return shelved.stored(generation),
+        Ok(Some(Err(error))) => unsaved(&Chain(&error).to_string()),
+        Ok(None) => (),
+        Err(_elapsed) => unsaved("the state folder did not answer within 10 s"),
     }
+    shelved
 }
 
 /// Forgets an order whose certificate nobody wants, and its key.

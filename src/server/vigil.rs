@@ -82,10 +82,10 @@ impl Vigil {
                 let now = SystemClock.now();
                 let verdict = seen.look(metrics.certs.is_stalled(now), now);
                 shown.store(matches!(verdict, Verdict::Well | Verdict::Recovered), Ordering::Relaxed);
-                if matches!(verdict, Verdict::Alarm | Verdict::Recovered) {
-                    memory.keep(seen.alarmed);
-                }
                 tell(verdict, &metrics, &alert, now);
+                if matches!(verdict, Verdict::Alarm | Verdict::Recovered) {
+                    keep_apart(memory.clone(), seen.alarmed);
+                }
             }
         };
         thread::Builder::new().name("vigil".to_owned()).spawn(watch)?;
@@ -116,6 +116,14 @@ fn tell(verdict: Verdict, metrics: &Metrics, alert: &ArcSwapOption<Alert>, now: 
                 send_now(&alert, &Alarm::new(Trouble::RenewalStalled, &[], None, WHY, now));
             }
         }
+    }
+}
+
+/// Remembers on a thread of its own: the disk may be what the loop waits for, and systemd's watchdog waits for this one.
+fn keep_apart(memory: StallMemory, raised: Option<Timestamp>) {
+    let kept = thread::Builder::new().name("vigil-note".to_owned()).spawn(move || memory.keep(raised));
+    if let Err(error) = kept {
+        tracing::debug!(event = "journal_behind", %error, "the system gave no thread to note the alarm");
     }
 }
 

@@ -14,6 +14,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::disk_watch::DiskWatch;
 use super::durable::{self, FileError};
 use super::slug::Slug;
 use crate::base::chain::Chain;
@@ -59,12 +60,13 @@ pub struct StoredAccount {
 #[derive(Clone, Debug)]
 pub struct Vault {
     root: PathBuf,
+    watch: DiskWatch,
 }
 
 impl Vault {
     /// In this state folder. Creates nothing yet.
-    pub const fn new(root: PathBuf) -> Self {
-        Self { root }
+    pub fn new(root: PathBuf) -> Self {
+        Self { root, watch: DiskWatch::default() }
     }
 
     /// The state folder.
@@ -72,9 +74,15 @@ impl Vault {
         &self.root
     }
 
+    /// Which calls its disk has not answered.
+    pub const fn watch(&self) -> &DiskWatch {
+        &self.watch
+    }
+
     /// Every slot that has a folder, sorted; those that cannot be listed now are left out.
     pub fn slots(&self) -> Vec<Slot> {
         let base = self.root.join("certificates");
+        let _call = self.watch.note("list", &base);
         let mut slots = Vec::new();
         for issuer in durable::folders(&base).unwrap_or_default() {
             for name in durable::folders(&base.join(&issuer)).unwrap_or_default() {
@@ -89,6 +97,10 @@ impl Vault {
     /// The stored pairs of a slot, newest first; a generation that cannot be read comes as its number and the reason.
     pub fn pairs(&self, slot: &Slot) -> Vec<Result<StoredPair, (u64, FileError)>> {
         let folder = self.slot_folder(slot);
+        let _call = match self.watch.begin("read", &folder) {
+            Ok(call) => call,
+            Err(error) => return vec![Err((0, error))],
+        };
         match self.generations(slot) {
             Ok(numbers) => numbers.into_iter().rev().map(|n| read_pair(&folder, n).map_err(|error| (n, error))).collect(),
             // There may be some: that is no slot without any.
@@ -100,6 +112,7 @@ impl Vault {
     /// newest already is not stored again, so that a save that is repeated for any reason adds nothing.
     pub fn save_pair(&self, slot: &Slot, chain: &str, key: &Secret<String>) -> Result<u64, FileError> {
         let folder = self.slot_folder(slot);
+        let _call = self.watch.begin("write", &folder)?;
         durable::make_folder(&folder)?;
         let newest = self.generations(slot)?.last().copied();
         let number = match newest.filter(|number| holds(&folder, *number, chain, key)) {
@@ -123,6 +136,7 @@ impl Vault {
     /// Makes `current` name the newest generation if it does not: after a restore by a tool that follows links, for example.
     pub fn mend_current(&self, slot: &Slot) -> Result<(), FileError> {
         let folder = self.slot_folder(slot);
+        let _call = self.watch.begin("update `current` in", &folder)?;
         match self.generations(slot)?.last() {
             Some(newest) if !current::names(&folder, *newest) => current::point(&folder, *newest),
             Some(_) | None => Ok(()),
@@ -132,12 +146,14 @@ impl Vault {
     /// Removes every generation of a slot.
     pub fn drop_slot(&self, slot: &Slot) -> Result<(), FileError> {
         let folder = self.slot_folder(slot);
+        let _call = self.watch.begin("remove", &folder)?;
         fs::remove_dir_all(&folder).map_err(FileError::of("remove", &folder))
     }
 
     /// Whether this generation lies in the vault as far as a look at the folder can tell.
     pub fn has_pair(&self, slot: &Slot, generation: u64) -> bool {
         let folder = self.slot_folder(slot).join(generation.to_string());
+        let _call = self.watch.note("look at", &folder);
         folder.join("key.pem").is_file() && folder.join("cert.pem").is_file()
     }
 
@@ -149,6 +165,7 @@ impl Vault {
     /// The account at an authority.
     pub fn account(&self, issuer: &Slug) -> Result<Option<StoredAccount>, FileError> {
         let folder = self.account_folder(issuer);
+        let _call = self.watch.begin("read", &folder)?;
         let Some(key) = durable::read_secret(&folder.join("key.pem"))? else { return Ok(None) };
         let url = durable::read(&folder.join("url"))?.map(|text| text.trim().to_owned()).filter(|url| !url.is_empty());
         let next_key = durable::read_secret(&folder.join("next-key.pem"))?;
@@ -158,29 +175,31 @@ impl Vault {
     /// Stores an account's key before the authority hears of it; a URL that belonged to another key is removed first.
     pub fn save_account_key(&self, issuer: &Slug, key: &Secret<String>) -> Result<(), FileError> {
         let folder = self.account_folder(issuer);
+        let _call = self.watch.begin("write", &folder)?;
         durable::remove(&folder.join("url"))?;
         durable::write(&folder.join("key.pem"), key.expose().as_bytes())
     }
 
     /// Stores the URL the authority gave.
     pub fn save_account_url(&self, issuer: &Slug, url: &str) -> Result<(), FileError> {
-        durable::write(&self.account_folder(issuer).join("url"), format!("{url}\n").as_bytes())
+        self.write(&self.account_folder(issuer).join("url"), format!("{url}\n").as_bytes())
     }
 
     /// Forgets where the account is, keeping its key.
     pub fn drop_account_url(&self, issuer: &Slug) -> Result<(), FileError> {
-        durable::remove(&self.account_folder(issuer).join("url"))
+        self.remove(&self.account_folder(issuer).join("url"))
     }
 
     /// Stores the key that is about to take the place of the account's key.
     pub fn save_next_account_key(&self, issuer: &Slug, key: &Secret<String>) -> Result<(), FileError> {
-        durable::write(&self.account_folder(issuer).join("next-key.pem"), key.expose().as_bytes())
+        self.write(&self.account_folder(issuer).join("next-key.pem"), key.expose().as_bytes())
     }
 
     /// Puts the next key in the place of the account's key, in one step.
     pub fn promote_next_account_key(&self, issuer: &Slug) -> Result<(), FileError> {
         let folder = self.account_folder(issuer);
         let next = folder.join("next-key.pem");
+        let _call = self.watch.begin("move into place", &next)?;
         fs::rename(&next, folder.join("key.pem"))
             .and_then(|()| durable::sync_folder(&folder))
             .map_err(FileError::of("move into place", &next))
@@ -188,7 +207,7 @@ impl Vault {
 
     /// Drops a next key that the authority never took.
     pub fn drop_next_account_key(&self, issuer: &Slug) -> Result<(), FileError> {
-        durable::remove(&self.account_folder(issuer).join("next-key.pem"))
+        self.remove(&self.account_folder(issuer).join("next-key.pem"))
     }
 
     /// Folder of an account, for setting it aside.
@@ -198,22 +217,34 @@ impl Vault {
 
     /// The key of a certificate being ordered.
     pub fn pending_key(&self, slot: &Slot) -> Result<Option<Secret<String>>, FileError> {
-        durable::read_secret(&self.pending_file(slot))
+        let file = self.pending_file(slot);
+        let _call = self.watch.begin("read", &file)?;
+        durable::read_secret(&file)
     }
 
     /// Stores that key, before `finalize`.
     pub fn save_pending_key(&self, slot: &Slot, key: &Secret<String>) -> Result<(), FileError> {
-        durable::write(&self.pending_file(slot), key.expose().as_bytes())
+        self.write(&self.pending_file(slot), key.expose().as_bytes())
     }
 
     /// Removes that key once its certificate is stored or its order is lost.
     pub fn drop_pending_key(&self, slot: &Slot) -> Result<(), FileError> {
-        durable::remove(&self.pending_file(slot))
+        self.remove(&self.pending_file(slot))
     }
 
     /// A file of an authority that lives here, such as `root.pem` of `local`.
     pub fn authority_file(&self, authority: &str, file: &str) -> PathBuf {
         self.root.join("authorities").join(authority).join(file)
+    }
+
+    fn write(&self, file: &Path, bytes: &[u8]) -> Result<(), FileError> {
+        let _call = self.watch.begin("write", file)?;
+        durable::write(file, bytes)
+    }
+
+    fn remove(&self, file: &Path) -> Result<(), FileError> {
+        let _call = self.watch.begin("remove", file)?;
+        durable::remove(file)
     }
 
     fn slot_folder(&self, slot: &Slot) -> PathBuf {

@@ -40,6 +40,7 @@ mod doctor;
 mod examples;
 mod first_issue;
 mod fuzz;
+mod hanging;
 mod http2_backends;
 mod http2_tunnels;
 mod http3;

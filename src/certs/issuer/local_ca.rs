@@ -9,6 +9,7 @@
 //! was made under a wrong clock, is set aside in the same folder, and taken again when it is valid and the newer one is not.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData};
@@ -33,7 +34,8 @@ const INTERMEDIATE_LIFE: Duration = Duration::from_secs(7 * 86_400);
 /// Half a day: a stolen leaf is worthless tomorrow.
 const LEAF_LIFE: Duration = Duration::from_secs(12 * 3_600);
 
-/// The local authority, ready to sign.
+/// The local authority, ready to sign. Cloning is cheap.
+#[derive(Clone)]
 pub struct LocalCa {
     root: Authority,
     /// The root to come, once the present one is near its end.
@@ -42,9 +44,10 @@ pub struct LocalCa {
     vault: Vault,
 }
 
+#[derive(Clone)]
 struct Authority {
     pem: String,
-    key: KeyPair,
+    key: Arc<KeyPair>,
     validity: Validity,
 }
 
@@ -60,6 +63,9 @@ pub enum LocalCaError {
     /// The disk, or the lack of file descriptors, keeps us from reading what may be whole: nothing is made in its place.
     #[error("the local authority's files cannot be read now")]
     Read(#[source] FileError),
+    /// Its root's time is over, or has not come, and no other one was found.
+    #[error("the local authority's root cannot sign now, and its files were not searched for another one")]
+    Over,
     /// What it signed cannot be kept.
     #[error("the local authority's files cannot be kept")]
     Keep(#[source] FileError),
@@ -127,24 +133,47 @@ impl LocalCa {
             .map_err(LocalCaError::Keep)
     }
 
-    /// Makes a leaf for these names: its chain (leaf, intermediate) and its key, both PEM.
-    pub fn make(&mut self, names: &[Identifier], now: Timestamp) -> Result<(String, Secret<String>), LocalCaError> {
-        let (root, was_ending) = (self.root.pem.clone(), self.next.is_some());
+    /// Whether its files have to be read, or a root be made, before it signs; see [`LocalCa::prepare`].
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        !can_sign(self.root.validity, now) || (self.next.is_none() && wants_successor(self.root.validity, now))
+    }
+
+    /// Puts another root in the place of one that cannot sign, makes the successor when it is time, and keeps both. Blocks.
+    pub fn prepare(&mut self, now: Timestamp) -> Result<(), LocalCaError> {
         self.follow(now)?;
-        let followed = self.root.pem != root || self.next.is_some() != was_ending;
-        let renewed = !is_fresh(&self.intermediate, now);
-        if renewed {
-            self.intermediate = make_intermediate(&self.root, now)?;
+        // Kept best effort: the next start makes what is missing, and tending the state keeps it later.
+        let _made_anew_if_lost = self.keep();
+        Ok(())
+    }
+
+    /// As [`LocalCa::make`], from memory alone: what it makes besides the leaf is written by the next [`LocalCa::keep`].
+    pub fn issue(&mut self, names: &[Identifier], now: Timestamp) -> Result<(String, Secret<String>), LocalCaError> {
+        if !can_sign(self.root.validity, now) {
+            return Err(LocalCaError::Over);
         }
-        if followed || renewed {
-            // Kept best effort: the next start makes what is missing, and tending the state keeps it later.
-            let _made_anew_if_lost = self.keep();
+        if !is_fresh(&self.intermediate, now) {
+            self.intermediate = make_intermediate(&self.root, now)?;
         }
         let key = KeyPair::generate().map_err(LocalCaError::Sign)?;
         let params = leaf_params(names, now)?;
         let issuer = self.intermediate.issuer()?;
         let leaf = params.signed_by(&key, &issuer).map_err(LocalCaError::Sign)?;
         Ok((format!("{}{}", leaf.pem(), self.intermediate.pem), Secret::new(key.serialize_pem())))
+    }
+
+    /// Makes a leaf for these names: its chain (leaf, intermediate) and its key, both PEM. Blocks when the root or the
+    /// intermediate is followed by another one.
+    pub fn make(&mut self, names: &[Identifier], now: Timestamp) -> Result<(String, Secret<String>), LocalCaError> {
+        let (root, was_ending) = (self.root.pem.clone(), self.next.is_some());
+        self.follow(now)?;
+        let followed = self.root.pem != root || self.next.is_some() != was_ending;
+        let renewed = !is_fresh(&self.intermediate, now);
+        let made = self.issue(names, now)?;
+        if followed || renewed {
+            // Kept best effort: the next start makes what is missing, and tending the state keeps it later.
+            let _made_anew_if_lost = self.keep();
+        }
+        Ok(made)
     }
 
     /// The root's certificate as PEM.
@@ -161,7 +190,7 @@ impl LocalCa {
 
 impl Authority {
     fn issuer(&self) -> Result<Issuer<'_, &KeyPair>, LocalCaError> {
-        Issuer::from_ca_cert_pem(&self.pem, &self.key).map_err(LocalCaError::Sign)
+        Issuer::from_ca_cert_pem(&self.pem, &*self.key).map_err(LocalCaError::Sign)
     }
 }
 
@@ -181,7 +210,7 @@ fn make_root(now: Timestamp) -> Result<Authority, LocalCaError> {
     let validity = Validity { not_before: now - DAY, not_after: now + ROOT_LIFE };
     let params = authority_params(&name, 1, validity);
     let pem = params.self_signed(&key).map_err(LocalCaError::Sign)?.pem();
-    Ok(Authority { pem, key, validity })
+    Ok(Authority { pem, key: Arc::new(key), validity })
 }
 
 fn make_intermediate(root: &Authority, now: Timestamp) -> Result<Authority, LocalCaError> {
@@ -189,7 +218,7 @@ fn make_intermediate(root: &Authority, now: Timestamp) -> Result<Authority, Loca
     let validity = Validity { not_before: now - HOUR, not_after: now + INTERMEDIATE_LIFE };
     let params = authority_params("doorward local intermediate", 0, validity);
     let pem = params.signed_by(&key, &root.issuer()?).map_err(LocalCaError::Sign)?.pem();
-    Ok(Authority { pem, key, validity })
+    Ok(Authority { pem, key: Arc::new(key), validity })
 }
 
 fn authority_params(name: &str, below: u8, validity: Validity) -> CertificateParams {
@@ -259,7 +288,7 @@ fn parse(which: &str, pem: String, key: &Secret<String>) -> Result<Authority, St
         not_before: Timestamp::from_unix(cert.validity().not_before.timestamp()),
         not_after: Timestamp::from_unix(cert.validity().not_after.timestamp()),
     };
-    Ok(Authority { pem, key, validity })
+    Ok(Authority { pem, key: Arc::new(key), validity })
 }
 
 fn signed_by(pem: &str, authority: &Authority) -> bool {
@@ -277,7 +306,7 @@ mod succession;
 
 use aside::stand_in;
 pub use succession::next_root_file;
-use succession::{can_sign, is_successor};
+use succession::{can_sign, is_successor, wants_successor};
 
 #[cfg(test)]
 mod tests;

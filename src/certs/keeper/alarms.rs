@@ -140,9 +140,9 @@ impl Alarms {
 /// Remembers in the journal when an alarm was raised. A journal that refuses costs one alarm more after a restart.
 fn keep(store: &Arc<Store>, id: &Slot, at: Option<Timestamp>) {
     let (store, key) = (Arc::clone(store), Key::Alarm(id.clone()));
+    at.map_or_else(|| store.forget(&key), |at| store.note(&key, &at));
     task::spawn_local("alarm-keep", async move {
-        let write = move || at.map_or_else(|| store.remove(&key), |at| store.put(&key, &at));
-        if let Some(Err(error)) = task::blocking("journal-write", write).await {
+        if let Some(Err(error)) = task::blocking("journal-write", move || store.save()).await {
             tracing::debug!(event = "journal_behind", error = %Chain(&error), "the journal is behind, and is written again with the next change");
         }
     });

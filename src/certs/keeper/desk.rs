@@ -1,6 +1,8 @@
 //! The keeper at work: what it owns, and its loop. What it does in each turn is told in the files below.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use super::hooks::Hooks;
 use super::local::{self, LocalDesk};
 use super::{KeeperHandle, Word};
 use crate::base::dice::Dice;
-use crate::base::task::BlockingSlot;
+use crate::base::task::{self, BlockingSlot};
 use crate::base::time::{Clock, Timestamp};
 use crate::certs::catalog::Catalog;
 use crate::certs::challenge::ChallengeBoard;
@@ -30,6 +32,7 @@ use crate::certs::status::NameStatus;
 use crate::certs::worker::Done;
 use crate::config::defaults;
 use crate::config::settings::Acme;
+use crate::state::finding::Finding;
 use crate::state::store::Store;
 use crate::state::vault::Slot;
 use crate::telemetry::metrics::Metrics;
@@ -56,6 +59,14 @@ pub(super) struct Desk {
     watches: BTreeMap<Slot, Watch>,
     /// Where certificate files are read; at most one thread of it hangs.
     files_slot: BlockingSlot,
+    /// Where the state folder is read and written for this loop; at most one thread of it hangs.
+    state_slot: BlockingSlot,
+    /// A look after the state folder that has not come back yet.
+    late: Option<Upkeep>,
+    /// Accounts whose files are looked after.
+    accounts: Option<JoinHandle<Option<()>>>,
+    /// The state folder did not answer when certificates were to be loaded.
+    unloaded: bool,
     local: LocalDesk,
     authorities: Authorities,
     hooks: Hooks,
@@ -97,6 +108,22 @@ pub(super) struct Desk {
     published: Instant,
 }
 
+/// A look after the state folder, under way on a thread that may block.
+type Upkeep = Pin<Box<dyn Future<Output = Option<Kept>>>>;
+
+/// What a look after the state folder came to.
+struct Kept {
+    findings: Vec<Finding>,
+    /// Certificates that were in memory only, with their generation in the vault.
+    saved: Vec<(Slot, u64)>,
+    /// Why the folder cannot be written, if so.
+    refused: Option<String>,
+}
+
+/// For one piece of work on the state folder; the loop over certificates waits for it.
+const STATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// For loading what the state folder holds of all certificates: ten thousand take a few seconds.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// Nothing is worth a shorter sleep.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(100);
 
@@ -118,6 +145,10 @@ impl Desk {
             shelf: Shelf::new(),
             watches: BTreeMap::new(),
             files_slot: BlockingSlot::default(),
+            state_slot: BlockingSlot::default(),
+            late: None,
+            accounts: None,
+            unloaded: false,
             local: LocalDesk::default(),
             authorities: Authorities::default(),
             hooks: Hooks::default(),
@@ -154,7 +185,8 @@ impl Desk {
         loop {
             self.metrics.certs.ticks.add_one();
             self.metrics.certs.last_tick.set(self.clock.now().unix());
-            let sleep = self.act();
+            self.look_at_state();
+            let sleep = self.act().await;
             // Publishing goes through every name, so it is not done for nothing; now and then it is, for what time alone
             // changes: what has expired, what is in danger.
             if self.stale || self.published.elapsed() >= CertMetrics::INTERVAL {
@@ -165,7 +197,7 @@ impl Desk {
                 word = inbox.recv() => match word {
                     None => break,
                     Some(Word::Stop(done)) => {
-                        self.end();
+                        self.end().await;
                         let _nobody_waits = done.send(());
                         return;
                     }
@@ -180,7 +212,7 @@ impl Desk {
                 }
             }
         }
-        self.end();
+        self.end().await;
     }
 
     async fn heed(&mut self, word: Word) {
@@ -197,7 +229,7 @@ impl Desk {
             Word::Renew(name, insist, reply) => {
                 let _nobody_waits = reply.send(self.renew(&name, insist));
             }
-            Word::Errand(errand) => self.run(errand),
+            Word::Errand(errand) => self.run(errand).await,
             Word::Stop(_) => (),
         }
     }
@@ -211,10 +243,27 @@ impl Desk {
     }
 
     /// Leaves orders in flight as a crash would: everything they need is on the disk.
-    fn end(&mut self) {
-        for worker in self.workers.drain(..) {
+    async fn end(&mut self) {
+        for worker in self.workers.drain(..).chain(self.accounts.take()) {
             worker.abort();
         }
+        // Here, because the journal is written once more when it is closed, and the last hold on it may fall on this thread.
+        let store = Arc::clone(&self.store);
+        let closed = task::blocking("state-close", move || store.close());
+        let _process_ends_anyway = tokio::time::timeout(STATE_TIMEOUT, closed).await;
+    }
+
+    /// Reads or writes the state folder, which may hang: waits within a bound, and begins nothing while the work before has not
+    /// come back. `None` when there is no result.
+    async fn on_state<T, W>(&self, name: &'static str, limit: Duration, work: W) -> Option<T>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> T + Send + 'static,
+    {
+        if self.state_slot.is_busy() {
+            return None;
+        }
+        self.state_slot.run(name, limit, work).await.ok()
     }
 
     /// Our account at an authority.

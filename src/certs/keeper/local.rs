@@ -9,33 +9,77 @@ use crate::base::time::Timestamp;
 use crate::certs::alarm;
 use crate::certs::bundle::CertBundle;
 use crate::certs::issuer::files::{self, FilesError, FromFiles};
-use crate::certs::issuer::local_ca::{LocalCa, LocalCaError};
+use crate::certs::issuer::local_ca::{self, LocalCa, LocalCaError};
 use crate::certs::need::{Need, Source};
 use crate::certs::shelf::Shelved;
 use crate::state::store::Store;
 
-/// The local authority, opened when a need first asks for it.
+/// The local authority, opened when a need first asks for it. Its files are read and written on threads that may block; leaves
+/// are made from memory.
 #[derive(Default)]
 pub(super) struct LocalDesk {
     ca: Option<LocalCa>,
+    /// Why it could not be made ready, the last time.
+    failed: Option<String>,
     /// When it was last said that the root comes to its end.
     told: Option<Timestamp>,
 }
 
 impl LocalDesk {
-    /// Makes a leaf. It is not stored: the next start makes another one in less time than reading this one would take.
-    pub(super) fn make(&mut self, store: &Store, need: &Need, now: Timestamp) -> Result<Shelved, String> {
-        let made = self.open(store, now).and_then(|ca| ca.make(&need.names, now));
-        let (chain, key) = made.map_err(|error| Chain(&error).to_string())?;
+    /// Whether it can make leaves without its files.
+    pub(super) fn is_ready(&self, now: Timestamp) -> bool {
+        self.ca.as_ref().is_some_and(|ca| !ca.is_due(now))
+    }
+
+    /// Work that makes it ready, which blocks; its result is for [`LocalDesk::take`].
+    pub(super) fn preparation(
+        &self,
+        store: &Arc<Store>,
+        now: Timestamp,
+    ) -> impl FnOnce() -> Result<LocalCa, String> + Send + 'static {
+        let (ca, store) = (self.ca.clone(), Arc::clone(store));
+        move || {
+            let folder = local_ca::root_file(store.vault());
+            let _call = store.vault().watch().begin("read", &folder).map_err(|error| Chain(&error).to_string())?;
+            let prepared = match ca {
+                Some(mut ca) => ca.prepare(now).map(|()| ca),
+                None => open(&store, now),
+            };
+            prepared.map_err(|error| Chain(&error).to_string())
+        }
+    }
+
+    /// Takes in what the preparation came to; `None` when it did not come back in time. An authority that is in use stays so.
+    pub(super) fn take(&mut self, prepared: Option<Result<LocalCa, String>>) {
+        match prepared {
+            Some(Ok(ca)) => (self.ca, self.failed) = (Some(ca), None),
+            Some(Err(words)) => self.failed = Some(words),
+            None => self.failed = Some("the local authority's files could not be read within 5 s".to_owned()),
+        }
+    }
+
+    /// Makes a leaf from memory. It is not stored: the next start makes another one in less time than reading this one would
+    /// take.
+    pub(super) fn make(&mut self, need: &Need, now: Timestamp) -> Result<Shelved, String> {
+        let unready = || self.failed.clone().unwrap_or_else(|| "the local authority is not open".to_owned());
+        let Some(ca) = &mut self.ca else { return Err(unready()) };
+        let (chain, key) = ca.issue(&need.names, now).map_err(|error| match (error, &self.failed) {
+            (LocalCaError::Over, Some(words)) => words.clone(),
+            (error, _) => Chain(&error).to_string(),
+        })?;
         self.tell_of_the_end(now);
         let bundle = CertBundle::build(&chain, &key, &need.names, now).map_err(|error| Chain(&error).to_string())?;
         Ok(Shelved::new(Arc::new(bundle), Arc::new(key), None))
     }
 
-    /// Writes those of the authority's files that are not in the vault. Blocks; a vault that refuses is asked again later.
-    pub(super) fn keep(&self) {
-        if let Some(Err(error)) = self.ca.as_ref().map(LocalCa::keep) {
-            tracing::debug!(event = "local_authority_unkept", error = %Chain(&error), "the local authority is in memory only: {}", Chain(&error));
+    /// Work that writes those of the authority's files that are not in the vault, which blocks; a vault that refuses is asked
+    /// again later.
+    pub(super) fn keeping(&self, store: &Arc<Store>) -> impl FnOnce() + Send + 'static {
+        let (ca, store) = (self.ca.clone(), Arc::clone(store));
+        move || {
+            if let Some(ca) = ca {
+                keep(&store, &ca);
+            }
         }
     }
 
@@ -51,25 +95,27 @@ impl LocalDesk {
             );
         }
     }
+}
 
-    fn open(&mut self, store: &Store, now: Timestamp) -> Result<&mut LocalCa, LocalCaError> {
-        if self.ca.is_none() {
-            let (ca, opened) = LocalCa::open(store.vault(), now)?;
-            if let Some((files, why)) = opened.damaged {
-                let there = files.iter().filter(|file| file.symlink_metadata().is_ok());
-                let aside: Vec<_> = there.map(|file| store.set_aside(file, &why, now)).collect();
-                super::tell::findings(&aside);
-            }
-            if opened.new_root {
-                tracing::info!(
-                    event = "local_root_made",
-                    "a new local authority was made; `doorward trust` makes this machine trust it"
-                );
-            }
-            self.ca = Some(ca);
-            self.keep();
-        }
-        Ok(self.ca.as_mut().expect("opened above"))
+/// Opens the authority and keeps what is new of it. Blocks.
+fn open(store: &Store, now: Timestamp) -> Result<LocalCa, LocalCaError> {
+    let (ca, opened) = LocalCa::open(store.vault(), now)?;
+    if let Some((files, why)) = opened.damaged {
+        let there = files.iter().filter(|file| file.symlink_metadata().is_ok());
+        let aside: Vec<_> = there.map(|file| store.set_aside(file, &why, now)).collect();
+        super::tell::findings(&aside);
+    }
+    if opened.new_root {
+        tracing::info!(event = "local_root_made", "a new local authority was made; `doorward trust` makes this machine trust it");
+    }
+    keep(store, &ca);
+    Ok(ca)
+}
+
+fn keep(store: &Store, ca: &LocalCa) {
+    let _call = store.vault().watch().note("write", &local_ca::root_file(store.vault()));
+    if let Err(error) = ca.keep() {
+        tracing::debug!(event = "local_authority_unkept", error = %Chain(&error), "the local authority is in memory only: {}", Chain(&error));
     }
 }
 

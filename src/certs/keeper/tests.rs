@@ -310,3 +310,63 @@ fn a_file_that_has_ended_is_served_and_named_with_what_to_do() {
         handle.stop().await;
     });
 }
+
+#[test]
+fn a_disk_that_hangs_holds_up_neither_new_settings_nor_renewals_nor_the_stop() {
+    run(async || {
+        let world = World::new();
+        let handle = world.start(&world.settings(&[(&["localhost"], acme())]));
+        let store = handle.stall.0.upgrade().unwrap();
+        let hangs = store.hang(true);
+        assert!(handle.hanging().unwrap().contains("/state/journal takes 2"), "{:?}", handle.hanging());
+        handle.settings(world.settings(&[(&["localhost", "new.localhost", "a.example"], acme())])).await;
+        assert!(serial(&handle, "new.localhost").is_some());
+        let first = serial(&handle, "localhost").unwrap();
+        handle.renew("localhost").await.unwrap();
+        while serial(&handle, "localhost").unwrap() == first {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        handle.go();
+        until(&handle, |status| status[2].last_error.is_some()).await;
+        let error = handle.status()[2].last_error.clone().unwrap();
+        assert!(error.contains("nothing is ordered") && error.contains("does not answer: to write "), "{error}");
+        handle.stop().await;
+        drop(hangs);
+    });
+}
+
+#[test]
+fn what_was_not_loaded_from_a_disk_that_hung_is_loaded_when_it_answers() {
+    let world = World::new();
+    let slot = Slot { issuer: Slug::of_url(DEAD_CA), name: Slug::parse("a.example").unwrap() };
+    let (chain, key) = world.files("a.example", NOW);
+    Vault::new(world.root()).save_pair(&slot, &chain, &crate::base::secret::Secret::new(key)).unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build_local(Default::default()).unwrap();
+    runtime.block_on(async {
+        let handle = world.start(&world.settings(&[(&["localhost"], acme())]));
+        let store = handle.stall.0.upgrade().unwrap();
+        let hangs = store.hang(true);
+        handle.settings(world.settings(&[(&["localhost", "a.example"], acme())])).await;
+        assert!(serial(&handle, "a.example").is_none());
+        drop(hangs);
+        until(&handle, |_| serial(&handle, "a.example").is_some()).await;
+        handle.stop().await;
+    });
+}
+
+#[test]
+fn a_disk_that_has_just_begun_to_hang_is_waited_for_within_a_bound() {
+    run(async || {
+        let world = World::new();
+        let settings = world.settings(&[(&["localhost"], acme())]);
+        let handle = world.start(&settings);
+        let store = handle.stall.0.upgrade().unwrap();
+        let hangs = store.hang(false);
+        assert_eq!(handle.hanging(), None);
+        handle.settings(settings).await;
+        assert!(serial(&handle, "localhost").is_some());
+        handle.stop().await;
+        drop(hangs);
+    });
+}

@@ -112,8 +112,14 @@ impl VaultOrder {
         Self { store, clock, need, slot, limit, progress }
     }
 
-    fn note(&self, memory: &Remembered) -> Result<(), LedgerError> {
-        self.store.put(&Key::Need(self.need.clone()), memory).map_err(cannot("note the attempt"))
+    /// The lock is not held while it is written: the manager reads the history of an order whose disk hangs.
+    fn change(&self, change: impl FnOnce(&mut Remembered)) -> Result<(), LedgerError> {
+        let memory = {
+            let mut progress = self.progress();
+            change(&mut progress.memory);
+            progress.memory.clone()
+        };
+        self.store.put(&Key::Need(self.need.clone()), &memory).map_err(cannot("note the attempt"))
     }
 
     /// What is left of the authority's limit of new orders, if it has one and this try made an order.
@@ -152,15 +158,16 @@ impl OrderLedger for VaultOrder {
     }
 
     fn count_order(&self) -> Result<(), LedgerError> {
-        let mut progress = self.progress();
-        // One that is open still was cut off before its URL was kept, so that no proof can have failed for it.
-        progress.memory.history.end(Ended::Failed);
-        progress.memory.history.begin(self.now());
-        self.note(&progress.memory)?;
+        let now = self.now();
+        self.change(|memory| {
+            // One that is open still was cut off before its URL was kept, so that no proof can have failed for it.
+            memory.history.end(Ended::Failed);
+            memory.history.begin(now);
+        })?;
         let Some(limit) = self.limit else { return Ok(()) };
         let take = |issuer: &mut IssuerMemory| issuer.bucket = Some(limit.take(issuer.bucket, self.now()));
         let issuer = self.store.update(&Key::Issuer(self.slot.issuer.clone()), take).map_err(cannot("count the order"))?;
-        progress.bucket = issuer.bucket;
+        self.progress().bucket = issuer.bucket;
         Ok(())
     }
 
@@ -180,10 +187,7 @@ impl OrderLedger for VaultOrder {
     }
 
     fn fail_order(&self) -> Result<(), LedgerError> {
-        let mut progress = self.progress();
-        progress.memory.history.end(Ended::Unproved);
-        self.note(&progress.memory)?;
-        drop(progress);
+        self.change(|memory| memory.history.end(Ended::Unproved))?;
         self.forget_order()
     }
 
@@ -195,9 +199,7 @@ impl OrderLedger for VaultOrder {
     }
 
     fn keep_challenge(&self, kind: ChallengeKind) -> Result<(), LedgerError> {
-        let mut progress = self.progress();
-        progress.memory.worked = Some(kind.as_str().to_owned());
-        self.store.put(&Key::Need(self.need.clone()), &progress.memory).map_err(cannot("remember the challenge that worked"))
+        self.change(|memory| memory.worked = Some(kind.as_str().to_owned()))
     }
 
     fn keep_record(&self, record: &TxtRecord) -> Result<(), LedgerError> {

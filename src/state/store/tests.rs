@@ -192,3 +192,44 @@ fn a_journal_that_could_not_be_read_at_the_start_is_not_lost_when_the_disk_heals
     let (store, _) = open(&state);
     assert_eq!((fails(&store, "a"), fails(&store, "b")), (Some(3), Some(5)));
 }
+
+#[test]
+fn a_disk_that_hangs_is_named_and_what_is_put_meanwhile_is_written_when_it_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    store.put(&key("a"), &failed(1)).unwrap();
+    let hangs = store.hang(true);
+    let refused = Chain(&store.put(&key("a"), &failed(2)).unwrap_err()).to_string();
+    assert!(refused.contains("does not answer: to write ") && refused.contains("/journal takes 2"), "{refused}");
+    assert_eq!((fails(&store, "a"), store.keys()), (Some(2), vec![key("a")]), "memory serves on");
+    assert!(store.trouble().is_some_and(|why| why.contains("does not answer")));
+    assert!(store.probe().is_err());
+    let (chain, secret) = ("c", Secret::new("k".to_owned()));
+    assert!(store.vault().save_pair(&slot("a"), chain, &secret).is_err_and(|error| !error.is_damage()));
+    drop(hangs);
+    store.save().unwrap();
+    assert_eq!(store.trouble(), None);
+    drop(store);
+    assert_eq!(fails(&open(dir.path()).0, "a"), Some(2));
+}
+
+#[test]
+fn records_are_read_and_changed_while_a_write_has_not_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let hangs = store.hang(false);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| store.put(&key("a"), &failed(1)).is_ok());
+        while fails(&store, "a").is_none() {
+            std::thread::yield_now();
+        }
+        store.note(&key("b"), &failed(2));
+        store.forget(&key("a"));
+        assert_eq!((store.keys(), store.trouble()), (vec![key("b")], None));
+        drop(hangs);
+        assert!(writer.join().unwrap());
+    });
+    store.save().unwrap();
+    drop(store);
+    assert_eq!(open(dir.path()).0.keys(), [key("b")]);
+}

@@ -39,6 +39,11 @@ pub(super) fn can_sign(root: Validity, now: Timestamp) -> bool {
     root.not_before <= now && stage(root, now) != Stage::Over
 }
 
+/// Whether a root's successor is to lie ready.
+pub(super) fn wants_successor(root: Validity, now: Timestamp) -> bool {
+    (LAST..ANNOUNCED).contains(&root.not_after.since(now))
+}
+
 /// The root that was made to follow, if it lies there whole and signs.
 pub(super) fn successor(vault: &Vault, now: Timestamp) -> Option<Authority> {
     load(vault, NEXT).ok().flatten().filter(|next| can_sign(next.validity, now))

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::local::{self, FilesRead, FilesRefused};
 use super::super::tell;
-use super::Desk;
+use super::{Desk, STATE_TIMEOUT};
 use crate::base::chain::Chain;
 use crate::base::task::{self, NoResult};
 use crate::base::time::Timestamp;
@@ -38,7 +38,32 @@ enum Step {
 
 impl Desk {
     /// Plans and begins what is due. Returns how long to sleep if nothing happens.
-    pub(super) fn act(&mut self) -> Duration {
+    pub(super) async fn act(&mut self) -> Duration {
+        let (steps, wake) = self.due();
+        if self.needs_local(&steps) {
+            let prepared = self.on_state("local-authority", STATE_TIMEOUT, self.local.preparation(&self.store, self.clock.now()));
+            let prepared = prepared.await;
+            self.local.take(prepared);
+        }
+        self.perform(steps, wake)
+    }
+
+    /// As [`Desk::act`], at the start. Blocks.
+    pub(super) fn act_at_once(&mut self) {
+        let (steps, wake) = self.due();
+        if self.needs_local(&steps) {
+            let prepared = self.local.preparation(&self.store, self.clock.now())();
+            self.local.take(Some(prepared));
+        }
+        self.perform(steps, wake);
+    }
+
+    fn needs_local(&self, steps: &[Step]) -> bool {
+        steps.iter().any(|step| matches!(step, Step::Make(_))) && !self.local.is_ready(self.clock.now())
+    }
+
+    /// What is due, and when the plan is to be made again.
+    fn due(&mut self) -> (Vec<Step>, Timestamp) {
         let now = self.clock.now();
         if now < plan::EARLIEST && !self.clock_told {
             tell::wrong_clock(now);
@@ -50,6 +75,10 @@ impl Desk {
         let steps: Vec<Step> = plan.actions.iter().map(Step::of).collect();
         self.stale |= !steps.is_empty();
         self.workers.retain(|worker| !worker.is_finished());
+        (steps, wake)
+    }
+
+    fn perform(&mut self, steps: Vec<Step>, wake: Timestamp) -> Duration {
         for step in steps {
             match step {
                 Step::Make(need) => self.make(&need),
@@ -128,7 +157,7 @@ impl Desk {
     /// A leaf of the local authority: made on the spot, in a few milliseconds.
     fn make(&mut self, need: &Need) {
         let (now, mut dice) = (self.clock.now(), self.dice());
-        let outcome = match self.local.make(&self.store, need, now) {
+        let outcome = match self.local.make(need, now) {
             Ok(shelved) => {
                 let held = shelved.held(&need.id.issuer);
                 self.shelf.insert(need.id.clone(), shelved);
@@ -218,20 +247,19 @@ impl Desk {
         matches!((renewal, outcome), (Some(before), Outcome::Window(Some(window), _)) if alarm::is_recall(before, *window, now))
     }
 
-    /// Puts what is known into the journal. A journal that refuses keeps it in memory and is told by the next tending.
+    /// Puts what is known into the journal. What a journal that refuses or hangs has not written is in memory, and is written by
+    /// the next tending.
     pub(super) async fn remember(&self, id: &Slot, issuer: Option<&Slug>) {
-        let store = Arc::clone(&self.store);
-        let memory = self.book.records.get(id).map(|record| (Key::Need(id.clone()), record.memory.clone()));
-        let issuer = issuer.and_then(|issuer| Some((Key::Issuer(issuer.clone()), self.book.issuers.get(issuer)?.clone())));
-        let write = move || {
-            let need = memory.map_or(Ok(()), |(key, memory)| store.put(&key, &memory));
+        if let Some(record) = self.book.records.get(id) {
+            self.store.note(&Key::Need(id.clone()), &record.memory);
+        }
+        if let Some((issuer, memory)) = issuer.and_then(|issuer| Some((issuer, self.book.issuers.get(issuer)?.clone()))) {
             // The bucket is counted by those who make the orders.
-            let keep = |(key, memory): (Key, IssuerMemory)| {
-                store.update(&key, |known: &mut IssuerMemory| *known = IssuerMemory { bucket: known.bucket, ..memory })
-            };
-            issuer.map_or(Ok(()), |issuer| keep(issuer).map(drop)).and(need)
-        };
-        if let Some(Err(error)) = task::blocking("journal-write", write).await {
+            let keep = |known: &mut IssuerMemory| *known = IssuerMemory { bucket: known.bucket, ..memory };
+            self.store.amend(&Key::Issuer(issuer.clone()), keep);
+        }
+        let store = Arc::clone(&self.store);
+        if let Some(Err(error)) = self.on_state("journal-write", STATE_TIMEOUT, move || store.save()).await {
             tracing::debug!(event = "journal_behind", error = %Chain(&error), "the journal is behind, and is written again with the next change");
         }
     }

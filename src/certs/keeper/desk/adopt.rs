@@ -4,8 +4,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::super::{Insist, RenewError, tell};
-use super::Desk;
-use crate::base::task;
+use super::{Desk, LOAD_TIMEOUT};
 use crate::certs::need::{self, Need, Source};
 use crate::certs::plan::{self, Next, Waiting};
 use crate::certs::shelf::{self, Loaded};
@@ -32,26 +31,45 @@ impl Desk {
         self.have(settings, needs, loaded);
         self.look_at_files_at_once();
         // The leaves of the local authority are made by the first plan.
-        self.act();
+        self.act_at_once();
         self.publish();
     }
 
     /// While running. Orders in flight go on, whatever the new settings say.
     pub(super) async fn adopt(&mut self, settings: &Settings) {
-        let now = self.clock.now();
         let mut needs = need::needs(settings);
         needs.extend(self.on_demand(settings, &needs));
-        let unknown: Vec<Need> = needs.iter().filter(|need| !self.shelf.contains_key(&need.id)).cloned().collect();
-        let (store, mut dice) = (Arc::clone(&self.store), self.dice());
-        let load = move || shelf::load(&store, &unknown, now, &mut dice);
-        let loaded = task::blocking("certificates-load", load).await.unwrap_or_default();
+        let loaded = self.load(&needs).await;
+        self.unloaded = loaded.is_none() || self.store.hanging().is_some();
+        let loaded = loaded.unwrap_or_default();
         self.have(settings, needs, loaded);
         let failing: Vec<Slot> = self.needs.iter().map(|need| need.id.clone()).collect();
         self.book.take_heart(failing.into_iter());
         self.watches.clear();
         self.look_at_files().await;
-        self.act();
+        self.act().await;
         self.publish();
+    }
+
+    /// Loads what the state folder did not answer for when settings were taken up.
+    pub(super) async fn load_what_is_missing(&mut self) {
+        if !self.unloaded {
+            return;
+        }
+        let needs = self.needs.clone();
+        let Some(mut loaded) = self.load(&needs).await else { return };
+        self.unloaded = self.store.hanging().is_some();
+        loaded.retain(|loaded| loaded.shelved.is_some());
+        self.take_in(loaded);
+        self.stale = true;
+    }
+
+    /// Loads what the state folder holds of these needs, apart from those whose certificates are in memory.
+    async fn load(&mut self, needs: &[Need]) -> Option<Vec<Loaded>> {
+        let unknown: Vec<Need> = needs.iter().filter(|need| !self.shelf.contains_key(&need.id)).cloned().collect();
+        let (store, now, mut dice) = (Arc::clone(&self.store), self.clock.now(), self.dice());
+        let load = move || shelf::load(&store, &unknown, now, &mut dice);
+        self.on_state("certificates-load", LOAD_TIMEOUT, load).await
     }
 
     fn have(&mut self, settings: &Settings, needs: Vec<Need>, loaded: Vec<Loaded>) {

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::Desk;
+use super::{Desk, STATE_TIMEOUT};
 use crate::base::name::{HostName, Identifier};
-use crate::base::task;
 use crate::base::time::Timestamp;
 use crate::certs::catalog::Catalog;
 use crate::certs::demand::porter::Wanted;
@@ -116,7 +115,7 @@ impl Desk {
             let _unwritten = store.put(&Key::OnDemand(wanted.id.clone()), &record);
             shelf::load_one(&store, &wanted, now, &mut dice)
         };
-        let Some(loaded) = task::blocking("certificate-load", load).await else { return };
+        let Some(loaded) = self.on_state("certificate-load", STATE_TIMEOUT, load).await else { return };
         tracing::info!(event = "on_demand_granted", name = %name, "the endpoint of `on-demand ask` wants this name");
         self.demand.granted.insert(need.id.clone(), Granted { name, noted: now, last: now, asked: Arc::default() });
         self.needs.push(need);
@@ -172,14 +171,12 @@ impl Desk {
             writes.push((Key::OnDemand(id), None));
         }
         if !writes.is_empty() {
+            for (key, record) in writes {
+                record.map_or_else(|| self.store.forget(&key), |record| self.store.note(&key, &record));
+            }
             let store = Arc::clone(&self.store);
-            // What is not written is looked at again tomorrow.
-            let write = move || {
-                for (key, record) in writes {
-                    _ = record.map_or_else(|| store.remove(&key), |record| store.put(&key, &record));
-                }
-            };
-            task::blocking("on-demand-note", write).await;
+            // What is not written now is written by the next tending.
+            self.on_state("on-demand-note", STATE_TIMEOUT, move || store.save()).await;
         }
     }
 

@@ -1,7 +1,9 @@
 //! Errands at authorities, each a task of its own, so that the keeper goes on turning. The answer goes straight to who
 //! asked; only a revocation changes what the keeper knows.
 
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use tokio::sync::oneshot::Sender;
 
 use super::super::errand::{AccountDone, AccountWish, Errand, ErrandError, Revoked, Trial};
 use super::super::tell;
-use super::Desk;
+use super::{Desk, STATE_TIMEOUT};
 use crate::base::chain::Chain;
 use crate::base::name::Identifier;
 use crate::base::task;
@@ -43,19 +45,19 @@ pub(super) struct Answered {
 }
 
 impl Desk {
-    pub(super) fn run(&mut self, errand: Errand) {
+    pub(super) async fn run(&mut self, errand: Errand) {
         match errand {
             Errand::Revoke(name, reason, reply) => self.revoke(&name, reason, reply),
             Errand::Try(name, directory, reply) => match self.trial(&name, directory) {
                 Ok(trial) => self.spawn_errand("certificate-trial", reply, trial),
                 Err(error) => answer(reply, Err(error)),
             },
-            Errand::Account(wish, issuer, reply) => match self.account_errand(wish, issuer.as_deref()) {
+            Errand::Account(wish, issuer, reply) => match self.account_errand(wish, issuer.as_deref()).await {
                 Ok(errand) => self.spawn_errand("account-errand", reply, errand),
                 Err(error) => answer(reply, Err(error)),
             },
             Errand::Accounts(reply) => {
-                let shown = self.shown_accounts();
+                let shown = self.shown_accounts().await;
                 self.spawn_errand("accounts-show", reply, shown);
             }
         }
@@ -168,12 +170,12 @@ impl Desk {
         }
     }
 
-    fn account_errand(
+    async fn account_errand(
         &mut self,
         wish: AccountWish,
         issuer: Option<&str>,
     ) -> Result<impl Future<Output = Result<AccountDone, ErrandError>> + use<>, ErrandError> {
-        let known = self.authorities_in_use();
+        let known = self.authorities_in_use().await;
         let names = || known.iter().map(|authority| authority.acme.directory.clone()).collect::<Vec<_>>();
         let fits = |authority: &&Authority, wanted: &str| {
             authority.acme.directory.contains(wanted) || authority.issuer.as_str().contains(wanted)
@@ -205,8 +207,8 @@ impl Desk {
         })
     }
 
-    fn shown_accounts(&mut self) -> impl Future<Output = Vec<AccountShown>> + use<> {
-        let known = self.authorities_in_use();
+    async fn shown_accounts(&mut self) -> impl Future<Output = Vec<AccountShown>> + use<> {
+        let known = self.authorities_in_use().await;
         let accounts: Vec<Arc<AcmeAccount>> = known.iter().map(|authority| self.account_at(authority)).collect();
         async move {
             let mut shown = Vec::new();
@@ -220,22 +222,34 @@ impl Desk {
         }
     }
 
-    /// Every authority that a need may turn to, each once; staging ones where there is an account already.
-    pub(super) fn authorities_in_use(&self) -> Vec<Authority> {
-        let mut known: Vec<Authority> = Vec::new();
+    /// Every authority that a need may turn to, each once; staging ones where there is an account already, as far as the state
+    /// folder answers.
+    pub(super) async fn authorities_in_use(&self) -> Vec<Authority> {
+        let mut known: Vec<(Authority, Option<PathBuf>)> = Vec::new();
         let configured = self.needs.iter().flat_map(|need| match &need.source {
             Source::Acme(authorities) => authorities.clone(),
             Source::Local | Source::Files { .. } => Vec::new(),
         });
         for authority in configured {
-            let staging = authority.rehearsal().filter(|at| self.store.vault().account_folder(&at.issuer).exists());
-            for one in std::iter::once(authority).chain(staging) {
-                if known.iter().all(|other| other.issuer != one.issuer) {
-                    known.push(one);
+            let folder = |at: &Authority| self.store.vault().account_folder(&at.issuer);
+            let staging = authority.rehearsal().map(|at| (folder(&at), at)).map(|(folder, at)| (at, Some(folder)));
+            for (one, folder) in std::iter::once((authority, None)).chain(staging) {
+                match known.iter_mut().find(|(other, _)| other.issuer == one.issuer) {
+                    // One that a need turns to needs no account yet.
+                    Some((_, required)) => *required = required.take().filter(|_| folder.is_some()),
+                    None => known.push((one, folder)),
                 }
             }
         }
-        known
+        let folders: Vec<PathBuf> = known.iter().filter_map(|(_, folder)| folder.clone()).collect();
+        let watch = self.store.vault().watch().clone();
+        let look = move || -> BTreeSet<PathBuf> {
+            let exists = |folder: &PathBuf| watch.begin("look at", folder).is_ok_and(|_call| folder.exists());
+            folders.into_iter().filter(exists).collect()
+        };
+        let there = self.on_state("accounts-look", STATE_TIMEOUT, look).await.unwrap_or_default();
+        let is_in_use = |folder: &Option<PathBuf>| folder.as_ref().is_none_or(|folder| there.contains(folder));
+        known.into_iter().filter(|(_, folder)| is_in_use(folder)).map(|(authority, _)| authority).collect()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::tell;
-use super::Desk;
+use super::{Desk, Kept, LOAD_TIMEOUT, STATE_TIMEOUT, Upkeep};
 use crate::base::chain::Chain;
 use crate::base::task;
 use crate::certs::attic;
@@ -31,38 +31,44 @@ impl Desk {
         }
         self.tended = Instant::now();
         self.tend_on_demand().await;
+        let mut upkeep = self.late.take().unwrap_or_else(|| self.begin_upkeep());
+        match tokio::time::timeout(STATE_TIMEOUT, &mut upkeep).await {
+            Ok(Some(kept)) => self.take_kept(kept).await,
+            Ok(None) => (),
+            // What it comes to is taken in later; whether it hangs is seen by `look_at_state`.
+            Err(_elapsed) => self.late = Some(upkeep),
+        }
+    }
+
+    fn begin_upkeep(&mut self) -> Upkeep {
         let (store, now) = (Arc::clone(&self.store), self.clock.now());
         let shelved: Vec<(Slot, Shelved)> = self.shelf.iter().map(|(id, shelved)| (id.clone(), shelved.clone())).collect();
         let probing = self.unwritable || self.probed.elapsed() >= PROBE;
         if probing {
             self.probed = Instant::now();
         }
+        let keep_local = self.local.keeping(&self.store);
         let work = move || {
             let findings = store.tend(now);
             // A folder that is written to every other month would fail unnoticed until it matters.
             let probed = if probing { store.probe().err().map(|error| Chain(&error).to_string()) } else { None };
-            let trouble = store.trouble().or(probed);
-            let saved: Vec<(Slot, u64)> = if trouble.is_some() {
-                Vec::new()
-            } else {
-                shelved.iter().filter_map(|(id, shelved)| Some((id.clone(), save_if_missing(&store, shelved)?))).collect()
-            };
-            (findings, saved, trouble)
+            let refused = store.trouble().or(probed);
+            if refused.is_some() {
+                return Kept { findings, saved: Vec::new(), refused };
+            }
+            keep_local();
+            let save = |(id, shelved): &(Slot, Shelved)| Some((id.clone(), save_if_missing(&store, shelved)?));
+            Kept { findings, saved: shelved.iter().filter_map(save).collect(), refused }
         };
-        let Some((mut findings, saved, trouble)) = task::blocking("state-tend", work).await else { return };
-        match &trouble {
-            Some(why) if !self.unwritable && findings.is_empty() => findings.push(Finding::NotWritable(why.clone())),
-            None if self.unwritable && findings.is_empty() => findings.push(Finding::Healed),
-            Some(_) | None => (),
-        }
-        tell::findings(&findings);
-        self.stale |= self.unwritable != trouble.is_some() || !saved.is_empty();
-        self.unwritable = trouble.is_some();
-        self.alarms.state(trouble.as_deref(), now);
-        if trouble.is_none() {
-            self.local.keep();
-        }
-        if trouble.is_none() {
+        Box::pin(task::blocking("state-tend", work))
+    }
+
+    async fn take_kept(&mut self, kept: Kept) {
+        let Kept { findings, saved, refused } = kept;
+        self.stale |= !saved.is_empty();
+        self.state_is(refused.as_deref(), findings);
+        if refused.is_none() {
+            self.load_what_is_missing().await;
             self.tend_accounts().await;
             self.clear_out().await;
         }
@@ -75,9 +81,28 @@ impl Desk {
             }
         }
     }
-}
 
-impl Desk {
+    /// Whether the disk of the state folder hangs, in each turn: then it is reported as one that cannot be written. That it
+    /// answers again is found by the next look after it.
+    pub(super) fn look_at_state(&mut self) {
+        if let Some(hanging) = self.store.hanging().filter(|_| !self.unwritable) {
+            self.state_is(Some(&hanging), Vec::new());
+        }
+    }
+
+    /// Reports how the state folder is: why it cannot be written, if so.
+    fn state_is(&mut self, refused: Option<&str>, mut findings: Vec<Finding>) {
+        match refused {
+            Some(why) if !self.unwritable && findings.is_empty() => findings.push(Finding::NotWritable(why.to_owned())),
+            None if self.unwritable && findings.is_empty() => findings.push(Finding::Healed),
+            Some(_) | None => (),
+        }
+        tell::findings(&findings);
+        self.stale |= self.unwritable != refused.is_some();
+        self.unwritable = refused.is_some();
+        self.alarms.state(refused, self.clock.now());
+    }
+
     /// Once a day: what nobody asks for any more goes. Only while the clock is known to go steadily: under one that is ahead
     /// everything looks old, and a key that was removed does not come back.
     async fn clear_out(&mut self) {
@@ -90,7 +115,7 @@ impl Desk {
         }
         self.cleared = Some(now);
         let (store, wanted) = (Arc::clone(&self.store), self.needs.iter().flat_map(Need::slots).collect());
-        let cleared = task::blocking("state-clear", move || attic::clear(&store, &wanted, now)).await;
+        let cleared = self.on_state("state-clear", LOAD_TIMEOUT, move || attic::clear(&store, &wanted, now)).await;
         for slot in cleared.unwrap_or_default() {
             tracing::info!(
                 event = "certificate_forgotten",
@@ -101,18 +126,23 @@ impl Desk {
         }
     }
 
-    /// Accounts whose files vanished are written again.
+    /// Accounts whose files vanished are written again: by a task of its own, one at a time.
     async fn tend_accounts(&mut self) {
-        for authority in self.authorities_in_use() {
-            let account = self.account_at(&authority);
-            match account.tend().await {
-                Ok(false) => (),
-                Ok(true) => {
-                    tracing::warn!(event = "account_saved", issuer = %authority.issuer, "its files were gone, and are there again");
-                }
-                Err(error) => tracing::debug!(event = "account_unkept", issuer = %authority.issuer, error = %Chain(&error)),
-            }
+        if self.accounts.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
         }
+        let authorities = self.authorities_in_use().await;
+        let accounts: Vec<_> =
+            authorities.iter().map(|authority| (authority.issuer.clone(), self.account_at(authority))).collect();
+        self.accounts = Some(task::spawn_local("accounts-tend", async move {
+            for (issuer, account) in accounts {
+                match account.tend().await {
+                    Ok(false) => (),
+                    Ok(true) => tracing::warn!(event = "account_saved", %issuer, "its files were gone, and are there again"),
+                    Err(error) => tracing::debug!(event = "account_unkept", %issuer, error = %Chain(&error)),
+                }
+            }
+        }));
     }
 }
 
