@@ -132,7 +132,7 @@ struct Visit<'a> {
 
 async fn look_at(names: &[Identifier], visit: &Visit<'_>) -> Vec<Finding> {
     let acme: &Acme = &visit.authority.acme;
-    let dns = match Dns::configured(&acme.resolvers) {
+    let dns = match Dns::configured(&acme.resolvers).await {
         Ok(dns) => dns,
         Err(error) => {
             let repair = "name one with `resolvers`, or repair /etc/resolv.conf";

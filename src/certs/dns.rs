@@ -20,5 +20,5 @@ pub use client::Dns;
 pub use error::DnsError;
 pub use kind::Kind;
 pub use records::{Caa, Service};
-pub use system::spellings;
+pub use system::SystemDns;
 pub use zone::{NameServer, Zone};

@@ -69,7 +69,7 @@ impl Checkups {
 /// Keeps the checks with the targets, and the targets with their names.
 async fn care(mut checks: Checks) {
     let group = Arc::clone(&checks.group);
-    let mut lookups = Lookups::of(group.settings());
+    let mut lookups = Lookups::of(group.settings(), group.dialer().resolver());
     loop {
         checks.follow();
         match &mut lookups {

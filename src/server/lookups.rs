@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::base::chain::Chain;
 use crate::base::name::HostName;
+use crate::base::system_resolver::SystemResolver;
 use crate::config::settings::{Resolve, TargetAddress, TargetScheme, Upstream};
 use crate::proxy::cluster::Cluster;
 use crate::proxy::cluster::names::Spot;
@@ -15,6 +16,8 @@ use crate::telemetry::log::events;
 
 mod answer;
 mod hosts;
+
+use answer::System;
 
 /// After a lookup that came to nothing.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -24,6 +27,7 @@ const SOONEST: Duration = Duration::from_secs(1);
 /// A group's names.
 pub(super) struct Lookups {
     rule: Resolve,
+    system: System,
     names: Vec<Lookup>,
 }
 
@@ -40,7 +44,7 @@ struct Lookup {
 
 impl Lookups {
     /// The names of a group that asks for it, each due at once.
-    pub(super) fn of(settings: &Upstream) -> Option<Self> {
+    pub(super) fn of(settings: &Upstream, resolver: &SystemResolver) -> Option<Self> {
         let rule = settings.resolve.clone()?;
         let mut names: Vec<Lookup> = Vec::new();
         for target in &settings.targets {
@@ -54,7 +58,7 @@ impl Lookups {
                 names.push(Lookup { name, scheme, due: now, looked: now, fails: None });
             }
         }
-        Some(Self { rule, names })
+        Some(Self { rule, system: System::new(resolver.clone()), names })
     }
 
     fn unresolved(&self) -> Option<String> {
@@ -77,7 +81,7 @@ impl Lookups {
             }
             let mut moved = false;
             for lookup in self.names.iter_mut().filter(|lookup| lookup.due <= Instant::now()) {
-                moved |= lookup.look(&self.rule, group).await;
+                moved |= lookup.look(&self.system, &self.rule, group).await;
             }
             group.set_unresolved(self.unresolved());
             if moved {
@@ -94,8 +98,8 @@ impl Lookup {
     }
 
     /// Whether the group's targets have changed.
-    async fn look(&mut self, rule: &Resolve, group: &Cluster) -> bool {
-        let answer = answer::spots(rule, &self.name, self.scheme).await;
+    async fn look(&mut self, system: &System, rule: &Resolve, group: &Cluster) -> bool {
+        let answer = answer::spots(system, rule, &self.name, self.scheme).await;
         self.looked = Instant::now();
         match answer {
             Ok(found) => {

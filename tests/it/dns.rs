@@ -19,7 +19,7 @@ fn ask<T>(work: impl Future<Output = T>) -> T {
 fn scene() -> (DnsServer, Dns) {
     let server = DnsServer::start();
     server.zone("a.example");
-    let dns = Dns::configured(&[server.address()]).unwrap();
+    let dns = Dns::asking(&[server.address()]);
     (server, dns)
 }
 
@@ -114,7 +114,7 @@ fn a_server_that_is_silent_or_gone_costs_a_bounded_time_and_the_next_one_is_aske
     mute.mute(true);
     good.txt("a.example", "text");
     let gone = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()));
-    let dns = Dns::configured(&[gone, mute.address(), good.address()]).unwrap();
+    let dns = Dns::asking(&[gone, mute.address(), good.address()]);
     assert_eq!(ask(dns.txt("a.example")).unwrap(), ["text"]);
     let error = ask(Dns::only(mute.address()).txt("a.example")).unwrap_err();
     assert!(matches!(error, DnsError::TimedOut { .. }), "{error:?}");

@@ -57,9 +57,9 @@ pub(in crate::certs) struct Publisher {
 
 impl Publisher {
     /// As `acme` says.
-    pub(in crate::certs) fn new(acme: &Acme, clock: Arc<dyn Clock>) -> Result<Self, RecordError> {
+    pub(in crate::certs) async fn new(acme: &Acme, clock: Arc<dyn Clock>) -> Result<Self, RecordError> {
         let provider = acme.dns.clone().ok_or(RecordError::NoWay)?;
-        let dns = Dns::configured(&acme.resolvers).map_err(RecordError::NoResolver)?;
+        let dns = Dns::configured(&acme.resolvers).await.map_err(RecordError::NoResolver)?;
         Ok(Self { provider, propagation: acme.propagation, dns, clock })
     }
 

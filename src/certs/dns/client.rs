@@ -1,7 +1,6 @@
 //! The client: who is asked, for what, and for how long.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,8 @@ use super::exchange::{self, ANSWER, PAYLOAD, ROUNDS, exchange};
 use super::kind::Kind;
 use super::name::{parse, text, with_parents};
 use super::records::{Caa, Service};
-use super::system::{self, RESOLV_CONF};
+use super::system::{RESOLV_CONF, SystemDns};
+use crate::base::task::BlockingSlot;
 
 /// For one question, however many servers there are.
 const LONGEST: Duration = Duration::from_secs(15);
@@ -28,15 +28,17 @@ pub struct Dns {
 }
 
 impl Dns {
-    /// These servers, in this order; the system's where there are none. Reads a file for the latter.
-    pub fn configured(servers: &[SocketAddr]) -> Result<Self, DnsError> {
+    /// These servers, in this order; the system's where there are none. Reads a file for the latter, on a thread that may
+    /// block, for at most 5 s.
+    pub async fn configured(servers: &[SocketAddr]) -> Result<Self, DnsError> {
         match servers {
-            [] => Ok(Self::asking(system::servers(Path::new(RESOLV_CONF))?)),
-            servers => Ok(Self::asking(servers.to_vec())),
+            [] => Ok(Self::asking(&SystemDns::read(&BlockingSlot::default()).await?.servers()?)),
+            servers => Ok(Self::asking(servers)),
         }
     }
 
-    fn asking(servers: Vec<SocketAddr>) -> Self {
+    /// These servers, in this order.
+    pub fn asking(servers: &[SocketAddr]) -> Self {
         Self { servers: servers.into(), recursion: true }
     }
 

@@ -22,6 +22,14 @@ pub enum DnsError {
         /// What was read.
         file: PathBuf,
     },
+    /// The file that names them lies where nothing answers.
+    #[error("{file} was not read within {} s; see whether its file system answers, or name name servers by `resolvers`", after.as_secs())]
+    Unanswered {
+        /// What was read.
+        file: PathBuf,
+        /// The bound.
+        after: Duration,
+    },
     /// The name does not exist (NXDOMAIN).
     #[error("{name} does not exist, says the name server {server}")]
     NoSuchName {

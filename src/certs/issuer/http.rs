@@ -13,6 +13,7 @@ use http::{HeaderName, Method, Request, Uri};
 use http_body_util::Full;
 use tokio::time::Instant;
 
+use crate::base::system_resolver::SystemResolver;
 use crate::base::time::{Clock, Timestamp};
 
 mod answer;
@@ -61,6 +62,7 @@ struct Shared {
     limits: HttpLimits,
     clock: Arc<dyn Clock>,
     pauses: Pauses,
+    resolver: SystemResolver,
     tls: tokio::sync::OnceCell<tokio_rustls::TlsConnector>,
     /// The directory as it was answered last, and when.
     directory: Mutex<Option<(Instant, Arc<Directory>)>>,
@@ -83,6 +85,7 @@ impl AcmeHttp {
             limits,
             clock,
             pauses: Pauses::default(),
+            resolver: SystemResolver::default(),
             tls: tokio::sync::OnceCell::new(),
             directory: Mutex::default(),
             idle: Mutex::default(),
@@ -198,7 +201,7 @@ impl AcmeHttp {
         let limit = self.0.limits.connect;
         let dial = async {
             let tls = self.0.tls.get_or_try_init(|| roots::connector(self.0.ca_file.clone())).await?;
-            connection::dial(tls, host, port).await
+            connection::dial(&self.0.resolver, tls, host, port).await
         };
         let late = HttpFailure::Slow { host: host.to_owned(), stage: Stage::Connect, after: limit };
         tokio::time::timeout(limit, dial).await.unwrap_or(Err(late))

@@ -65,7 +65,7 @@ fn concerns_the_world(acme: &Acme) -> bool {
 }
 
 async fn look_at_all(acme: &Acme, before: &Before<'_>) -> Vec<Verdict> {
-    let Ok(dns) = Dns::configured(&acme.resolvers) else { return Vec::new() };
+    let Ok(dns) = Dns::configured(&acme.resolvers).await else { return Vec::new() };
     let lit = Lit::new(before.board, before.now).ok();
     let ports = before.ports;
     let ways = lit.as_ref().map(|lit| Ways { plain: Some(ports.plain), tls: Some(ports.tls), beacon: lit.beacon.clone() });

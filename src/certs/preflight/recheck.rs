@@ -77,7 +77,7 @@ pub async fn look(
     board: &Arc<ChallengeBoard>,
     now: Timestamp,
 ) -> Option<Provable> {
-    let dns = Dns::configured(&acme.resolvers).ok()?;
+    let dns = Dns::configured(&acme.resolvers).await.ok()?;
     let lit = Lit::new(board, now).ok()?;
     let ways = Ways { plain: Some(ports.plain), tls: Some(ports.tls), beacon: lit.beacon.clone() };
     let own = own_addresses();

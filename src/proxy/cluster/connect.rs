@@ -9,12 +9,13 @@ use rustls::AlertDescription;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::base::proxy_header::{self, Ends};
+use crate::base::system_resolver::SystemResolver;
 use crate::config::settings::{ProxyProtocol, Target, TargetAddress, TargetScheme, Upstream, UpstreamTls};
 
 mod error;
@@ -43,6 +44,7 @@ pub struct Dialer {
     /// Present when some target speaks TLS.
     tls: Option<TlsTowards>,
     loopback: LoopbackPorts,
+    resolver: SystemResolver,
 }
 
 impl Dialer {
@@ -56,6 +58,7 @@ impl Dialer {
             introduce: settings.proxy_protocol,
             tls,
             loopback,
+            resolver: trust.resolver().clone(),
         })
     }
 
@@ -63,6 +66,11 @@ impl Dialer {
     pub(super) fn reaches_like(&self, other: &Self) -> bool {
         let print = |dialer: &Self| dialer.tls.as_ref().map(|tls| tls.print);
         self.settings == other.settings && self.introduce == other.introduce && print(self) == print(other)
+    }
+
+    /// Who is asked for the addresses of targets' names.
+    pub const fn resolver(&self) -> &SystemResolver {
+        &self.resolver
     }
 
     /// Connects to `target` for ourselves, as to see whether it lives.
@@ -96,8 +104,8 @@ impl Dialer {
     }
 
     fn attempt<'a>(&'a self, place: Place<'a>, ends: Option<&Ends>) -> Attempt<'a> {
-        let (header, loopback) = (self.header(ends), &self.loopback);
-        Attempt { deadline: Instant::now() + self.limit, limit: self.limit, place, header, loopback }
+        let (header, loopback, resolver) = (self.header(ends), &self.loopback, &self.resolver);
+        Attempt { deadline: Instant::now() + self.limit, limit: self.limit, place, header, loopback, resolver }
     }
 
     /// What a connection begins with, where targets are told whose it is.
@@ -153,6 +161,7 @@ struct Attempt<'a> {
     /// What is said before anything else.
     header: Option<Vec<u8>>,
     loopback: &'a LoopbackPorts,
+    resolver: &'a SystemResolver,
 }
 
 impl Attempt<'_> {
@@ -178,11 +187,9 @@ impl Attempt<'_> {
     }
 
     async fn resolve(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
-        match timeout_at(self.deadline, lookup_host((name, port))).await {
-            Ok(Ok(addresses)) => {
-                let addresses: Vec<SocketAddr> = addresses.collect();
-                if addresses.is_empty() { Err(self.no_address(name)) } else { Ok(addresses) }
-            }
+        match timeout_at(self.deadline, self.resolver.lookup(name, port)).await {
+            Ok(Ok(addresses)) if addresses.is_empty() => Err(self.no_address(name)),
+            Ok(Ok(addresses)) => Ok(addresses),
             Ok(Err(source)) => Err(ConnectError::NameNotFound { name: name.to_owned(), source }),
             Err(_elapsed) => Err(self.timed_out("the name")),
         }

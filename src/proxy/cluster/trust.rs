@@ -13,15 +13,18 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 
 use super::sticky::Seal;
 use crate::base::regular_file;
+use crate::base::system_resolver::SystemResolver;
 use crate::config::settings::UpstreamTls;
 
 /// A bundle of every public authority has a quarter of a megabyte.
 const MAX_PEM_SIZE: u64 = 16 << 20;
 
-/// The crypto library, the machine's roots once somebody needs them, and the key by which we know our own cookies again.
+/// The crypto library, the machine's roots once somebody needs them, the system's resolver, and the key by which we know our own
+/// cookies again.
 #[derive(Debug)]
 pub struct Trust {
     provider: Arc<CryptoProvider>,
+    resolver: SystemResolver,
     system_roots: OnceLock<Arc<RootCertStore>>,
     seal: Option<Seal>,
 }
@@ -101,13 +104,18 @@ impl TlsTowards {
 
 impl Trust {
     /// Trust that computes with `provider`, and writes no cookies.
-    pub const fn new(provider: Arc<CryptoProvider>) -> Self {
-        Self { provider, system_roots: OnceLock::new(), seal: None }
+    pub fn new(provider: Arc<CryptoProvider>) -> Self {
+        Self { provider, resolver: SystemResolver::default(), system_roots: OnceLock::new(), seal: None }
     }
 
     /// Has it write cookies with `seal`.
     pub fn sealing(self, seal: Seal) -> Self {
         Self { seal: Some(seal), ..self }
+    }
+
+    /// Shared by all clusters, so that the number of lookups is bounded for all of them.
+    pub(super) const fn resolver(&self) -> &SystemResolver {
+        &self.resolver
     }
 
     pub(super) const fn seal(&self) -> Option<&Seal> {

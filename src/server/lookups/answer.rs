@@ -5,12 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::net::lookup_host;
+use tokio::time::timeout;
 
 use super::hosts;
 use crate::base::name::HostName;
-use crate::base::task;
-use crate::certs::dns::{self, Dns, DnsError, Service};
+use crate::base::system_resolver::SystemResolver;
+use crate::base::task::BlockingSlot;
+use crate::certs::dns::{Dns, DnsError, Service, SystemDns};
 use crate::config::settings::Resolve;
 use crate::proxy::cluster::names::{Served, Spot};
 
@@ -20,6 +21,10 @@ const LEAST: Duration = Duration::from_secs(5);
 const MOST: Duration = Duration::from_secs(60);
 /// Names that this machine knows without asking anybody (hosts(5)).
 const HOSTS: &str = "/etc/hosts";
+/// For reading a small file.
+const FILES_TIMEOUT: Duration = Duration::from_secs(5);
+/// The system's resolver gives up by then in its usual settings (resolv.conf(5)).
+const RESOLVER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Records of a service whose addresses are asked for.
 const MOST_SERVICES: usize = 32;
 
@@ -47,61 +52,94 @@ pub(super) enum LookupError {
 }
 
 /// Looks `name` up as the settings ask for; `scheme` is how its targets are spoken to, in a URL's word.
-pub(super) async fn spots(rule: &Resolve, name: &HostName, scheme: &str) -> Result<Found, LookupError> {
+pub(super) async fn spots(system: &System, rule: &Resolve, name: &HostName, scheme: &str) -> Result<Found, LookupError> {
     let Found { mut spots, good_for } = match rule {
-        Resolve::Every(span) => by_system(name, *span).await?,
-        Resolve::Dns(servers) if servers.is_empty() => as_the_system_does(name).await?,
-        Resolve::Dns(servers) => by_dns(servers, name.as_str()).await?,
-        Resolve::Srv(servers) => by_service(servers, name.as_str(), scheme).await?,
+        Resolve::Every(span) => system.by_resolver(name, *span).await?,
+        Resolve::Dns(servers) if servers.is_empty() => system.as_it_does(name).await?,
+        Resolve::Dns(servers) => system.by_dns(servers, name.as_str()).await?,
+        Resolve::Srv(servers) => system.by_service(servers, name.as_str(), scheme).await?,
     };
     spots.sort_unstable();
     spots.dedup_by_key(|spot| (spot.ip, spot.service.map(|service| service.port)));
     Ok(Found { spots, good_for })
 }
 
-/// The hosts file first, then DNS with the machine's search domains; and where that says that there is no such name, whatever
-/// else the machine may have been told to ask (nsswitch.conf(5)).
-async fn as_the_system_does(name: &HostName) -> Result<Found, LookupError> {
-    let asked = name.clone();
-    let listed = task::blocking("hosts-read", move || hosts::addresses(Path::new(HOSTS), &asked)).await.unwrap_or_default();
-    if !listed.is_empty() {
-        return Ok(plain(listed, MOST));
+/// What this machine is asked by: its resolver, and the files that are read for a lookup.
+#[derive(Debug)]
+pub(super) struct System {
+    resolver: SystemResolver,
+    /// At most one thread hangs where /etc does not answer.
+    files: BlockingSlot,
+}
+
+impl System {
+    pub(super) fn new(resolver: SystemResolver) -> Self {
+        Self { resolver, files: BlockingSlot::default() }
     }
-    match by_dns(&[], name.as_str()).await {
-        Err(error) if error.is_absence() || matches!(error, DnsError::NoServers { .. }) => {
-            by_system(name, MOST).await.map_err(|_| error.into())
+
+    /// The hosts file first, then DNS with the machine's search domains; and where that says that there is no such name, whatever
+    /// else the machine may have been told to ask (nsswitch.conf(5)).
+    async fn as_it_does(&self, name: &HostName) -> Result<Found, LookupError> {
+        let asked = name.clone();
+        let read = move || hosts::addresses(Path::new(HOSTS), &asked);
+        let listed = self.files.run("hosts-read", FILES_TIMEOUT, read).await.unwrap_or_default();
+        if !listed.is_empty() {
+            return Ok(plain(listed, MOST));
         }
-        answer => Ok(answer?),
-    }
-}
-
-async fn by_dns(servers: &[SocketAddr], name: &str) -> Result<Found, DnsError> {
-    let dns = Dns::configured(servers)?;
-    let (addresses, ttl) = first_of(whole(servers, name), async |name| dns.addresses_for(&name).await).await?;
-    Ok(plain(addresses, believed(ttl)))
-}
-
-/// The service of the name's own, as Kubernetes has it, or else what the name itself has, as Consul does.
-async fn by_service(servers: &[SocketAddr], name: &str, scheme: &str) -> Result<Found, DnsError> {
-    let dns = Dns::configured(servers)?;
-    let names = whole(servers, &format!("_{scheme}._tcp.{name}")).chain(whole(servers, name));
-    let (services, mut ttl) = first_of(names, async |name| dns.services(&name).await).await?;
-    let first = services.iter().map(|service| service.priority).min();
-    let (mut spots, mut nothing) = (Vec::new(), None);
-    for service in services.iter().take(MOST_SERVICES) {
-        match dns.addresses_for(&service.target).await {
-            Ok((addresses, own)) => {
-                ttl = ttl.min(own);
-                let served = served(service, first);
-                spots.extend(addresses.into_iter().map(|ip| Spot { ip, service: Some(served) }));
+        match self.by_dns(&[], name.as_str()).await {
+            Err(error) if error.is_absence() || matches!(error, DnsError::NoServers { .. }) => {
+                self.by_resolver(name, MOST).await.map_err(|_| error.into())
             }
-            Err(error) if error.is_absence() => nothing = Some(error),
-            Err(error) => return Err(error),
+            answer => Ok(answer?),
         }
     }
-    match nothing {
-        Some(nothing) if spots.is_empty() => Err(nothing),
-        _ => Ok(Found { spots, good_for: believed(ttl) }),
+
+    async fn by_dns(&self, servers: &[SocketAddr], name: &str) -> Result<Found, DnsError> {
+        let (dns, names) = self.whom_and_what(servers, &[name]).await?;
+        let (addresses, ttl) = first_of(names, async |name| dns.addresses_for(&name).await).await?;
+        Ok(plain(addresses, believed(ttl)))
+    }
+
+    /// The service of the name's own, as Kubernetes has it, or else what the name itself has, as Consul does.
+    async fn by_service(&self, servers: &[SocketAddr], name: &str, scheme: &str) -> Result<Found, DnsError> {
+        let (dns, names) = self.whom_and_what(servers, &[&format!("_{scheme}._tcp.{name}"), name]).await?;
+        let (services, mut ttl) = first_of(names, async |name| dns.services(&name).await).await?;
+        let first = services.iter().map(|service| service.priority).min();
+        let (mut spots, mut nothing) = (Vec::new(), None);
+        for service in services.iter().take(MOST_SERVICES) {
+            match dns.addresses_for(&service.target).await {
+                Ok((addresses, own)) => {
+                    ttl = ttl.min(own);
+                    let served = served(service, first);
+                    spots.extend(addresses.into_iter().map(|ip| Spot { ip, service: Some(served) }));
+                }
+                Err(error) if error.is_absence() => nothing = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        match nothing {
+            Some(nothing) if spots.is_empty() => Err(nothing),
+            _ => Ok(Found { spots, good_for: believed(ttl) }),
+        }
+    }
+
+    /// Whom to ask, and the whole names that are meant: search domains are this machine's, and no matter of servers that the
+    /// settings name.
+    async fn whom_and_what(&self, servers: &[SocketAddr], names: &[&str]) -> Result<(Dns, Vec<String>), DnsError> {
+        if !servers.is_empty() {
+            return Ok((Dns::asking(servers), names.iter().map(|name| (*name).to_owned()).collect()));
+        }
+        let system = SystemDns::read(&self.files).await?;
+        Ok((Dns::asking(&system.servers()?), names.iter().flat_map(|name| system.spellings(name)).collect()))
+    }
+
+    async fn by_resolver(&self, name: &HostName, good_for: Duration) -> Result<Found, LookupError> {
+        let owned = || name.as_str().to_owned();
+        let asked = timeout(RESOLVER_TIMEOUT, self.resolver.lookup(name.as_str(), 0)).await;
+        let found = asked.unwrap_or_else(|_elapsed| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer within 30 s")));
+        let found = found.map_err(|source| LookupError::System { name: owned(), source })?;
+        let addresses: Vec<IpAddr> = found.iter().map(SocketAddr::ip).collect();
+        if addresses.is_empty() { Err(LookupError::Nothing { name: owned() }) } else { Ok(plain(addresses, good_for)) }
     }
 }
 
@@ -113,10 +151,7 @@ fn served(service: &Service, first: Option<u16>) -> Served {
 }
 
 /// What the first of several names that exists has.
-async fn first_of<T>(
-    names: impl Iterator<Item = String>,
-    ask: impl AsyncFn(String) -> Result<T, DnsError>,
-) -> Result<T, DnsError> {
+async fn first_of<T>(names: Vec<String>, ask: impl AsyncFn(String) -> Result<T, DnsError>) -> Result<T, DnsError> {
     let mut nothing = None;
     for name in names {
         match ask(name).await {
@@ -127,18 +162,6 @@ async fn first_of<T>(
         }
     }
     Err(nothing.expect("a name has at least one spelling"))
-}
-
-/// The whole names that are meant: search domains are this machine's, and no matter of servers that the settings name.
-fn whole(servers: &[SocketAddr], name: &str) -> impl Iterator<Item = String> + use<> {
-    if servers.is_empty() { dns::spellings(name) } else { vec![name.to_owned()] }.into_iter()
-}
-
-async fn by_system(name: &HostName, good_for: Duration) -> Result<Found, LookupError> {
-    let owned = || name.as_str().to_owned();
-    let found = lookup_host((name.as_str(), 0)).await.map_err(|source| LookupError::System { name: owned(), source })?;
-    let addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
-    if addresses.is_empty() { Err(LookupError::Nothing { name: owned() }) } else { Ok(plain(addresses, good_for)) }
 }
 
 fn plain(addresses: Vec<IpAddr>, good_for: Duration) -> Found {
@@ -160,7 +183,7 @@ mod tests {
         for (rule, good_for) in
             [(Resolve::Dns(Vec::new()), MOST), (Resolve::Every(Duration::from_secs(7)), Duration::from_secs(7))]
         {
-            let found = runtime.block_on(spots(&rule, &name, "http")).unwrap();
+            let found = runtime.block_on(spots(&System::new(SystemResolver::default()), &rule, &name, "http")).unwrap();
             assert!(found.spots.contains(&IpAddr::from([127, 0, 0, 1]).into()), "{found:?}");
             assert_eq!(found.good_for, good_for);
         }

@@ -24,7 +24,10 @@ pub(in crate::certs) async fn sweep(
         let Some(record) = store.get::<TxtRecord>(&key) else { continue };
         // A try at a test directory has none of its own here; it set its record as another authority's orders do.
         let acme = authorities.get(&slot.issuer).or_else(|| authorities.values().next());
-        let publisher = acme.map(|acme| Publisher::new(acme, Arc::clone(&clock)));
+        let publisher = match acme {
+            Some(acme) => Some(Publisher::new(acme, Arc::clone(&clock)).await),
+            None => None,
+        };
         let Some(Ok(publisher)) = publisher else {
             let hint = "remove it by hand, or configure again how it was set";
             tracing::warn!(event = "dns_record_left", record = record.name, authority = %slot.issuer, hint, "the record {} of an earlier process is left: {hint}", record.name);

@@ -80,9 +80,13 @@ impl Run<'_> {
         let mut publisher = None;
         for one in wanted {
             let Wanted::Set { identifier, name, value } = one else { continue };
-            let publisher = publisher.get_or_insert_with(|| {
-                Publisher::new(&self.job.acme, self.account.http().clock()).map(Arc::new).map_err(Arc::new)
-            });
+            let publisher = match &mut publisher {
+                Some(publisher) => publisher,
+                none => {
+                    let new = Publisher::new(&self.job.acme, self.account.http().clock()).await;
+                    none.insert(new.map(Arc::new).map_err(Arc::new))
+                }
+            };
             let placed = match publisher {
                 Ok(publisher) => publisher.set(self.board, name, value, self.ledger).await.map_err(Arc::new),
                 Err(why) => Err(Arc::clone(why)),
@@ -107,7 +111,7 @@ impl Run<'_> {
             let Wanted::Standing { identifier, challenge } = one else { continue };
             let Some(record) = self.standing(talk, &identifier, &challenge).await? else { continue };
             let now = self.account.http().now();
-            let published = match Dns::configured(&self.job.acme.resolvers) {
+            let published = match Dns::configured(&self.job.acme.resolvers).await {
                 Ok(dns) => record.is_published(&dns, now).await,
                 Err(error) => Err(error),
             };

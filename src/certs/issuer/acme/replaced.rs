@@ -60,7 +60,7 @@ impl Replaced<'_> {
 
     /// The records of the order's names that name the old account.
     async fn records(&self, job: &OrderJob) -> Vec<String> {
-        let Ok(dns) = Dns::configured(&job.acme.resolvers) else { return Vec::new() };
+        let Ok(dns) = Dns::configured(&job.acme.resolvers).await else { return Vec::new() };
         let mut found = Vec::new();
         for name in &job.identifiers {
             let text = name.to_string();

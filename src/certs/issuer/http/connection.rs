@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::HttpFailure;
+use crate::base::system_resolver::SystemResolver;
 use crate::base::task;
 
 /// A connection on which no request is under way.
@@ -50,16 +51,16 @@ pub(super) fn put(idle: &mut Vec<Idle>, mut connection: Idle) {
 }
 
 /// Resolves, connects, and verifies. Only then is there something to send a request over.
-pub(super) async fn dial(tls: &TlsConnector, host: &str, port: u16) -> Result<Idle, HttpFailure> {
+pub(super) async fn dial(resolver: &SystemResolver, tls: &TlsConnector, host: &str, port: u16) -> Result<Idle, HttpFailure> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| HttpFailure::Url { url: host.to_owned() })?;
-    let socket = connect(host, port).await?;
+    let socket = connect(resolver, host, port).await?;
     let stream = tls.connect(name, socket).await.map_err(|cause| broken_or_untrusted(host, cause))?;
     begin(stream, host, port).await
 }
 
 /// As [`dial`], without TLS: for services on this machine.
-pub(super) async fn dial_plain(host: &str, port: u16) -> Result<Idle, HttpFailure> {
-    begin(connect(host, port).await?, host, port).await
+pub(super) async fn dial_plain(resolver: &SystemResolver, host: &str, port: u16) -> Result<Idle, HttpFailure> {
+    begin(connect(resolver, host, port).await?, host, port).await
 }
 
 async fn begin<S>(stream: S, host: &str, port: u16) -> Result<Idle, HttpFailure>
@@ -87,9 +88,8 @@ fn broken_or_untrusted(host: &str, cause: io::Error) -> HttpFailure {
     }
 }
 
-async fn connect(host: &str, port: u16) -> Result<TcpStream, HttpFailure> {
-    let addresses =
-        tokio::net::lookup_host((host, port)).await.map_err(|cause| HttpFailure::Resolve { host: host.to_owned(), cause })?;
+async fn connect(resolver: &SystemResolver, host: &str, port: u16) -> Result<TcpStream, HttpFailure> {
+    let addresses = resolver.lookup(host, port).await.map_err(|cause| HttpFailure::Resolve { host: host.to_owned(), cause })?;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
         match tokio::time::timeout(EACH_ADDRESS, TcpStream::connect(address)).await {

@@ -7,6 +7,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, StatusCode, Uri};
 
 use super::{HttpFailure, Stage, connection, dressed, roots};
+use crate::base::system_resolver::SystemResolver;
 
 /// Until the connection stands, name resolution included.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -30,10 +31,11 @@ pub async fn get(url: &str) -> Result<StatusCode, HttpFailure> {
 async fn send(url: &str, request: http::Result<Request<Bytes>>) -> Result<StatusCode, HttpFailure> {
     let (host, port, tls) = place(url)?;
     let request = dressed(request.map_err(|_| HttpFailure::Url { url: host.clone() })?, &host, port, tls)?;
+    let resolver = SystemResolver::default();
     let dial = async {
         match tls {
-            true => connection::dial(&roots::connector(None).await?, &host, port).await,
-            false => connection::dial_plain(&host, port).await,
+            true => connection::dial(&resolver, &roots::connector(None).await?, &host, port).await,
+            false => connection::dial_plain(&resolver, &host, port).await,
         }
     };
     let late = |stage, after| HttpFailure::Slow { host: host.clone(), stage, after };
