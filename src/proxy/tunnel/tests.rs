@@ -213,7 +213,7 @@ fn a_reset_is_told_by_whose_it_was() {
 
 #[test]
 fn a_silent_tunnel_ends_only_where_a_limit_is_set() {
-    run(async {
+    run_for_days(async {
         let idle = Some(Duration::from_millis(300));
         let (mut client, mut backend, tunnel) = join_duplex(64, Manners { websocket: false, idle });
         for _ in 0..20 {

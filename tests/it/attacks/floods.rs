@@ -1,6 +1,8 @@
 //! Frames that cost their sender little and a careless server much. The connection they come on is ended, or they are taken
 //! for the nothing that they are; nobody else notices.
 
+use std::time::Duration;
+
 use super::siege::{SOON, Siege};
 use crate::support::h2_frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, End, H2, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, frame,
@@ -11,12 +13,15 @@ use crate::support::wait;
 /// `ENHANCE_YOUR_CALM`, which is what servers say to floods.
 const CALM: u8 = 11;
 
+/// How long the gateway takes nothing before it is believed that it takes no more; a busy machine stands still for seconds.
+const TAKES_NOTHING: Duration = Duration::from_secs(20);
+
 /// Sends `piece` so often, or until the gateway takes no more.
 fn flood(h2: &mut H2, times: usize, piece: impl Fn(u32) -> Vec<u8>) {
     const TOGETHER: usize = 100;
     for first in (0..times).step_by(TOGETHER) {
         let pieces: Vec<u8> = (first..first + TOGETHER).flat_map(|number| piece(u32::try_from(number).unwrap())).collect();
-        if !h2.0.say_within(&pieces, std::time::Duration::from_secs(1)) {
+        if !h2.0.say_within(&pieces, TAKES_NOTHING) {
             return;
         }
     }

@@ -67,7 +67,8 @@ fn a_wait_ends_with_the_truth_and_so_many_wait_and_no_more() {
         let mut first = gateway.client().await;
         let began = Instant::now();
         first.send(GET).await;
-        until(|| gateway.metrics.proxy.held.read() == 1).await;
+        // The wait itself may be over before it is looked for.
+        until(|| gateway.metrics.proxy.held_total.read() == 1).await;
         let answer = gateway.ask(GET).await;
         assert!(answer.starts_with("HTTP/1.1 502 "), "the second finds the room full: {answer}");
         let answer = first.answer().await;

@@ -1,6 +1,6 @@
 //! A message that breaks off is never passed on as a whole one, however its stream was reset (RFC 9113 sections 8.1, 8.1.1).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -11,27 +11,30 @@ use super::harness::*;
 
 /// What became of each upload, as its backend saw it.
 type Ends = Rc<RefCell<Vec<String>>>;
+/// How many uploads have begun to reach their backend.
+type Begun = Rc<Cell<u32>>;
 
 /// A backend of HTTP/1.1 that keeps what it was sent, framing included, until the connection ended.
-async fn keeping(ends: &Ends) -> Backend {
-    let ends = Rc::clone(ends);
+async fn keeping(ends: &Ends, begun: &Begun) -> Backend {
+    let (ends, begun) = (Rc::clone(ends), Rc::clone(begun));
     Backend::start(move |mut peer, _| {
-        let ends = Rc::clone(&ends);
+        let (ends, begun) = (Rc::clone(&ends), Rc::clone(&begun));
         async move {
-            let head = peer.head().await;
-            let (body, _) = peer.rest().await;
-            ends.borrow_mut().push(head + &body);
+            let start = peer.through("the first half").await;
+            begun.set(begun.get() + 1);
+            let (rest, _) = peer.rest().await;
+            ends.borrow_mut().push(start + &rest);
         }
     })
     .await
 }
 
-/// Begins an upload with about so many bytes and resets its stream.
-async fn half_an_upload(gateway: &Gateway, request: Request<()>, size: usize, reason: Reason) {
+/// Begins an upload with about so many bytes and resets its stream once it `has_begun`.
+async fn half_an_upload(gateway: &Gateway, request: Request<()>, size: usize, reason: Reason, has_begun: impl Fn() -> bool) {
     let mut client = h2_client(gateway).await.ready().await.unwrap();
     let (answer, mut stream) = client.send_request(request, false).unwrap();
     stream.send_data(Bytes::from("the first half ".repeat(size / 15)), false).unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    until(has_begun).await;
     stream.send_reset(reason);
     drop(answer.await);
 }
@@ -48,10 +51,10 @@ fn an_upload_that_is_reset_is_broken_off_towards_the_backend() {
                 for fields in
                     [&[][..], &[("content-length", "6000")], &[("content-type", "application/grpc"), ("te", "trailers")]]
                 {
-                    let ends = Ends::default();
-                    let backend = keeping(&ends).await;
+                    let (ends, begun) = (Ends::default(), Begun::default());
+                    let backend = keeping(&ends, &begun).await;
                     let gateway = Gateway::start(&format!("a.test {{\n {words}\n proxy {}\n}}", backend.addr), Speaks::H2).await;
-                    half_an_upload(&gateway, post(fields), 3_000, reason).await;
+                    half_an_upload(&gateway, post(fields), 3_000, reason, || begun.get() > 0).await;
                     until(|| !ends.borrow().is_empty()).await;
                     let seen = ends.borrow()[0].clone();
                     assert!(seen.contains("the first half") && !seen.contains("\r\n0\r\n"), "{words} {reason:?}: {seen}");
@@ -66,11 +69,10 @@ fn an_upload_that_is_reset_is_broken_off_towards_the_backend() {
 #[test]
 fn a_buffered_upload_that_is_reset_never_reaches_the_backend() {
     run(async {
-        let ends = Ends::default();
-        let backend = keeping(&ends).await;
+        let backend = keeping(&Ends::default(), &Begun::default()).await;
         let text = format!("a.test {{\n buffer-requests 1KiB\n proxy {}\n}}", backend.addr);
         let gateway = Gateway::start(&text, Speaks::H2).await;
-        half_an_upload(&gateway, post(&[]), 500, Reason::NO_ERROR).await;
+        half_an_upload(&gateway, post(&[]), 500, Reason::NO_ERROR, || gateway.metrics.proxy.in_flight.read() > 0).await;
         assert_eq!(gateway.records().await[0]["reason"], "client-left");
         assert_eq!(backend.connections.get(), 0);
     });
@@ -79,15 +81,18 @@ fn a_buffered_upload_that_is_reset_never_reaches_the_backend() {
 #[test]
 fn an_upload_that_is_reset_resets_the_stream_to_the_backend() {
     run(async {
-        let ends = Rc::new(RefCell::new(Vec::new()));
-        let note = Rc::clone(&ends);
+        let (ends, begun) = (Rc::new(RefCell::new(Vec::new())), Begun::default());
+        let (note, came) = (Rc::clone(&ends), Rc::clone(&begun));
         let backend = h2c_backend(move |request, respond| {
-            let note = Rc::clone(&note);
+            let (note, came) = (Rc::clone(&note), Rc::clone(&came));
             async move {
                 let mut body = request.into_body();
                 let end = loop {
                     match body.data().await {
-                        Some(Ok(data)) => body.flow_control().release_capacity(data.len()).ok()?,
+                        Some(Ok(data)) => {
+                            came.set(came.get() + 1);
+                            body.flow_control().release_capacity(data.len()).ok()?;
+                        }
                         Some(Err(error)) => break error.reason(),
                         None => break None,
                     }
@@ -100,7 +105,8 @@ fn an_upload_that_is_reset_resets_the_stream_to_the_backend() {
         .await;
         for reason in [Reason::NO_ERROR, Reason::CANCEL] {
             let gateway = Gateway::start(&format!("a.test {{\n proxy h2c://{}\n}}", backend.addr), Speaks::H2).await;
-            half_an_upload(&gateway, post(&[]), 3_000, reason).await;
+            begun.set(0);
+            half_an_upload(&gateway, post(&[]), 3_000, reason, || begun.get() > 0).await;
             until(|| !ends.borrow().is_empty()).await;
             assert_eq!(ends.borrow_mut().remove(0), Some(Reason::CANCEL));
         }
