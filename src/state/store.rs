@@ -230,7 +230,7 @@ impl Store {
     /// The disk as one that answers no write any more, until this is dropped. With `known` it is seen to hang already.
     #[cfg(test)]
     pub(crate) fn hang(&self, known: bool) -> impl Sized + use<'_> {
-        let since = std::time::Instant::now().checked_sub(if known { super::disk_watch::SLOW * 2 } else { Duration::ZERO });
+        let since = tokio::time::Instant::now().checked_sub(if known { super::disk_watch::SLOW * 2 } else { Duration::ZERO });
         let call = self.vault.watch().note_since("write", &self.journal_folder(), since.expect("the machine runs for longer"));
         (self.disk(), call)
     }
