@@ -48,7 +48,8 @@ impl Reported {
         let (scheme, host) = (element.and_then(|one| one.scheme.as_deref()), element.and_then(|one| one.host.as_deref()));
         let scheme = either(is_forwarded, scheme.and_then(known_scheme), first(FORWARDED_PROTO).and_then(known_scheme));
         let host = either(is_forwarded, host.and_then(known_host), first(FORWARDED_HOST).and_then(known_host));
-        let port = first(FORWARDED_PORT).and_then(|text| text.parse().ok()).filter(|port| *port != 0);
+        let digits = first(FORWARDED_PORT).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let port = digits.and_then(|text| text.parse().ok()).filter(|port| *port != 0);
         Self { hops, scheme, port: host.as_ref().and_then(|(_, port)| *port).or(port), host: host.map(|(host, _)| host) }
     }
 
@@ -151,5 +152,15 @@ mod tests {
         check("by=\"a,b;c\\\"d\";for=1.1.1.1", &[("1.1.1.1", "-", "-")]);
         check("for=\"1.1.1.1, for=2.2.2.2", &[("\"1.1.1.1, for=2.2.2.2", "-", "-")]);
         check("nonsense, ;;, for", &[("-", "-", "-"), ("-", "-", "-"), ("-", "-", "-")]);
+    }
+
+    #[test]
+    fn a_port_is_digits_alone() {
+        for (text, expected) in
+            [("8443", Some(8443)), ("+8443", None), ("0", None), ("65536", None), ("99999999999999999999", None), ("", None)]
+        {
+            let headers = HeaderMap::from_iter([(FORWARDED_PORT, HeaderValue::from_static(text))]);
+            assert_eq!(Reported::of("192.0.2.1:5".parse().unwrap(), &headers, &[]).port, expected, "{text}");
+        }
     }
 }

@@ -17,6 +17,7 @@ use crate::base::span;
 use crate::config::settings::Origins as Allowed;
 use crate::config::settings::{Auth, HeaderEdit, Jwt, JwtKeys, LimitKey, PathPattern, Policy, RequestLimit, TokenPlace};
 use crate::proxy::answer;
+use crate::proxy::h1::length;
 use crate::proxy::refusal::{Proof, Refusal, Unproved};
 use crate::proxy::upgrade;
 
@@ -298,7 +299,7 @@ fn proved(auth: &Auth, request: &Request<()>) -> Outcome {
 }
 
 fn body(limit: u64, request: &Request<()>) -> Outcome {
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| length::read(value.as_bytes()));
     match announced {
         Some(length) if length > limit => refuses(&Refusal::BodyTooLarge { limit }),
         Some(_) => Outcome::Passes,
