@@ -74,7 +74,8 @@ fn another_service_decides_and_names_the_user() {
         let backend = Backend::mirror().await;
         let words = format!("auth forward http://{}/check?x=1 {{\n copy Remote-User Remote-Groups\n}}", service.addr);
         let gateway = gateway(&words, &backend).await;
-        let forged = "remote-user: root\r\nremote-groups: wheel\r\ncookie: good\r\n";
+        let conditions = "if-none-match: *\r\nif-match: \"x\"\r\nif-modified-since: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+        let forged = format!("remote-user: root\r\nremote-groups: wheel\r\ncookie: good\r\n{conditions}");
         let body =
             format!("POST /secret?q=1 HTTP/1.1\r\nhost: a.test\r\n{forged}content-length: 2\r\nconnection: close\r\n\r\nhi");
         let passed = gateway.ask(&body).await;
@@ -95,6 +96,7 @@ fn another_service_decides_and_names_the_user() {
             question.contains(&format!("\r\nhost: {}\r\n", service.addr)) && !question.contains("content-length"),
             "{question}"
         );
+        assert!(!question.contains("\r\nif-") && passed.contains("\r\nif-none-match: *\r\n"), "{question}{passed}");
         let refused = gateway.ask(&get("/ws", OPEN).replace("connection: close", "connection: upgrade")).await;
         assert_eq!(status(&refused), "302");
         assert!(refused.contains("\r\nlocation: https://login.test/\r\n") && refused.contains("set-cookie"), "{refused}");

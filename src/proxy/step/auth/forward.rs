@@ -19,8 +19,9 @@ use crate::proxy::refusal::Refusal;
 const FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
-/// What is about the request's body or about leaving HTTP, and would be wrong in a question without either.
-const NOT_ASKED: [HeaderName; 10] = [
+/// What is about the request's body, about leaving HTTP, or a condition on what was asked for (RFC 9110 section 13): all would be
+/// wrong in a question. A 304 of the service would become the client's.
+const NOT_ASKED: [HeaderName; 15] = [
     header::CONTENT_LENGTH,
     header::TRANSFER_ENCODING,
     header::CONTENT_ENCODING,
@@ -31,6 +32,11 @@ const NOT_ASKED: [HeaderName; 10] = [
     header::SEC_WEBSOCKET_PROTOCOL,
     header::UPGRADE,
     header::RANGE,
+    header::IF_RANGE,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
 ];
 
 /// Largest body of a yes that is read so that its connection can be used again.
