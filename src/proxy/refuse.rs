@@ -1,4 +1,4 @@
-//! What a site adds to a refusal that none of its blocks answers: its `errors` pages, `security-headers`, `hsts` and
+//! What a site adds to a refusal that none of its blocks answers: its `errors` pages, `cors`, `security-headers`, `hsts` and
 //! `headers`, in the order in which a block's steps do it. Such refusals are a path without a block (404), a connection of
 //! another host (421), a ban (403), limits (414, 431) and a request that cannot be read (400), also one of which hyper or an
 //! own parser could make no request at all.
@@ -32,7 +32,7 @@ pub fn unreadable(
 ) -> Response<Body> {
     let mut response = answer::answer(refusal, asked);
     if let Some(site) = site(&worker.snapshot().0, connection, Ok(host)) {
-        site.dress(&mut response, asked.form, asked.head, connection.is_secure());
+        site.dress(&mut response, (asked.form, asked.head), connection.is_secure(), None);
     }
     response
 }

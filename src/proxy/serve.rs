@@ -70,9 +70,17 @@ pub fn serve(
                 // No block was found, so the request still lies in its slot.
                 let raw = slot.as_ref().map(|request| arrive::authority(request.version(), request.uri(), request.headers()));
                 let site = refuse::site(&in_force.0, &connection, raw.transpose().map(Option::flatten));
-                let mut response = page.answer(&exchange, &refusal);
+                let asked = slot.as_ref().filter(|_| refusal == Refusal::NothingHere);
+                let mut response = match site.zip(asked).and_then(|(site, request)| site.preflight(request)) {
+                    Some(response) => {
+                        exchange.answered_by_us(response.status().as_u16());
+                        response
+                    }
+                    None => page.answer(&exchange, &refusal),
+                };
                 if let Some(site) = site {
-                    site.dress(&mut response, page.form(), page.head, connection.is_secure());
+                    let origin = slot.as_ref().and_then(|request| request.headers().get(header::ORIGIN));
+                    site.dress(&mut response, (page.form(), page.head), connection.is_secure(), origin);
                 }
                 response
             }
@@ -96,7 +104,8 @@ pub fn refuse(worker: &Rc<Worker>, connection: &Rc<Connection>, request: &Reques
     };
     let host = request.headers().get(header::HOST).map(HeaderValue::as_bytes);
     if let Some(site) = refuse::site(&in_force.0, connection, Ok(host)) {
-        site.dress(&mut response, page.form(), page.head, connection.is_secure());
+        let origin = request.headers().get(header::ORIGIN);
+        site.dress(&mut response, (page.form(), page.head), connection.is_secure(), origin);
     }
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     content::normalise(page.head, &mut response);
@@ -252,6 +261,7 @@ async fn through(
             }
         }
     };
+    let (passed, others) = lane.steps.split_at(entered);
     let mut response = match outcome {
         Ok(response) => response,
         Err(Refusal::ClientLeft) => return Err(Refusal::ClientLeft),
@@ -260,10 +270,13 @@ async fn through(
             if let Some(pages) = &lane.pages {
                 pages.dress(&mut response, page.form(), page.head);
             }
+            for step in others {
+                step.leave_refused(slot.as_ref(), &mut response);
+            }
             response
         }
     };
-    for step in lane.steps[..entered].iter().rev() {
+    for step in passed.iter().rev() {
         step.leave(exchange, &mut response);
     }
     Ok(response)

@@ -23,7 +23,7 @@ use auth::Auth;
 pub use auth::BuildAuthError;
 use buffer::BufferRequests;
 pub use building::Building;
-use cors::Cors;
+pub use cors::Cors;
 use crowd::LimitConnections;
 pub use edit::Edits;
 pub use flow::{Decision, Flow};
@@ -164,6 +164,14 @@ impl Step {
             Self::Rewrite(rewrite) => rewrite.enter(request.uri_mut()),
         }
         Ok(Flow::Onward)
+    }
+
+    /// The way out of a refusal by an earlier step: `cors` says to the browser all the same whether the page may read it. Without
+    /// that the page sees a network error in place of the status.
+    pub(super) fn leave_refused(&self, request: Option<&Request<Body>>, response: &mut Response<Body>) {
+        if let Self::Cors(cors) = self {
+            cors.leave(response.headers_mut(), request.and_then(|request| request.headers().get(header::ORIGIN)));
+        }
     }
 
     /// The way out.

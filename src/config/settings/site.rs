@@ -38,11 +38,19 @@ pub struct SiteRefusals {
     pub hsts: bool,
     /// Folder of error pages.
     pub errors: Option<PathBuf>,
+    /// Origins for cross-origin requests.
+    pub cors: Vec<String>,
 }
 
 impl From<&Policy> for SiteRefusals {
     fn from(own: &Policy) -> Self {
-        Self { headers: own.headers.clone(), security_headers: own.security_headers, hsts: own.hsts, errors: own.errors.clone() }
+        Self {
+            headers: own.headers.clone(),
+            security_headers: own.security_headers,
+            hsts: own.hsts,
+            errors: own.errors.clone(),
+            cors: own.cors.clone(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod balance;
 mod bodies;
 mod breaker;
 mod compress;
+mod cross_origin;
 mod failures;
 mod files;
 mod framing;

@@ -28,13 +28,13 @@ const PREFLIGHT_VARY: HeaderValue =
 const OURS: [HeaderName; 2] = [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_ALLOW_CREDENTIALS];
 
 impl Cors {
-    pub(super) fn of(allowed: &[String]) -> Self {
+    pub(in crate::proxy) fn of(allowed: &[String]) -> Self {
         Self { allowed: allowed.iter().map(|origin| origin.as_str().into()).collect() }
     }
 
     /// Answers a preflight; everything else goes on. A page that is not listed is told so in words, for the person who
     /// reads the log: its browser only says that something was missing.
-    pub(super) fn enter<B>(&self, request: &Request<B>) -> Result<Option<Response<Body>>, Refusal> {
+    pub(in crate::proxy) fn enter<B>(&self, request: &Request<B>) -> Result<Option<Response<Body>>, Refusal> {
         let headers = request.headers();
         let (Some(origin), true) = (headers.get(header::ORIGIN), is_preflight(request)) else { return Ok(None) };
         if !is_among(&self.allowed, origin) {
@@ -54,7 +54,7 @@ impl Cors {
     }
 
     /// Says to the browser whether the page may read the answer. `origin` is the request's.
-    pub(super) fn leave(&self, headers: &mut HeaderMap, origin: Option<&HeaderValue>) {
+    pub(in crate::proxy) fn leave(&self, headers: &mut HeaderMap, origin: Option<&HeaderValue>) {
         for name in OURS {
             headers.remove(name);
         }

@@ -12,11 +12,12 @@ use crate::config::settings::{
 };
 
 /// What a site's refusals carry.
-pub(super) fn refusals(words: &SiteRefusals, members: &mut ObjectWriter) {
-    members.filled("headers", words.headers.iter().map(edit));
-    members.flag("security-headers", words.security_headers);
-    members.flag("hsts", words.hsts);
-    members.some("errors", words.errors.as_deref().map(path));
+pub(super) fn refusals(words: &SiteRefusals, object: &mut ObjectWriter) {
+    object.filled("headers", words.headers.iter().map(edit));
+    object.flag("security-headers", words.security_headers);
+    object.flag("hsts", words.hsts);
+    object.some("errors", words.errors.as_deref().map(path));
+    object.filled("cors", words.cors.iter().map(String::as_str));
 }
 
 /// `inherited` are the edits of the site's own `headers`, which precede those of the block.
