@@ -16,6 +16,7 @@ pub mod route;
 pub mod step;
 pub mod target;
 
+mod accept_encoding;
 pub mod attempt;
 mod backend_response;
 pub mod body;
@@ -23,6 +24,7 @@ pub mod cluster;
 mod content;
 mod cookie;
 mod dropped;
+mod entity_tag;
 pub mod files;
 pub mod forward;
 pub mod h1;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tower_http::services::ServeDir;
@@ -30,6 +30,7 @@ mod conditions;
 mod listing;
 mod place;
 pub mod private;
+mod range;
 
 use private::Private;
 
@@ -100,7 +101,7 @@ impl Files {
         let (folder, path, follow, private) = (self.folder.clone(), path.to_owned(), self.follow, Arc::clone(&self.private));
         let page = task::blocking("listing", move || listing::page(&folder, &path, follow, &private)).await??;
         let mut response = answer::own(StatusCode::OK, HTML, page.into(), *request.method() == Method::HEAD);
-        self.finish(&mut response, request);
+        self.finish(&mut response, request, None);
         Some(response)
     }
 
@@ -122,20 +123,15 @@ impl Files {
             Err(_) => return Ok(None),
         };
         *asked.headers_mut() = request.headers().clone();
-        conditions::prepare(request.method(), asked.headers_mut());
-        if let (true, Some(if_range)) = (asked.headers().contains_key(header::RANGE), request.headers().get(header::IF_RANGE))
-            && !self.range_holds(&asked, if_range).await
-        {
-            asked.headers_mut().remove(header::RANGE);
+        conditions::spell_out_codings(asked.headers_mut());
+        let mut file = None;
+        if conditions::are_there(asked.headers()) {
+            file = self.whole(&asked).await;
         }
-        let whole = asked.headers().contains_key(header::RANGE).then(|| asked.clone());
-        let mut answered = self.serve.clone().try_call(asked).await;
-        if let (Some(mut whole), Ok(part)) = (whole, &answered)
-            && let Some(range) = whole.headers_mut().remove(header::RANGE)
-            && conditions::means_whole(&range, part.headers())
-        {
-            answered = self.serve.clone().try_call(whole).await;
+        if let Some(file) = &file {
+            conditions::prepare(request.method(), asked.headers_mut(), file, SystemClock.now().unix());
         }
+        let answered = self.serve.clone().try_call(asked).await;
         let mut response = match answered {
             Ok(response) if response.status() == StatusCode::NOT_FOUND => return Ok(None),
             Ok(response) => response.map(|body| Body::made(FileBody(body))),
@@ -145,32 +141,38 @@ impl Files {
                 return Err(Refusal::Unreadable);
             }
         };
-        self.finish(&mut response, request);
+        self.finish(&mut response, request, file.as_ref());
         Ok(Some(response))
     }
 
-    /// Whether a range may be taken out of the file that is there, in the coding that the client would get.
-    async fn range_holds(&self, asked: &Request<http_body_util::Empty<Bytes>>, if_range: &HeaderValue) -> bool {
+    /// The header of a response with the whole file, in the coding that the client gets; `None` where there is no file.
+    async fn whole(&self, asked: &Request<http_body_util::Empty<Bytes>>) -> Option<HeaderMap> {
         let mut whole = Request::new(http_body_util::Empty::<Bytes>::new());
         *whole.method_mut() = Method::HEAD;
         whole.uri_mut().clone_from(asked.uri());
         let codings = asked.headers().get_all(header::ACCEPT_ENCODING);
         codings.iter().for_each(|value| _ = whole.headers_mut().append(header::ACCEPT_ENCODING, value.clone()));
-        match self.serve.clone().try_call(whole).await {
-            Ok(file) => conditions::range_holds(if_range, file.headers(), SystemClock.now().unix()),
-            Err(_) => false,
-        }
+        let response = self.serve.clone().try_call(whole).await.ok()?;
+        (response.status() == StatusCode::OK).then(|| response.into_parts().0.headers)
     }
 
-    fn finish(&self, response: &mut Response<Body>, request: &Request<Body>) {
+    /// `file` is the header of a response with the whole file, where that was asked for.
+    fn finish(&self, response: &mut Response<Body>, request: &Request<Body>, file: Option<&HeaderMap>) {
         if response.status() == StatusCode::TEMPORARY_REDIRECT {
             *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
         }
-        let not_modified = response.status() == StatusCode::NOT_MODIFIED;
-        let kept = matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED);
+        let status = response.status();
+        let kept = matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED);
         let headers = response.headers_mut();
         headers.insert(header::SERVER, SERVER);
-        if not_modified {
+        // A 416 is about the same, and names no coding.
+        let whole = file.filter(|_| matches!(status, StatusCode::NOT_MODIFIED | StatusCode::RANGE_NOT_SATISFIABLE));
+        if headers.contains_key(header::ETAG)
+            && let Some(tag) = conditions::tag(whole.unwrap_or(headers))
+        {
+            headers.insert(header::ETAG, tag);
+        }
+        if status == StatusCode::NOT_MODIFIED {
             // As the answer by 200 has it (RFC 9110 section 15.4.5).
             headers.entry(header::VARY).or_insert(HeaderValue::from_static("accept-encoding"));
         }
@@ -183,7 +185,7 @@ impl Files {
             headers.insert(header::CONTENT_TYPE, named);
         }
         // A page names the files it is made of, so an old page is worse than an old file.
-        let page = match headers.get(header::CONTENT_TYPE) {
+        let page = match headers.get(header::CONTENT_TYPE).or_else(|| file?.get(header::CONTENT_TYPE)) {
             Some(kind) => kind.as_bytes().starts_with(b"text/html"),
             None => place::is_page(request.uri().path()),
         };

@@ -1,6 +1,10 @@
 //! What of a request's conditions tower-http's `ServeDir` does not read as RFC 9110 says: `If-Range`, a range in another unit or
-//! with another method than GET, and conditions written on several lines. Pure. The precedence of the other conditions
-//! (section 13.2.2) and their comparison are `ServeDir`'s, which does it right.
+//! with another method than GET, conditions written on several lines, and tags that differ for each coding of a file. Pure. The
+//! precedence of the other conditions (section 13.2.2) and their comparison are `ServeDir`'s, which does it right.
+//!
+//! `ServeDir` makes a tag of size and time of the file that it sends. A file and its compressed siblings may have both in common,
+//! for builds set the times to the same second; a strong tag must be another one for other bytes (section 8.8.3.3). So the name
+//! of the coding is added to the tag of a sibling, and taken off in the request's conditions. nginx and h2o send one tag for all.
 
 use std::time::Duration;
 
@@ -9,56 +13,81 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use time::PrimitiveDateTime;
 use time::macros::format_description;
 
+use super::range;
+use crate::proxy::accept_encoding::Accepted;
+use crate::proxy::entity_tag::{listed, match_strongly, match_weakly};
+use crate::proxy::h1::length;
+
 /// How much older than the answer a date has to be to be a strong validator (RFC 9110 section 8.8.2.2): within the same second
 /// a file may change twice.
 const STRONG_DATE_AGE: Duration = Duration::from_secs(1);
 
-/// Makes a request's header one that `ServeDir` reads as it is meant. `If-Range` stays to be judged by [`range_holds`].
-pub(super) fn prepare(method: &Method, headers: &mut HeaderMap) {
-    join(headers, header::IF_MATCH);
-    join(headers, header::IF_NONE_MATCH);
-    let range = if method == Method::GET { range_of_bytes(headers) } else { None };
+/// The conditions of a request that are about the file that is there.
+const CONDITIONS: [HeaderName; 5] =
+    [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE, header::IF_MATCH, header::IF_UNMODIFIED_SINCE];
+
+/// A tag that no file has.
+const NO_FILE: HeaderValue = HeaderValue::from_static("\"-\"");
+
+/// Whether a request depends on the file that is there, so that this has to be known first.
+pub(super) fn are_there(headers: &HeaderMap) -> bool {
+    CONDITIONS.iter().any(|name| headers.contains_key(name))
+}
+
+/// Spells `Accept-Encoding: *` out, which `ServeDir` does not know.
+pub(super) fn spell_out_codings(headers: &mut HeaderMap) {
+    let accepted = Accepted::of(headers);
+    if accepted.has_wildcard() {
+        headers.insert(header::ACCEPT_ENCODING, accepted.without_wildcard());
+    }
+}
+
+/// Makes a request's header one that `ServeDir` reads as it is meant. `file` is the header of a response with the whole file, in
+/// the coding that the client gets, and `now` the time in seconds since 1970.
+pub(super) fn prepare(method: &Method, headers: &mut HeaderMap, file: &HeaderMap, now: i64) {
+    translate(headers, &header::IF_MATCH, file, match_strongly);
+    translate(headers, &header::IF_NONE_MATCH, file, match_weakly);
+    let if_range = headers.get(header::IF_RANGE);
+    let holds = *method == Method::GET && if_range.is_none_or(|if_range| range_holds(if_range, file, now));
+    let size = file.get(header::CONTENT_LENGTH).and_then(|size| length::read(size.as_bytes()));
+    let mut ranges = headers.get_all(header::RANGE).iter();
+    let range = match (ranges.next(), ranges.next(), size) {
+        (Some(range), None, Some(size)) if holds => range::of(range, size),
+        _ => None,
+    };
     match range {
         Some(range) => _ = headers.insert(header::RANGE, range),
         None => _ = headers.remove(header::RANGE),
     }
 }
 
-/// One range set in bytes, its unit in lower case (section 14.1): a unit that is not known is ignored, and so is a field that is
-/// there twice.
-fn range_of_bytes(headers: &HeaderMap) -> Option<HeaderValue> {
-    let mut ranges = headers.get_all(header::RANGE).iter();
-    let (Some(range), None) = (ranges.next(), ranges.next()) else { return None };
-    let (unit, set) = range.to_str().ok()?.split_once('=')?;
-    unit.eq_ignore_ascii_case("bytes").then(|| HeaderValue::from_str(&format!("bytes={set}")).ok())?
+/// The tag of a file in the coding that a response has or would have; `None` where it has none.
+pub(super) fn tag(file: &HeaderMap) -> Option<HeaderValue> {
+    let tag = file.get(header::ETAG)?;
+    let (Some(coding), Some(open)) = (file.get(header::CONTENT_ENCODING), tag.as_bytes().strip_suffix(b"\"")) else {
+        return Some(tag.clone());
+    };
+    HeaderValue::from_bytes(&[open, b"-", coding.as_bytes(), b"\""].concat()).ok()
 }
 
-/// Whether `ServeDir`'s answer to a range has to be the whole file. It calls bytes a part of an empty file, which has none, and
-/// does not find the last bytes of a file that has fewer, which are all it has (section 14.1.2).
-pub(super) fn means_whole(range: &HeaderValue, answer: &HeaderMap) -> bool {
-    let sizes = |text: &HeaderValue| text.to_str().ok()?.rsplit_once('/').map(|(part, size)| (part.ends_with('*'), size == "0"));
-    let Some((is_unsatisfied, is_empty)) = answer.get(header::CONTENT_RANGE).and_then(sizes) else { return false };
-    let suffix = range.to_str().ok().and_then(|range| range.strip_prefix("bytes=-")).unwrap_or_default();
-    let is_suffix = suffix.bytes().all(|byte| byte.is_ascii_digit()) && suffix.bytes().any(|byte| byte != b'0');
-    is_empty || (is_unsatisfied && is_suffix)
-}
-
-/// Lists may stand on several lines (section 5.3).
-fn join(headers: &mut HeaderMap, name: HeaderName) {
-    let lines: Vec<&[u8]> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
-    if lines.len() > 1 {
-        let joined = HeaderValue::from_bytes(&lines.join(&b", "[..])).expect("header values joined by text are one");
-        headers.insert(name, joined);
+/// Replaces the tags of a condition by the one that `ServeDir` gives the file, where they name it, else by one that no file has.
+/// A list may stand on several lines (section 5.3).
+fn translate(headers: &mut HeaderMap, name: &HeaderName, file: &HeaderMap, is_same: fn(&[u8], &[u8]) -> bool) {
+    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    let list = lines.join(&b", "[..]);
+    let (Some(known), Some(own)) = (file.get(header::ETAG), tag(file)) else { return };
+    if list.trim_ascii().is_empty() || list.trim_ascii() == b"*" {
+        return;
     }
+    let names_file = listed(&list).any(|one| is_same(one, own.as_bytes()));
+    headers.insert(name, if names_file { known.clone() } else { NO_FILE });
 }
 
-/// Whether the range is asked of the file that is there (section 13.1.5): its validator has to be strong and the same. `file` is
-/// the header of an answer with the whole file; `now` is the time of the answer in seconds since 1970.
-pub(super) fn range_holds(if_range: &HeaderValue, file: &HeaderMap, now: i64) -> bool {
+/// Whether the range is asked of the file that is there (section 13.1.5): its validator has to be strong and the same.
+fn range_holds(if_range: &HeaderValue, file: &HeaderMap, now: i64) -> bool {
     let is_tag = if_range.as_bytes().starts_with(b"\"") || if_range.as_bytes().starts_with(b"W/");
     if is_tag {
-        let tag = file.get(header::ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/"));
-        return tag == Some(if_range);
+        return tag(file).is_some_and(|tag| match_strongly(tag.as_bytes(), if_range.as_bytes()));
     }
     let Some(modified) = file.get(header::LAST_MODIFIED).filter(|modified| *modified == if_range) else { return false };
     seconds_of(modified).is_some_and(|modified| now - modified >= STRONG_DATE_AGE.as_secs() as i64)
@@ -98,5 +127,29 @@ mod tests {
         check("Sun, 06 Nov 1994 08:49:38 GMT", "\"a\"", 9, false);
         check("Sunday, 06-Nov-94 08:49:37 GMT", "\"a\"", 9, false);
         check("nonsense", "\"a\"", 9, false);
+    }
+
+    #[test]
+    fn tags_of_a_coding_are_translated_for_the_file_that_is_there() {
+        let check = |coding: Option<&'static str>, name: HeaderName, sent: &'static str, expected: &str| {
+            let mut file = HeaderMap::from_iter([
+                (header::ETAG, HeaderValue::from_static("\"5.0-3\"")),
+                (header::CONTENT_LENGTH, HeaderValue::from_static("3")),
+            ]);
+            coding.map(|coding| file.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding)));
+            let mut headers = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static(sent))]);
+            prepare(&Method::GET, &mut headers, &file, 0);
+            assert_eq!(headers[&name], expected, "{sent} of {coding:?}");
+        };
+        let (all, none) = (header::IF_MATCH, header::IF_NONE_MATCH);
+        check(None, none.clone(), "\"5.0-3\"", "\"5.0-3\"");
+        check(None, none.clone(), "\"5.0-3-gzip\"", "\"-\"");
+        check(Some("gzip"), none.clone(), "\"5.0-3\"", "\"-\"");
+        check(Some("gzip"), none.clone(), "\"x\", W/\"5.0-3-gzip\"", "\"5.0-3\"");
+        check(Some("gzip"), none.clone(), "\"5.0-3-br\"", "\"-\"");
+        check(Some("br"), none, "*", "*");
+        check(Some("br"), all.clone(), "W/\"5.0-3-br\"", "\"-\"");
+        check(Some("br"), all.clone(), "\"5.0-3-br\"", "\"5.0-3\"");
+        check(Some("br"), all, "\"5.0-3\"", "\"-\"");
     }
 }

@@ -278,6 +278,12 @@ async fn conditions_and_ranges_mean_what_the_rfc_says() {
     check("GET", &[("range", "bytes=-9")], (200, "blank")).await;
     check("GET", &[("range", "bytes=-99999999999999999999")], (200, "blank")).await;
     check("GET", &[("range", "bytes=-0")], (416, "")).await;
+    check("GET", &[("range", "bytes=0-99999999999999999999")], (206, "blank")).await;
+    check("GET", &[("range", "bytes=3-99999999999999999999")], (206, "nk")).await;
+    check("GET", &[("range", "bytes=99999999999999999999-")], (416, "")).await;
+    check("GET", &[("range", "bytes=0-1,3-99999999999999999999")], (200, "blank")).await;
+    check("GET", &[("range", "bytes=2-1")], (416, "")).await;
+    check("GET", &[("range", "bytes=01-2")], (206, "la")).await;
     check("GET", &[("range", "bytes=0-1,3-4")], (200, "blank")).await;
     check("GET", &[("range", "lines=0-1")], (200, "blank")).await;
     check("HEAD", &[("range", "bytes=1-2")], (200, "")).await;
@@ -324,4 +330,85 @@ async fn each_coding_of_a_file_has_a_tag_of_its_own() {
     let fields = [("accept-encoding", "gzip"), ("range", "bytes=0-2"), ("if-range", plain.as_str())];
     let other = ask(&files, "GET", "/assets/app.js", &fields).await.unwrap();
     assert_eq!(other.status(), 200, "the tag is that of another coding");
+}
+
+/// A build that sets all times to one second and pads to one size leaves nothing but the coding to tell representations apart
+/// (RFC 9110 section 8.8.3.3; h2o issue 2896, caddy issue 5849).
+#[tokio::test]
+async fn siblings_of_equal_size_and_time_have_different_strong_tags_and_the_same_vary() {
+    let world = world();
+    let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    for (suffix, text) in [("", "plain"), (".gz", "gzip!"), (".br", "brotl"), (".zst", "zstd!")] {
+        let path = world.path().join(format!("www/assets/same.css{suffix}"));
+        fs::write(&path, text).unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    }
+    let files = Files::new(&settings(world.path()), &Arc::default());
+    let ask = async |method: &str, coding: &str, fields: &[(&'static str, &str)]| {
+        let fields = [&[("accept-encoding", coding)], fields].concat();
+        let response = ask(&files, method, "/assets/same.css", &fields).await.unwrap();
+        let field = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let seen = (response.status().as_u16(), field("etag"), field("vary"));
+        (seen, text(response).await)
+    };
+    let vary = Some("accept-encoding".to_owned());
+    let mut tags = Vec::new();
+    for (coding, body) in
+        [("", "plain"), ("gzip", "gzip!"), ("br", "brotl"), ("zstd", "zstd!"), ("*", "gzip!"), ("identity, *;q=0", "plain")]
+    {
+        let ((status, tag, varies), seen) = ask("GET", coding, &[]).await;
+        assert_eq!((status, varies, seen.as_str()), (200, vary.clone(), body), "{coding}");
+        let tag = tag.filter(|tag| tag.starts_with('"')).unwrap();
+        let same = |status| (status, Some(tag.clone()), vary.clone());
+        assert_eq!(ask("HEAD", coding, &[]).await, (same(200), String::new()), "{coding}");
+        assert_eq!(ask("GET", coding, &[("if-none-match", &tag)]).await, (same(304), String::new()), "{coding}");
+        assert_eq!(ask("HEAD", coding, &[("if-none-match", &format!("W/{tag}"))]).await, (same(304), String::new()), "{coding}");
+        assert_eq!(ask("GET", coding, &[("if-modified-since", "Fri, 06 Nov 2105 08:49:37 GMT")]).await.0, same(304), "{coding}");
+        assert_eq!(ask("GET", coding, &[("if-match", &tag)]).await, (same(200), body.to_owned()), "{coding}");
+        let part = [("range", "bytes=0-1"), ("if-range", tag.as_str())];
+        assert_eq!(ask("GET", coding, &part).await, (same(206), body[..2].to_owned()), "{coding}");
+        assert_eq!(ask("GET", coding, &[("range", "bytes=9-")]).await.0, same(416), "{coding}");
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    assert_eq!(tags.len(), 4, "{tags:?}");
+    // The tag of one coding is none of another.
+    assert_eq!(ask("GET", "br", &[("if-none-match", &tags[1])]).await.1, "brotl");
+    assert_eq!(ask("GET", "br", &[("if-match", &tags[1])]).await.0.0, 412);
+    assert_eq!(ask("GET", "br", &[("range", "bytes=0-1"), ("if-range", &tags[0])]).await.1, "brotl");
+}
+
+/// The 304 to a file whose type the name does not say, and to a page whose name does not end in `.html`.
+#[tokio::test]
+async fn a_304_and_a_head_have_the_cache_control_of_the_200() {
+    let world = world();
+    for name in ["LICENSE", "old.htm"] {
+        fs::write(world.path().join("www").join(name), "text").unwrap();
+    }
+    let cache = Some(Cache { age: Duration::from_secs(60), immutable: false });
+    let files = Files::new(&Settings { cache, fallback: Some("/index.html".into()), ..settings(world.path()) }, &Arc::default());
+    for (path, expected) in [
+        ("/LICENSE", "public, max-age=60"),
+        ("/old.htm", "no-cache"),
+        ("/docs/", "no-cache"),
+        ("/users/7", "no-cache"),
+        ("/assets/app.js", "public, max-age=60"),
+    ] {
+        let first = ask(&files, "GET", path, &[]).await.unwrap();
+        let tag = first.headers()[header::ETAG].to_str().unwrap().to_owned();
+        for (method, fields, status) in [
+            ("GET", vec![], 200),
+            ("HEAD", vec![], 200),
+            ("GET", vec![("if-none-match", tag.as_str())], 304),
+            ("GET", vec![("range", "bytes=0-1")], 206),
+        ] {
+            let seen = ask(&files, method, path, &fields).await.unwrap();
+            assert_eq!(
+                (seen.status().as_u16(), &seen.headers()[header::CACHE_CONTROL]),
+                (status, &HeaderValue::from_static(expected)),
+                "{path}"
+            );
+        }
+    }
 }
