@@ -82,6 +82,8 @@ pub(super) struct Course {
     pub(super) origin: RefCell<Option<HeaderValue>>,
     /// How the answer may be compressed.
     pub(super) coding: Cell<Option<Coding>>,
+    /// The tags of `If-None-Match` as the client sent them, where one of them is that of a compressed response.
+    pub(super) sent_tags: RefCell<Option<Box<HeaderValue>>>,
     /// Counts on the client until the exchange is over.
     pub(super) place: RefCell<Option<Place>>,
     /// Counts on the target until the exchange is over.

@@ -131,7 +131,7 @@ impl Step {
     /// The way in.
     pub(super) fn enter<'a>(&'a self, exchange: &'a Rc<Exchange>, request: &'a mut Request<Body>) -> Result<Flow<'a>, Refusal> {
         match self {
-            Self::Compress => exchange.course.coding.set(compress::wanted(request.headers())),
+            Self::Compress => compress::enter(exchange, request),
             Self::Bandwidth(_) | Self::Headers(_) | Self::Security | Self::Hsts => (),
             Self::Admit(admit) => admit.check(exchange.client)?,
             Self::Cors(cors) => {

@@ -5,6 +5,7 @@ mod auth;
 mod balance;
 mod bodies;
 mod breaker;
+mod coded_fields;
 mod compress;
 mod cross_origin;
 mod failures;

@@ -1,78 +1,108 @@
 //! `compress`: answers that gain by it are compressed, and all others left alone: small ones, event streams, pictures,
 //! what is encoded already, parts of files, and what says `no-transform` (RFC 9110 section 7.7).
 //!
+//! HEAD, 304 and 206 have no content to compress, and carry the fields that the 200 to a GET would carry (sections 9.3.2,
+//! 15.4.5 and 15.3.7): `Vary`, and the tag of the representation that they are about.
+//!
 //! Chosen: zlib and zstd driven here, frame by frame. tower-http's layer does the same over async readers, with a state
 //! of up to 3 MiB made anew for every answer; here a worker keeps a few and lends them out.
 
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 
+use crate::proxy::accept_encoding::Accepted;
 use crate::proxy::body::Body;
 use crate::proxy::exchange::Exchange;
+use crate::proxy::h1::length;
 pub use coding::{Coding, Encoders};
 
 mod coding;
+mod digests;
 mod squeezed;
+mod tags;
 
 /// Below this an answer fits into one packet anyway.
 const LEAST: u64 = 1024;
 
-/// What the client takes best of what we make.
-pub(super) fn wanted(headers: &HeaderMap) -> Option<Coding> {
-    let mut best: Option<(Coding, u16)> = None;
-    for value in headers.get_all(header::ACCEPT_ENCODING) {
-        // A list longer than any client's is a stranger's joke.
-        for item in value.to_str().unwrap_or_default().split(',').take(32) {
-            let Some((coding, weight)) = read(item) else { continue };
-            if best.is_none_or(|(before, heaviest)| (weight, coding) > (heaviest, before)) {
-                best = Some((coding, weight));
-            }
-        }
+/// Takes note of what the client accepts, and gives the conditions of its request the tags that the backend knows.
+pub(super) fn enter(exchange: &Exchange, request: &mut Request<Body>) {
+    let state = &exchange.course;
+    state.coding.set(wanted(request.headers()));
+    if let Some(sent) = tags::restore(request.headers_mut()) {
+        state.sent_tags.replace(Some(Box::new(sent)));
     }
-    best.filter(|(_, weight)| *weight > 0).map(|(coding, _)| coding)
 }
 
-/// A coding of ours and its weight in thousandths (RFC 9110 section 12.4.2).
-fn read(item: &str) -> Option<(Coding, u16)> {
-    let (name, parameter) = item.split_once(';').unwrap_or((item, ""));
-    let coding = match name.trim() {
-        name if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => Coding::Gzip,
-        name if name.eq_ignore_ascii_case("zstd") => Coding::Zstd,
-        _ => return None,
+/// What the client takes best of what we make. Of two that it takes equally, one that it lists comes before one that only `*`
+/// stands for, and of those gzip before zstd, since every client that decodes anything decodes it.
+fn wanted(headers: &HeaderMap) -> Option<Coding> {
+    let accepted = Accepted::of(headers);
+    let ranked = |coding, listed: Option<u16>, (if_listed, otherwise): (u8, u8)| {
+        (accepted.weight(listed), if listed.is_some() { if_listed } else { otherwise }, coding)
     };
-    let weight = match parameter.trim().strip_prefix("q=").or_else(|| parameter.trim().strip_prefix("Q=")) {
-        None => 1000,
-        Some(text) => {
-            let weight: f32 = text.trim().parse().ok().filter(|weight| (0.0..=1.0).contains(weight))?;
-            (weight * 1000.0) as u16
-        }
-    };
-    Some((coding, weight))
+    let best = ranked(Coding::Gzip, accepted.gzip, (2, 1)).max(ranked(Coding::Zstd, accepted.zstd, (3, 0)));
+    let (weight, _, coding) = best;
+    (weight > 0 && weight >= accepted.identity()).then_some(coding)
 }
 
 /// Compresses an answer, if it gains by it and the client takes it.
 pub(super) fn leave(exchange: &Exchange, response: &mut Response<Body>) {
-    let length = response.body().size_hint();
-    if exchange.course.tunnel.get() || !gains(response.status(), response.headers(), length.exact()) {
+    let is_head = exchange.asked.method == Method::HEAD;
+    let length = whole_length(is_head, response);
+    let state = &exchange.course;
+    if state.tunnel.get() || !gains(response.status(), response.headers(), length) {
         return;
     }
     vary(response.headers_mut());
-    let Some(coding) = exchange.course.coding.get() else { return };
-    let Some(encoder) = exchange.worker.encoders.take(coding) else { return };
-    mark(response.headers_mut(), coding);
-    let body = std::mem::take(response.body_mut());
-    *response.body_mut() = Body::made(squeezed::Squeezed::new(body, encoder));
+    let coding = state.coding.get();
+    match (response.status(), coding) {
+        (StatusCode::NOT_MODIFIED, _) => {
+            let sent = state.sent_tags.borrow();
+            let tag = response.headers().get(header::ETAG).zip(sent.as_deref());
+            if let Some(tag) = tag.and_then(|(tag, sent)| tags::of_not_modified(tag, sent, coding.is_some())) {
+                response.headers_mut().insert(header::ETAG, tag);
+            }
+        }
+        (StatusCode::PARTIAL_CONTENT, _) | (_, None) => (),
+        (_, Some(coding)) if is_head => mark(response.headers_mut(), coding),
+        (_, Some(coding)) => {
+            let Some(encoder) = exchange.worker.encoders.take(coding) else { return };
+            mark(response.headers_mut(), coding);
+            let body = std::mem::take(response.body_mut());
+            *response.body_mut() = Body::made(squeezed::Squeezed::new(body, encoder));
+        }
+    }
 }
 
-/// Whether an answer would be smaller, and may be changed.
+/// How long the whole is that a response is about, as far as it is known.
+fn whole_length(is_head: bool, response: &Response<Body>) -> Option<u64> {
+    let field = |name| response.headers().get(name).map(HeaderValue::as_bytes);
+    match response.status() {
+        // A backend may write here that it sends nothing.
+        StatusCode::NOT_MODIFIED => None,
+        StatusCode::PARTIAL_CONTENT => {
+            field(header::CONTENT_RANGE).and_then(|range| range.rsplit(|byte| *byte == b'/').next()).and_then(length::read)
+        }
+        _ if is_head => field(header::CONTENT_LENGTH).and_then(length::read),
+        _ => response.body().size_hint().exact(),
+    }
+}
+
+/// Whether the whole that a response is about would be smaller, and may be changed. `length` is that of the whole.
 fn gains(status: StatusCode, headers: &HeaderMap, length: Option<u64>) -> bool {
-    let whole = !status.is_informational()
-        && !matches!(status, StatusCode::NO_CONTENT | StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED);
+    let has_whole = !status.is_informational() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+    let is_part = status == StatusCode::PARTIAL_CONTENT;
     let long = length.is_none_or(|length| length >= LEAST);
-    let untouched = !headers.contains_key(header::CONTENT_ENCODING) && !headers.contains_key(header::CONTENT_RANGE);
+    let untouched = !headers.contains_key(header::CONTENT_ENCODING) && (is_part || !headers.contains_key(header::CONTENT_RANGE));
     let free = !headers.get_all(header::CACHE_CONTROL).iter().any(|value| lists(value, "no-transform"));
-    whole && long && untouched && free && headers.get(header::CONTENT_TYPE).is_some_and(is_text)
+    let is_text = match headers.get(header::CONTENT_TYPE) {
+        // The type of several parts stands in the parts.
+        Some(kind) => is_text(kind) || (is_part && kind.as_bytes().starts_with(b"multipart/byteranges")),
+        // A 304 seldom names it.
+        None => status == StatusCode::NOT_MODIFIED,
+    };
+    has_whole && long && untouched && free && is_text
 }
 
 /// Types that are text inside. Pictures, films, archives and packed fonts are compressed by themselves; an event stream
@@ -105,14 +135,11 @@ fn vary(headers: &mut HeaderMap) {
 /// stands for exactly these bytes (RFC 9110 section 8.8.1).
 fn mark(headers: &mut HeaderMap, coding: Coding) {
     headers.insert(header::CONTENT_ENCODING, coding.name());
-    for name in ["content-length", "accept-ranges", "content-md5", "content-digest"] {
-        headers.remove(name);
-    }
-    let tag = headers.get(header::ETAG).map(|tag| tag.as_bytes().to_vec());
-    if let Some(weak) =
-        tag.filter(|tag| tag.starts_with(b"\"")).and_then(|tag| HeaderValue::try_from([b"W/", &tag[..]].concat()).ok())
-    {
-        headers.insert(header::ETAG, weak);
+    headers.remove(header::CONTENT_LENGTH);
+    headers.remove(header::ACCEPT_RANGES);
+    digests::remove(headers);
+    if let Some(tag) = headers.get(header::ETAG).and_then(tags::marked) {
+        headers.insert(header::ETAG, tag);
     }
 }
 
@@ -136,8 +163,28 @@ mod tests {
         check("zstd;q=0, GZIP;Q=0.1", Some(Coding::Gzip));
         check("gzip;q=0", None);
         check("gzip;q=2, zstd;q=x", None);
-        check("br, identity, *", None);
+        check("br, identity, *", Some(Coding::Gzip));
         check("", None);
+        // RFC 9110 section 12.5.3.
+        check("*", Some(Coding::Gzip));
+        check("*;q=0", None);
+        check("*;q=0.5", Some(Coding::Gzip));
+        check("gzip;q=0, *", Some(Coding::Zstd));
+        check("zstd;q=0, *", Some(Coding::Gzip));
+        check("zstd, *", Some(Coding::Zstd));
+        check("gzip;q=0.5, *;q=0.1", Some(Coding::Gzip));
+        check("gzip, *;q=0", Some(Coding::Gzip));
+        check("gzip;q=0, zstd;q=0, *", None);
+        check("identity", None);
+        check("identity;q=0", None);
+        check("identity;q=0, *", Some(Coding::Gzip));
+        check("identity;q=0, gzip;q=0.001", Some(Coding::Gzip));
+        check("identity, *;q=0", None);
+        check("identity, gzip;q=0.5", None);
+        check("identity;q=0.5, gzip;q=0.5", Some(Coding::Gzip));
+        check("gzip;q=1.0, identity; q=0.5, *;q=0", Some(Coding::Gzip));
+        check("gzip;q=0.0001", None);
+        check("gzip;q=1e0", None);
         assert_eq!(wanted(&HeaderMap::new()), None);
     }
 
@@ -155,9 +202,20 @@ mod tests {
         check(200, &[html], None, true);
         check(404, &[html], Some(5000), true);
         check(200, &[html], Some(1023), false);
-        check(206, &[html], None, false);
-        check(304, &[html], None, false);
+        check(206, &[html], None, true);
+        check(206, &[html, ("content-range", "bytes 0-9/5000")], Some(5000), true);
+        check(206, &[("content-type", "multipart/byteranges; boundary=x")], None, true);
+        check(206, &[("content-type", "video/mp4")], None, false);
+        check(200, &[("content-type", "multipart/byteranges; boundary=x")], None, false);
+        check(304, &[html], None, true);
+        check(304, &[], None, true);
+        check(304, &[("content-type", "image/png")], None, false);
+        check(304, &[("cache-control", "no-transform")], None, false);
+        check(304, &[("content-encoding", "br")], None, false);
+        check(416, &[html, ("content-range", "bytes */10")], Some(5000), false);
         check(101, &[html], None, false);
+        check(204, &[html], None, false);
+        check(205, &[html], None, false);
         check(200, &[html, ("content-encoding", "br")], None, false);
         check(200, &[html, ("content-range", "bytes 0-9/10")], None, false);
         check(200, &[html, ("cache-control", "public, No-Transform")], None, false);
@@ -181,13 +239,16 @@ mod tests {
     #[test]
     fn a_compressed_answer_says_no_more_than_is_so() {
         let mut headers = HeaderMap::new();
-        for (name, value) in [("etag", "\"a\""), ("content-length", "5"), ("accept-ranges", "bytes"), ("vary", "Origin")] {
+        for (name, value) in [("etag", "\"a\""), ("content-length", "5"), ("accept-ranges", "bytes"), ("vary", "Origin")]
+            .into_iter()
+            .chain(["digest", "content-digest", "repr-digest", "content-md5"].map(|name| (name, "x")))
+        {
             headers.insert(name, HeaderValue::from_static(value));
         }
         vary(&mut headers);
         vary(&mut headers);
         mark(&mut headers, Coding::Gzip);
-        assert_eq!(headers[header::ETAG], "W/\"a\"");
+        assert_eq!(headers[header::ETAG], "W/\"a~doorward\"");
         assert_eq!(headers[header::CONTENT_ENCODING], "gzip");
         assert_eq!(headers.get_all(header::VARY).iter().collect::<Vec<_>>(), ["Origin", "Accept-Encoding"]);
         assert_eq!(headers.len(), 4);

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version, request};
 use http_body_util::BodyExt;
 
 use super::harness::*;
@@ -41,13 +41,17 @@ async fn careless_h2() -> Backend {
     .await
 }
 
-/// One request, by no connection in particular.
-async fn ask(gateway: &Gateway, version: Version, method: &Method, path: &str) -> Response<Body> {
+/// Serves a request to `a.test`, by no connection in particular.
+pub(super) async fn served(gateway: &Gateway, request: request::Builder) -> Response<Body> {
     let peer = "127.0.0.1:9".parse().unwrap();
     let tls = TlsFacts { server_name: None, visitor: None, is_stand_in: false };
     let connection = Rc::new(Connection::new(peer, "127.0.0.1:443".parse().unwrap(), Some(tls)));
-    let request = Request::builder().method(method).uri(path).version(version).header("host", "a.test");
-    serve(Rc::clone(&gateway.worker), connection, request.body(Body::empty()).unwrap()).await.unwrap()
+    let request = request.header("host", "a.test").body(Body::empty()).unwrap();
+    serve(Rc::clone(&gateway.worker), connection, request).await.unwrap()
+}
+
+async fn ask(gateway: &Gateway, version: Version, method: &Method, path: &str) -> Response<Body> {
+    served(gateway, Request::builder().method(method).uri(path).version(version)).await
 }
 
 /// Holds an answer to the rules.

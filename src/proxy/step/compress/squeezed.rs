@@ -10,6 +10,7 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame};
 
 use super::coding::Encoder;
+use super::digests;
 use crate::proxy::body::{Body, BodyError, Fault};
 
 /// Compressed bytes that are gathered while more comes in.
@@ -41,7 +42,10 @@ impl Squeezed {
                 self.unflushed = true;
                 return encoder.write(&data, &mut self.out);
             }
-            Some(Err(other)) => self.trailers = other.into_trailers().ok(),
+            Some(Err(other)) => {
+                self.trailers = other.into_trailers().ok();
+                self.trailers.as_mut().map(digests::remove);
+            }
             None => (),
         }
         encoder.finish(&mut self.out)?;
