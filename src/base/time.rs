@@ -109,6 +109,22 @@ impl Window {
     }
 }
 
+/// This machine's clock and another one, read at the same moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockReading {
+    /// What this machine's clock said.
+    pub ours: Timestamp,
+    /// What the other one said.
+    pub theirs: Timestamp,
+}
+
+impl ClockReading {
+    /// What the other clock says when ours says `now`.
+    pub fn theirs_at(&self, now: Timestamp) -> Timestamp {
+        Timestamp(now.0.saturating_add(self.theirs.0.saturating_sub(self.ours.0)))
+    }
+}
+
 /// Where `now` comes from. Pure code takes a [`Timestamp`]; only owners of loops hold a clock.
 pub trait Clock: Send + Sync {
     /// The present second.
@@ -161,6 +177,15 @@ impl Clock for ManualClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_clock_is_read_by_its_difference_to_ours() {
+        let at = Timestamp::from_unix;
+        let reading = ClockReading { ours: at(1_000), theirs: at(87_400) };
+        assert_eq!(reading.theirs_at(at(1_010)), at(87_410));
+        assert_eq!(ClockReading { ours: at(87_400), theirs: at(1_000) }.theirs_at(at(87_400)), at(1_000));
+        assert_eq!(ClockReading { ours: at(i64::MIN), theirs: at(i64::MAX) }.theirs_at(at(0)), at(i64::MAX));
+    }
 
     #[test]
     fn arithmetic_saturates_instead_of_overflowing() {

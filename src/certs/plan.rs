@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::need::{Authority, Need, Source};
 use super::pace::{self, Limit, OrderLimit};
-use super::record::{Book, Doing, Record};
+use super::record::{Book, Doing, NOT_YET, Record};
 use crate::base::time::Timestamp;
 use crate::state::schema::IssuerMemory;
 use crate::state::slug::Slug;
@@ -186,17 +186,12 @@ fn rehearsal(from: &Authority, record: &Record) -> Option<Authority> {
     if wanted { from.rehearsal() } else { None }
 }
 
-/// How far in the future an authority's certificate may begin before another one is ordered: shorter steps of the clock
-/// are waited for.
-const NOT_YET: Duration = Duration::from_secs(300);
-
 fn due(source: &Source, record: &Record, now: Timestamp) -> Option<Why> {
     let ahead = if matches!(source, Source::Local) { Duration::ZERO } else { NOT_YET };
     match (&record.held, &record.memory.renewal) {
         (None, _) => Some(Why::Missing),
         (Some(held), _) if held.validity.not_after < now => Some(Why::Expired),
-        // One that comes while the clock is behind is not valid yet either: it is not taken, and its order is kept, so that
-        // this buys one certificate and no more.
+        // One that comes while the clock is behind is not valid yet either: its successor waits, as its record says.
         (Some(held), _) if now + ahead < held.validity.not_before => Some(Why::NotYetValid),
         (Some(_), Some(renewal)) if renewal.renew_at <= now => Some(Why::Due),
         (Some(_), _) if record.asked => Some(Why::Asked),

@@ -163,6 +163,11 @@ const LONG_BROKEN: Duration = Duration::from_secs(6 * 3_600);
 const RECHECK_LONG_BROKEN: Duration = Duration::from_secs(300);
 /// Shortest wait after a certificate that was due for renewal as it came.
 const DOUBTFUL: Duration = Duration::from_secs(60);
+/// How far in the future an authority's certificate may begin before the clock is doubted, or another one is ordered: shorter
+/// steps of the clock are waited for.
+pub(super) const NOT_YET: Duration = Duration::from_secs(300);
+/// What to do where a certificate is not valid as it arrives.
+const SET_THE_CLOCK: &str = "set the clock and keep it right (`timedatectl set-ntp true`)";
 /// Wait before a certificate is renewed that the authority called back as soon as it had replaced another one that it had
 /// called back; four times as long after each further one, a day at most.
 const RECALLED_AGAIN: Backoff = Backoff { first: Duration::from_secs(3_600), factor: 4, most: DAY };
@@ -228,10 +233,26 @@ impl Book {
         }
     }
 
-    /// A person has acted: what we decided to wait for by ourselves is tried at once. What an authority asked for stays.
+    /// Names the difference of the clocks where a certificate came that ours doubts.
+    pub fn explain_doubt(&mut self, id: &Slot, difference: &str) {
+        let record = self.records.get_mut(id).filter(|record| record.doubts_the_clock());
+        if let Some(error) = record.and_then(|record| record.memory.last_error.as_mut()) {
+            error.words = format!("{difference}; {}", error.words);
+        }
+    }
+
+    /// Forgets what was said of a wrong clock where it was set right since; whether anything was.
+    pub fn trust_the_clock(&mut self, now: Timestamp) -> bool {
+        let trusted = self.records.values_mut().filter_map(|record| record.trust_the_clock(now).then_some(()));
+        trusted.count() > 0
+    }
+
+    /// A person has acted: what we decided to wait for by ourselves is tried at once. What an authority asked for stays, and so
+    /// does the wait for a clock that is still wrong.
     pub fn take_heart(&mut self, ids: impl Iterator<Item = Slot>) {
         for id in ids {
-            if let Some(record) = self.records.get_mut(&id).filter(|record| !record.memory.limited) {
+            if let Some(record) = self.records.get_mut(&id).filter(|record| !record.memory.limited && !record.doubts_the_clock())
+            {
                 record.memory.pause = None;
             }
         }
@@ -301,22 +322,51 @@ impl Record {
         recheck.at = now + if long { RECHECK_LONG_BROKEN } else { RECHECK.delay(recheck.looks, dice) };
     }
 
-    /// A certificate that is due for renewal as it arrives was not made at what our clock calls now. Ordering another would
-    /// bring the same, so the next one waits for half of the life that is left, or for the clock: a pause from the future
-    /// does not hold.
+    /// A certificate that is due for renewal as it arrives, or not valid, was not made at what our clock calls now. Ordering
+    /// another would bring the same. One that is not valid has its whole life before it by the authority's clock, and the next
+    /// one waits until that is over but for what is left at a renewal; any other waits for half of the life that is left. Either
+    /// waits for the clock as well: a pause from the future does not hold, and what is valid and not due is not ordered.
     fn doubt_the_clock(&mut self, now: Timestamp) {
         let (Some(held), Some(renewal)) = (&self.held, &self.memory.renewal) else { return };
-        if now < renewal.backstop {
-            return;
-        }
         let Validity { not_before, not_after } = held.validity;
-        self.memory.pause = Some(Pause::starting(now, (not_after.since(now) / 2).max(DOUBTFUL)));
+        let whole = renewal.backstop.since(not_before);
+        let (seen, wait) = if now + NOT_YET < not_before {
+            ("not valid yet", whole)
+        } else if not_after < now {
+            ("expired already", whole)
+        } else if renewal.backstop <= now {
+            ("due for renewal already", not_after.since(now) / 2)
+        } else {
+            return;
+        };
+        self.memory.pause = Some(Pause::starting(now, wait.max(DOUBTFUL)));
         let words = format!(
             "the certificate that was just issued is valid from {not_before} to {not_after} and by this machine's clock, which \
-             says {now}, due for renewal already; no other is ordered meanwhile"
+             says {now}, {seen}; it is kept and served, and no other is ordered meanwhile"
         );
-        let remedy = Some("set the clock and keep it right (`timedatectl set-ntp true`)".to_owned());
-        self.memory.last_error = Some(LastError { at: now, words, remedy });
+        self.memory.last_error = Some(LastError { at: now, words, remedy: Some(SET_THE_CLOCK.to_owned()) });
+    }
+
+    fn doubts_the_clock(&self) -> bool {
+        self.memory.last_error.as_ref().is_some_and(|error| error.remedy.as_deref() == Some(SET_THE_CLOCK))
+    }
+
+    /// The clock was set since a certificate came that it doubted: what was said of it is over.
+    fn trust_the_clock(&mut self, now: Timestamp) -> bool {
+        let doubted = self.doubts_the_clock();
+        let right = match (&self.held, &self.memory.renewal) {
+            (Some(held), Some(renewal)) => held.validity.not_before <= now && now < renewal.backstop,
+            _ => false,
+        };
+        if doubted && right {
+            // A clock that is behind and was not set, but has come as far as the certificate's begin, would renew too late.
+            let due = self.memory.pause.and_then(|pause| pause.holds(now));
+            if let (Some(due), Some(renewal)) = (due, &mut self.memory.renewal) {
+                renewal.renew_at = renewal.renew_at.min(due);
+            }
+            (self.memory.pause, self.memory.last_error) = (None, None);
+        }
+        doubted && right
     }
 
     /// The order works: the authority itself is asked at once. What failed there before still counts as failed.

@@ -78,9 +78,8 @@ const FEW: usize = 32;
 pub(crate) fn load(store: &Store, needs: &[Need], now: Timestamp, dice: &mut Dice) -> Vec<Loaded> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let share = needs.len().div_ceil(cores).max(FEW);
-    let load_part = |part: &[Need], mut dice: Dice| -> Vec<Loaded> {
-        part.iter().map(|need| load_one(store, need, now, &mut dice)).collect()
-    };
+    let load_part =
+        |part: &[Need], mut rng: Dice| -> Vec<Loaded> { part.iter().map(|need| load_one(store, need, now, &mut rng)).collect() };
     thread::scope(|scope| {
         let parts = needs.chunks(share).map(|part| {
             let dice = Dice::seeded(dice.roll());

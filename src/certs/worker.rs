@@ -26,7 +26,7 @@ use super::shelf::Shelved;
 use crate::base::chain::Chain;
 use crate::base::secret::Secret;
 use crate::base::task;
-use crate::base::time::{Clock, Timestamp};
+use crate::base::time::{Clock, ClockReading, Timestamp};
 use crate::config::settings::{Acme, ChallengeKind};
 use crate::state::history::{Ended, History};
 use crate::state::schema::{Bucket, Remembered};
@@ -76,6 +76,8 @@ pub(crate) struct Done {
     pub(crate) shelved: Option<Shelved>,
     /// What a person should know although it went well.
     pub(crate) warning: Option<String>,
+    /// Our clock and the authority's as a certificate came.
+    pub(crate) reading: Option<ClockReading>,
 }
 
 /// What the ledger of a try counted.
@@ -133,7 +135,8 @@ impl Drop for Reporter {
             What::Question => Outcome::WindowUnknown(None),
             What::Look => Outcome::Looked(None),
         };
-        let _ended = self.to.send(Done { id: self.id.clone(), outcome, tried: None, shelved: None, warning: None });
+        let _ended =
+            self.to.send(Done { id: self.id.clone(), outcome, tried: None, shelved: None, warning: None, reading: None });
     }
 }
 
@@ -155,7 +158,7 @@ async fn obtain_one(task: &OrderTask) -> Done {
                 "make room in the state folder, or let the gateway's user write there; the rest goes by itself".to_owned();
             let parts = Parts { remedy: Some(remedy), ..Parts::default() };
             let outcome = fail(Blame::Here, Ended::NoOrder, words, parts);
-            return Done { id, outcome, tried: None, shelved: None, warning: None };
+            return Done { id, outcome, tried: None, shelved: None, warning: None, reading: None };
         }
     };
     let now = task.clock.now();
@@ -190,7 +193,8 @@ async fn obtain_one(task: &OrderTask) -> Done {
         }
     };
     let tried = Some(Tried { history: ledger.history(), worked: ledger.worked(), bucket: ledger.bucket() });
-    Done { id, outcome, tried, shelved, warning }
+    let reading = shelved.as_ref().and_then(|_| task.account.http().clock_reading());
+    Done { id, outcome, tried, shelved, warning, reading }
 }
 
 /// The authority's settings; before a first order, with the challenges in the order in which they may work.
@@ -269,7 +273,7 @@ pub(crate) async fn look(
     let identities = directory.ok().and_then(Result::ok).map(|directory| directory.meta.caa_identities.clone());
     let provable = recheck::look(&acme, &need.names, &identities.unwrap_or_default(), ports, &board, now).await;
     let outcome = Outcome::Looked(provable);
-    report.send(Done { id: need.id, outcome, tried: None, shelved: None, warning: None });
+    report.send(Done { id: need.id, outcome, tried: None, shelved: None, warning: None, reading: None });
 }
 
 /// Asks for a renewal window and reports, within `limit`.
@@ -287,7 +291,7 @@ pub(crate) async fn ask_window(account: Arc<AcmeAccount>, certificate: String, l
         Err(_) => Outcome::WindowUnknown(None),
     };
     let id = report.id.clone();
-    report.send(Done { id, outcome, tried: None, shelved: None, warning: None });
+    report.send(Done { id, outcome, tried: None, shelved: None, warning: None, reading: None });
 }
 
 /// Who has to do something before a new try can succeed.

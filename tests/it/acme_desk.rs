@@ -3,14 +3,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use doorward::base::name::Identifier;
 use doorward::base::secret::Secret;
 use doorward::base::task;
-use doorward::base::time::SystemClock;
+use doorward::base::time::{Clock, SystemClock, Timestamp};
 use doorward::certs::challenge::tls_alpn01::ProofResolver;
 use doorward::certs::challenge::{ChallengeBoard, http01, tls_alpn01};
 use doorward::certs::issuer::account::AcmeAccount;
@@ -226,6 +226,26 @@ impl OrderLedger for Memory {
     }
 }
 
+/// A clock that is so many seconds ahead of the right one, until it is set.
+#[derive(Default)]
+pub struct WrongClock(AtomicI64);
+
+impl WrongClock {
+    pub fn ahead_by(seconds: i64) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(seconds)))
+    }
+
+    pub fn set_right(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Clock for WrongClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix(SystemClock.now().unix() + self.0.load(Ordering::Relaxed))
+    }
+}
+
 /// One authority as a gateway knows it.
 pub struct Customer {
     pub acme: Acme,
@@ -245,7 +265,12 @@ impl Customer {
 
     /// As [`Customer::with`], with limits of its own on an authority's slowness.
     pub fn with_limits(acme: Acme, memory: Arc<Memory>, limits: HttpLimits) -> Self {
-        let http = AcmeHttp::new(&acme.directory, acme.ca_file.clone(), limits, Arc::new(SystemClock));
+        Self::with_clock(acme, memory, limits, Arc::new(SystemClock))
+    }
+
+    /// As [`Customer::with_limits`], on a machine with this clock.
+    pub fn with_clock(acme: Acme, memory: Arc<Memory>, limits: HttpLimits, clock: Arc<dyn Clock>) -> Self {
+        let http = AcmeHttp::new(&acme.directory, acme.ca_file.clone(), limits, clock);
         let ledger: Arc<Memory> = Arc::clone(&memory);
         let account = AcmeAccount::new(http, &acme, Some("op@example.com".into()), ledger);
         Self { acme, memory, account }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use doorward::base::chain::Chain;
+use doorward::base::time::{Clock as _, SystemClock};
 use doorward::certs::issuer::acme::{Issued, OrderCause, Step};
+use doorward::certs::issuer::http::HttpLimits;
 use doorward::config::settings::{ChallengeKind, KeyKind};
 
-use crate::acme_desk::{Customer, Desk, Memory};
+use crate::acme_desk::{Customer, Desk, Memory, WrongClock};
 use crate::support::pebble::{Options, Pebble};
 
 fn begin(options: &Options) -> (Desk, Pebble, Customer) {
@@ -101,4 +103,20 @@ async fn every_order_succeeds_while_a_third_of_all_nonces_is_refused() {
     // Pebble's look at a proof may come too late on a busy machine. Such a proof costs an order, a refused nonce does not.
     assert_eq!(customer.memory.count("order"), 8 + proofs_failed);
     assert_eq!(customer.memory.count("account key"), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_that_comes_under_a_wrong_clock_is_taken_by_the_authoritys_clock() {
+    const DAY: i64 = 86_400;
+    let (desk, _pebble, customer) = begin(&Options::default());
+    for off in [-3_650 * DAY, -DAY, DAY, 100 * DAY] {
+        let (acme, memory) = (customer.acme.clone(), Arc::<Memory>::default());
+        let machine = Customer::with_clock(acme, memory, HttpLimits::default(), WrongClock::ahead_by(off));
+        let issued = machine.order(&desk, &["a.example"]).await.unwrap();
+        assert!(issued.bundle.validity().holds_at(SystemClock.now()), "{off}");
+        assert_eq!((machine.memory.count("order"), machine.memory.count("order forgotten")), (1, 1), "{off}");
+        let reading = machine.account.http().clock_reading().unwrap();
+        let seen = reading.ours.unix() - reading.theirs.unix();
+        assert!((seen - off).abs() < 3_600, "{off}: {seen}");
+    }
 }

@@ -18,7 +18,7 @@ use doorward::telemetry::metrics::Metrics;
 use rustls::sign::CertifiedKey;
 use tempfile::TempDir;
 
-use crate::acme_desk::Desk;
+use crate::acme_desk::{Desk, WrongClock};
 use crate::support::dns::DnsServer;
 use crate::support::fault::{Fault, FaultProxy, Kind};
 use crate::support::pebble::{Options, Pebble};
@@ -33,6 +33,7 @@ struct House {
     /// Where orders are tried first after a failure.
     rehearsal: Option<String>,
     metrics: Arc<Metrics>,
+    clock: Arc<WrongClock>,
 }
 
 impl House {
@@ -41,7 +42,7 @@ impl House {
         let ports = (ports::free(), ports::free());
         let pebble = Pebble::start(ports.0, ports.1, options);
         let (folder, acme) = (tempfile::tempdir().unwrap(), pebble.acme_lines());
-        let house = Self { folder, acme, ports, rehearsal: None, metrics: Arc::default() };
+        let house = Self { folder, acme, ports, rehearsal: None, metrics: Arc::default(), clock: Arc::default() };
         (house, pebble)
     }
 
@@ -72,7 +73,7 @@ impl House {
         let keeping = Keeping {
             settings: self.settings(names),
             metrics: Arc::clone(&self.metrics),
-            clock: Arc::new(SystemClock),
+            clock: Arc::<WrongClock>::clone(&self.clock),
             dice: Dice::from_os(),
             ports: PublicPorts { plain: self.ports.0, tls: self.ports.1 },
         };
@@ -330,6 +331,68 @@ fn a_record_that_was_repaired_is_seen_and_the_certificate_obtained_without_a_wor
         dns.remove("a.door.test").address_of("a.door.test", "127.0.0.1");
         until(&handle, |_| served(&handle, "a.door.test").is_some()).await;
         assert_eq!(proxy.count(Kind::Challenge), failed + 1, "one more validation, which succeeds");
+        handle.stop().await;
+    });
+}
+
+/// Under a clock that is so many days ahead: what the status says once a certificate came.
+async fn under_a_clock_ahead_by(days: i64) -> Option<String> {
+    let (mut house, pebble) = House::with(&Options::default());
+    let proxy = FaultProxy::start(&pebble);
+    (house.acme, house.clock) = (proxy.acme_lines(), WrongClock::ahead_by(days * 86_400));
+    let (handle, desk) = house.start(&["a.example"]);
+    handle.go();
+    until(&handle, |_| served(&handle, "a.example").is_some()).await;
+    until(&handle, |all| !all[0].next_why.contains("is being asked")).await;
+    let leaf_served = leaf(&handle, "a.example");
+    let status = handle.status()[0].clone();
+    // Nothing more is planned for weeks, by the clock of this machine.
+    let next = Timestamp::parse(status.next_attempt.as_deref().unwrap()).unwrap();
+    assert!(next.since(house.clock.now()) > Duration::from_secs(20 * 86_400) || status.last_error.is_none(), "{status:?}");
+    handle.stop().await;
+    drop((handle, desk));
+    // It is stored: the next process serves the same one and orders nothing, and so does one with a clock that is right.
+    for set_right in [false, true] {
+        if set_right {
+            house.clock.set_right();
+        }
+        let (handle, desk) = house.start(&["a.example"]);
+        handle.go();
+        handle.settings(house.settings(&["a.example"])).await;
+        assert_eq!(leaf(&handle, "a.example"), leaf_served, "{days} days");
+        if set_right {
+            until(&handle, |all| all[0].state == CertState::Valid && all[0].last_error.is_none()).await;
+        }
+        handle.stop().await;
+        drop((handle, desk));
+    }
+    assert_eq!(proxy.count(Kind::NewOrder), 1, "{days} days");
+    status.last_error
+}
+
+#[test]
+fn a_certificate_that_comes_under_a_wrong_clock_is_stored_served_and_not_ordered_again() {
+    run(async || {
+        assert_eq!(under_a_clock_ahead_by(1).await, None, "it is valid and not due");
+        for (days, difference, seen) in [(-1, "1d behind", "not valid yet"), (100, "100d ahead of", "expired already")] {
+            let words = under_a_clock_ahead_by(days).await.unwrap();
+            assert!(words.starts_with(&format!("this machine's clock is {difference} the authority's (")), "{words}");
+            assert!(words.contains(&format!("{seen}; it is kept and served, and no other is ordered meanwhile")), "{words}");
+        }
+    });
+}
+
+#[test]
+fn a_clock_that_is_ten_years_behind_is_reported_and_the_order_goes_out_when_it_is_set() {
+    run(async || {
+        let (mut house, _pebble) = House::with(&Options::default());
+        house.clock = WrongClock::ahead_by(-3_650 * 86_400);
+        let (handle, _desk) = house.start(&["a.example"]);
+        handle.go();
+        until(&handle, |all| all[0].next_why.contains("which is plainly wrong; nothing is ordered")).await;
+        house.clock.set_right();
+        handle.settings(house.settings(&["a.example"])).await;
+        until(&handle, |all| served(&handle, "a.example").is_some() && all[0].state == CertState::Valid).await;
         handle.stop().await;
     });
 }

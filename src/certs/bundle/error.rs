@@ -131,6 +131,11 @@ impl BundleError {
         )
     }
 
+    /// Whether another clock might see it otherwise.
+    pub const fn is_about_time(&self) -> bool {
+        matches!(self, Self::Expired { .. } | Self::NotYetValid { .. })
+    }
+
     /// Which of the two texts is at fault, so that the caller can name its file.
     pub fn piece(&self) -> Piece {
         match self {

@@ -14,7 +14,7 @@ use http_body_util::Full;
 use tokio::time::Instant;
 
 use crate::base::system_resolver::SystemResolver;
-use crate::base::time::{Clock, Timestamp};
+use crate::base::time::{Clock, ClockReading, Timestamp};
 
 mod answer;
 mod connection;
@@ -66,6 +66,8 @@ struct Shared {
     tls: tokio::sync::OnceCell<tokio_rustls::TlsConnector>,
     /// The directory as it was answered last, and when.
     directory: Mutex<Option<(Instant, Arc<Directory>)>>,
+    /// Our clock and the authority's, as its last answer with a `Date` had it.
+    reading: Mutex<Option<ClockReading>>,
     /// Connections that wait for the next request.
     idle: Mutex<Vec<Idle>>,
 }
@@ -88,6 +90,7 @@ impl AcmeHttp {
             resolver: SystemResolver::default(),
             tls: tokio::sync::OnceCell::new(),
             directory: Mutex::default(),
+            reading: Mutex::default(),
             idle: Mutex::default(),
         }))
     }
@@ -110,6 +113,11 @@ impl AcmeHttp {
     /// The present second.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
+    }
+
+    /// Our clock and the authority's at its last answer; `None` while it has sent no `Date` (RFC 9110 section 6.6.1).
+    pub fn clock_reading(&self) -> Option<ClockReading> {
+        *lock(&self.0.reading)
     }
 
     /// The authority's directory, at most an hour old.
@@ -166,7 +174,11 @@ impl AcmeHttp {
         }
         let request = dressed(request, &host, port, true)?;
         let response = self.exchange(&host, port, request).await?;
-        Ok(Answer::new(kind, response, self.0.clock.now()))
+        let answer = Answer::new(kind, response, self.0.clock.now());
+        if let Some(reading) = answer.clock_reading() {
+            *lock(&self.0.reading) = Some(reading);
+        }
+        Ok(answer)
     }
 
     /// Takes an idle connection or opens one. A request that never left an idle connection goes over another, and so does

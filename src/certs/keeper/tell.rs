@@ -147,7 +147,7 @@ pub(in crate::certs) fn wrong_clock(now: Timestamp) {
     );
 }
 
-/// A certificate came that is due for renewal already.
+/// A certificate came while our clock is wrong by the authority's, or that is not valid or due for renewal by ours.
 pub(in crate::certs) fn doubtful_clock(need: &Need, words: &str) {
     tracing::error!(event = "clock_wrong", name = need.title(), "{words}; set the clock (`timedatectl set-ntp true`)");
 }

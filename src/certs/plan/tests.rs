@@ -286,9 +286,8 @@ impl World {
             return fail(Blame::Name(None), Ended::Unusable);
         }
         self.revoked.remove(name);
-        let held = self.issue(self.ca);
-        // As a bundle is proved before it is taken.
-        if held.validity.holds_at(self.now) { Outcome::Issued(held) } else { fail(Blame::Person, Ended::Unusable) }
+        // A bundle is proved by the clock of the CA, too, before it is taken.
+        Outcome::Issued(self.issue(self.ca))
     }
 
     /// One more order, counted by us and by the CA; whether the CA takes it.
@@ -484,4 +483,56 @@ fn a_certificate_that_begins_in_the_future_is_made_or_ordered_again() {
         book.settle(&needs[0].id, Outcome::Issued(held), now, &mut world.dice);
         assert_eq!((planned(&book, &needs[0]), planned(&book, &needs[1])), (acme, made), "{ahead} s ahead");
     }
+}
+
+/// Lives with the first certificate of a name for `days` by the authority's clock, ours being `off` seconds ahead of it until
+/// `set_right_at`, and looks every hour; the hours at which one was ordered.
+fn ordered_under(off: i64, days: i64, set_right_at: Option<i64>) -> (Vec<i64>, World) {
+    let mut world = World::new();
+    world.step("need a.example").unwrap();
+    let id = world.needs[0].id.clone();
+    let start = EARLIEST + Duration::from_secs(300 * 86_400);
+    let mut ordered = Vec::new();
+    for hour in 0..days * 24 {
+        let real = start + Duration::from_secs(u64::try_from(hour * 3_600).unwrap());
+        let off = if set_right_at.is_some_and(|day| day * 24 <= hour) { 0 } else { off };
+        let now = Timestamp::from_unix(real.unix() + off);
+        world.book.trust_the_clock(now);
+        let Next::Act(action @ Action::Issue { .. }) = next(&world.needs[0], &world.book, now) else { continue };
+        ordered.push(hour);
+        let doing = action.doing();
+        world.book.begin(&id, doing);
+        let not_before = real - Duration::from_secs(3_600);
+        let validity = Validity { not_before, not_after: not_before + Duration::from_secs(90 * 86_400) };
+        let held = Held { issuer: Slug::of_url(CA), validity, serial: hour.to_string(), has_window: false };
+        world.book.settle(&id, Outcome::Issued(held), now, &mut world.dice);
+    }
+    (ordered, world)
+}
+
+#[test]
+fn under_a_wrong_clock_a_certificate_is_ordered_once_and_again_when_it_is_due_by_the_authoritys() {
+    const DAY: i64 = 86_400;
+    for off in [-100 * DAY, -10 * DAY, -DAY, 0, DAY, 30 * DAY, 100 * DAY, 3_650 * DAY] {
+        let (ordered, world) = ordered_under(off, 61, None);
+        assert!((2..=4).contains(&ordered.len()) && ordered[0] == 0, "{off}: {ordered:?}");
+        assert!(ordered[1] >= 10 * 24, "{off}: {ordered:?}");
+        let words = world.book.records[&world.needs[0].id].memory.last_error.as_ref().map(|error| error.words.as_str());
+        // One that is a little behind has come to the certificate's begin meanwhile.
+        let seen = if off < -61 * DAY {
+            Some("not valid yet; it is kept")
+        } else {
+            (off > 90 * DAY).then_some("expired already; it is kept")
+        };
+        assert!(seen.is_none_or(|seen| words.is_some_and(|words| words.contains(seen))), "{off}: {words:?}");
+    }
+    // One that is set right finds a certificate that is valid, and no reason to doubt.
+    for off in [-10 * DAY, -DAY, 100 * DAY, 3_650 * DAY] {
+        let (ordered, world) = ordered_under(off, 40, Some(3));
+        assert_eq!(ordered, [0], "{off}");
+        let memory = &world.book.records[&world.needs[0].id].memory;
+        assert_eq!((memory.pause, memory.last_error.as_ref()), (None, None), "{off}");
+    }
+    // Ten years behind nothing is ordered at all until it is set.
+    assert_eq!(ordered_under(-3_650 * DAY, 5, Some(3)).0, [72]);
 }

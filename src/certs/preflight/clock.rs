@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::finding::Finding;
+use super::finding::{Finding, Weight};
 use crate::base::span;
-use crate::base::time::Timestamp;
+use crate::base::time::{ClockReading, Timestamp};
 
 /// Certificates begin an hour before they are issued; a clock that is further off takes them for not valid yet, and calls
 /// others expired that are not.
@@ -29,10 +29,34 @@ pub fn judge(theirs: Timestamp, ours: Timestamp) -> Finding {
     if off > MOST { found } else { found.noted() }
 }
 
+/// That our clock is wrong, in a sentence with both moments; `None` for one that prevents nothing.
+pub fn wrong(reading: ClockReading) -> Option<String> {
+    let ClockReading { ours, theirs } = reading;
+    let found = judge(theirs, ours);
+    (found.weight == Weight::Prevents).then(|| format!("{} ({ours} here, {theirs} there)", found.seen))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Weight;
     use super::*;
+
+    #[test]
+    fn a_wrong_clock_is_named_with_the_difference_and_both_moments() {
+        let (theirs, day) = (Timestamp::from_unix(1_795_219_200), Duration::from_secs(86_400));
+        let check = |ours, expected: Option<&str>| {
+            assert_eq!(wrong(ClockReading { ours, theirs }).as_deref(), expected);
+        };
+        check(theirs, None);
+        check(theirs + Duration::from_secs(600), None);
+        check(
+            theirs - day,
+            Some("this machine's clock is 1d behind the authority's (2026-11-20T00:00:00Z here, 2026-11-21T00:00:00Z there)"),
+        );
+        check(
+            theirs + day * 100,
+            Some("this machine's clock is 100d ahead of the authority's (2027-03-01T00:00:00Z here, 2026-11-21T00:00:00Z there)"),
+        );
+    }
 
     #[test]
     fn an_hour_prevents_and_minutes_are_noted() {

@@ -69,8 +69,8 @@ fn a_window_is_taken_once_and_never_beyond_the_backstop() {
 
 #[test]
 fn a_failing_name_is_tried_after_minutes_then_after_hours_then_daily() {
-    let mut book = Book::default();
-    let waits: Vec<i64> = (0..6).map(|n| fail(&mut book, Blame::Name(None), n * 1_000)).collect();
+    let mut inventory = Book::default();
+    let waits: Vec<i64> = (0..6).map(|n| fail(&mut inventory, Blame::Name(None), n * 1_000)).collect();
     for (wait, (least, most)) in waits.iter().zip([(60, 75), (600, 750), (6_000, 7_500), (86_400, 108_000), (86_400, 108_000)]) {
         assert!(*wait >= least && *wait <= most, "{waits:?}");
     }
@@ -102,16 +102,16 @@ fn one_name_that_upsets_an_authority_does_not_hold_up_the_others() {
 
 #[test]
 fn a_person_who_acts_ends_our_own_pauses_but_not_the_authoritys() {
-    let mut book = Book::default();
-    fail(&mut book, Blame::Person, 0);
-    book.take_heart([id()].into_iter());
-    assert_eq!(book.records[&id()].memory.pause, None);
-    fail(&mut book, Blame::Issuer(Some(at(3_600))), 0);
-    book.take_heart([id()].into_iter());
-    assert!(book.issuers[&id().issuer].pause.is_some());
-    fail(&mut book, Blame::Limited(at(3_600)), 0);
-    book.take_heart([id()].into_iter());
-    assert!(book.records[&id()].memory.pause.is_some());
+    let mut inventory = Book::default();
+    fail(&mut inventory, Blame::Person, 0);
+    inventory.take_heart([id()].into_iter());
+    assert_eq!(inventory.records[&id()].memory.pause, None);
+    fail(&mut inventory, Blame::Issuer(Some(at(3_600))), 0);
+    inventory.take_heart([id()].into_iter());
+    assert!(inventory.issuers[&id().issuer].pause.is_some());
+    fail(&mut inventory, Blame::Limited(at(3_600)), 0);
+    inventory.take_heart([id()].into_iter());
+    assert!(inventory.records[&id()].memory.pause.is_some());
 }
 
 #[test]

@@ -24,6 +24,9 @@ const MOST_NOT_READY: u32 = 3;
 /// Downloads of one certificate in one call.
 const MOST_DOWNLOADS: usize = 3;
 
+/// How far the clocks of an authority's machines may be apart.
+const SAME_MOMENT: Duration = Duration::from_secs(60);
+
 /// For all alternate chains together: they are a wish, not a need.
 const ALTERNATES: Duration = Duration::from_secs(30);
 
@@ -88,8 +91,19 @@ impl Run<'_> {
         Ok(Issued { bundle, key_pem, proved_by: self.proved_by, failed: std::mem::take(&mut self.failed), preferred_root })
     }
 
+    /// Whether it is valid now is judged by our clock, and where that says no by the authority's: what was issued a moment
+    /// ago is not expired and does not begin in weeks, so that it is our clock that is wrong then. Clients go by theirs.
     fn check(&self, chain_pem: &str, key_pem: &Secret<String>) -> Result<CertBundle, BundleError> {
-        CertBundle::build(chain_pem, key_pem, &self.job.identifiers, self.account.http().now())
+        let http = self.account.http();
+        let now = http.now();
+        let build = |at| CertBundle::build(chain_pem, key_pem, &self.job.identifiers, at);
+        let ours = build(now);
+        let Some(reading) = http.clock_reading().filter(|_| ours.as_ref().is_err_and(BundleError::is_about_time)) else {
+            return ours;
+        };
+        let theirs = reading.theirs_at(now);
+        // Not all machines of an authority have the same second.
+        build(theirs).or_else(|error| if error.is_about_time() { build(theirs + SAME_MOMENT) } else { Err(error) })
     }
 
     /// An order whose certificate can never fit is dropped; one whose download is bad is asked again next time.

@@ -7,7 +7,7 @@ use instant_acme::BytesResponse;
 use serde::de::IgnoredAny;
 
 use super::{HttpFailure, Kind, Pauses, Refusal, problem};
-use crate::base::time::Timestamp;
+use crate::base::time::{ClockReading, Timestamp};
 use crate::certs::issuer::RETRY_AFTER_BOUNDS;
 use crate::state::schema::Pause;
 
@@ -45,6 +45,11 @@ impl Answer {
     /// When it was sent (RFC 9110 section 6.6.1).
     pub(super) fn date(&self) -> Option<Timestamp> {
         date(self.headers().get(DATE)?.to_str().ok()?)
+    }
+
+    /// Our clock and the authority's at this answer.
+    pub(super) fn clock_reading(&self) -> Option<ClockReading> {
+        self.date().map(|theirs| ClockReading { ours: self.at, theirs })
     }
 
     /// When the authority wants to be asked again, within [`RETRY_AFTER_BOUNDS`].

@@ -16,6 +16,7 @@ use crate::certs::challenge::dns01::sweep;
 use crate::certs::issuer::files;
 use crate::certs::need::{Authority, Need, Source};
 use crate::certs::plan::{self, Action};
+use crate::certs::preflight::clock;
 use crate::certs::record::{Blame, Doing, Failure, Outcome, Parts};
 use crate::certs::worker::{self, Done, OrderTask, Reporter};
 use crate::state::history::Ended;
@@ -70,6 +71,7 @@ impl Desk {
             self.alarms.clock(&format!("it says {now}, when this program did not exist; nothing is ordered"), now);
         }
         self.clock_told = now < plan::EARLIEST;
+        self.stale |= self.book.trust_the_clock(now);
         let plan = plan::plan(&self.needs, &self.book, now);
         let wake = plan.wake;
         let steps: Vec<Step> = plan.actions.iter().map(Step::of).collect();
@@ -180,7 +182,7 @@ impl Desk {
 
     /// A worker's report: settle, shelve, store, publish, tell. The certificate itself is in the vault already.
     pub(super) async fn take(&mut self, done: Done) {
-        let Done { id, outcome, tried, shelved, warning } = done;
+        let Done { id, outcome, tried, shelved, warning, reading } = done;
         let (now, mut dice) = (self.clock.now(), self.dice());
         let renewal = self.shelf.contains_key(&id);
         if let Some(shelved) = shelved {
@@ -196,6 +198,10 @@ impl Desk {
         }
         let recalled = self.is_recalled(&id, &outcome, now);
         self.book.settle(&id, outcome.clone(), now, &mut dice);
+        let wrong_clock = reading.and_then(clock::wrong);
+        if let Some(difference) = &wrong_clock {
+            self.book.explain_doubt(&id, difference);
+        }
         // Before the journal: a disk that is slow or full must not keep a good certificate from being served.
         self.publish();
         self.count(&outcome, renewal);
@@ -208,9 +214,9 @@ impl Desk {
         match &outcome {
             Outcome::Issued(held) => {
                 tell::issued(need, held, record, warning.as_deref());
-                if let Some(doubt) = &record.memory.last_error {
-                    tell::doubtful_clock(need, &doubt.words);
-                    self.alarms.clock(&doubt.words, now);
+                if let Some(words) = record.memory.last_error.as_ref().map(|doubt| &doubt.words).or(wrong_clock.as_ref()) {
+                    tell::doubtful_clock(need, words);
+                    self.alarms.clock(words, now);
                 }
                 if let Some(shelved) = self.shelf.get(&id) {
                     self.hooks.issued(self.store.vault(), need, shelved);
