@@ -6,6 +6,7 @@ pub mod chain;
 pub mod dice;
 pub mod file_watch;
 pub mod issuable;
+pub mod loopback;
 pub mod machine;
 pub mod name;
 pub mod program;

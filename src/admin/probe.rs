@@ -13,6 +13,7 @@ use http::{Uri, header};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
+use crate::base::loopback;
 use crate::config::defaults;
 use crate::config::settings::{Target, TargetAddress, TargetScheme, Upstream, UpstreamTls};
 use crate::proxy::arrive::Host;
@@ -225,14 +226,20 @@ async fn straight(question: &Question, backend: &Backend, trust: &Trust, limit: 
         let said = |out: &String| Step { what: "target", ok: false, seen: format!("{target} is {out}"), ms: 0 };
         trace.steps.extend(out.as_ref().map(said));
     }
+    let mut unreached = Vec::new();
     for target in backend.in_order() {
         let place = Place::of_target(target, &backend.tls, trust)?;
-        trace.end = once(&place, &question, limit, &mut trace).await;
-        // One that cannot be reached says nothing of the others.
-        if !matches!(trace.end, End::NoName { .. } | End::NoConnection { .. }) {
-            break;
+        match once(&place, &question, limit, &mut trace).await {
+            // One that cannot be reached says nothing of the others.
+            End::NoName { why } => unreached.push(End::NoName { why: format!("{target}: {why}") }),
+            end @ End::NoConnection { .. } => unreached.push(end),
+            end => {
+                trace.end = end;
+                return Ok(trace);
+            }
         }
     }
+    trace.end = End::of_all(unreached);
     Ok(trace)
 }
 
@@ -268,6 +275,7 @@ fn place_of(question: &Question, connect: Option<SocketAddr>, config: &Arc<Clien
     let at = match (&question.host, connect) {
         (_, Some(address)) => At::Address(address),
         (Host::Ip(ip), None) => At::Address(SocketAddr::new(*ip, port)),
+        (Host::Name(name), None) if loopback::is_meant_by(name.as_str()) => At::Loopback(port),
         (Host::Name(name), None) => At::Name(name.to_string(), port),
     };
     let tls = question.secure.then(|| server_name(&question.host).map(|name| (Arc::clone(config), name))).flatten();

@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use super::report::{End, Step, TlsFault, Trace};
 use super::{At, Place};
 use crate::base::chain::Chain;
-use crate::proxy::cluster::connect;
+use crate::base::loopback;
 use crate::telemetry::access::text::escaped;
 
 /// A peer's words that are repeated.
@@ -28,7 +28,7 @@ pub(super) async fn dial(place: &Place, limit: Duration, trace: &mut Trace) -> R
     let Trace { steps, issuer: shown, .. } = trace;
     let tcp = match &place.at {
         At::Address(address) => first_that_answers(&[*address], limit, steps).await?,
-        At::Loopback(port) => first_that_answers(&connect::loopback(*port), limit, steps).await?,
+        At::Loopback(port) => first_that_answers(&loopback::addresses(*port), limit, steps).await?,
         At::Name(name, port) => {
             let addresses = resolve(name, *port, limit, steps).await?;
             first_that_answers(&addresses, limit, steps).await?
@@ -83,7 +83,7 @@ async fn resolve(name: &str, port: u16, limit: Duration, steps: &mut Vec<Step>) 
 
 /// In turn, as clients do; each one that does not answer is told.
 async fn first_that_answers(addresses: &[SocketAddr], limit: Duration, steps: &mut Vec<Step>) -> Result<TcpStream, End> {
-    let mut end = End::NoName { why: "no address".into() };
+    let mut tried = Vec::new();
     for address in addresses {
         let started = Instant::now();
         match timeout(limit, TcpStream::connect(address)).await.unwrap_or_else(|_| Err(timed_out())) {
@@ -91,16 +91,20 @@ async fn first_that_answers(addresses: &[SocketAddr], limit: Duration, steps: &m
                 steps.push(done("tcp", started, address.to_string()));
                 return Ok(stream);
             }
-            Err(error) => end = no_connection(steps, started, &address.to_string(), &error),
+            Err(error) => tried.push(no_connection(steps, started, &address.to_string(), &error)),
         }
     }
-    Err(end)
+    Err(End::of_all(tried))
 }
 
 fn no_connection(steps: &mut Vec<Step>, started: Instant, place: &str, error: &io::Error) -> End {
     let why = format!("{place}: {error}");
     steps.push(failed("tcp", started, why.clone()));
-    let refused = matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
+    // A machine without IPv6, or without IPv4, has no such address: nothing can listen there.
+    let refused = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound | io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
+    );
     End::NoConnection { refused, why }
 }
 

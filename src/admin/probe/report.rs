@@ -127,6 +127,25 @@ pub enum End {
     Silent,
 }
 
+impl End {
+    /// What several places that took no connection come to: every one of them with its answer.
+    pub(super) fn of_all(mut tried: Vec<Self>) -> Self {
+        if tried.len() == 1 {
+            return tried.remove(0);
+        }
+        let all_refused = tried.iter().all(|end| matches!(end, Self::NoConnection { refused: true, .. }));
+        let said = tried.into_iter().filter_map(|end| match end {
+            Self::NoName { why } | Self::NoConnection { why, .. } => Some(why),
+            _ => None,
+        });
+        let said: Vec<String> = said.collect();
+        match said.is_empty() {
+            true => Self::NoName { why: "no address".into() },
+            false => Self::NoConnection { refused: all_refused, why: said.join("; ") },
+        }
+    }
+}
+
 /// Why a handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

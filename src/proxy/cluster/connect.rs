@@ -24,7 +24,6 @@ mod tls_test;
 
 pub use error::ConnectError;
 use loopback::LoopbackPorts;
-pub use loopback::addresses as loopback;
 
 use super::member::Place;
 use super::stream::BackendStream;

@@ -54,31 +54,40 @@ fn by_rule(facts: &Facts<'_>, status: u16, guess: &str) -> Diagnosis {
 /// The gateway knows of no target that it could ask.
 fn nobody_is_up(facts: &Facts<'_>) -> Diagnosis {
     let out = facts.out.as_deref().unwrap_or_default();
-    let repair = match facts.straight_works() {
-        true => "it answers when it is asked itself: wait until the gateway has tried it again, which `doorward status` shows",
-        false => "look into the backend's own log and repair it; the gateway finds out by itself",
+    let unreached = match facts.straight {
+        Some(End::NoConnection { why, .. } | End::NoName { why }) => Some(why),
+        _ => None,
     };
-    trouble("no-backend-up", format!("the gateway itself answers 503, as no backend gets requests: {out}"), repair)
+    let repair = match unreached {
+        Some(_) => "start the backend, or correct the target in `proxy`; the gateway finds out by itself",
+        None if facts.straight_works() => {
+            "it answers when it is asked itself: wait until the gateway has tried it again, which `doorward status` shows"
+        }
+        None => "look into the backend's own log and repair it; the gateway finds out by itself",
+    };
+    let itself = unreached.map(|why| format!("; asked itself: {why}")).unwrap_or_default();
+    trouble("no-backend-up", format!("the gateway itself answers 503, as no backend gets requests: {out}{itself}"), repair)
 }
 
 fn backend_is_not_there(facts: &Facts<'_>, status: u16) -> Diagnosis {
     let backend = facts.backend();
     match facts.straight {
-        Some(End::NoConnection { refused: true, .. }) => trouble(
+        Some(End::NoConnection { refused: true, why }) => trouble(
             "backend-not-there",
-            format!("the gateway answers {status}, because nothing listens at {backend}"),
-            "start the backend, or correct the target in `proxy`; inside a container, 127.0.0.1 is the container itself",
+            format!("the gateway answers {status}, because nothing takes connections for {backend}: {why}"),
+            "start the backend, or correct the target in `proxy`; inside a container, 127.0.0.1 and ::1 are the container itself",
         ),
-        Some(End::NoConnection { .. } | End::NoName { .. }) => trouble(
+        Some(End::NoConnection { why, .. } | End::NoName { why }) => trouble(
             "backend-unreachable",
-            format!("the gateway answers {status}, because {backend} cannot be reached"),
+            format!("the gateway answers {status}, because {backend} cannot be reached: {why}"),
             "check the target in `proxy`, its name, and the firewall between the two",
         ),
         _ if facts.speaks_tls.is_some() => speaks_tls(facts, status),
         Some(End::NoTls { why, .. }) => trouble(
             "backend-speaks-otherwise",
             format!("the gateway answers {status}, because the TLS handshake with {backend} fails: {why}"),
-            "give the backend's authority as `ca-file` or its name as `server-name` under `tls`; leave https:// out only if it              speaks plain HTTP",
+            "give the backend's authority as `ca-file` or its name as `server-name` under `tls`; leave https:// out only if it \
+             speaks plain HTTP",
         ),
         Some(End::NoAnswer { why, timed_out }) => {
             let code = if *timed_out { "backend-silent" } else { "backend-speaks-otherwise" };

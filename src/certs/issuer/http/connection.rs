@@ -1,6 +1,7 @@
 //! One HTTP/1.1 connection to an authority, and the few that are kept for the next request.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use tokio_rustls::TlsConnector;
 
 use super::HttpFailure;
 use crate::base::system_resolver::SystemResolver;
-use crate::base::task;
+use crate::base::{loopback, task};
 
 /// A connection on which no request is under way.
 pub(super) struct Idle {
@@ -89,8 +90,14 @@ fn broken_or_untrusted(host: &str, cause: io::Error) -> HttpFailure {
 }
 
 async fn connect(resolver: &SystemResolver, host: &str, port: u16) -> Result<TcpStream, HttpFailure> {
-    let addresses = resolver.lookup(host, port).await.map_err(|cause| HttpFailure::Resolve { host: host.to_owned(), cause })?;
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let addresses = match loopback::is_meant_by(host) {
+        true => loopback::addresses(port).to_vec(),
+        false => {
+            let found = resolver.lookup(host, port).await;
+            found.map_err(|cause| HttpFailure::Resolve { host: host.to_owned(), cause })?
+        }
+    };
+    let mut tried = Vec::new();
     for address in addresses {
         match tokio::time::timeout(EACH_ADDRESS, TcpStream::connect(address)).await {
             Ok(Ok(socket)) => {
@@ -98,11 +105,18 @@ async fn connect(resolver: &SystemResolver, host: &str, port: u16) -> Result<Tcp
                 let _ = socket.set_nodelay(true);
                 return Ok(socket);
             }
-            Ok(Err(cause)) => last = cause,
-            Err(_) => last = io::ErrorKind::TimedOut.into(),
+            Ok(Err(cause)) => tried.push((address, cause)),
+            Err(_) => tried.push((address, io::ErrorKind::TimedOut.into())),
         }
     }
-    Err(HttpFailure::Connect { host: host.to_owned(), cause: last })
+    Err(HttpFailure::Connect { host: host.to_owned(), cause: by_all(&tried) })
+}
+
+/// Every address that was tried with its answer, in one error of the last one's kind.
+fn by_all(tried: &[(SocketAddr, io::Error)]) -> io::Error {
+    let Some((_, last)) = tried.last() else { return io::Error::new(io::ErrorKind::NotFound, "the name has no address") };
+    let said: Vec<String> = tried.iter().map(|(address, cause)| format!("{address}: {cause}")).collect();
+    io::Error::new(last.kind(), said.join("; "))
 }
 
 impl Idle {

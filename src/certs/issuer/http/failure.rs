@@ -36,7 +36,7 @@ pub enum HttpFailure {
     Connect {
         /// The authority's host.
         host: String,
-        /// What the last address said.
+        /// What each address said.
         #[source]
         cause: io::Error,
     },

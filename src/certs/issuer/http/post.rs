@@ -59,3 +59,43 @@ fn place(url: &str) -> Result<(String, u16, bool), HttpFailure> {
     let host = uri.host().ok_or_else(bad)?.trim_start_matches('[').trim_end_matches(']').to_owned();
     Ok((host, uri.port_u16().unwrap_or(if tls { 443 } else { 80 }), tls))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::base::chain::Chain;
+    use crate::base::task;
+
+    #[tokio::test]
+    async fn a_service_at_localhost_is_reached_at_either_loopback_address() {
+        for address in ["127.0.0.1", "::1"] {
+            let listener = TcpListener::bind((address, 0)).await.unwrap();
+            let url = format!("http://localhost:{}/hook", listener.local_addr().unwrap().port());
+            let serving = task::spawn("service", async move {
+                for _ in 0..2 {
+                    let (mut socket, _) = listener.accept().await.unwrap();
+                    let read = socket.read(&mut [0; 4_096]).await.unwrap();
+                    assert!(read > 0);
+                    socket.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await.unwrap();
+                }
+            });
+            assert_eq!(get(&url).await.unwrap(), StatusCode::NO_CONTENT, "{address}");
+            assert_eq!(json(&url, "{}".to_owned()).await.unwrap(), StatusCode::NO_CONTENT, "{address}");
+            serving.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_not_there_is_named_with_every_address_that_was_tried() {
+        let port = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port();
+        let error = get(&format!("http://localhost:{port}/hook?token=s3cret")).await.unwrap_err();
+        let text = Chain(&error).to_string();
+        for part in ["cannot connect to localhost", &format!("127.0.0.1:{port}: "), &format!("[::1]:{port}: ")] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+}

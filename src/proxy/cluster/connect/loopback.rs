@@ -3,15 +3,11 @@
 //! always reached at the same one as long as it runs.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::base::loopback;
 use crate::config::settings::Target;
-
-/// The addresses of a port of this machine, in the order in which they are tried.
-pub const fn addresses(port: u16) -> [SocketAddr; 2] {
-    [SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port), SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), port)]
-}
 
 /// For each such port of a group, whether ::1 took the last connection. It is tried first then, so that a program at ::1 costs
 /// no refused connection for each one that is made.
@@ -26,7 +22,7 @@ impl LoopbackPorts {
 
     /// The addresses of `port` in the order in which they are tried now.
     pub(super) fn order(&self, port: u16) -> [SocketAddr; 2] {
-        let mut order = addresses(port);
+        let mut order = loopback::addresses(port);
         if self.at_v6(port).is_some_and(|at_v6| at_v6.load(Ordering::Relaxed)) {
             order.reverse();
         }
