@@ -23,7 +23,9 @@ impl Redirect {
     /// The Location for a request; `None` if it would be no header value.
     pub fn location(&self, uri: &Uri) -> Option<HeaderValue> {
         if self.appends {
-            HeaderValue::try_from(format!("{}{}", self.target, path_and_query(uri))).ok()
+            // `*` (RFC 9112 section 3.2.4) is no path, and would become a part of the host.
+            let path = Some(path_and_query(uri)).filter(|path| *path != "*").unwrap_or("/");
+            HeaderValue::try_from(format!("{}{path}", self.target)).ok()
         } else {
             self.target.parse().ok()
         }
@@ -51,5 +53,7 @@ mod tests {
         check("https://example.com/new", "/a", "https://example.com/new");
         check("/login", "/a?b=c", "/login");
         check("https://example.com", "https://old.test/a?b", "https://example.com/a?b");
+        check("https://example.com", "*", "https://example.com/");
+        check("https://example.com", "//evil.test/%0d%0a", "https://example.com//evil.test/%0d%0a");
     }
 }

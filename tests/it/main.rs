@@ -51,6 +51,7 @@ mod keeper;
 mod kills;
 mod layers;
 mod lifetimes;
+mod locations;
 mod loopback;
 mod names;
 mod on_demand;
