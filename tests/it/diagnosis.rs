@@ -10,11 +10,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use doorward::base::task;
+use doorward::state::slug::Slug;
 
 use crate::support::client;
+use crate::support::dns::DnsServer;
 use crate::support::example::upgrade;
 use crate::support::gateway::Gateway;
+use crate::support::issuance::Issuance;
 use crate::support::line::Line;
+use crate::support::pebble::{Options, Pebble};
+use crate::support::ports;
 use crate::support::server::Server;
 use crate::support::wait;
 
@@ -348,6 +353,64 @@ fn a_certificate_that_clients_do_not_trust_is_named_with_its_issuer_once_for_all
     let probed = scene.probe("https", "/");
     assert!(probed.contains("ok   http ") && probed.contains("from '(STAGING) Pretend Pear X1'"), "{probed}");
     assert!(probed.contains("the configuration takes it from files ("), "{probed}");
+}
+
+/// DX5, with a certificate that an order brought and that is served under `staging`.
+#[test]
+fn a_certificate_that_was_ordered_at_a_staging_authority_is_named_with_the_line_that_says_so() {
+    const SITE: &str = "door.example.test";
+    const STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
+    let mut all = Issuance::of(&[SITE], &Options::default());
+    all.until_served(&[SITE]);
+    all.gateway.stop();
+    // As if that order had been one at the staging authority, which these tests cannot ask.
+    let certificates = all.gateway.state().join("certificates");
+    let from = std::fs::read_dir(&certificates).unwrap().next().unwrap().unwrap().path();
+    std::fs::rename(from, certificates.join(Slug::of_url(STAGING).as_str())).unwrap();
+    all.gateway.configure("staging\n", &format!("{SITE} {{\n    respond 200 here\n}}"));
+    all.gateway.start();
+    let url = format!("https://{SITE}:{}/", all.gateway.https);
+    let scene = Scene { gateway: all.gateway, root: PathBuf::new() };
+    wait::until("a client refuses the certificate", SOON, || {
+        let mut command = crate::support::process::command("curl");
+        command.args(["--silent", "--max-time", "20", "--connect-to", "::127.0.0.1:", &url]);
+        crate::support::process::run("curl", &mut command, SOON);
+        scene.events("certificate_not_trusted").into_iter().next().ok_or_else(|| scene.gateway.output())
+    });
+    let said = scene.event("certificate_not_trusted")["message"].as_str().unwrap().to_owned();
+    assert!(said.starts_with(&format!("{SITE}: a client (127.0.0.1) does not trust our certificate (unknown CA): it is from '")));
+    let remedy = format!("remove 'staging' ({}) once the set-up works", scene.place("staging"));
+    assert!(said.ends_with(&remedy), "{said}");
+    let certs = String::from_utf8_lossy(&scene.gateway.run("certs").stdout).into_owned();
+    assert!(certs.contains(&format!("  note: {said}\n")), "{certs}");
+    let probed = scene.gateway.run(&format!("probe {url} --connect 127.0.0.1:{}", scene.gateway.https));
+    let probed = String::from_utf8_lossy(&probed.stdout).into_owned();
+    assert!(probed.contains("the configuration means it, and no browser trusts it: remove 'staging'"), "{probed}");
+}
+
+/// DX14: what the look before the order found is what the failure of the order is put down to.
+#[test]
+fn an_order_that_fails_for_what_the_look_before_it_found_says_the_same() {
+    const SITE: &str = "door.example.com";
+    let mut gateway = Gateway::prepare();
+    // The authority comes by ports at which nothing listens, and finds what the look finds at port 80.
+    let pebble = Pebble::start(ports::free(), ports::free(), &Options::default());
+    let dns = DnsServer::start();
+    dns.zone("com").zone("example.com").address_of(SITE, "127.0.0.1");
+    let acme = format!("{}resolvers {}\nchallenges http-01\n", pebble.acme_lines(), dns.address());
+    gateway.configure(&acme, &format!("{SITE} {{\n    respond 200 here\n}}"));
+    gateway.start();
+    let scene = Scene { gateway, root: PathBuf::new() };
+    let failed = scene.event("certificate_failed").to_string();
+    let found = scene.events("preflight").into_iter().find(|line| line["check"] == "port-80").unwrap();
+    let (seen, repair) = (found["seen"].as_str().unwrap(), found["repair"].as_str().unwrap());
+    assert!(seen.contains("the A record leads to 127.0.0.1, which is this machine, and port 80"), "{found}");
+    assert!(failed.contains(&format!("likely cause: {seen}")) && failed.contains(repair), "{failed}");
+    assert!(!failed.contains("something else answers"), "{failed}");
+    wait::until_true("certs says so, too", SOON, || {
+        let certs = String::from_utf8_lossy(&scene.gateway.run("certs").stdout).into_owned();
+        certs.contains(seen) && certs.contains(repair)
+    });
 }
 
 /// A chain and a key of an authority with the name of a staging one.
