@@ -108,11 +108,12 @@ fn whose(issuer: &str, meant: Option<&Meant>) -> String {
         Some(Meant::Staging(at)) if at.0.line == 0 => "; leave --staging out once the set-up works".to_owned(),
         Some(Meant::Staging(at)) => format!("; remove 'staging' ({at}) once the set-up works"),
         Some(Meant::Files(at)) if staging => format!("; put files of a production authority there ({at})"),
-        _ => String::new(),
+        Some(Meant::Local) => ", the local authority; run `doorward trust` on that client's machine".to_owned(),
+        Some(Meant::Files(_)) | None => String::new(),
     };
     match staging || matches!(meant, Some(Meant::Staging(_))) {
         true => format!("{from}, a staging authority that no browser trusts{remedy}"),
-        false => from,
+        false => format!("{from}{remedy}"),
     }
 }
 
@@ -157,6 +158,10 @@ mod tests {
             "files.test: a client (203.0.113.9) does not trust our certificate (unknown CA): it is from 'Our House CA'"
         );
         assert_eq!(names.find("localhost"), Some(&Meant::Local));
+        let local = said("localhost", "doorward local intermediate");
+        assert!(
+            local.ends_with("'doorward local intermediate', the local authority; run `doorward trust` on that client's machine")
+        );
         assert_eq!(names.find("other.test"), None);
     }
 }

@@ -143,8 +143,8 @@ impl ConnectionContext {
             let name = refused.server_name.as_deref().unwrap_or("");
             let (name, peer) = (name.escape_default().to_string(), peer.ip());
             let asked = if name.is_empty() { String::new() } else { format!(" for {name}") };
-            let (reason, code) = (&refused.why, code.code());
-            tracing::info!(event = "handshake_refused", %peer, name, %reason, code, "the TLS handshake of {peer}{asked} failed: {reason}");
+            let (reason, code) = (refused.in_words(), code.code());
+            tracing::info!(event = "handshake_refused", %peer, name, reason, code, "the TLS handshake of {peer}{asked} failed: {reason}");
         }
     }
 

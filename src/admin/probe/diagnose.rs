@@ -107,7 +107,8 @@ fn unknown_authority(facts: &Facts<'_>, issuer: &str) -> Diagnosis {
     let what = format!("the certificate of {} is from '{issuer}', which this machine does not trust", facts.host());
     let repair = match facts.meant {
         Some(Meant::Local) => {
-            "the configuration means it, as it has the local authority issue for this name: run `doorward trust` on the              client's machine, or give --ca its root.pem"
+            "the configuration means it, as it has the local authority issue for this name: run `doorward trust` on the \
+             client's machine, or give --ca its root.pem"
                 .to_owned()
         }
         Some(Meant::Staging(at)) if at.0.line == 0 => {
@@ -216,7 +217,8 @@ fn circle(facts: &Facts<'_>, status: u16, by: By) -> Diagnosis {
         Some(_) => trouble(
             "redirect-loop",
             format!("{what}, and not by the backend, which answers when it is asked itself"),
-            "a box before the gateway takes https and asks the gateway by http, which sends it back to https: set that CDN's              TLS mode to Full (strict) (Cloudflare's Flexible makes this circle)",
+            "a box before the gateway takes https and asks the gateway by http, which sends it back to https: set that CDN's \
+             TLS mode to Full (strict) (Cloudflare's Flexible makes this circle)",
         ),
         None => {
             trouble("redirect-loop", what, "run this with --to BACKEND, which shows whether it is the backend that redirects")

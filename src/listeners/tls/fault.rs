@@ -35,6 +35,21 @@ pub struct Refused {
     pub why: HandshakeError,
 }
 
+impl Refused {
+    /// Why, and what to do where that can be known.
+    pub fn in_words(&self) -> String {
+        match (&self.why, &self.server_name) {
+            (HandshakeError::UnknownName, None) => "the client named no host (no SNI), as clients of an IP address do, and there \
+                 is no certificate for them; ask for a site by its name, or write `default-certificate`, or a site with the address"
+                .to_owned(),
+            (why @ HandshakeError::UnknownName, Some(_)) => {
+                format!("{why}; add a site with it, or correct its DNS record if it is not to lead here")
+            }
+            (why, _) => why.to_string(),
+        }
+    }
+}
+
 impl HandshakeError {
     /// What a handshake over TCP failed with.
     pub fn of_tls(error: io::Error) -> Self {
@@ -91,6 +106,20 @@ fn words(fault: Fault, error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_without_a_name_is_distinguished_from_one_with_an_unknown_one() {
+        let words =
+            |name: Option<&str>| Refused { server_name: name.map(str::to_owned), why: HandshakeError::UnknownName }.in_words();
+        let nameless = words(None);
+        assert!(
+            nameless.starts_with("the client named no host (no SNI)") && nameless.contains("`default-certificate`"),
+            "{nameless}"
+        );
+        assert!(words(Some("a.test")).starts_with("no site is configured for this name; add a site with it"));
+        let slow = Refused { server_name: None, why: HandshakeError::TooSlow };
+        assert_eq!(slow.in_words(), "the handshake took too long");
+    }
 
     #[test]
     fn each_failure_of_tls_has_its_reason() {

@@ -35,6 +35,7 @@ fn check(through: &End, straight: Option<&End>, code: &str) {
     assert_eq!(diagnosis.code, code, "{diagnosis:?}");
     assert_eq!(diagnosis.fine, diagnosis.repair.is_empty(), "{diagnosis:?}");
     assert!(!format!("{diagnosis:?}").contains("s3cret"), "{diagnosis:?}");
+    assert!(!format!("{diagnosis:?}").contains("   "), "a line of the source is in it: {diagnosis:?}");
 }
 
 #[test]
