@@ -166,10 +166,11 @@ impl Door {
         }
         let member = self.conns.enter();
         let activity = Arc::clone(member.activity());
+        let server = SocketAddr::new(ends.server.ip(), local.port());
         let (io, version, tls) = match role {
             // QUIC's sockets are [`Listener`]'s.
             Role::Plain | Role::Quic => (ClientIo::plain(stream, activity), Version::H1, None),
-            Role::Tls => match front.tls.accept(stream, SocketAddr::new(ends.server.ip(), local.port()), deadline).await {
+            Role::Tls => match front.tls.accept(stream, server, front.peer(peer.ip()), deadline).await {
                 Ok(Some(Greeted { stream, facts })) => {
                     let session = stream.get_ref().1;
                     tls::count(session, &self.context.metrics().handshakes);

@@ -11,7 +11,7 @@ use super::header_room::room_for_section;
 use super::http::Http;
 use super::quic::front::QuicFront;
 use super::tls::guarded::Guarded;
-use super::tls::{TlsFront, TlsRoots};
+use super::tls::{Peer, TlsFront, TlsRoots};
 use crate::base::addr::IpNet;
 use crate::certs::challenge::ChallengeBoard;
 use crate::certs::issued_by::MeantNames;
@@ -41,6 +41,8 @@ pub struct Front {
     alternatives: Box<[(u16, HeaderValue)]>,
     /// Who must say by the PROXY protocol whose connection it is.
     balancers: Box<[IpNet]>,
+    /// `trusted-proxies`.
+    proxies: Box<[IpNet]>,
     /// Names whose certificates may be from an issuer that clients do not trust.
     pub(super) meant: MeantNames,
     /// Challenges in progress.
@@ -71,6 +73,7 @@ impl Front {
             alternatives: quic.iter().map(|port| (*port, alternative(ports.public(*port)))).collect(),
             ports,
             balancers: settings.proxy_protocol_from.clone().into(),
+            proxies: settings.trusted_proxies.clone().into(),
             meant: MeantNames::of(settings),
             board: Arc::clone(&certs.board),
         })
@@ -79,6 +82,11 @@ impl Front {
     /// Whether `peer` is a balancer that speaks of its clients by the PROXY protocol.
     pub fn is_balancer(&self, peer: IpAddr) -> bool {
         self.balancers.iter().any(|net| net.contains(&peer))
+    }
+
+    /// Whose connection it is, by the address of its other end.
+    pub fn peer(&self, peer: IpAddr) -> Peer {
+        if self.proxies.iter().any(|net| net.contains(&peer)) { Peer::TrustedProxy } else { Peer::Client }
     }
 
     /// What a client that came to `port` over TCP is told of HTTP/3 there.

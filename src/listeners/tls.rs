@@ -46,6 +46,10 @@ use tickets::Tickets;
 /// What is left for the rest of a handshake that had to wait for its certificate.
 const AFTER_WAITING: Duration = Duration::from_secs(5);
 
+/// How long a trusted proxy waits for a certificate on demand before it is shown the stand-in for it, which opens the way to
+/// the challenge alone. Authorities give up after about ten seconds.
+const PROXY_WAIT: Duration = Duration::from_secs(2);
+
 /// What a handshake needs; rebuilt at a reload, but for the tickets' keys.
 pub struct TlsFront {
     sites: Arc<ServerConfig>,
@@ -128,7 +132,13 @@ impl TlsFront {
 
     /// Brings a connection to `local` from its first byte to the end of its handshake, by `deadline`. `None` when it was an
     /// authority's validation, which ends with the handshake.
-    pub async fn accept(&self, tcp: TcpStream, local: SocketAddr, mut deadline: Instant) -> Result<Option<Greeted>, Refused> {
+    pub async fn accept(
+        &self,
+        tcp: TcpStream,
+        local: SocketAddr,
+        peer: Peer,
+        mut deadline: Instant,
+    ) -> Result<Option<Greeted>, Refused> {
         let unnamed = |why| Refused { server_name: None, why };
         let started = LazyConfigAcceptor::new(Acceptor::default(), Socket(tcp));
         let start = match tokio::time::timeout_at(deadline, started).await {
@@ -141,8 +151,9 @@ impl TlsFront {
         let mut choice = self.choose(&hello, local);
         if let (Choice::Demand, Some(name)) = (&choice, &server_name) {
             // Boxed, for few handshakes need the room.
-            choice = match Box::pin(self.demand.obtain(name)).await {
-                Ok(()) => self.choose(&start.client_hello(), local),
+            choice = match Box::pin(self.obtain(name, peer)).await {
+                Ok(Obtained::Certificate) => self.choose(&start.client_hello(), local),
+                Ok(Obtained::StandIn) => Choice::StandIn,
                 Err(words) => Choice::Refuse(HandshakeError::NotGranted(words)),
             };
             deadline = deadline.max(Instant::now() + AFTER_WAITING);
@@ -179,6 +190,21 @@ impl TlsFront {
         Ok(None)
     }
 
+    /// Waits for the certificate of a name on demand. What a trusted proxy asks for may be the very validation that the
+    /// certificate waits for, passed on by a CDN that asks its origin over TLS only: it is not held up by what it brings about.
+    /// A client of its own behind such a proxy is told that the certificate is still being obtained.
+    async fn obtain(&self, name: &str, peer: Peer) -> Result<Obtained, String> {
+        let mut obtained = std::pin::pin!(self.demand.obtain(name));
+        loop {
+            let waited = tokio::time::timeout(PROXY_WAIT, obtained.as_mut()).await;
+            match waited {
+                Ok(done) => return done.map(|()| Obtained::Certificate),
+                Err(_) if peer == Peer::TrustedProxy && self.board.stand_in(name).is_some() => return Ok(Obtained::StandIn),
+                Err(_) => (),
+            }
+        }
+    }
+
     /// What a handshake for this name is shown.
     pub(super) fn lookup(&self, server_name: Option<&str>) -> Lookup {
         self.catalog.load().lookup(server_name, None)
@@ -207,6 +233,21 @@ impl TlsFront {
         let lookup = self.catalog.load().lookup(hello.server_name(), Some(local.ip()));
         Choice::of(lookup, hello.server_name(), &self.board)
     }
+}
+
+/// Who connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A client, as far as is known.
+    Client,
+    /// One of `trusted-proxies`.
+    TrustedProxy,
+}
+
+/// What a handshake that waited is shown.
+enum Obtained {
+    Certificate,
+    StandIn,
 }
 
 enum Choice {

@@ -12,12 +12,13 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::fault::{FaultProxy, Kind};
 use crate::support::gateway::Gateway;
 use crate::support::pebble::{Options, Pebble};
 use crate::support::server::{self, Server};
-use crate::support::{client, echo};
+use crate::support::{client, echo, process};
 
 const SOON: Duration = crate::support::wait::LIMIT;
 
@@ -134,4 +135,44 @@ fn a_flood_of_made_up_names_orders_nothing_and_asks_a_few_at_a_time() {
     // Who is wanted comes in all the same.
     scene.gateway.until_served("shop2.example.test", &scene.pebble.issued_root(), SOON);
     assert_eq!(scene.orders(), 1);
+}
+
+/// As a CDN that takes requests in the clear and asks its origin over TLS only, without verifying its certificate.
+fn asking_over_tls(name: &'static str, port: u16) -> Server {
+    Server::start("asks over TLS", ([127, 0, 0, 1], 0).into(), async move |listener| {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let passing = task::spawn("a request", async move {
+                let mut asked = [0; 2_048];
+                let length = socket.read(&mut asked).await.unwrap_or(0);
+                let text = String::from_utf8_lossy(&asked[..length]).into_owned();
+                let url = format!("https://{name}:{port}{}", text.split(' ').nth(1).unwrap_or("/"));
+                let body = task::blocking("curl", move || {
+                    let mut command = process::command("curl");
+                    command.args(["--silent", "--insecure", "--max-time", "100", "--connect-to", "::127.0.0.1:", &url]);
+                    String::from_utf8_lossy(&process::run("curl", &mut command, SOON).stdout).into_owned()
+                });
+                let body = body.await.unwrap_or_default();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                let _ = socket.write_all((head + &body).as_bytes()).await;
+            });
+            drop(passing);
+        }
+    })
+}
+
+#[test]
+fn a_name_is_obtained_behind_a_cdn_that_asks_its_origin_over_tls_only_where_it_is_a_trusted_proxy() {
+    const NAME: &str = "shop3.example.test";
+    let mut gateway = Gateway::prepare();
+    let front = asking_over_tls(NAME, gateway.https);
+    let pebble = Pebble::start(front.address().port(), gateway.https, &Options::default());
+    let proxy = FaultProxy::start(&pebble);
+    let (endpoint, backend) = (Arc::<Endpoint>::default(), echo::start());
+    let ask = endpoint.start();
+    let acme = format!("{}challenges http-01\non-demand ask http://{}/wanted\n", proxy.acme_lines(), ask.address());
+    let site = format!("trusted-proxies 127.0.0.1\n* {{\n    proxy {}\n}}\n", backend.address().port());
+    gateway.configure(&acme, &site);
+    gateway.start();
+    gateway.until_served(NAME, &pebble.issued_root(), SOON);
+    assert_eq!((endpoint.asked().len(), proxy.answered(Kind::NewOrder, 201)), (1, 1), "one order proved it");
 }
