@@ -67,6 +67,9 @@ const fn page(refusal: &Refusal) -> Page {
             (StatusCode::SERVICE_UNAVAILABLE, "Whether you may pass cannot be decided right now. Please try again soon.")
         }
         Refusal::Unreadable => (StatusCode::INTERNAL_SERVER_ERROR, "What is here cannot be shown right now."),
+        Refusal::FilesTimedOut => {
+            (StatusCode::SERVICE_UNAVAILABLE, "What is here cannot be read right now. Please try again soon.")
+        }
         Refusal::Maintenance { .. } => {
             (StatusCode::SERVICE_UNAVAILABLE, "This site is being worked on. Please come back in a while.")
         }
@@ -198,6 +201,7 @@ pub fn answer(refusal: &Refusal, asked: Asked<'_>) -> Response<Body> {
         | Refusal::ClientLeft
         | Refusal::UnknownProtocol
         | Refusal::Unreadable
+        | Refusal::FilesTimedOut
         | Refusal::Backend(_) => (),
     }
     response

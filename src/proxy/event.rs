@@ -54,6 +54,7 @@ impl Event {
             | Refusal::UnknownProtocol
             | Refusal::NoDecision
             | Refusal::Unreadable
+            | Refusal::FilesTimedOut
             | Refusal::Maintenance { .. }
             | Refusal::NoBackend
             | Refusal::CircuitOpen { .. }

@@ -10,11 +10,14 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tower_http::services::ServeDir;
 use tower_http::services::fs::ServeFileSystemResponseBody;
 
@@ -37,6 +40,11 @@ use private::Private;
 /// What a piece of a file is read and sent in.
 const PIECE: usize = 128 * 1024;
 
+/// Looks at one folder at a time, of the 512 threads that each worker may have.
+const MAX_LOOKS: usize = 128;
+/// For one look, the wait for its turn included. A disk that has to start takes a few seconds.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
+
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// One block's folder.
@@ -49,6 +57,8 @@ pub struct Files {
     list: bool,
     cache: Option<HeaderValue>,
     fallback: Option<String>,
+    /// Looks under way at what may be seen.
+    looks: Arc<Semaphore>,
 }
 
 impl Files {
@@ -68,6 +78,7 @@ impl Files {
             list: settings.list,
             cache: settings.cache.map(|cache| cache_control(cache.age.as_secs(), cache.immutable)),
             fallback: settings.fallback.clone(),
+            looks: Arc::new(Semaphore::new(MAX_LOOKS)),
         }
     }
 
@@ -78,7 +89,7 @@ impl Files {
         }
         // Steps may have changed the path since it was looked at first.
         let path = arrive::path(request.uri().path()).map_err(|_| Refusal::Malformed(Malformed::Path))?;
-        let found = if self.may_see(&path).await {
+        let found = if self.may_see(&path).await? {
             match self.find(request, request.uri().path()).await? {
                 None if self.list && path.ends_with('/') => self.listed(request, &path).await,
                 found => found,
@@ -88,7 +99,7 @@ impl Files {
         };
         match (found, &self.fallback) {
             (Some(response), _) => Ok(response),
-            (None, Some(fallback)) if place::is_page(&path) && self.may_see(fallback).await => {
+            (None, Some(fallback)) if place::is_page(&path) && self.may_see(fallback).await? => {
                 let page = self.find(request, fallback).await?.ok_or(Refusal::NothingHere)?;
                 Ok(page)
             }
@@ -105,13 +116,26 @@ impl Files {
         Some(response)
     }
 
-    /// Whether what is asked for is not hidden, lies in the folder and is not private.
-    async fn may_see(&self, path: &str) -> bool {
+    /// Whether what is asked for is not hidden, lies in the folder and is not private. It is the first that is asked of the file
+    /// system: where that does not answer, a bounded number of threads waits for it, and others are left for other folders,
+    /// passwords and names.
+    async fn may_see(&self, path: &str) -> Result<bool, Refusal> {
         if place::is_hidden(path) {
-            return false;
+            return Ok(false);
         }
         let (folder, path, follow, private) = (self.folder.clone(), path.to_owned(), self.follow, Arc::clone(&self.private));
-        task::blocking("files", move || place::may_be_served(&folder, &path, follow, &private)).await == Some(true)
+        let look = async {
+            let held = Arc::clone(&self.looks).acquire_owned().await.ok()?;
+            let look = move || {
+                let seen = place::may_be_served(&folder, &path, follow, &private);
+                // Not when the client leaves: the thread stays.
+                drop(held);
+                seen
+            };
+            task::blocking("files", look).await
+        };
+        let seen = timeout(LOOK_TIMEOUT, look).await.map_err(|_elapsed| Refusal::FilesTimedOut)?;
+        Ok(seen == Some(true))
     }
 
     /// `None` when there is no such file.

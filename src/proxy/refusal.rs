@@ -79,6 +79,8 @@ pub enum Refusal {
     UnknownProtocol,
     /// A file is there and cannot be read.
     Unreadable,
+    /// The file system of a `files` folder does not answer.
+    FilesTimedOut,
     /// The site is being worked on; try again after so many seconds.
     Maintenance {
         /// Seconds to wait.
@@ -263,6 +265,7 @@ impl Refusal {
             Self::ClientLeft => "client-left",
             Self::UnknownProtocol => "unknown-protocol",
             Self::Unreadable => "file-unreadable",
+            Self::FilesTimedOut => "file-timeout",
             Self::Maintenance { .. } => "maintenance",
             Self::NoBackend => "no-backend",
             Self::CircuitOpen { .. } => "circuit-open",

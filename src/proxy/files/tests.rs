@@ -1,7 +1,6 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::Duration;
 
 use http_body_util::BodyExt;
 
@@ -411,4 +410,16 @@ async fn a_304_and_a_head_have_the_cache_control_of_the_200() {
             );
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_whose_disk_hangs_is_refused_in_time_and_holds_up_no_other() {
+    let world = world();
+    let (hangs, other) =
+        (Files::new(&settings(world.path()), &Arc::default()), Files::new(&settings(world.path()), &Arc::default()));
+    let waiting = Arc::clone(&hangs.looks).acquire_many_owned(MAX_LOOKS.try_into().unwrap()).await.unwrap();
+    check(&hangs, "/", Err(Refusal::FilesTimedOut)).await;
+    check(&other, "/", Ok("<p>home")).await;
+    drop(waiting);
+    check(&hangs, "/", Ok("<p>home")).await;
 }

@@ -56,6 +56,9 @@ impl fmt::Display for Refusal {
             Self::ClientLeft => f.write_str("the client left before there was an answer"),
             Self::UnknownProtocol => f.write_str("its extended CONNECT asks for a protocol other than `websocket` (RFC 8441)"),
             Self::Unreadable => f.write_str("the file is there and cannot be read; let the gateway's user read it"),
+            Self::FilesTimedOut => f.write_str(
+                "the file system of the folder, or of a file that is kept private, has not answered within 10 s; see whether it is mounted",
+            ),
             Self::Maintenance { .. } => f.write_str("the site is closed by `maintenance`"),
             Self::NoBackend => f.write_str("no backend can take the request now; `doorward status` has the reason of each"),
             Self::CircuitOpen { after } => {

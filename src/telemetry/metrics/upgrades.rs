@@ -3,7 +3,7 @@
 use super::Counter;
 
 /// The reasons, by the codes that stand in the log. These names stay; there may be more of them later.
-pub const REASONS: [&str; 63] = [
+pub const REASONS: [&str; 64] = [
     "auth-busy",
     "auth-service-failed",
     "auth-service-refused",
@@ -43,6 +43,7 @@ pub const REASONS: [&str; 63] = [
     "connect-tls",
     "connect-unreachable",
     "denied-address",
+    "file-timeout",
     "file-unreadable",
     "header-too-long",
     "host-mismatch",
