@@ -23,7 +23,7 @@ use crate::proxy::snapshot::Snapshot;
 use crate::server::checkups::Checkups;
 use crate::server::drains::{Drained, Drains, UnknownTarget};
 use crate::server::logs::Logs;
-use crate::server::signals;
+use crate::server::signals::Notifier;
 use crate::server::sockets::Sockets;
 use crate::server::source::Source;
 use crate::server::watch::Watch;
@@ -53,6 +53,7 @@ pub struct Gateway {
     pub(super) reload_wanted: Notify,
     pub(super) stopping: Notify,
     pub(super) started: Instant,
+    pub(super) notifier: Notifier,
 }
 
 impl Gateway {
@@ -142,7 +143,7 @@ impl Gateway {
     pub(super) fn tell_ready(&self) {
         let sites = self.settings().sites.len();
         let status = format!("serving {sites} site{}", if sites == 1 { "" } else { "s" });
-        signals::tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+        self.notifier.send(&[NotifyState::Ready, NotifyState::Status(&status)]);
     }
 }
 

@@ -20,7 +20,6 @@ use crate::listeners::front::Front;
 use crate::proxy::cluster::trust::Trust;
 use crate::proxy::snapshot::{BuildError, Snapshot};
 use crate::server::gateway::Gateway;
-use crate::server::signals;
 use crate::server::source::Source;
 
 /// For everything that is read from the disk: ten thousand sites take a few seconds.
@@ -136,7 +135,7 @@ impl Gateway {
     /// a reload of its own.
     pub async fn reload(&self, wanted: Wanted) -> Result<Report, ReloadError> {
         let mut last_refusal = self.reloading.lock().await;
-        signals::tell_reloading();
+        self.notifier.send_reloading();
         let (result, looked) = self.try_reload(wanted).await;
         if let Some(looked) = looked {
             self.watch.replace(looked, result.as_ref().err().is_some_and(ReloadError::may_pass));

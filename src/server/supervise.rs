@@ -44,7 +44,7 @@ use crate::server::logs::Logs;
 use crate::server::memory;
 use crate::server::reload::Wanted;
 use crate::server::reload_on_change;
-use crate::server::signals::{self, Asked, Signals};
+use crate::server::signals::{Asked, Notifier, Signals};
 use crate::server::sockets::Sockets;
 use crate::server::source::Source;
 use crate::server::vigil::Vigil;
@@ -116,7 +116,7 @@ pub fn run(options: Options, attend: impl AsyncFnOnce(Rc<Gateway>)) -> Result<()
         gateway.checkups.follow(&gateway.snapshot());
         let vigil =
             Vigil::begin(gateway.metrics(), &gateway.certs.alert, gateway.certs.stall_memory()).map_err(StartError::System)?;
-        let watchdog = task::spawn_local("watchdog", signals::keep_watchdog(vigil.well()));
+        let watchdog = task::spawn_local("watchdog", gateway.notifier.clone().keep_watchdog(vigil.well()));
         let eyes = task::spawn_local("in service", in_service::watch(Rc::downgrade(&gateway)));
         let weak = Rc::downgrade(&gateway);
         let limit = move || weak.upgrade().map(|gateway| gateway.settings().limits.memory);
@@ -188,6 +188,7 @@ fn start(options: Options) -> Result<Gateway, StartError> {
         reload_wanted: Notify::new(),
         stopping: Notify::new(),
         started: Instant::now(),
+        notifier: Notifier::start().map_err(StartError::System)?,
     })
 }
 
@@ -235,7 +236,7 @@ async fn reload_when_wanted(gateway: Weak<Gateway>) {
 /// Lets what is open end, up to `drain`; a second signal ends it at once.
 async fn drain(gateway: &Rc<Gateway>, signals: &mut Signals) {
     let limit = gateway.settings().drain;
-    signals::tell(&[NotifyState::Stopping]);
+    gateway.notifier.send(&[NotifyState::Stopping]);
     gateway.workers.drain();
     gateway.workers.drain_tunnels(limit);
     let stopped = gateway.certs.stop();
