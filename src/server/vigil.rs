@@ -1,6 +1,7 @@
 //! Watches over the loop that renews certificates, from a thread of its own: what holds that loop up may hold up the whole
 //! control thread. A loop that stands still is an error in the log, an alarm, and the end of what systemd's watchdog hears.
 
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -129,16 +130,23 @@ fn keep_apart(memory: StallMemory, raised: Option<Timestamp>) {
 
 /// Sends on a runtime of its own, since the others may be what stands still.
 fn send_now(alert: &Alert, alarm: &Alarm) {
+    run_apart(SENDING, send::send(alert, alarm));
+}
+
+/// Does not wait for what still blocks after `limit`, such as the start of a program whose disk hangs.
+fn run_apart(limit: Duration, work: impl Future<Output = ()>) {
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
         tracing::error!(event = "alert_failed", "the system gave no means to send the alarm");
         return;
     };
-    let _late = runtime.block_on(async { tokio::time::timeout(SENDING, send::send(alert, alarm)).await });
+    let _late = runtime.block_on(async { tokio::time::timeout(limit, work).await });
+    runtime.shutdown_background();
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::task;
     use crate::state::store::Store;
 
     fn check(looks: &[(bool, i64)], expected: &[Verdict]) {
@@ -173,6 +181,15 @@ mod tests {
         assert_eq!(seen.look(false, now + LOOK * 5), Verdict::Recovered);
         memory.keep(seen.alarmed);
         assert_eq!(memory.raised(), None);
+    }
+
+    #[test]
+    fn what_still_blocks_when_its_time_is_over_does_not_hold_up_the_watch() {
+        let (end, ended) = mpsc::channel::<()>();
+        run_apart(Duration::from_millis(20), async {
+            task::blocking("test", move || ended.recv().is_err()).await;
+        });
+        drop(end);
     }
 
     #[test]
