@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::acme::{OrderCause, blocking};
+use super::acme::{OrderCause, RefusedBinding, blocking};
 use super::http::{AcmeHttp, HttpFailure, Refusal, problem};
 use super::jws::{self, AccountKey, SignedError, Signer};
 use super::ledger::{AccountFacts, AccountLedger};
@@ -21,7 +21,6 @@ mod lost;
 mod roll;
 mod show;
 
-pub use binding::RefusedBinding;
 pub use close::Closed;
 pub(super) use lost::Recovered;
 pub use show::AccountShown;

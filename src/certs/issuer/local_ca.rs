@@ -9,28 +9,28 @@
 //! was made under a wrong clock, is set aside in the same folder, and taken again when it is valid and the newer one is not.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData};
-use x509_parser::pem::Pem;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use rcgen::{CertificateParams, KeyPair};
 
 use super::contents::{self, BACKDATED};
-use crate::base::chain::Chain;
 use crate::base::name::Identifier;
 use crate::base::secret::Secret;
 use crate::base::time::{Timestamp, Validity};
-use crate::state::durable::{self, FileError};
 use crate::state::vault::Vault;
 
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
+mod aside;
+mod authority;
+mod error;
+mod succession;
 
-/// Ten years: as long as a laptop is trusted by its owner, and what other local authorities chose.
-const ROOT_LIFE: Duration = Duration::from_secs(3_652 * 86_400);
-/// A week: whoever steals a backup of the intermediate has it for days.
-const INTERMEDIATE_LIFE: Duration = Duration::from_secs(7 * 86_400);
+pub use error::LocalCaError;
+pub use succession::next_root_file;
+
+use aside::stand_in;
+use authority::{Authority, LoadError, ROOT, files, is_fresh, keep, load, make_intermediate, make_root, signed_by};
+use succession::{Stage, can_sign, is_successor, stage, successor, wants_successor};
+
 /// Half a day: a stolen leaf is worthless tomorrow.
 const LEAF_LIFE: Duration = Duration::from_secs(12 * 3_600);
 
@@ -42,33 +42,6 @@ pub struct LocalCa {
     next: Option<Authority>,
     intermediate: Authority,
     vault: Vault,
-}
-
-#[derive(Clone)]
-struct Authority {
-    pem: String,
-    key: Arc<KeyPair>,
-    validity: Validity,
-}
-
-/// The local authority could not do its work.
-#[derive(Debug, thiserror::Error)]
-pub enum LocalCaError {
-    /// Key generation or signing failed.
-    #[error("the local authority cannot sign")]
-    Sign(#[source] rcgen::Error),
-    /// A name that no certificate can carry.
-    #[error("the local authority cannot put `{0}` into a certificate")]
-    Name(String),
-    /// The disk, or the lack of file descriptors, keeps us from reading what may be whole: nothing is made in its place.
-    #[error("the local authority's files cannot be read now")]
-    Read(#[source] FileError),
-    /// Its root's time is over, or has not come, and no other one was found.
-    #[error("the local authority's root cannot sign now, and its files were not searched for another one")]
-    Over,
-    /// What it signed cannot be kept.
-    #[error("the local authority's files cannot be kept")]
-    Keep(#[source] FileError),
 }
 
 /// What happened when the authority was opened, for the log.
@@ -127,9 +100,9 @@ impl LocalCa {
 
     /// Writes what is not yet in the vault.
     pub fn keep(&self) -> Result<(), LocalCaError> {
-        self.keep_root()
+        aside::keep_root(&self.vault, &self.root)
             .and_then(|()| keep(&self.vault, "intermediate", &self.intermediate))
-            .and_then(|()| self.keep_successor())
+            .and_then(|()| succession::keep_successor(&self.vault, &self.root, self.next.as_ref()))
             .map_err(LocalCaError::Keep)
     }
 
@@ -176,6 +149,36 @@ impl LocalCa {
         Ok(made)
     }
 
+    /// When the root ends, once its successor lies ready.
+    pub fn ending(&self) -> Option<Timestamp> {
+        self.next.as_ref().map(|_| self.root.validity.not_after)
+    }
+
+    /// Makes the successor, or puts it in the root's place, when it is time.
+    fn follow(&mut self, now: Timestamp) -> Result<(), LocalCaError> {
+        if !can_sign(self.root.validity, now) {
+            let ready = self.next.take().filter(|next| can_sign(next.validity, now));
+            // One that was set aside goes first: clients trust it already.
+            self.root = match stand_in(&self.vault, now)?.or(ready) {
+                Some(root) => root,
+                None => make_root(now)?,
+            };
+            self.intermediate = make_intermediate(&self.root, now)?;
+        }
+        match stage(self.root.validity, now) {
+            Stage::Ending if self.next.is_none() => {
+                self.next = match successor(&self.vault, now).filter(|next| next.pem != self.root.pem) {
+                    Some(next) => Some(next),
+                    None => Some(make_root(now)?),
+                };
+            }
+            // The end was near by a clock that was ahead. The successor's files stay for the day when it is.
+            Stage::Fresh => self.next = None,
+            Stage::Ending | Stage::Over => (),
+        }
+        Ok(())
+    }
+
     /// The root's certificate as PEM.
     pub fn root_pem(&self) -> &str {
         &self.root.pem
@@ -188,46 +191,6 @@ impl LocalCa {
     }
 }
 
-impl Authority {
-    fn issuer(&self) -> Result<Issuer<'_, &KeyPair>, LocalCaError> {
-        Issuer::from_ca_cert_pem(&self.pem, &*self.key).map_err(LocalCaError::Sign)
-    }
-}
-
-/// Name of the root's files.
-const ROOT: &str = "root";
-
-/// An intermediate is replaced at half its life, so that it always outlives its leaves.
-fn is_fresh(intermediate: &Authority, now: Timestamp) -> bool {
-    let Validity { not_before, not_after } = intermediate.validity;
-    not_before <= now && now < not_after - INTERMEDIATE_LIFE / 2
-}
-
-fn make_root(now: Timestamp) -> Result<Authority, LocalCaError> {
-    let key = KeyPair::generate().map_err(LocalCaError::Sign)?;
-    let made = now.to_string();
-    let name = format!("doorward local authority, made {}", made.split('T').next().unwrap_or(&made));
-    let validity = Validity { not_before: now - DAY, not_after: now + ROOT_LIFE };
-    let params = authority_params(&name, 1, validity);
-    let pem = params.self_signed(&key).map_err(LocalCaError::Sign)?.pem();
-    Ok(Authority { pem, key: Arc::new(key), validity })
-}
-
-fn make_intermediate(root: &Authority, now: Timestamp) -> Result<Authority, LocalCaError> {
-    let key = KeyPair::generate().map_err(LocalCaError::Sign)?;
-    let validity = Validity { not_before: now - HOUR, not_after: now + INTERMEDIATE_LIFE };
-    let params = authority_params("doorward local intermediate", 0, validity);
-    let pem = params.signed_by(&key, &root.issuer()?).map_err(LocalCaError::Sign)?.pem();
-    Ok(Authority { pem, key: Arc::new(key), validity })
-}
-
-fn authority_params(name: &str, below: u8, validity: Validity) -> CertificateParams {
-    let mut params = contents::of(name, validity);
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params
-}
-
 fn leaf_params(names: &[Identifier], now: Timestamp) -> Result<CertificateParams, LocalCaError> {
     let validity = Validity { not_before: now - BACKDATED, not_after: now + LEAF_LIFE };
     let title = names.first().map(ToString::to_string).filter(|title| title.len() <= 64).unwrap_or_default();
@@ -235,78 +198,6 @@ fn leaf_params(names: &[Identifier], now: Timestamp) -> Result<CertificateParams
     params.use_authority_key_identifier_extension = true;
     Ok(params)
 }
-
-fn keep(vault: &Vault, which: &str, authority: &Authority) -> Result<(), FileError> {
-    let (cert, key) = files(vault, which);
-    // Two files cannot change in one step; a pair that does not fit is noticed by `load`.
-    if durable::read(&cert).ok().flatten().as_deref() == Some(&authority.pem) {
-        return Ok(());
-    }
-    durable::write(&key, authority.key.serialize_pem().as_bytes())?;
-    durable::write(&cert, authority.pem.as_bytes())
-}
-
-fn files(vault: &Vault, which: &str) -> (PathBuf, PathBuf) {
-    let file = |suffix: &str| vault.authority_file("local", &format!("{which}{suffix}.pem"));
-    (file(""), file("-key"))
-}
-
-/// Why files of an authority cannot be used.
-#[derive(Debug)]
-enum LoadError {
-    /// They do not belong together, or are no certificate and key.
-    Damaged(String),
-    /// They may be whole, and cannot be read now.
-    Unreadable(FileError),
-}
-
-impl From<FileError> for LoadError {
-    fn from(error: FileError) -> Self {
-        if error.is_damage() { Self::Damaged(Chain(&error).to_string()) } else { Self::Unreadable(error) }
-    }
-}
-
-/// `None` when there is none yet.
-fn load(vault: &Vault, which: &str) -> Result<Option<Authority>, LoadError> {
-    let (cert, key) = files(vault, which);
-    let (pem, key) = match (durable::read(&cert)?, durable::read_secret(&key)?) {
-        (None, _) => return Ok(None),
-        (Some(_), None) => return Err(LoadError::Damaged(format!("the {which}'s key is missing"))),
-        (Some(pem), Some(key)) => (pem, key),
-    };
-    parse(which, pem, &key).map(Some).map_err(LoadError::Damaged)
-}
-
-fn parse(which: &str, pem: String, key: &Secret<String>) -> Result<Authority, String> {
-    let key = KeyPair::from_pem(key.expose()).map_err(|_| format!("the {which}'s key cannot be read"))?;
-    let (_, der) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| format!("the {which} is not PEM"))?;
-    let (_, cert) = X509Certificate::from_der(&der.contents).map_err(|_| format!("the {which} is not a certificate"))?;
-    if cert.public_key().raw != key.subject_public_key_info() {
-        return Err(format!("the {which}'s key does not belong to its certificate"));
-    }
-    let validity = Validity {
-        not_before: Timestamp::from_unix(cert.validity().not_before.timestamp()),
-        not_after: Timestamp::from_unix(cert.validity().not_after.timestamp()),
-    };
-    Ok(Authority { pem, key: Arc::new(key), validity })
-}
-
-fn signed_by(pem: &str, authority: &Authority) -> bool {
-    let parse = |pem: &str| x509_parser::pem::parse_x509_pem(pem.as_bytes()).map(|(_, der)| der).ok();
-    let verified = |child: &Pem, parent: &Pem| {
-        let child = X509Certificate::from_der(&child.contents).ok()?.1;
-        let parent = X509Certificate::from_der(&parent.contents).ok()?.1;
-        child.verify_signature(Some(parent.public_key())).ok()
-    };
-    parse(pem).zip(parse(&authority.pem)).is_some_and(|(child, parent)| verified(&child, &parent).is_some())
-}
-
-mod aside;
-mod succession;
-
-use aside::stand_in;
-pub use succession::next_root_file;
-use succession::{can_sign, is_successor, wants_successor};
 
 #[cfg(test)]
 mod tests;

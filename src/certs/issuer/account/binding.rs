@@ -1,37 +1,10 @@
 //! An external account binding (RFC 8555 section 7.3.4) that an authority refuses, in the words of the setting.
 
-use crate::certs::issuer::acme::OrderCause;
-use crate::config::settings::At;
-
-/// Which of the two values of `eab` the authority refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    /// It does not know the key id.
-    KeyId,
-    /// The signature by the HMAC key is wrong.
-    HmacKey,
-}
-
-/// The authority refused to register an account because of its binding.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "{directory} {} of `eab {key_id}`; copy both values again from its customer page (the key is base64url), {}",
-    match part { Part::KeyId => "does not know the key id", Part::HmacKey => "does not accept the HMAC key" },
-    at.0
-)]
-pub struct RefusedBinding {
-    pub(super) directory: String,
-    pub(super) key_id: String,
-    pub(super) at: At,
-    pub(super) part: Part,
-    /// What the authority said.
-    #[source]
-    pub(in crate::certs::issuer) said: OrderCause,
-}
+use crate::certs::issuer::acme::{OrderCause, RefusedPart};
 
 /// Whether a refusal of newAccount is about the binding. Pebble and Boulder's relatives say "external account binding JWS
 /// verification error" or that the field `kid` refers to no known key; others speak of EAB, of the HMAC or of the MAC key.
-pub(super) fn refused(cause: &OrderCause) -> Option<Part> {
+pub(super) fn refused(cause: &OrderCause) -> Option<RefusedPart> {
     let said = cause.detail()?.to_ascii_lowercase();
     let is_about_it =
         matches!(cause.acme_type(), Some("unauthorized" | "malformed" | "externalAccountRequired" | "serverInternal"))
@@ -39,13 +12,15 @@ pub(super) fn refused(cause: &OrderCause) -> Option<Part> {
                 .iter()
                 .any(|words| said.contains(words));
     let verified = ["verif", "signature", "hmac", "invalid mac"].iter().any(|words| said.contains(words));
-    is_about_it.then_some(if verified { Part::HmacKey } else { Part::KeyId })
+    is_about_it.then_some(if verified { RefusedPart::HmacKey } else { RefusedPart::KeyId })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::chain::Chain;
+    use crate::certs::issuer::acme::RefusedBinding;
+    use crate::config::settings::At;
 
     fn cause(acme_type: &str, detail: &str) -> OrderCause {
         let json = format!(r#"{{"type":"urn:ietf:params:acme:error:{acme_type}","detail":"{detail}"}}"#);
@@ -55,11 +30,11 @@ mod tests {
     #[test]
     fn the_value_that_is_refused_is_told_from_the_authoritys_words() {
         let check = |acme_type, detail, expected| assert_eq!(refused(&cause(acme_type, detail)), expected, "{detail}");
-        check("malformed", "external account binding JWS verification error", Some(Part::HmacKey));
-        check("unauthorized", "the field 'kid' references a key that is not known to the ACME server", Some(Part::KeyId));
-        check("externalAccountRequired", "The EAB MAC key could not be verified", Some(Part::HmacKey));
+        check("malformed", "external account binding JWS verification error", Some(RefusedPart::HmacKey));
+        check("unauthorized", "the field 'kid' references a key that is not known to the ACME server", Some(RefusedPart::KeyId));
+        check("externalAccountRequired", "The EAB MAC key could not be verified", Some(RefusedPart::HmacKey));
         // Google Trust Services (shred/acme4j#150).
-        check("unauthorized", "External Account Binding JWS verification failed", Some(Part::HmacKey));
+        check("unauthorized", "External Account Binding JWS verification failed", Some(RefusedPart::HmacKey));
         check("rateLimited", "too many registrations with this binding", None);
         check("invalidContact", "example.com is no domain", None);
         check("unauthorized", "An account with the provided public key exists but is deactivated", None);
@@ -71,7 +46,7 @@ mod tests {
             directory: "https://ca.example/dir".to_owned(),
             key_id: "KID".to_owned(),
             at: At::default(),
-            part: Part::HmacKey,
+            part: RefusedPart::HmacKey,
             said: cause("malformed", "external account binding JWS verification error"),
         };
         let said = Chain(&binding).to_string();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{FailedProof, OrderCause, OrderError};
+use super::error::{FailedProof, OrderCause, OrderError};
 use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 use crate::certs::challenge::dns01::RecordError;

@@ -2,8 +2,10 @@
 
 use instant_acme::{Account, CertificateIdentifier, Error, NewOrder, Order, OrderStatus};
 
+use super::choice;
+use super::error::{OrderCause, Step};
 use super::patience::{Repeat, call};
-use super::{OrderCause, Run, Step, Talk, choice};
+use super::run::{Run, Talk};
 use crate::base::name::Identifier;
 use crate::certs::issuer::http::{Directory, lock};
 

@@ -2,7 +2,7 @@
 
 use instant_acme::ChallengeType;
 
-use super::FailedProof;
+use super::error::FailedProof;
 use crate::base::name::Identifier;
 use crate::config::settings::ChallengeKind;
 

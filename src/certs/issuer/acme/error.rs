@@ -15,11 +15,10 @@ use crate::certs::bundle::BundleError;
 use crate::certs::challenge::BoardFull;
 use crate::certs::challenge::dns01::RecordError;
 use crate::certs::challenge::tls_alpn01::ProofError;
-use crate::certs::issuer::account::RefusedBinding;
 use crate::certs::issuer::http::{HttpFailure, Kind, problem};
 use crate::certs::issuer::jws::AccountKeyError;
 use crate::certs::issuer::ledger::LedgerError;
-use crate::config::settings::ChallengeKind;
+use crate::config::settings::{At, ChallengeKind};
 
 /// How far an order was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,4 +252,30 @@ fn list(texts: &[String]) -> String {
 
 fn kinds(kinds: &[ChallengeKind]) -> String {
     list(&kinds.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
+/// Which of the two values of `eab` the authority refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::certs::issuer) enum RefusedPart {
+    /// It does not know the key id.
+    KeyId,
+    /// The signature by the HMAC key is wrong.
+    HmacKey,
+}
+
+/// The authority refused to register an account because of its binding.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{directory} {} of `eab {key_id}`; copy both values again from its customer page (the key is base64url), {}",
+    match part { RefusedPart::KeyId => "does not know the key id", RefusedPart::HmacKey => "does not accept the HMAC key" },
+    at.0
+)]
+pub struct RefusedBinding {
+    pub(in crate::certs::issuer) directory: String,
+    pub(in crate::certs::issuer) key_id: String,
+    pub(in crate::certs::issuer) at: At,
+    pub(in crate::certs::issuer) part: RefusedPart,
+    /// What the authority said.
+    #[source]
+    pub(in crate::certs::issuer) said: OrderCause,
 }

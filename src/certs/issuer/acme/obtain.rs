@@ -5,8 +5,11 @@ use std::time::Duration;
 use instant_acme::{Order, OrderStatus};
 use tokio::time::sleep;
 
+use super::error::{OrderCause, Step};
+use super::job::Issued;
 use super::patience::{Repeat, call};
-use super::{Issued, OrderCause, Run, Step, Talk, request};
+use super::request;
+use super::run::{Run, Talk};
 use crate::base::backoff::Backoff;
 use crate::base::dice::Dice;
 use crate::base::secret::Secret;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::OrderCause;
+use super::error::OrderCause;
 use crate::base::backoff::Backoff;
 use crate::base::dice::Dice;
 use crate::base::time::Timestamp;

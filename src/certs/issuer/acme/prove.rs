@@ -7,8 +7,10 @@ use instant_acme::{
     AuthorizationHandle, AuthorizationStatus, ChallengeHandle, ChallengeStatus, Error, KeyAuthorization, Order, OrderStatus,
 };
 
+use super::choice;
+use super::error::{FailedProof, OrderCause, Step};
 use super::patience::{Repeat, call};
-use super::{FailedProof, OrderCause, Run, Step, Talk, choice};
+use super::run::{Run, Talk};
 use crate::base::name::Identifier;
 use crate::base::task;
 use crate::certs::challenge::dns01::Placed;

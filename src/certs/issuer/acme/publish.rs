@@ -6,8 +6,10 @@ use std::sync::Arc;
 use instant_acme::Order;
 use serde::Deserialize;
 
+use super::choice;
+use super::error::OrderCause;
 use super::prove::{Need, Proofs, identifier};
-use super::{OrderCause, Run, Talk, choice};
+use super::run::{Run, Talk};
 use crate::base::chain::Chain;
 use crate::base::name::Identifier;
 use crate::certs::challenge::dns_persist01::StandingRecord;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::OrderJob;
+use super::job::OrderJob;
 use crate::certs::challenge::dns_persist01;
 use crate::certs::dns::Dns;
 use crate::certs::issuer::account::Recovered;

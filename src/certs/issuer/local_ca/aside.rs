@@ -4,8 +4,9 @@ use std::fs;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use super::authority::{Authority, LoadError, ROOT, files, keep, load};
+use super::error::LocalCaError;
 use super::succession::{can_sign, successor};
-use super::{Authority, LoadError, LocalCa, LocalCaError, ROOT, files, keep, load};
 use crate::base::time::Timestamp;
 use crate::state::durable::FileError;
 use crate::state::vault::Vault;
@@ -31,16 +32,14 @@ pub(super) fn stand_in(vault: &Vault, now: Timestamp) -> Result<Option<Authority
     Ok(eldest.or_else(|| successor(vault, now)))
 }
 
-impl LocalCa {
-    /// Writes the root. Another one that lies there whole is set aside first; a crash in between leaves it in both places.
-    pub(super) fn keep_root(&self) -> Result<(), FileError> {
-        match load(&self.vault, ROOT) {
-            Ok(Some(stored)) if stored.pem != self.root.pem => keep(&self.vault, &name(&stored), &stored)?,
-            Err(LoadError::Unreadable(error)) => return Err(error),
-            Ok(_) | Err(LoadError::Damaged(_)) => (),
-        }
-        keep(&self.vault, ROOT, &self.root)
+/// Writes the root. Another one that lies there whole is set aside first; a crash in between leaves it in both places.
+pub(super) fn keep_root(vault: &Vault, root: &Authority) -> Result<(), FileError> {
+    match load(vault, ROOT) {
+        Ok(Some(stored)) if stored.pem != root.pem => keep(vault, &name(&stored), &stored)?,
+        Err(LoadError::Unreadable(error)) => return Err(error),
+        Ok(_) | Err(LoadError::Damaged(_)) => (),
     }
+    keep(vault, ROOT, root)
 }
 
 fn name(root: &Authority) -> String {

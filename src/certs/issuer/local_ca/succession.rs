@@ -4,8 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::aside::stand_in;
-use super::{Authority, LocalCa, LocalCaError, files, keep, load, make_intermediate, make_root};
+use super::authority::{Authority, files, keep, load};
 use crate::base::time::{Timestamp, Validity};
 use crate::state::durable::{self, FileError};
 use crate::state::vault::Vault;
@@ -62,48 +61,16 @@ pub fn next_root_file(vault: &Vault) -> PathBuf {
     files(vault, NEXT).0
 }
 
-impl LocalCa {
-    /// When the root ends, once its successor lies ready.
-    pub fn ending(&self) -> Option<Timestamp> {
-        self.next.as_ref().map(|_| self.root.validity.not_after)
+/// Writes the successor, or removes its files once it is the root. They go last: a crash while the root's two files are
+/// replaced leaves them to be found.
+pub(super) fn keep_successor(vault: &Vault, root: &Authority, next: Option<&Authority>) -> Result<(), FileError> {
+    if let Some(next) = next {
+        return keep(vault, NEXT, next);
     }
-
-    /// Makes the successor, or puts it in the root's place, when it is time.
-    pub(super) fn follow(&mut self, now: Timestamp) -> Result<(), LocalCaError> {
-        if !can_sign(self.root.validity, now) {
-            let ready = self.next.take().filter(|next| can_sign(next.validity, now));
-            // One that was set aside goes first: clients trust it already.
-            self.root = match stand_in(&self.vault, now)?.or(ready) {
-                Some(root) => root,
-                None => make_root(now)?,
-            };
-            self.intermediate = make_intermediate(&self.root, now)?;
-        }
-        match stage(self.root.validity, now) {
-            Stage::Ending if self.next.is_none() => {
-                self.next = match successor(&self.vault, now).filter(|next| next.pem != self.root.pem) {
-                    Some(next) => Some(next),
-                    None => Some(make_root(now)?),
-                };
-            }
-            // The end was near by a clock that was ahead. The successor's files stay for the day when it is.
-            Stage::Fresh => self.next = None,
-            Stage::Ending | Stage::Over => (),
-        }
-        Ok(())
+    let (cert, key) = files(vault, NEXT);
+    if durable::read(&cert)?.as_deref() == Some(&root.pem) {
+        durable::remove(&cert)?;
+        durable::remove(&key)?;
     }
-
-    /// Writes the successor, or removes its files once it is the root. They go last: a crash while the root's two files are
-    /// replaced leaves them to be found.
-    pub(super) fn keep_successor(&self) -> Result<(), FileError> {
-        if let Some(next) = &self.next {
-            return keep(&self.vault, NEXT, next);
-        }
-        let (cert, key) = files(&self.vault, NEXT);
-        if durable::read(&cert)?.as_deref() == Some(&self.root.pem) {
-            durable::remove(&cert)?;
-            durable::remove(&key)?;
-        }
-        Ok(())
-    }
+    Ok(())
 }

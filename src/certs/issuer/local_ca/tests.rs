@@ -7,6 +7,7 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
+use super::authority::{DAY, HOUR, ROOT_LIFE};
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
