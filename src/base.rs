@@ -8,6 +8,7 @@ pub mod file_watch;
 pub mod issuable;
 pub mod loopback;
 pub mod machine;
+pub mod mutex;
 pub mod name;
 pub mod program;
 pub mod proxy_header;

@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch::{self, Receiver, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::mutex::lock;
 use super::task;
 
 /// Names that are looked up at a time; further ones wait. A tenth of the threads of one worker.
@@ -83,7 +84,7 @@ impl SystemResolver {
 
 impl Shared {
     fn running(&self) -> MutexGuard<'_, HashMap<String, Receiver<Option<Answer>>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running)
     }
 }
 

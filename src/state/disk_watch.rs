@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::durable::FileError;
+use crate::base::mutex::lock;
 
 /// From then on a call that has not returned counts as one that hangs. A busy disk takes a second or two for a write.
 pub const SLOW: Duration = Duration::from_secs(10);
@@ -76,7 +77,7 @@ impl DiskWatch {
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

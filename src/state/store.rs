@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -20,6 +20,7 @@ use super::lock::{LockError, StateLock};
 use super::schema::{self, Key};
 use super::vault::Vault;
 use crate::base::chain::Chain;
+use crate::base::mutex::lock;
 use crate::base::time::Timestamp;
 
 /// How long a starting process waits for its predecessor to let go of the state.
@@ -241,11 +242,11 @@ impl Store {
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
         // Every change below is complete in memory before anything that could panic.
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.memory)
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
-        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.disk)
     }
 
     /// Opens the journal, setting a damaged one aside and starting a new one. Records in memory win over those read.

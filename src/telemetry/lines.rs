@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::access::Form;
 use super::stamp::Stamp;
+use crate::base::mutex::lock;
 use crate::base::time::SystemClock;
 
 /// Bytes that wait for the writer: some five thousand events.
@@ -118,7 +119,7 @@ impl io::Write for &Lines {
 impl Shared {
     /// Nothing in here is left half done by a panic.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

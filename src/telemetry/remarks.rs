@@ -4,8 +4,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use crate::base::mutex::lock;
 use crate::base::time::Timestamp;
 
 /// Remarks that are kept; when one more comes, the oldest goes, and may be made again.
@@ -38,7 +39,7 @@ impl Remarks {
         now: Timestamp,
         text: impl FnOnce() -> String,
     ) -> Option<String> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.0);
         if kept.iter().any(|known| known.event == event && known.key == key) {
             return None;
         }
@@ -52,18 +53,18 @@ impl Remarks {
 
     /// The text of the remark with this event and key, if it was made.
     pub fn find(&self, event: &'static str, key: &str) -> Option<String> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = lock(&self.0);
         kept.iter().find(|known| known.event == event && known.key == key).map(|known| known.text.clone())
     }
 
     /// All of them, the oldest first.
     pub fn list(&self) -> Vec<Remark> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        lock(&self.0).iter().cloned().collect()
     }
 
     /// Forgets all: a new configuration may have repaired what they say, and says it again if not.
     pub fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.0).clear();
     }
 }
 

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
+use crate::base::mutex::lock;
 use crate::base::span;
 
 /// A wait longer than this is logged.
@@ -68,7 +69,7 @@ impl Waits {
     }
 
     fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Wait>)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::base::mutex::lock;
 use crate::base::secret::Secret;
 use crate::base::time::{Clock, Timestamp};
 use crate::certs::issuer::ledger::{AccountFacts, AccountLedger, InFlight, LedgerError, OrderLedger};
@@ -138,7 +139,7 @@ impl VaultOrder {
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.progress)
     }
 
     fn order_key(&self) -> Key {

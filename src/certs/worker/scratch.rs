@@ -1,8 +1,9 @@
 //! The ledger of an order that is only tried: nothing of it outlives the try, and nothing is counted. Records in DNS alone
 //! are noted in the journal, because others would be left with what a crash left behind.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::base::mutex::lock;
 use crate::base::secret::Secret;
 use crate::certs::issuer::ledger::{InFlight, LedgerError, OrderLedger};
 use crate::config::settings::ChallengeKind;
@@ -24,7 +25,7 @@ impl Scratch {
     }
 
     fn order(&self) -> MutexGuard<'_, Option<InFlight>> {
-        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.order)
     }
 }
 

@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use super::AccessRecord;
 use super::hide::Hide;
 use super::line::{self, Form};
+use crate::base::mutex::lock;
 use crate::base::time::SystemClock;
 use crate::telemetry::lines;
 use crate::telemetry::stamp::Stamp;
@@ -103,7 +104,7 @@ impl AccessLog {
         if !rules.enabled {
             return;
         }
-        let mut lane = locked(&self.lane);
+        let mut lane = lock(&self.lane);
         if lane.len() >= LANE_LIMIT {
             drop(lane);
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
@@ -156,7 +157,7 @@ impl Shared {
 
     fn new_lane(&self) -> Lane {
         let lane = Lane::default();
-        locked(&self.lanes).push(Arc::clone(&lane));
+        lock(&self.lanes).push(Arc::clone(&lane));
         lane
     }
 
@@ -175,16 +176,16 @@ impl Shared {
 
     /// Moves what waits in every lane to `page`, and forgets the lanes of clones that are gone and empty.
     fn gather(&self, page: &mut Vec<u8>) {
-        let lanes = locked(&self.lanes).clone();
+        let lanes = lock(&self.lanes).clone();
         for lane in &lanes {
-            let mut lane = locked(lane);
+            let mut lane = lock(lane);
             page.append(&mut lane);
             if lane.capacity() > LANE_KEEP {
                 lane.shrink_to(LANE_KEEP);
             }
         }
         drop(lanes);
-        locked(&self.lanes).retain(|lane| Arc::strong_count(lane) > 1 || !locked(lane).is_empty());
+        lock(&self.lanes).retain(|lane| Arc::strong_count(lane) > 1 || !lock(lane).is_empty());
     }
 
     /// Whether all of a page is written; what is not is counted.
@@ -245,16 +246,11 @@ fn run(shared: &Shared, mut out: impl io::Write) {
 /// Says that it sleeps, looks once more for what came in between, and sleeps.
 fn sleep_until_woken(shared: &Shared) {
     shared.awake.store(false, Ordering::SeqCst);
-    let waiting = locked(&shared.lanes).iter().any(|lane| !locked(lane).is_empty());
+    let waiting = lock(&shared.lanes).iter().any(|lane| !lock(lane).is_empty());
     while !waiting && !shared.awake.load(Ordering::SeqCst) && !shared.stop.load(Ordering::SeqCst) {
         thread::park();
     }
     shared.awake.store(true, Ordering::SeqCst);
-}
-
-/// A panic while formatting leaves at worst half a line behind, so a poisoned lock is taken as it is.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

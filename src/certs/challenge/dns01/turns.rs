@@ -1,7 +1,9 @@
 //! Who changes the records of a name now, and which of its values are in use.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
+
+use crate::base::mutex::lock;
 
 /// One name's. The lock is held over the change of its records and waits for nothing else, so it may be held over awaits.
 pub(in crate::certs) type Turn = tokio::sync::Mutex<Uses>;
@@ -17,7 +19,7 @@ pub(in crate::certs) struct Turns(Mutex<HashMap<String, Weak<Turn>>>);
 impl Turns {
     /// The turn of a name.
     pub(in crate::certs) fn of(&self, name: &str) -> Arc<Turn> {
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = lock(&self.0);
         turns.retain(|_, turn| turn.strong_count() > 0);
         match turns.get(name).and_then(Weak::upgrade) {
             Some(turn) => turn,
