@@ -9,7 +9,7 @@ use crate::base::time::Timestamp;
 use crate::certs::challenge::dns01::RecordError;
 use crate::certs::dns::update::UpdateError;
 use crate::certs::issuer::Rejection;
-use crate::certs::issuer::http::HttpFailure;
+use crate::certs::issuer::http::{HttpError, HttpFailure};
 use crate::certs::issuer::untrusted::untrusted;
 use crate::config::settings::ChallengeKind;
 
@@ -36,7 +36,7 @@ impl OrderError {
             | OrderCause::NoChallenge { .. }
             | OrderCause::BindingMissing
             | OrderCause::Binding(_)
-            | OrderCause::Http(HttpFailure::Url { .. }) => Rejection::ForGood,
+            | OrderCause::Http(HttpFailure::Transport(HttpError::Url { .. })) => Rejection::ForGood,
             cause => self.said_until().map_or_else(|| by_type(cause.acme_type(), now), Rejection::Until),
         }
     }
@@ -83,14 +83,14 @@ impl OrderError {
 
 fn let_through(failure: &HttpFailure) -> Option<String> {
     Some(match failure {
-        HttpFailure::Resolve { .. } => "repair this machine's network or its /etc/resolv.conf".into(),
-        HttpFailure::Connect { host, .. } | HttpFailure::Slow { host, .. } => {
+        HttpFailure::Transport(HttpError::Resolve { .. }) => "repair this machine's network or its /etc/resolv.conf".into(),
+        HttpFailure::Transport(HttpError::Connect { host, .. } | HttpError::Slow { host, .. }) => {
             format!("let this machine out to {host}; if the authority is down, wait: it is asked again by itself")
         }
         HttpFailure::Moved { to, .. } => {
             format!("if {to} is the authority's own address, write `directory {to}`; redirects are not followed")
         }
-        HttpFailure::Untrusted { cause, .. } => untrusted(cause).1.to_owned(),
+        HttpFailure::Transport(HttpError::Untrusted { cause, .. }) => untrusted(cause).1.to_owned(),
         _ => return None,
     })
 }
@@ -243,11 +243,13 @@ impl FailedProof {
 
 fn unreached(failure: &HttpFailure) -> Option<String> {
     Some(match failure {
-        HttpFailure::Resolve { host, .. } => format!("this machine's resolver does not know {host}: no network, or no DNS"),
-        HttpFailure::Connect { host, .. } | HttpFailure::Slow { host, .. } => {
+        HttpFailure::Transport(HttpError::Resolve { host, .. }) => {
+            format!("this machine's resolver does not know {host}: no network, or no DNS")
+        }
+        HttpFailure::Transport(HttpError::Connect { host, .. } | HttpError::Slow { host, .. }) => {
             format!("{host} is down, or a firewall keeps this machine from reaching it")
         }
-        HttpFailure::Untrusted { host, cause } => format!("{host}: {}", untrusted(cause).0),
+        HttpFailure::Transport(HttpError::Untrusted { host, cause }) => format!("{host}: {}", untrusted(cause).0),
         _ => return None,
     })
 }

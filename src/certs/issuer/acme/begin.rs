@@ -6,8 +6,9 @@ use super::choice;
 use super::error::{OrderCause, Step};
 use super::patience::{Repeat, call};
 use super::run::{Run, Talk};
+use crate::base::mutex::lock;
 use crate::base::name::Identifier;
-use crate::certs::issuer::http::{Directory, lock};
+use crate::certs::issuer::http::Directory;
 
 impl Run<'_> {
     pub(super) async fn find_or_begin(&mut self, talk: &Talk) -> Result<Order, OrderCause> {

@@ -12,10 +12,10 @@ use super::request;
 use super::run::{Run, Talk};
 use crate::base::backoff::Backoff;
 use crate::base::dice::Dice;
+use crate::base::mutex::lock;
 use crate::base::secret::Secret;
 use crate::base::task;
 use crate::certs::bundle::{BundleError, CertBundle};
-use crate::certs::issuer::http::lock;
 use crate::certs::issuer::jws::{self, Signer};
 
 /// For the authority to sign.

@@ -111,10 +111,10 @@ mod tests {
     use instant_acme::Error;
 
     use super::*;
-    use crate::certs::issuer::http::{HttpFailure, Stage};
+    use crate::certs::issuer::http::{HttpError, HttpFailure, Stage};
 
     fn slow(stage: Stage) -> Error {
-        Error::Other(Box::new(HttpFailure::Slow { host: "ca".into(), stage, after: CALL }))
+        Error::Other(Box::new(HttpFailure::from(HttpError::Slow { host: "ca".into(), stage, after: CALL })))
     }
 
     fn problem(kind: &str) -> Error {

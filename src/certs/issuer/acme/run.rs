@@ -10,11 +10,12 @@ use super::error::{FailedProof, OrderCause, OrderError, Step};
 use super::job::{Issued, OrderJob};
 use super::patience::{Repeat, Rhythm, call};
 use super::replaced;
+use crate::base::mutex::lock;
 use crate::base::name::Identifier;
 use crate::certs::challenge::ChallengeBoard;
 use crate::certs::challenge::dns01::RecordError;
 use crate::certs::issuer::account::{AcmeAccount, Recovered, Registered};
-use crate::certs::issuer::http::{Notes, lock};
+use crate::certs::issuer::http::Notes;
 use crate::certs::issuer::ledger::{LedgerError, OrderLedger};
 use crate::config::settings::ChallengeKind;
 

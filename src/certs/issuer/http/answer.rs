@@ -6,7 +6,9 @@ use http::{Response, StatusCode};
 use instant_acme::BytesResponse;
 use serde::de::IgnoredAny;
 
-use super::{HttpFailure, Kind, Pauses, Refusal, problem};
+use super::failure::{HttpFailure, Refusal};
+use super::pauses::{Kind, Pauses};
+use super::problem;
 use crate::base::time::{ClockReading, Timestamp};
 use crate::certs::issuer::RETRY_AFTER_BOUNDS;
 use crate::state::schema::Pause;

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use super::HttpFailure;
+use super::error::HttpError;
 use crate::base::system_resolver::SystemResolver;
 use crate::base::{loopback, task};
 
@@ -52,23 +52,23 @@ pub(super) fn put(idle: &mut Vec<Idle>, mut connection: Idle) {
 }
 
 /// Resolves, connects, and verifies. Only then is there something to send a request over.
-pub(super) async fn dial(resolver: &SystemResolver, tls: &TlsConnector, host: &str, port: u16) -> Result<Idle, HttpFailure> {
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| HttpFailure::Url { url: host.to_owned() })?;
+pub(super) async fn dial(resolver: &SystemResolver, tls: &TlsConnector, host: &str, port: u16) -> Result<Idle, HttpError> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| HttpError::Url { url: host.to_owned() })?;
     let socket = connect(resolver, host, port).await?;
     let stream = tls.connect(name, socket).await.map_err(|cause| broken_or_untrusted(host, cause))?;
     begin(stream, host, port).await
 }
 
 /// As [`dial`], without TLS: for services on this machine.
-pub(super) async fn dial_plain(resolver: &SystemResolver, host: &str, port: u16) -> Result<Idle, HttpFailure> {
+pub(super) async fn dial_plain(resolver: &SystemResolver, host: &str, port: u16) -> Result<Idle, HttpError> {
     begin(connect(resolver, host, port).await?, host, port).await
 }
 
-async fn begin<S>(stream: S, host: &str, port: u16) -> Result<Idle, HttpFailure>
+async fn begin<S>(stream: S, host: &str, port: u16) -> Result<Idle, HttpError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|cause| HttpFailure::Lost {
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|cause| HttpError::Lost {
         host: host.to_owned(),
         sent: false,
         cause: Some(cause),
@@ -81,20 +81,20 @@ where
 }
 
 /// A connection that breaks while TLS is set up says nothing about trust.
-fn broken_or_untrusted(host: &str, cause: io::Error) -> HttpFailure {
+fn broken_or_untrusted(host: &str, cause: io::Error) -> HttpError {
     let host = host.to_owned();
     match cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-        true => HttpFailure::Untrusted { host, cause },
-        false => HttpFailure::Connect { host, cause },
+        true => HttpError::Untrusted { host, cause },
+        false => HttpError::Connect { host, cause },
     }
 }
 
-async fn connect(resolver: &SystemResolver, host: &str, port: u16) -> Result<TcpStream, HttpFailure> {
+async fn connect(resolver: &SystemResolver, host: &str, port: u16) -> Result<TcpStream, HttpError> {
     let addresses = match loopback::is_meant_by(host) {
         true => loopback::addresses(port).to_vec(),
         false => {
             let found = resolver.lookup(host, port).await;
-            found.map_err(|cause| HttpFailure::Resolve { host: host.to_owned(), cause })?
+            found.map_err(|cause| HttpError::Resolve { host: host.to_owned(), cause })?
         }
     };
     let mut tried = Vec::new();
@@ -109,7 +109,7 @@ async fn connect(resolver: &SystemResolver, host: &str, port: u16) -> Result<Tcp
             Err(_) => tried.push((address, io::ErrorKind::TimedOut.into())),
         }
     }
-    Err(HttpFailure::Connect { host: host.to_owned(), cause: by_all(&tried) })
+    Err(HttpError::Connect { host: host.to_owned(), cause: by_all(&tried) })
 }
 
 /// Every address that was tried with its answer, in one error of the last one's kind.
@@ -130,11 +130,11 @@ impl Idle {
         &mut self,
         request: Request<Full<Bytes>>,
         limit: usize,
-    ) -> Result<Result<Response<Bytes>, Request<Full<Bytes>>>, HttpFailure> {
+    ) -> Result<Result<Response<Bytes>, Request<Full<Bytes>>>, HttpError> {
         if self.sender.ready().await.is_err() {
             return Ok(Err(request));
         }
-        let lost = |cause| HttpFailure::Lost { host: self.host.clone(), sent: true, cause };
+        let lost = |cause| HttpError::Lost { host: self.host.clone(), sent: true, cause };
         let response = match self.sender.try_send_request(request).await {
             Ok(response) => response,
             Err(mut error) => match error.take_message() {
@@ -145,7 +145,7 @@ impl Idle {
         let (parts, body) = response.into_parts();
         match Limited::new(body, limit).collect().await {
             Ok(body) => Ok(Ok(Response::from_parts(parts, body.to_bytes()))),
-            Err(error) if error.is::<LengthLimitError>() => Err(HttpFailure::TooLong { host: self.host.clone(), limit }),
+            Err(error) if error.is::<LengthLimitError>() => Err(HttpError::TooLong { host: self.host.clone(), limit }),
             Err(error) => Err(lost(error.downcast().ok().map(|cause| *cause))),
         }
     }

@@ -11,7 +11,9 @@ use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use instant_acme::{BodyWrapper, BytesResponse, HttpClient};
 
-use super::{AcmeHttp, HttpFailure, lock};
+use super::client::AcmeHttp;
+use super::failure::HttpFailure;
+use crate::base::mutex::lock;
 use crate::base::time::Timestamp;
 
 impl AcmeHttp {

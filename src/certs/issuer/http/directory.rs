@@ -6,7 +6,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::answer::Answer;
-use super::{HttpFailure, Kind};
+use super::failure::HttpFailure;
+use super::pauses::Kind;
 use crate::base::time::Timestamp;
 
 /// What the authority offers, and where.

@@ -1,83 +1,19 @@
 //! How talking to an authority can fail, with what the order needs to know: may it have acted, and when to ask again.
 
-use std::io;
-use std::time::Duration;
-
 use http::StatusCode;
 use instant_acme::Problem;
 
-use super::{Kind, RootsError, problem};
-use crate::base::span;
+use super::error::HttpError;
+use super::pauses::Kind;
+use super::problem;
 use crate::base::time::Timestamp;
 
 /// A request to an authority did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpFailure {
-    /// Not a URL an authority may have.
-    #[error("{url:?} is not an https URL")]
-    Url {
-        /// As it was given by the configuration or the authority.
-        url: String,
-    },
-    /// The configured roots cannot be used.
-    #[error("cannot verify the authority")]
-    Roots(#[source] RootsError),
-    /// The authority's name does not resolve.
-    #[error("cannot resolve {host}")]
-    Resolve {
-        /// The authority's host.
-        host: String,
-        /// What the resolver said.
-        #[source]
-        cause: io::Error,
-    },
-    /// No address of the authority takes a connection.
-    #[error("cannot connect to {host}")]
-    Connect {
-        /// The authority's host.
-        host: String,
-        /// What each address said.
-        #[source]
-        cause: io::Error,
-    },
-    /// TLS failed, so nothing was asked.
-    #[error("cannot verify that {host} is the authority")]
-    Untrusted {
-        /// The authority's host.
-        host: String,
-        /// What TLS said.
-        #[source]
-        cause: io::Error,
-    },
-    /// Time ran out.
-    #[error("{host} did not {} within {}", stage.verb(), span::rough(*after))]
-    Slow {
-        /// The authority's host.
-        host: String,
-        /// What was waited for.
-        stage: Stage,
-        /// How long.
-        after: Duration,
-    },
-    /// The connection ended before the answer did.
-    #[error("the connection to {host} broke before the answer was complete")]
-    Lost {
-        /// The authority's host.
-        host: String,
-        /// Whether the request was sent, so that the authority may have acted on it.
-        sent: bool,
-        /// What the connection said.
-        #[source]
-        cause: Option<hyper::Error>,
-    },
-    /// More answer than any authority needs.
-    #[error("the answer of {host} is longer than {limit} bytes")]
-    TooLong {
-        /// The authority's host.
-        host: String,
-        /// The limit.
-        limit: usize,
-    },
+    /// No whole answer came.
+    #[error(transparent)]
+    Transport(#[from] HttpError),
     /// A success that is not what ACME answers.
     #[error("the authority answered {status} with something that is not ACME: {excerpt}")]
     Garbage {
@@ -108,24 +44,6 @@ pub enum HttpFailure {
         /// Until when.
         until: Timestamp,
     },
-}
-
-/// What was waited for when time ran out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// A connection with TLS.
-    Connect,
-    /// The answer's last byte.
-    Answer,
-}
-
-impl Stage {
-    fn verb(self) -> &'static str {
-        match self {
-            Self::Connect => "accept a connection",
-            Self::Answer => "answer",
-        }
-    }
 }
 
 /// An authority's no.
@@ -161,21 +79,19 @@ impl HttpFailure {
     /// Whether the same request may succeed a moment later: nothing was said against it.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Resolve { .. } | Self::Connect { .. } | Self::Slow { .. } | Self::Lost { .. } => true,
-            Self::Garbage { .. } | Self::TooLong { .. } => true,
+            Self::Transport(error) => error.is_passing(),
+            Self::Garbage { .. } => true,
             Self::Refused(refusal) => refusal.status.is_server_error() && refusal.retry_after.is_none(),
-            Self::Url { .. } | Self::Roots(_) | Self::Untrusted { .. } | Self::Paused { .. } | Self::Moved { .. } => false,
+            Self::Paused { .. } | Self::Moved { .. } => false,
         }
     }
 
     /// Whether the authority cannot have acted on the request.
     pub fn was_not_sent(&self) -> bool {
         match self {
-            Self::Url { .. } | Self::Roots(_) | Self::Resolve { .. } | Self::Connect { .. } | Self::Untrusted { .. } => true,
-            Self::Slow { stage, .. } => *stage == Stage::Connect,
-            Self::Lost { sent, .. } => !sent,
+            Self::Transport(error) => error.was_not_sent(),
             Self::Paused { .. } => true,
-            Self::TooLong { .. } | Self::Garbage { .. } | Self::Refused(_) | Self::Moved { .. } => false,
+            Self::Garbage { .. } | Self::Refused(_) | Self::Moved { .. } => false,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Mutex;
 
-use super::lock;
+use crate::base::mutex::lock;
 use crate::base::time::Timestamp;
 use crate::state::schema::Pause;
 

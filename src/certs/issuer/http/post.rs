@@ -6,7 +6,10 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, StatusCode, Uri};
 
-use super::{HttpFailure, Stage, connection, dressed, roots};
+use super::connection;
+use super::error::{HttpError, Stage};
+use super::request::dressed;
+use super::tls::connector;
 use crate::base::system_resolver::SystemResolver;
 
 /// Until the connection stands, name resolution included.
@@ -18,38 +21,38 @@ const BODY: usize = 64 * 1024;
 
 /// Posts `json`. An https service is verified by the machine's roots before a byte of it leaves; plain http is meant for
 /// services on this machine.
-pub async fn json(url: &str, json: String) -> Result<StatusCode, HttpFailure> {
+pub async fn json(url: &str, json: String) -> Result<StatusCode, HttpError> {
     let kind = HeaderValue::from_static("application/json");
     send(url, Request::post(url).header(CONTENT_TYPE, kind).body(Bytes::from(json))).await
 }
 
 /// Asks by GET. As [`json`] otherwise.
-pub async fn get(url: &str) -> Result<StatusCode, HttpFailure> {
+pub async fn get(url: &str) -> Result<StatusCode, HttpError> {
     send(url, Request::get(url).body(Bytes::new())).await
 }
 
-async fn send(url: &str, request: http::Result<Request<Bytes>>) -> Result<StatusCode, HttpFailure> {
+async fn send(url: &str, request: http::Result<Request<Bytes>>) -> Result<StatusCode, HttpError> {
     let (host, port, tls) = place(url)?;
-    let request = dressed(request.map_err(|_| HttpFailure::Url { url: host.clone() })?, &host, port, tls)?;
+    let request = dressed(request.map_err(|_| HttpError::Url { url: host.clone() })?, &host, port, tls)?;
     let resolver = SystemResolver::default();
     let dial = async {
         match tls {
-            true => connection::dial(&resolver, &roots::connector(None).await?, &host, port).await,
+            true => connection::dial(&resolver, &connector(None).await?, &host, port).await,
             false => connection::dial_plain(&resolver, &host, port).await,
         }
     };
-    let late = |stage, after| HttpFailure::Slow { host: host.clone(), stage, after };
+    let late = |stage, after| HttpError::Slow { host: host.clone(), stage, after };
     let mut connection = tokio::time::timeout(CONNECT, dial).await.map_err(|_| late(Stage::Connect, CONNECT))??;
     let exchanged = tokio::time::timeout(ANSWER, connection.exchange(request, BODY)).await;
     match exchanged.map_err(|_| late(Stage::Answer, ANSWER))?? {
         Ok(response) => Ok(response.status()),
-        Err(_) => Err(HttpFailure::Lost { host: host.clone(), sent: false, cause: None }),
+        Err(_) => Err(HttpError::Lost { host: host.clone(), sent: false, cause: None }),
     }
 }
 
 /// Host without brackets, port, and whether TLS is spoken. The URL itself may hold a secret and is not repeated.
-fn place(url: &str) -> Result<(String, u16, bool), HttpFailure> {
-    let bad = || HttpFailure::Url { url: "this address".to_owned() };
+fn place(url: &str) -> Result<(String, u16, bool), HttpError> {
+    let bad = || HttpError::Url { url: "this address".to_owned() };
     let uri: Uri = url.parse().map_err(|_| bad())?;
     let tls = match uri.scheme_str() {
         Some("https") => true,

@@ -1,16 +1,16 @@
-//! Whose signature under the authority's own TLS certificate is believed.
+//! Roots that certificates of servers are verified by: those of a file, or the machine's.
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
-use tokio_rustls::TlsConnector;
 
-use super::HttpFailure;
-use crate::base::{regular_file, task};
+use crate::base::regular_file;
+
+/// A bundle of every public authority has a quarter of a megabyte.
+const MAX_PEM_SIZE: u64 = 16 << 20;
 
 /// The roots that were asked for cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,27 +32,7 @@ pub enum RootsError {
     Tls,
 }
 
-/// A bundle of every public authority has a quarter of a megabyte.
-const MAX_PEM_SIZE: u64 = 16 << 20;
-
-/// Reads the roots, on a thread that may block, and makes a connector of them.
-pub(super) async fn connector(ca_file: Option<PathBuf>) -> Result<TlsConnector, HttpFailure> {
-    let read = move || match ca_file {
-        Some(path) => from_file(path),
-        None => Ok(of_the_machine()),
-    };
-    let roots =
-        task::blocking("read roots", read).await.ok_or(HttpFailure::Roots(RootsError::Tls))?.map_err(HttpFailure::Roots)?;
-    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|_| HttpFailure::Roots(RootsError::Tls))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
-fn from_file(path: PathBuf) -> Result<RootCertStore, RootsError> {
+pub fn from_file(path: PathBuf) -> Result<RootCertStore, RootsError> {
     let pem = match regular_file::read(&path, MAX_PEM_SIZE) {
         Ok(pem) => pem,
         Err(cause) => return Err(RootsError::Read { path, cause }),
@@ -63,7 +43,7 @@ fn from_file(path: PathBuf) -> Result<RootCertStore, RootsError> {
 }
 
 /// The machine's roots; the ones that came with the program where the machine has none, as in an empty container.
-fn of_the_machine() -> RootCertStore {
+pub fn of_the_machine() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
