@@ -12,8 +12,8 @@ use super::error::DnsError;
 use super::exchange::{ANSWER, ROUNDS, exchange};
 use super::kind::Kind;
 use super::name::parse;
+use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
-use crate::config::settings::{TsigAlgorithm, TsigKey};
 
 /// How long others may remember the record: it is needed for a minute.
 const TTL: u32 = 60;
@@ -33,6 +33,26 @@ pub struct Update<'a> {
     pub text: &'a str,
     /// Whether it is to be there. Other texts of the same name are left alone.
     pub present: bool,
+}
+
+/// A key that both sides know (RFC 8945).
+#[derive(Clone, Copy, Debug)]
+pub struct TsigKey<'a> {
+    /// Its name at the server.
+    pub name: &'a str,
+    /// What it signs by.
+    pub algorithm: TsigAlgorithm,
+    /// The key itself.
+    pub secret: &'a Secret<Vec<u8>>,
+}
+
+/// By what a [`TsigKey`] signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum TsigAlgorithm {
+    HmacSha256,
+    HmacSha384,
+    HmacSha512,
 }
 
 /// An update was not made.
@@ -86,8 +106,8 @@ pub enum UpdateError {
 }
 
 /// Makes the change. Making it twice does no harm, so a lost answer is asked for again.
-pub async fn update(update: Update<'_>, key: Option<&TsigKey>, now: Timestamp) -> Result<(), UpdateError> {
-    let key_name = || key.map(|key| key.name.clone()).unwrap_or_default();
+pub async fn update(update: Update<'_>, key: Option<TsigKey<'_>>, now: Timestamp) -> Result<(), UpdateError> {
+    let key_name = || key.map(|key| key.name.to_owned()).unwrap_or_default();
     let unusable = || UpdateError::Unusable { zone: update.zone.to_owned(), key: key_name() };
     let mut message = message(&update).ok_or_else(unusable)?;
     let mut verifier = None;
@@ -135,7 +155,7 @@ fn message(update: &Update<'_>) -> Option<Message> {
     Some(message)
 }
 
-fn signer(key: &TsigKey) -> Option<TSigner> {
+fn signer(key: TsigKey<'_>) -> Option<TSigner> {
     let algorithm = match key.algorithm {
         TsigAlgorithm::HmacSha256 => Algorithm::HmacSha256,
         TsigAlgorithm::HmacSha384 => Algorithm::HmacSha384,
@@ -147,7 +167,7 @@ fn signer(key: &TsigKey) -> Option<TSigner> {
 
 /// A server that cannot verify us cannot sign its refusal either; the refusal is believed all the same, since it grants
 /// nothing.
-fn judge(update: &Update<'_>, answer: &Message, key: Option<&TsigKey>) -> Result<(), UpdateError> {
+fn judge(update: &Update<'_>, answer: &Message, key: Option<TsigKey<'_>>) -> Result<(), UpdateError> {
     let code = answer.metadata.response_code;
     if code == ResponseCode::NoError {
         return Ok(());
@@ -161,7 +181,7 @@ fn judge(update: &Update<'_>, answer: &Message, key: Option<&TsigKey>) -> Result
     });
     let (server, zone) = (update.server, update.zone.to_owned());
     Err(match (of_key, key) {
-        (Some(said), Some(key)) => UpdateError::Key { server, key: key.name.clone(), said },
+        (Some(said), Some(key)) => UpdateError::Key { server, key: key.name.to_owned(), said },
         _ => UpdateError::Refused { server, zone, said: in_words(code) },
     })
 }

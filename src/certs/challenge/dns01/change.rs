@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::service::{self, Change};
 use super::{Publisher, RecordError};
 use crate::base::program::{self, Program};
-use crate::certs::dns::update::{Update, update};
-use crate::config::settings::{DnsProvider, Rfc2136};
+use crate::certs::dns::update::{self, Update, update};
+use crate::config::settings::{DnsProvider, Rfc2136, TsigAlgorithm, TsigKey};
 use crate::state::schema::TxtRecord;
 
 /// For the operator's program. Some wait until the record is everywhere before they end.
@@ -42,13 +42,22 @@ impl Publisher {
             None => self.apex(record).await?,
         };
         let change = Update { server: to.server, zone: &zone, name: &record.name, text: &record.value, present };
-        let updated = update(change, to.key.as_ref(), self.clock.now()).await;
+        let updated = update(change, to.key.as_ref().map(signing_key), self.clock.now()).await;
         updated.map_err(|source| RecordError::Update { name: record.name.clone(), present, source })
     }
 
     async fn apex(&self, record: &TxtRecord) -> Result<String, RecordError> {
         self.dns.apex(&record.name).await.map_err(|source| RecordError::Lookup { name: record.name.clone(), source })
     }
+}
+
+fn signing_key(key: &TsigKey) -> update::TsigKey<'_> {
+    let algorithm = match key.algorithm {
+        TsigAlgorithm::HmacSha256 => update::TsigAlgorithm::HmacSha256,
+        TsigAlgorithm::HmacSha384 => update::TsigAlgorithm::HmacSha384,
+        TsigAlgorithm::HmacSha512 => update::TsigAlgorithm::HmacSha512,
+    };
+    update::TsigKey { name: &key.name, algorithm, secret: &key.secret }
 }
 
 async fn by_hook(path: &Path, record: &TxtRecord, present: bool) -> Result<(), RecordError> {
