@@ -12,7 +12,6 @@ pub mod bundle;
 pub mod catalog;
 pub mod challenge;
 pub mod demand;
-pub mod dns;
 pub mod export;
 pub mod file_messages;
 pub mod import;

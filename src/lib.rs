@@ -24,8 +24,9 @@
 //! | [`config`] | base | text → checked settings |
 //! | [`telemetry`] | base | counters, events, access records |
 //! | [`state`] | base | what survives a restart |
-//! | [`certs`] | base, config, telemetry, state | a valid certificate for every name |
-//! | [`proxy`] | base, config, telemetry | one request into one response, or a tunnel |
+//! | [`net`] | base, telemetry | outgoing clients: name servers, HTTP, TLS roots |
+//! | [`certs`] | base, config, telemetry, state, net | a valid certificate for every name |
+//! | [`proxy`] | base, config, telemetry, net | one request into one response, or a tunnel |
 //! | [`listeners`] | the above | sockets, TLS, protocol versions |
 //! | [`server`] | the above | assemble, reload, supervise, drain |
 //! | [`admin`] | the above | the operator's socket |
@@ -97,6 +98,8 @@ pub mod config;
 pub mod telemetry;
 
 pub mod state;
+
+pub mod net;
 
 pub mod certs;
 pub mod proxy;

@@ -14,7 +14,6 @@ use crate::base::chain::Chain;
 use crate::base::name::Identifier;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
-use crate::certs::dns::Dns;
 use crate::certs::issued_by::MeantNames;
 use crate::certs::need::{self, Authority, Need, Source};
 pub use crate::certs::preflight::PublicPorts;
@@ -26,6 +25,7 @@ use crate::certs::preflight::look::{self, Ways};
 use crate::certs::preflight::outside::{self, Here};
 use crate::certs::preflight::own_addresses;
 use crate::config::settings::{Acme, Settings};
+use crate::net::dns::Dns;
 use crate::state::vault::Vault;
 
 pub mod backends;

@@ -15,7 +15,6 @@ use crate::proxy::cluster::names::Spot;
 use crate::telemetry::log::events;
 
 mod answer;
-mod hosts;
 
 use answer::System;
 

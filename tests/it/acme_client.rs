@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use doorward::base::task;
 use doorward::base::time::SystemClock;
-use doorward::certs::issuer::http::{AcmeHttp, HttpFailure, HttpLimits, Stage};
+use doorward::certs::issuer::http::{AcmeHttp, HttpFailure, HttpLimits};
+use doorward::net::http_client::{HttpError, Stage};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -135,8 +136,8 @@ async fn a_connection_that_ends_after_each_answer_is_no_error() {
 async fn a_mute_server_and_a_plain_url_end_in_words() {
     let counter = Counter::start(Manner::Mute);
     let error = counter.client_with(Duration::from_secs(1)).directory().await.unwrap_err();
-    assert!(matches!(error, HttpFailure::Slow { stage: Stage::Connect, .. }), "{error}");
+    assert!(matches!(error, HttpFailure::Transport(HttpError::Slow { stage: Stage::Connect, .. })), "{error}");
     assert!(error.was_not_sent());
     let plain = AcmeHttp::new("http://localhost/dir", None, HttpLimits::default(), Arc::new(SystemClock));
-    assert!(matches!(plain.directory().await.unwrap_err(), HttpFailure::Url { .. }));
+    assert!(matches!(plain.directory().await.unwrap_err(), HttpFailure::Transport(HttpError::Url { .. })));
 }

@@ -10,6 +10,7 @@ use doorward::certs::issuer::Rejection;
 use doorward::certs::issuer::acme::{OrderCause, Step};
 use doorward::certs::issuer::http::{HttpFailure, HttpLimits};
 use doorward::config::settings::ChallengeKind;
+use doorward::net::http_client::HttpError;
 
 use crate::acme_desk::{Customer, Desk};
 use crate::support::authority::Authority;
@@ -106,7 +107,7 @@ async fn an_authority_that_cannot_be_verified_gets_no_request() {
     let directory = customer.acme.directory.clone();
     let customer = Customer::new(&directory, stranger.root_file(), Arc::default());
     let error = customer.order(&desk, &["a.example"]).await.unwrap_err();
-    assert!(matches!(error.cause, OrderCause::Http(HttpFailure::Untrusted { .. })), "{}", Chain(&error));
+    assert!(matches!(error.cause, OrderCause::Http(HttpFailure::Transport(HttpError::Untrusted { .. }))), "{}", Chain(&error));
     assert!(error.remedy().unwrap().contains("`ca-file`"));
     assert_eq!(proxy.count_all(), 0);
 }
@@ -118,12 +119,12 @@ async fn an_authority_that_hangs_or_is_gone_costs_a_bounded_time() {
     let customer = Customer::with_limits(customer.acme.clone(), Arc::default(), limits);
     proxy.fail_always(Kind::NewOrder, Fault::HoldAnswer);
     let error = customer.order(&desk, &["a.example"]).await.unwrap_err();
-    assert!(matches!(error.cause, OrderCause::Http(HttpFailure::Slow { .. })), "{}", Chain(&error));
+    assert!(matches!(error.cause, OrderCause::Http(HttpFailure::Transport(HttpError::Slow { .. }))), "{}", Chain(&error));
     pebble.kill();
     let directory = pebble.directory();
     let gone = Customer::new(&directory, pebble.authority().root_file(), Arc::default());
     let error = gone.order(&desk, &["a.example"]).await.unwrap_err();
-    assert!(matches!(error.cause, OrderCause::Http(HttpFailure::Connect { .. })), "{}", Chain(&error));
+    assert!(matches!(error.cause, OrderCause::Http(HttpFailure::Transport(HttpError::Connect { .. }))), "{}", Chain(&error));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use doorward::certs::dns::{Caa, Dns, DnsError};
+use doorward::net::dns::{Caa, Dns, DnsError};
 use hickory_proto::op::ResponseCode;
 
 use crate::support::dns::DnsServer;

@@ -230,7 +230,7 @@ fn a_real_name_server_is_updated_by_its_key() {
     gateway.start();
     gateway.until_served("any.door.test", &pebble.issued_root(), SOON);
     gateway.until_served("door.test", &pebble.issued_root(), SOON);
-    let dns = doorward::certs::dns::Dns::only(knot.address());
+    let dns = doorward::net::dns::Dns::only(knot.address());
     wait::until_true("both records are gone", SOON, || {
         let found = crate::support::server::runtime().block_on(dns.txt("_acme-challenge.door.test"));
         found.is_err_and(|error| error.is_absence())

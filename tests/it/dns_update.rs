@@ -6,9 +6,8 @@ use std::time::Duration;
 use doorward::base::secret::Secret;
 use doorward::base::time::{Clock, SystemClock, Timestamp};
 use doorward::certs::challenge::dns01::propagation::{self, Spread};
-use doorward::certs::dns::Dns;
-use doorward::certs::dns::update::{Update, UpdateError, update};
-use doorward::config::settings::{SecretSource, TsigAlgorithm, TsigKey};
+use doorward::net::dns::Dns;
+use doorward::net::dns::update::{self, TsigAlgorithm, TsigKey, Update, UpdateError};
 use doorward::state::schema::TxtRecord;
 
 use crate::support::dns::DnsServer;
@@ -18,12 +17,21 @@ use crate::support::server;
 const ZONE: &str = "door.test";
 const NAME: &str = "_acme-challenge.door.test";
 
-fn key(which: usize, secret: &[u8]) -> TsigKey {
-    let (name, from) = (KEYS[which].0.to_owned(), SecretSource::InPlace);
-    TsigKey { name, algorithm: TsigAlgorithm::HmacSha256, secret: Secret::new(secret.to_vec()), from }
+struct Key {
+    name: String,
+    secret: Secret<Vec<u8>>,
 }
 
-fn good(which: usize) -> TsigKey {
+fn key(which: usize, secret: &[u8]) -> Key {
+    Key { name: KEYS[which].0.to_owned(), secret: Secret::new(secret.to_vec()) }
+}
+
+async fn update(change: Update<'_>, key: Option<&Key>, now: Timestamp) -> Result<(), UpdateError> {
+    let key = key.map(|Key { name, secret }| TsigKey { name, algorithm: TsigAlgorithm::HmacSha256, secret });
+    update::update(change, key, now).await
+}
+
+fn good(which: usize) -> Key {
     key(
         which,
         match which {
@@ -66,14 +74,14 @@ fn two_texts_of_one_name_come_and_go_apart_from_each_other() {
 fn a_refusal_is_told_in_words_with_the_key_that_was_not_accepted() {
     let knot = Knot::start(ZONE);
     let at = knot.address();
-    let refused = |update_of: Update<'_>, key: Option<&TsigKey>, when: Timestamp| {
+    let refused = |update_of: Update<'_>, key: Option<&Key>, when: Timestamp| {
         server::runtime().block_on(update(update_of, key, when)).unwrap_err().to_string()
     };
     let wrong = format!(
         "the name server {at} does not accept the key `doorward`: BADSIG (the secret or the algorithm is not the server's)"
     );
     assert_eq!(refused(change(at, "x", true), Some(&key(0, b"another secret of thirty-two byt")), now()), wrong);
-    let unknown = TsigKey { name: "nobody".to_owned(), ..good(0) };
+    let unknown = Key { name: "nobody".to_owned(), ..good(0) };
     let words = format!(
         "the name server {at} does not accept the key `nobody`: BADKEY (it knows no such key with this algorithm, or lets it not do this)"
     );

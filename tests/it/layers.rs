@@ -14,11 +14,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["base"]),
     ("telemetry", &["base"]),
     ("state", &["base"]),
-    ("certs", &["base", "config", "state", "telemetry"]),
-    ("proxy", &["base", "config", "telemetry"]),
-    ("listeners", &["base", "config", "telemetry", "certs", "proxy"]),
-    ("server", &["base", "config", "telemetry", "state", "certs", "proxy", "listeners"]),
-    ("admin", &["base", "config", "telemetry", "state", "certs", "proxy", "listeners", "server"]),
+    ("net", &["base", "telemetry"]),
+    ("certs", &["base", "config", "state", "telemetry", "net"]),
+    ("proxy", &["base", "config", "telemetry", "net"]),
+    ("listeners", &["base", "config", "telemetry", "net", "certs", "proxy"]),
+    ("server", &["base", "config", "telemetry", "state", "net", "certs", "proxy", "listeners"]),
+    ("admin", &["base", "config", "telemetry", "state", "net", "certs", "proxy", "listeners", "server"]),
     ("cli", &["base", "config", "telemetry", "server", "admin"]),
 ];
 
@@ -26,7 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const WALLED_IN: &[(&str, &str)] = &[
     ("sled", "state/journal"),
     ("instant_acme", "certs/issuer"),
-    ("hickory_proto", "certs/dns"),
+    ("hickory_proto", "net/dns"),
     ("dns_update", "certs/challenge/dns01/service"),
     ("quinn", "listeners/quic"),
 ];

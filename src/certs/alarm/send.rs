@@ -10,8 +10,8 @@ use super::Alarm;
 use crate::base::chain::Chain;
 use crate::base::program::{self, Program};
 use crate::base::task;
-use crate::certs::issuer::http::post;
 use crate::config::settings::Alert;
+use crate::net::http_client::post;
 use crate::telemetry::metrics::Metrics;
 
 /// For one run of a program; then it is killed, with all that it started.

@@ -15,9 +15,9 @@ use crate::base::chain::Chain;
 use crate::base::name::Identifier;
 use crate::base::task;
 use crate::base::time::Clock;
-use crate::certs::dns::Dns;
 use crate::certs::issuer::ledger::OrderLedger;
 use crate::config::settings::{Acme, DnsProvider, Propagation};
+use crate::net::dns::Dns;
 use crate::state::schema::TxtRecord;
 
 mod change;

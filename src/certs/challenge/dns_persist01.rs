@@ -5,7 +5,7 @@
 
 use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
-use crate::certs::dns::{Dns, DnsError};
+use crate::net::dns::{Dns, DnsError};
 
 /// Name of the record of a host name.
 pub fn record_name(name: &str) -> String {

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use crate::base::chain::Chain;
 use crate::base::name::HostName;
-use crate::certs::issuer::http::post;
+use crate::net::http_client::post;
 
 /// For the whole question; somebody waits behind it.
 const LONGEST: Duration = Duration::from_secs(5);

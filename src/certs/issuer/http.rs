@@ -5,24 +5,16 @@
 
 mod answer;
 mod client;
-mod connection;
 mod conversation;
 mod directory;
-mod error;
 mod failure;
 mod pauses;
-pub mod post;
 pub(super) mod problem;
-mod request;
-mod roots;
-mod tls;
 
 pub use client::{AcmeHttp, HttpLimits};
 pub use directory::Directory;
-pub use error::{HttpError, Stage};
 pub use failure::{HttpFailure, Refusal};
 pub use pauses::{Kind, Pauses};
-pub use roots::RootsError;
 
 pub(super) use answer::Answer;
 pub(super) use conversation::Notes;

@@ -12,8 +12,8 @@ use super::{PublicPorts, beacon::Lit, own_addresses};
 use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 use crate::certs::challenge::ChallengeBoard;
-use crate::certs::dns::Dns;
 use crate::config::settings::{Acme, ChallengeKind};
+use crate::net::dns::Dns;
 
 /// For all of it. Nobody waits for a first certificate who would not wait ten seconds more for one that comes.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -8,9 +8,10 @@ use super::clock;
 use super::finding::Finding;
 use crate::base::chain::Chain;
 use crate::base::time::Clock;
-use crate::certs::issuer::http::{AcmeHttp, Directory, HttpError, HttpFailure, HttpLimits};
+use crate::certs::issuer::http::{AcmeHttp, Directory, HttpFailure, HttpLimits};
 use crate::certs::issuer::untrusted::untrusted;
 use crate::config::settings::Acme;
+use crate::net::http_client::HttpError;
 
 /// A person waits.
 const LIMITS: HttpLimits = HttpLimits { connect: Duration::from_secs(8), answer: Duration::from_secs(8), body: 1024 * 1024 };

@@ -2,8 +2,8 @@
 //! (RFC 8657). Pure.
 
 use super::finding::Finding;
-use crate::certs::dns::Caa;
 use crate::config::settings::ChallengeKind;
+use crate::net::dns::Caa;
 
 /// Who asks for what.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use super::outside::{Answer, Door, NameFacts};
 use super::reach;
 use crate::base::chain::Chain;
 use crate::base::name::Identifier;
-use crate::certs::dns::{Dns, DnsError};
+use crate::net::dns::{Dns, DnsError};
 
 /// Addresses of one family that are looked at; more than that no site of one gateway has.
 const MOST_ADDRESSES: usize = 4;

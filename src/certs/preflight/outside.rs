@@ -8,8 +8,8 @@ use super::cdn;
 use super::finding::{Finding, Weight};
 use super::reach::Seen;
 use crate::base::name::Identifier;
-use crate::certs::dns::Caa;
 use crate::config::settings::{ChallengeKind, PublicPorts};
+use crate::net::dns::Caa;
 
 #[cfg(test)]
 mod tests;

@@ -19,8 +19,8 @@ use super::{PublicPorts, own_addresses};
 use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 use crate::certs::challenge::ChallengeBoard;
-use crate::certs::dns::Dns;
 use crate::config::settings::{Acme, ChallengeKind};
+use crate::net::dns::Dns;
 
 /// For one look, with all of its names.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(15);

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::hosts;
 use crate::base::name::HostName;
 use crate::base::system_resolver::SystemResolver;
 use crate::base::task::BlockingSlot;
-use crate::certs::dns::{Dns, DnsError, Service, SystemDns};
 use crate::config::settings::Resolve;
+use crate::net::dns::{Dns, DnsError, Service, SystemDns, hosts};
 use crate::proxy::cluster::names::{Served, Spot};
 
 /// An answer is believed no shorter, whatever its TTL says: some servers say zero.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::service::{self, Change};
 use super::{Publisher, RecordError};
 use crate::base::program::{self, Program};
-use crate::certs::dns::update::{self, Update, update};
 use crate::config::settings::{DnsProvider, Rfc2136, TsigAlgorithm, TsigKey};
+use crate::net::dns::update::{self, Update, update};
 use crate::state::schema::TxtRecord;
 
 /// For the operator's program. Some wait until the record is everywhere before they end.

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::certs::dns::DnsError;
-use crate::certs::dns::update::UpdateError;
 use crate::certs::issuer::ledger::LedgerError;
+use crate::net::dns::DnsError;
+use crate::net::dns::update::UpdateError;
 
 /// A record of dns-01 or dns-persist-01 is not there, or not gone.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::RecordError;
 use crate::base::chain::Chain;
-use crate::certs::dns::{Dns, DnsError, NameServer};
+use crate::net::dns::{Dns, DnsError, NameServer};
 use crate::state::schema::TxtRecord;
 
 /// Between two looks, at first and at most.

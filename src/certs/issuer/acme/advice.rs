@@ -7,11 +7,12 @@ use super::error::{FailedProof, OrderCause, OrderError};
 use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 use crate::certs::challenge::dns01::RecordError;
-use crate::certs::dns::update::UpdateError;
 use crate::certs::issuer::Rejection;
-use crate::certs::issuer::http::{HttpError, HttpFailure};
+use crate::certs::issuer::http::HttpFailure;
 use crate::certs::issuer::untrusted::untrusted;
 use crate::config::settings::ChallengeKind;
+use crate::net::dns::update::UpdateError;
+use crate::net::http_client::HttpError;
 
 /// For what only the authority's policy or an operator changes, and not within the hour.
 const LATER: Duration = Duration::from_secs(86_400);

@@ -111,7 +111,8 @@ mod tests {
     use instant_acme::Error;
 
     use super::*;
-    use crate::certs::issuer::http::{HttpError, HttpFailure, Stage};
+    use crate::certs::issuer::http::HttpFailure;
+    use crate::net::http_client::{HttpError, Stage};
 
     fn slow(stage: Stage) -> Error {
         Error::Other(Box::new(HttpFailure::from(HttpError::Slow { host: "ca".into(), stage, after: CALL })))

@@ -14,9 +14,9 @@ use crate::base::chain::Chain;
 use crate::base::name::Identifier;
 use crate::certs::challenge::dns_persist01::StandingRecord;
 use crate::certs::challenge::dns01::{self, Publisher, RecordError};
-use crate::certs::dns::Dns;
 use crate::certs::issuer::jws::{self, Signer};
 use crate::config::settings::ChallengeKind;
+use crate::net::dns::Dns;
 
 /// A name that is to be proved by a record.
 enum Wanted {

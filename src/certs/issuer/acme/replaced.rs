@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::job::OrderJob;
 use crate::certs::challenge::dns_persist01;
-use crate::certs::dns::Dns;
 use crate::certs::issuer::account::Recovered;
+use crate::net::dns::Dns;
 
 /// For looking at the names' records.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);

@@ -10,16 +10,13 @@ use http_body_util::Full;
 use tokio::time::Instant;
 
 use super::answer::Answer;
-use super::connection::{self, Idle};
 use super::directory::Directory;
-use super::error::{HttpError, Stage};
 use super::failure::HttpFailure;
 use super::pauses::{Kind, Pauses};
-use super::request::dressed;
-use super::tls;
 use crate::base::mutex::lock;
 use crate::base::system_resolver::SystemResolver;
 use crate::base::time::{Clock, ClockReading, Timestamp};
+use crate::net::http_client::{self, HttpError, Idle, Stage, dressed};
 
 /// Limits on an authority's slowness and talkativeness.
 #[derive(Clone, Copy, Debug)]
@@ -190,14 +187,14 @@ impl AcmeHttp {
     }
 
     fn idle(&self, host: &str, port: u16) -> Option<Idle> {
-        connection::take(&mut lock(&self.0.idle), host, port)
+        http_client::take(&mut lock(&self.0.idle), host, port)
     }
 
     async fn dial(&self, host: &str, port: u16) -> Result<Idle, HttpError> {
         let limit = self.0.limits.connect;
         let dial = async {
-            let tls = self.0.tls.get_or_try_init(|| tls::connector(self.0.ca_file.clone())).await?;
-            connection::dial(&self.0.resolver, tls, host, port).await
+            let tls = self.0.tls.get_or_try_init(|| http_client::connector(self.0.ca_file.clone())).await?;
+            http_client::dial(&self.0.resolver, tls, host, port).await
         };
         let late = HttpError::Slow { host: host.to_owned(), stage: Stage::Connect, after: limit };
         tokio::time::timeout(limit, dial).await.unwrap_or(Err(late))
@@ -214,7 +211,7 @@ impl AcmeHttp {
         let exchange = connection.exchange(request, limits.body);
         match tokio::time::timeout(limits.answer, exchange).await {
             Ok(Ok(Ok(response))) => {
-                connection::put(&mut lock(&self.0.idle), connection);
+                http_client::put(&mut lock(&self.0.idle), connection);
                 Ok(Ok(response))
             }
             Ok(other) => other,

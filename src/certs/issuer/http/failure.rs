@@ -3,10 +3,10 @@
 use http::StatusCode;
 use instant_acme::Problem;
 
-use super::error::HttpError;
 use super::pauses::Kind;
 use super::problem;
 use crate::base::time::Timestamp;
+use crate::net::http_client::HttpError;
 
 /// A request to an authority did not succeed.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use crate::base::regular_file;
 const LARGEST: u64 = 16 << 20;
 
 /// The addresses that `file` gives for `name`; none where there is no such file. Blocks for it.
-pub(super) fn addresses(file: &Path, name: &HostName) -> Vec<IpAddr> {
+pub fn addresses(file: &Path, name: &HostName) -> Vec<IpAddr> {
     let mut text = Vec::new();
     let read = regular_file::open(file).and_then(|file| file.take(LARGEST).read_to_end(&mut text));
     if read.is_err() {

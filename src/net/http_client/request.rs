@@ -10,7 +10,7 @@ use super::error::HttpError;
 const PRODUCT: HeaderValue = HeaderValue::from_static(concat!("doorward/", env!("CARGO_PKG_VERSION")));
 
 /// Origin form, our own name, and a length.
-pub(super) fn dressed(request: Request<Bytes>, host: &str, port: u16, tls: bool) -> Result<Request<Full<Bytes>>, HttpError> {
+pub fn dressed(request: Request<Bytes>, host: &str, port: u16, tls: bool) -> Result<Request<Full<Bytes>>, HttpError> {
     let (mut parts, body) = request.into_parts();
     let url = parts.uri.to_string();
     let bad = || HttpError::Url { url: url.clone() };

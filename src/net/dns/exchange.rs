@@ -21,7 +21,7 @@ pub(super) const PAYLOAD: u16 = 1232;
 
 /// Why no answer came.
 #[derive(Debug)]
-pub(in crate::certs) enum Failure {
+pub(super) enum Failure {
     /// Nothing was said for so long.
     Silent(Duration),
     /// There is no way.
@@ -41,7 +41,7 @@ impl Failure {
 }
 
 /// Sends `request`, which is `question` in bytes, and gives the answer in bytes and read. `limit` is for each of the two ways.
-pub(in crate::certs) async fn exchange(
+pub(super) async fn exchange(
     server: SocketAddr,
     question: &Message,
     request: &[u8],

@@ -9,6 +9,7 @@ mod answer;
 mod client;
 mod error;
 mod exchange;
+pub mod hosts;
 mod kind;
 mod name;
 mod records;

@@ -89,7 +89,7 @@ impl Answer {
 }
 
 /// A refusal as the field calls it, and what it means.
-pub(in crate::certs) fn in_words(code: ResponseCode) -> String {
+pub(super) fn in_words(code: ResponseCode) -> String {
     let (name, meaning) = match code {
         ResponseCode::FormErr => ("FORMERR", "it could not read the message"),
         ResponseCode::ServFail => ("SERVFAIL", "it failed, or found the zone's signatures wrong"),

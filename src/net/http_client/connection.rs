@@ -20,7 +20,7 @@ use crate::base::system_resolver::SystemResolver;
 use crate::base::{loopback, task};
 
 /// A connection on which no request is under way.
-pub(super) struct Idle {
+pub struct Idle {
     host: String,
     port: u16,
     sender: SendRequest<Full<Bytes>>,
@@ -37,14 +37,14 @@ const IDLE_LIFE: Duration = Duration::from_secs(30);
 const EACH_ADDRESS: Duration = Duration::from_secs(4);
 
 /// Takes a live idle connection to this place, if there is one.
-pub(super) fn take(idle: &mut Vec<Idle>, host: &str, port: u16) -> Option<Idle> {
+pub fn take(idle: &mut Vec<Idle>, host: &str, port: u16) -> Option<Idle> {
     idle.retain(|one| one.since.elapsed() < IDLE_LIFE && !one.sender.is_closed());
     let at = idle.iter().position(|one| one.host == host && one.port == port)?;
     Some(idle.swap_remove(at))
 }
 
 /// Keeps a connection for the next request.
-pub(super) fn put(idle: &mut Vec<Idle>, mut connection: Idle) {
+pub fn put(idle: &mut Vec<Idle>, mut connection: Idle) {
     if idle.len() < MOST_IDLE && !connection.sender.is_closed() {
         connection.since = Instant::now();
         idle.push(connection);
@@ -52,7 +52,7 @@ pub(super) fn put(idle: &mut Vec<Idle>, mut connection: Idle) {
 }
 
 /// Resolves, connects, and verifies. Only then is there something to send a request over.
-pub(super) async fn dial(resolver: &SystemResolver, tls: &TlsConnector, host: &str, port: u16) -> Result<Idle, HttpError> {
+pub async fn dial(resolver: &SystemResolver, tls: &TlsConnector, host: &str, port: u16) -> Result<Idle, HttpError> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| HttpError::Url { url: host.to_owned() })?;
     let socket = connect(resolver, host, port).await?;
     let stream = tls.connect(name, socket).await.map_err(|cause| broken_or_untrusted(host, cause))?;
@@ -120,13 +120,14 @@ fn by_all(tried: &[(SocketAddr, io::Error)]) -> io::Error {
 }
 
 impl Idle {
-    pub(super) fn host(&self) -> &str {
+    /// Where it leads.
+    pub fn host(&self) -> &str {
         &self.host
     }
 
     /// Sends a request and reads the whole answer, at most `limit` bytes of it. `Ok(Err(request))` gives back a request
     /// of which nothing was sent, because the connection had ended meanwhile.
-    pub(super) async fn exchange(
+    pub async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
         limit: usize,

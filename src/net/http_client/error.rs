@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use super::roots::RootsError;
 use crate::base::span;
+use crate::net::tls_roots::RootsError;
 
 /// No whole answer came.
 #[derive(Debug, thiserror::Error)]

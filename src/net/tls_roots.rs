@@ -32,6 +32,7 @@ pub enum RootsError {
     Tls,
 }
 
+/// The roots in a PEM file. Blocks.
 pub fn from_file(path: PathBuf) -> Result<RootCertStore, RootsError> {
     let pem = match regular_file::read(&path, MAX_PEM_SIZE) {
         Ok(pem) => pem,

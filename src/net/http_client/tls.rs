@@ -7,14 +7,14 @@ use rustls::ClientConfig;
 use tokio_rustls::TlsConnector;
 
 use super::error::HttpError;
-use super::roots::{self, RootsError};
 use crate::base::task;
+use crate::net::tls_roots::{self, RootsError};
 
 /// Reads the roots, on a thread that may block, and makes a connector of them.
-pub(super) async fn connector(ca_file: Option<PathBuf>) -> Result<TlsConnector, HttpError> {
+pub async fn connector(ca_file: Option<PathBuf>) -> Result<TlsConnector, HttpError> {
     let read = move || match ca_file {
-        Some(path) => roots::from_file(path),
-        None => Ok(roots::of_the_machine()),
+        Some(path) => tls_roots::from_file(path),
+        None => Ok(tls_roots::of_the_machine()),
     };
     let roots = task::blocking("read roots", read).await.ok_or(HttpError::Roots(RootsError::Tls))?.map_err(HttpError::Roots)?;
     let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))

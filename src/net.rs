@@ -1,0 +1,6 @@
+//! Outgoing clients: name servers, HTTP, and the roots that servers are verified by. Knows neither the configuration nor
+//! certificates of our own.
+
+pub mod dns;
+pub mod http_client;
+pub mod tls_roots;
