@@ -13,9 +13,10 @@ use tokio::time::Instant;
 
 use super::alarms::Alarms;
 use super::authorities::Authorities;
+use super::errand::{Answered, Word};
+use super::handle::KeeperHandle;
 use super::hooks::Hooks;
 use super::local::{self, LocalDesk};
-use super::{KeeperHandle, Word};
 use crate::base::dice::Dice;
 use crate::base::task::{self, BlockingSlot};
 use crate::base::time::{Clock, Timestamp};
@@ -42,14 +43,13 @@ mod act;
 mod adopt;
 mod demand;
 mod errands;
+mod on_demand_state;
 mod publish;
 mod steady;
 mod tend;
 
-use demand::OnDemandDesk;
+use on_demand_state::OnDemandState;
 use steady::Steady;
-
-use errands::Answered;
 
 /// Everything the keeper owns.
 pub(super) struct Desk {
@@ -98,7 +98,7 @@ pub(super) struct Desk {
     /// When the folder was last asked to take a file, though nothing was to be written.
     probed: Instant,
     alarms: Alarms,
-    demand: OnDemandDesk,
+    demand: OnDemandState,
     /// Whether the clock goes as time does.
     steady: Steady,
     /// When it was last looked for what nobody asks for any more.
@@ -172,7 +172,7 @@ impl Desk {
             unwritable: false,
             probed: Instant::now(),
             alarms,
-            demand: OnDemandDesk::default(),
+            demand: OnDemandState::default(),
             steady,
             cleared: None,
             stale: true,

@@ -1,10 +1,14 @@
-//! What operators want done at authorities apart from orders: the words for it, and the asking half.
+//! What is sent to the loop: by the gateway, and by operators who want something done at an authority apart from orders.
 
-use tokio::sync::oneshot::{self, Sender};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::{KeeperHandle, Word};
+use tokio::sync::oneshot::Sender;
+
 use crate::certs::issuer::account::AccountShown;
 use crate::certs::issuer::revoke::Reason;
+use crate::config::settings::Settings;
+use crate::state::vault::Slot;
 
 /// Something to be done, with who waits for its answer.
 pub(super) enum Errand {
@@ -123,32 +127,61 @@ pub enum ErrandError {
     Stopping,
 }
 
-impl KeeperHandle {
-    /// Has the certificate that is served for `name` revoked by its authority, and another one with a new key ordered.
-    pub async fn revoke(&self, name: &str, reason: Reason) -> Result<Revoked, ErrandError> {
-        self.send(|reply| Errand::Revoke(name.to_owned(), reason, reply)).await
-    }
+/// What a keeper is told.
+pub(super) enum Word {
+    /// The listeners are up: authorities may be asked.
+    Go,
+    /// Settings changed, or a person says that something was repaired.
+    Settings(Arc<Settings>, Sender<()>),
+    /// A new certificate is wanted for this name, whatever is held.
+    Renew(String, Insist, Sender<Result<(), RenewError>>),
+    /// Something else is to be done at an authority.
+    Errand(Errand),
+    /// The process ends.
+    Stop(Sender<()>),
+}
 
-    /// Tries the whole issuance for `name` at a test directory, with the real challenges. What comes is thrown away.
-    pub async fn try_order(&self, name: &str, directory: Option<&str>) -> Result<Trial, ErrandError> {
-        self.send(|reply| Errand::Try(name.to_owned(), directory.map(str::to_owned), reply)).await
-    }
+/// Whether a person who asks for a renewal overrules an authority that asked to be left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Insist {
+    No,
+    Yes,
+}
 
-    /// Does something with the account at the authority whose directory or folder has `issuer` in its name.
-    pub async fn account(&self, wish: AccountWish, issuer: Option<&str>) -> Result<AccountDone, ErrandError> {
-        self.send(|reply| Errand::Account(wish, issuer.map(str::to_owned), reply)).await
-    }
+/// A renewal by hand was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RenewError {
+    /// No such certificate is wanted.
+    #[error("no certificate is configured for `{0}`; `doorward certs` lists those that are")]
+    Unknown(String),
+    /// Somebody else renews it.
+    #[error("the certificate of `{name}` comes from {}; replace that file and its key, and they are taken over by themselves", file.display())]
+    Files {
+        /// As asked.
+        name: String,
+        /// The chain's file.
+        file: PathBuf,
+    },
+    /// The authority's limits forbid it for now.
+    #[error("`{name}` cannot be ordered before {until}: {why}")]
+    Held {
+        /// As asked.
+        name: String,
+        /// RFC 3339.
+        until: String,
+        /// Which limit.
+        why: String,
+    },
+    /// The keeper has ended.
+    #[error("doorward is stopping")]
+    Stopping,
+}
 
-    /// Every account in use, with what its authority says of it.
-    pub async fn accounts(&self) -> Vec<AccountShown> {
-        let (reply, answer) = oneshot::channel();
-        self.tell(Word::Errand(Errand::Accounts(reply)));
-        answer.await.unwrap_or_default()
-    }
-
-    async fn send<T>(&self, errand: impl FnOnce(Sender<Result<T, ErrandError>>) -> Errand) -> Result<T, ErrandError> {
-        let (reply, answer) = oneshot::channel();
-        self.tell(Word::Errand(errand(reply)));
-        answer.await.unwrap_or(Err(ErrandError::Stopping))
-    }
+/// An authority's answer about a revocation, for the keeper to take in.
+pub(super) struct Answered {
+    pub(super) id: Slot,
+    pub(super) serial: String,
+    pub(super) reason: Reason,
+    pub(super) came: Result<(), ErrandError>,
+    pub(super) reply: Sender<Result<Revoked, ErrandError>>,
 }

@@ -1,6 +1,6 @@
 //! The keeper as its callers see it: what is served at once, what new settings and words do, what a restart costs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
@@ -10,7 +10,7 @@ use crate::certs::catalog::Lookup;
 use crate::certs::fixtures;
 use crate::certs::issuer::local_ca::LocalCa;
 use crate::certs::preflight::PublicPorts;
-use crate::certs::status::CertState;
+use crate::certs::status::{CertState, NameStatus};
 use crate::config::settings::{At, Place, SiteTls};
 use crate::state::slug::Slug;
 use crate::state::vault::{Slot, Vault};

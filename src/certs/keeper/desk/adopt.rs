@@ -3,7 +3,8 @@
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use super::super::{Insist, RenewError, tell};
+use super::super::errand::{Insist, RenewError};
+use super::super::tell;
 use super::{Desk, LOAD_TIMEOUT};
 use crate::certs::need::{self, Need, Source};
 use crate::certs::plan::{self, Next, Waiting};

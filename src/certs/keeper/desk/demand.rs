@@ -1,10 +1,10 @@
 //! Names on demand: taken up when somebody wants them, kept while somebody asks for them, forgotten afterwards.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::on_demand_state::Granted;
 use super::{Desk, STATE_TIMEOUT};
 use crate::base::name::{HostName, Identifier};
 use crate::base::time::Timestamp;
@@ -29,27 +29,6 @@ const RECENT: Duration = Duration::from_secs(30 * 86_400);
 const RECENT_IN_VAIN: Duration = Duration::from_secs(86_400);
 /// The disk learns of it no more often that somebody asked.
 const A_DAY: Duration = Duration::from_secs(86_400);
-
-/// A name that was wanted.
-pub(super) struct Granted {
-    name: HostName,
-    /// When somebody asked last, as the disk has it.
-    noted: Timestamp,
-    /// When somebody asked last, as far as was looked.
-    last: Timestamp,
-    /// Set by handshakes.
-    asked: Arc<AtomicBool>,
-}
-
-/// Names on demand as the desk has them.
-#[derive(Default)]
-pub(super) struct OnDemandDesk {
-    demands: Arc<Demands>,
-    granted: HashMap<Slot, Granted>,
-    /// Handshakes that wait; their number is bounded at the door.
-    waiters: Vec<(Slot, Waiter)>,
-    restored: bool,
-}
 
 impl Desk {
     /// The needs of names on demand under these settings; `explicit` are those of the text. Reads the journal the first

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot::Sender;
 
-use super::super::errand::{AccountDone, AccountWish, Errand, ErrandError, Revoked, Trial};
+use super::super::errand::{AccountDone, AccountWish, Answered, Errand, ErrandError, Revoked, Trial};
 use super::super::tell;
 use super::{Desk, STATE_TIMEOUT};
 use crate::base::chain::Chain;
@@ -34,15 +34,6 @@ const QUESTION: Duration = Duration::from_secs(120);
 const TRIAL: Duration = Duration::from_secs(600);
 /// Failed proofs of one name that a try may cost: each challenge has its turn.
 const MOST_FAILURES: usize = 3;
-
-/// An authority's answer about a revocation, for the keeper to take in.
-pub(super) struct Answered {
-    id: Slot,
-    serial: String,
-    reason: Reason,
-    came: Result<(), ErrandError>,
-    reply: Sender<Result<Revoked, ErrandError>>,
-}
 
 impl Desk {
     pub(super) async fn run(&mut self, errand: Errand) {
