@@ -16,6 +16,5 @@ pub mod regular_file;
 pub mod secret;
 pub mod size;
 pub mod span;
-pub mod system_resolver;
 pub mod task;
 pub mod time;

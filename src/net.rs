@@ -3,4 +3,5 @@
 
 pub mod dns;
 pub mod http_client;
+pub mod system_resolver;
 pub mod tls_roots;

@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::base::chain::Chain;
 use crate::base::name::HostName;
-use crate::base::system_resolver::SystemResolver;
 use crate::config::settings::{Resolve, TargetAddress, TargetScheme, Upstream};
+use crate::net::system_resolver::SystemResolver;
 use crate::proxy::cluster::Cluster;
 use crate::proxy::cluster::names::Spot;
 use crate::telemetry::log::events;

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::error::HttpError;
-use crate::base::system_resolver::SystemResolver;
 use crate::base::{loopback, task};
+use crate::net::system_resolver::SystemResolver;
 
 /// A connection on which no request is under way.
 pub struct Idle {

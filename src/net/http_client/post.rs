@@ -10,7 +10,7 @@ use super::connection;
 use super::error::{HttpError, Stage};
 use super::request::dressed;
 use super::tls::connector;
-use crate::base::system_resolver::SystemResolver;
+use crate::net::system_resolver::SystemResolver;
 
 /// Until the connection stands, name resolution included.
 const CONNECT: Duration = Duration::from_secs(10);

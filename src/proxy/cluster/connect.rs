@@ -15,8 +15,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::base::proxy_header::{self, Ends};
-use crate::base::system_resolver::SystemResolver;
 use crate::config::settings::{ProxyProtocol, Target, TargetAddress, TargetScheme, Upstream, UpstreamTls};
+use crate::net::system_resolver::SystemResolver;
 
 mod error;
 mod loopback;

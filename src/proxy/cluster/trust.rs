@@ -13,8 +13,8 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 
 use super::sticky::Seal;
 use crate::base::regular_file;
-use crate::base::system_resolver::SystemResolver;
 use crate::config::settings::UpstreamTls;
+use crate::net::system_resolver::SystemResolver;
 
 /// A bundle of every public authority has a quarter of a megabyte.
 const MAX_PEM_SIZE: u64 = 16 << 20;

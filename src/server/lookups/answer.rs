@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::base::name::HostName;
-use crate::base::system_resolver::SystemResolver;
 use crate::base::task::BlockingSlot;
 use crate::config::settings::Resolve;
 use crate::net::dns::{Dns, DnsError, Service, SystemDns, hosts};
+use crate::net::system_resolver::SystemResolver;
 use crate::proxy::cluster::names::{Served, Spot};
 
 /// An answer is believed no shorter, whatever its TTL says: some servers say zero.

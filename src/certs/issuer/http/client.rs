@@ -14,9 +14,9 @@ use super::directory::Directory;
 use super::failure::HttpFailure;
 use super::pauses::{Kind, Pauses};
 use crate::base::mutex::lock;
-use crate::base::system_resolver::SystemResolver;
 use crate::base::time::{Clock, ClockReading, Timestamp};
 use crate::net::http_client::{self, HttpError, Idle, Stage, dressed};
+use crate::net::system_resolver::SystemResolver;
 
 /// Limits on an authority's slowness and talkativeness.
 #[derive(Clone, Copy, Debug)]

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch::{self, Receiver, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::mutex::lock;
-use super::task;
+use crate::base::mutex::lock;
+use crate::base::task;
 
 /// Names that are looked up at a time; further ones wait. A tenth of the threads of one worker.
 const MAX_LOOKUPS: usize = 48;
