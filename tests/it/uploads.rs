@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::support::gateway::Gateway;
 use crate::support::line::Line;
+use crate::support::recorder::Recorder;
 use crate::support::{echo, wait};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -176,6 +177,62 @@ fn a_body_that_was_not_asked_for_ends_the_connection_and_no_100_follows_an_answe
     assert_eq!(line.head(), "HTTP/1.1 100 Continue\r\n\r\n");
     line.say(b"0123456789");
     assert!(line.answer().starts_with("HTTP/1.1 200 "));
+}
+
+/// RFC 9110 section 10.1.1: a client need not wait for 100, and a server that has begun to receive the body need not send it.
+#[test]
+fn a_body_that_is_sent_without_waiting_for_100_keeps_the_connection() {
+    let stage = Stage::new();
+    let next = format!("GET /next HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", stage.gateway.https);
+    let chunks = "4\r\n0123\r\n6\r\n456789\r\n0\r\n\r\n";
+    // `/x` is answered with what the backend was sent, `/closed/x` without reading.
+    for (path, status) in [("/x", "HTTP/1.1 200 "), ("/closed/x", "HTTP/1.1 403 ")] {
+        for (fields, body) in [("Content-Length: 10", "0123456789"), ("Transfer-Encoding: chunked", chunks)] {
+            let head = stage.head(path, &format!("Expect: 100-continue\r\n{fields}\r\n"));
+            for cut in [body.len(), 1] {
+                let mut line = stage.tls();
+                line.say(format!("{head}{}", &body[..cut]).as_bytes());
+                line.say(&body.as_bytes()[cut..]);
+                let answer = line.answer();
+                assert!(answer.starts_with(status) && !answer.contains("connection: close"), "{head}{body}: {answer}");
+                line.say(next.as_bytes());
+                let answer = line.answer();
+                assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("GET /next"), "{head}{body}: {answer}");
+            }
+        }
+    }
+}
+
+/// The backend is not asked to send 100 to a client that does not wait for it, and a body that is there is not held back.
+#[test]
+fn an_expectation_that_is_met_goes_no_further() {
+    let recorder = Recorder::start();
+    let (gateway, root) = Gateway::on_localhost(&format!("localhost {{\n    proxy {}\n}}", recorder.port()));
+    let ask = |fields: &str, body: &str| {
+        let mut line = Line::open("localhost", gateway.https, &root);
+        line.say(format!("POST /x HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: 2\r\n\r\n{body}").as_bytes());
+        line.head()
+    };
+    recorder.tape().heard.clear();
+    assert!(ask("Expect: 100-continue\r\n", "hi").starts_with("HTTP/1.1 200 "));
+    assert_eq!(ask("Expect: 100-continue\r\n", ""), "HTTP/1.1 100 Continue\r\n\r\n");
+    assert!(ask("Expect: 100-continue\r\nExpect: wonders\r\n", "hi").starts_with("HTTP/1.1 417 "));
+    // In a write of its own the body may cross the 100.
+    for (fields, body) in [("Content-Length: 2", "hi"), ("Transfer-Encoding: chunked", "2\r\nhi\r\n0\r\n\r\n")] {
+        let mut line = Line::open("localhost", gateway.https, &root);
+        let head = format!("POST /x HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n{fields}\r\n\r\n");
+        line.say(head.as_bytes());
+        line.say(body.as_bytes());
+        let mut answer = line.head();
+        if answer == "HTTP/1.1 100 Continue\r\n\r\n" {
+            answer = line.answer();
+        }
+        assert!(answer.starts_with("HTTP/1.1 200 ") && !answer.contains("connection: close"), "{answer}");
+    }
+    let tape = recorder.tape();
+    let heard: Vec<_> = tape.heard.iter().map(|heard| (heard.all("expect").count(), &*heard.body)).collect();
+    assert_eq!(heard[0], (0, &b"hi"[..]));
+    assert!(heard.len() == 3 && tape.wrong.is_empty(), "{heard:?} {:?}", tape.wrong);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::{Body as _, Frame};
 use tokio::io::AsyncWrite;
@@ -200,7 +200,11 @@ impl<S: Service> Connection<S> {
             let mut wire = self.wire.borrow_mut();
             wire.serial += 1;
             wire.framing = framing;
-            wire.owes_continue = expects_continue;
+            let has_begun = !wire.bytes.is_empty();
+            wire.owes_continue = expects_continue && !has_begun;
+            if expects_continue && has_begun {
+                take_expectation_out(request.headers_mut());
+            }
         }
         if asks_upgrade {
             let (giver, handover) = handover();
@@ -245,8 +249,9 @@ impl<S: Service> Connection<S> {
         {
             let mut wire = self.wire.borrow_mut();
             self.outlet.plain().extend_from_slice(std::mem::take(&mut wire.interim));
-            // A client that was not told to send its body may send the next request instead, or the body all the same.
-            let is_in_doubt = std::mem::take(&mut wire.owes_continue);
+            // A client that was not told to send its body may send the next request instead, or the body all the same. What came
+            // before this answer can only be the body.
+            let is_in_doubt = std::mem::take(&mut wire.owes_continue) && wire.bytes.is_empty();
             let is_too_long = !wire.has_reader && matches!(wire.framing, Framing::Sized(left) if left > MAX_DRAIN);
             self.asked.persistent &= !(is_in_doubt || is_too_long || self.is_finishing);
         }
@@ -385,6 +390,15 @@ impl<S: Service> Connection<S> {
         }
         self.phase = Phase::Over;
         Poll::Ready(())
+    }
+}
+
+/// A client that begins its body together with its header waits for nothing: the expectation is met, and neither the body is held
+/// back nor the backend asked for a 100. nginx and Envoy never pass the field on. Other expectations stay, to be refused.
+fn take_expectation_out(headers: &mut HeaderMap) {
+    let is_met = |expect: &HeaderValue| expect.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if headers.get_all(header::EXPECT).iter().all(is_met) {
+        headers.remove(header::EXPECT);
     }
 }
 

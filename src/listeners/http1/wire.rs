@@ -36,7 +36,7 @@ pub(super) struct Wire {
     pub(super) bytes: BytesMut,
     /// What is still to come of the present request's body.
     pub(super) framing: Framing,
-    /// Whether the client waits for 100 before it sends the body.
+    /// Whether the client waits for 100 before it sends the body, and nothing of the body was received.
     pub(super) owes_continue: bool,
     /// What was begun to be written of a 100 and not yet taken.
     pub(super) interim: &'static [u8],
@@ -132,7 +132,10 @@ impl Wire {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.reader_waits = false;
         loop {
-            match self.framing.next(&mut self.bytes) {
+            let next = self.framing.next(&mut self.bytes);
+            // A client that sends its body does not wait for 100 (RFC 9110 section 10.1.1).
+            self.owes_continue &= matches!(next, Ok(Next::Lacking));
+            match next {
                 Ok(Next::Frame(frame)) => {
                     if frame.is_trailers() {
                         self.framing = Framing::Sized(0);
