@@ -20,6 +20,7 @@ pub use error::{BodyError, Fault};
 use gate::Gate;
 use received::Received;
 
+pub mod continues;
 mod error;
 pub(super) mod gate;
 pub(super) mod received;

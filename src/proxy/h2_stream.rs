@@ -18,7 +18,9 @@ use hyper::ext::Protocol;
 use tokio::sync::oneshot;
 
 use super::body::Body;
+use super::body::continues::Continue;
 use super::body::received::Received;
+use super::hints::Hints;
 use super::serve::Broken;
 
 pub use on_stream::OnStream;
@@ -46,13 +48,27 @@ pub async fn exchange<F, B>(
     F: Future<Output = Result<Response<B>, Broken>>,
     B: HttpBody<Data = Bytes> + Unpin,
 {
-    let (request, tunnel) = taken_in(request);
+    let TakenIn { mut request, tunnel, continues } = taken_in(request);
+    let hints = Hints::wanted_by(request.headers());
+    if let Some(hints) = &hints {
+        request.extensions_mut().insert(hints.clone());
+    }
     let answered = {
         let mut serving = pin!(serve(request));
-        poll_fn(|cx| match serving.as_mut().poll(cx) {
-            Poll::Ready(answered) => Poll::Ready(answered.ok()),
-            // A client that has reset its stream wants no answer.
-            Poll::Pending => respond.poll_reset(cx).map(|_reset| None),
+        poll_fn(|cx| {
+            let answered = serving.as_mut().poll(cx);
+            // What comes before the answer. A client that is gone meanwhile gets nothing.
+            if let Some(owed) = continues.as_ref().filter(|_| answered.is_pending()).and_then(Continue::take) {
+                let _gone = respond.send_informational(owed);
+            }
+            while let Some(Poll::Ready(hint)) = hints.as_ref().map(|hints| hints.poll_next(cx)) {
+                let _gone = respond.send_informational(hint);
+            }
+            match answered {
+                Poll::Ready(answered) => Poll::Ready(answered.ok()),
+                // A client that has reset its stream wants no answer.
+                Poll::Pending => respond.poll_reset(cx).map(|_reset| None),
+            }
         })
         .await
     };
@@ -76,8 +92,16 @@ pub async fn exchange<F, B>(
 /// What the halves of a CONNECT's stream go to when it is granted.
 type Granted = (oneshot::Sender<Halves>, RecvStream);
 
-/// The request as `serve` takes it. The stream of a CONNECT is kept for the tunnel.
-fn taken_in(request: Request<RecvStream>) -> (Request<Body>, Option<Granted>) {
+/// A request as `serve` takes it.
+struct TakenIn {
+    request: Request<Body>,
+    /// The stream of a CONNECT, which is kept for the tunnel.
+    tunnel: Option<Granted>,
+    /// Whether the client waits for 100.
+    continues: Option<Continue>,
+}
+
+fn taken_in(request: Request<RecvStream>) -> TakenIn {
     let (mut parts, stream) = request.into_parts();
     if let Some(protocol) = parts.extensions.remove::<h2::ext::Protocol>() {
         parts.extensions.insert(Protocol::from(protocol.as_str()));
@@ -85,10 +109,12 @@ fn taken_in(request: Request<RecvStream>) -> (Request<Body>, Option<Granted>) {
     if parts.method == Method::CONNECT {
         let (sender, on) = OnStream::new();
         parts.extensions.insert(on);
-        return (Request::from_parts(parts, Body::empty()), Some((sender, stream)));
+        return TakenIn { request: Request::from_parts(parts, Body::empty()), tunnel: Some((sender, stream)), continues: None };
     }
     let length = length(&parts.headers);
-    (Request::from_parts(parts, Body::received(Received::new(stream, length))), None)
+    let continues = Continue::expected_by(&parts.headers).filter(|_| !stream.is_end_stream());
+    let body = Body::received(Received::new(stream, length, continues.clone()));
+    TakenIn { request: Request::from_parts(parts, body), tunnel: None, continues }
 }
 
 /// How long a body says it is, where it says so once; everything else is refused later.

@@ -1,5 +1,9 @@
 //! Early hints (RFC 8297): what a backend says an answer will need, before there is the answer. Of such a message only `Link`
-//! goes on, which is all that browsers take of it. Where a client's protocol cannot carry it, nobody asks for hints.
+//! goes on, which is all that browsers take of it.
+//!
+//! Clients of HTTP/2 and HTTP/3 get them. Over HTTP/1.1 a client that takes such a message for the answer would take every
+//! answer on the connection for that of the request before it (section 3). Chrome, Safari, Cloudflare, Fastly, Apache and h2o keep to
+//! these two as well, and so does nginx in its example; Caddy and HAProxy pass hints on over HTTP/1.1, too.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,8 +48,8 @@ impl Hints {
         self.held().messages.pop_front()
     }
 
-    /// What a message of the backend's says, before its answer.
-    pub(in crate::proxy) fn say(&self, status: StatusCode, links: impl IntoIterator<Item = HeaderValue>) {
+    /// Adds a message of the backend's before its answer.
+    pub(in crate::proxy) fn push(&self, status: StatusCode, links: impl IntoIterator<Item = HeaderValue>) {
         let mut links = links.into_iter().peekable();
         let mut held = self.held();
         if status != StatusCode::EARLY_HINTS || held.heard == MOST || links.peek().is_none() {
@@ -78,11 +82,11 @@ mod tests {
             Poll::Pending => None,
         };
         let links = || ["</a.css>; rel=preload", "</b.css>; rel=preload"].map(HeaderValue::from_static);
-        hints.say(StatusCode::EARLY_HINTS, []);
-        hints.say(StatusCode::PROCESSING, links());
+        hints.push(StatusCode::EARLY_HINTS, []);
+        hints.push(StatusCode::PROCESSING, links());
         assert_eq!(next(), None);
         for _ in 0..MOST + 1 {
-            hints.say(StatusCode::EARLY_HINTS, links());
+            hints.push(StatusCode::EARLY_HINTS, links());
         }
         for _ in 0..MOST {
             assert_eq!(next().unwrap(), ["</a.css>; rel=preload", "</b.css>; rel=preload"]);

@@ -10,8 +10,10 @@ use doorward::listeners::http3::qpack::decode::decode;
 use doorward::listeners::http3::wire;
 
 use crate::support::gateway::Gateway;
+use crate::support::h2_frames::{self, H2};
 use crate::support::h3::{connect, whole};
-use crate::support::h3_frames::{HEADERS, frame, say, section};
+use crate::support::h3_frames::{DATA, HEADERS, frame, head, say, section};
+use crate::support::line::Line;
 use crate::support::obedient::byte;
 use crate::support::peers::curl;
 use crate::support::recorder::Recorder;
@@ -265,4 +267,46 @@ fn early_hints_reach_pages_and_nobody_else() {
     };
     server::runtime().block_on(async { tokio::time::timeout(SOON, talk).await.expect("done in time") });
     assert_eq!(recorder.tape().wrong, Vec::<String>::new());
+    // Over HTTP/2 as well, and over HTTP/1.1 not even to pages (RFC 8297 section 3).
+    let mut h2 = H2::open("localhost", gateway.https, &root, &[]);
+    let flags = h2_frames::END_STREAM | h2_frames::END_HEADERS;
+    h2.0.say(&h2_frames::frame(h2_frames::HEADERS, flags, 1, &h2_frames::request("GET", "/hints", &[page])));
+    assert_eq!(h2.end_of(1), h2_frames::End::Answered(103), "the first section of two");
+    // At once, though no answer follows.
+    h2.0.say(&h2_frames::frame(h2_frames::HEADERS, flags, 3, &h2_frames::request("GET", "/hints-and-no-more", &[page])));
+    let hinted = std::iter::from_fn(|| h2.next()).find(|came| came.kind == h2_frames::HEADERS && came.stream == 3);
+    assert_eq!(hinted.expect("the connection stays").flags & h2_frames::END_STREAM, 0);
+    let mut line = Line::open("localhost", gateway.https, &root);
+    line.say(b"GET /hints HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Mode: navigate\r\n\r\n");
+    assert!(line.head().starts_with("HTTP/1.1 200 "));
+}
+
+/// RFC 9110 section 10.1.1, which knows no versions.
+#[test]
+fn a_client_that_waits_for_100_gets_it_before_it_sends() {
+    let recorder = Recorder::start();
+    let (gateway, root) = Gateway::on_localhost(&format!("localhost {{\n    proxy {}\n}}", recorder.port()));
+    recorder.tape().heard.clear();
+    let head = head("POST", &[("expect", "100-continue"), ("content-length", "2")]);
+    let body = frame(DATA, b"hi");
+    let talk = async {
+        let (_endpoint, quic) = connect("localhost", gateway.https, &root).await;
+        let (mut send, mut receive) = say(&quic, &head, false).await;
+        let mut said = Vec::new();
+        while sections(&said).is_empty() {
+            said.extend_from_slice(&receive.read_chunk(10_000, true).await.unwrap().expect("it waits").bytes);
+        }
+        assert_eq!(sections(&said), [":status=100\n"]);
+        send.write_all(&body).await.unwrap();
+        send.finish().unwrap();
+        let seen = sections(&receive.read_to_end(10_000).await.unwrap());
+        assert!(seen.len() == 1 && seen[0].starts_with(":status=200\n"), "{seen:?}");
+        // One that sends at once needs none.
+        let (_send, mut receive) = say(&quic, &[head.clone(), body.clone()].concat(), true).await;
+        let seen = sections(&receive.read_to_end(10_000).await.unwrap());
+        assert!(seen.last().is_some_and(|last| last.starts_with(":status=200\n")), "{seen:?}");
+    };
+    server::runtime().block_on(async { tokio::time::timeout(SOON, talk).await.expect("done in time") });
+    let tape = recorder.tape();
+    assert!(tape.heard.len() == 2 && tape.heard.iter().all(|heard| heard.body == b"hi"), "{:?}", tape.heard);
 }

@@ -86,14 +86,6 @@ pub fn write(out: &mut Vec<u8>, parts: &response::Parts, size: Option<u64>, aske
     Written { coding, persistent }
 }
 
-/// Writes an answer that another one follows (RFC 9110 section 15.2), such as 103.
-pub fn write_interim(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    line(out, status.as_str().as_bytes(), &[b" ", status.canonical_reason().unwrap_or_default().as_bytes()].concat());
-    write_fields(out, headers, Spelling::Lower);
-    out.extend_from_slice(b"\r\n");
-}
-
 fn status_line(out: &mut Vec<u8>, parts: &response::Parts, version: Version) {
     out.extend_from_slice(if version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
     out.extend_from_slice(parts.status.as_str().as_bytes());
@@ -230,13 +222,5 @@ mod tests {
         let mut out = Vec::new();
         write(&mut out, &response.into_parts().0, Some(0), ASKED, &HeaderValue::from_static("now"));
         assert!(out.starts_with(b"HTTP/1.1 460 Checksum Mismatch\r\n"));
-    }
-
-    #[test]
-    fn an_interim_answer_has_no_framing() {
-        let mut out = Vec::new();
-        let headers = HeaderMap::from_iter([(header::LINK, HeaderValue::from_static("</a>"))]);
-        write_interim(&mut out, StatusCode::EARLY_HINTS, &headers);
-        assert_eq!(out, b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
     }
 }

@@ -14,6 +14,7 @@ use crate::listeners::http3::code::Code;
 use crate::listeners::http3::frames::{FrameError, Frames, Piece};
 use crate::listeners::http3::message;
 use crate::listeners::http3::qpack::decode::decode;
+use crate::proxy::body::continues::Continue;
 use crate::proxy::body::{BodyError, Fault};
 
 /// The client's half of a stream. What is left of it when it is dropped is not wanted.
@@ -111,12 +112,19 @@ pub(super) struct Upload {
     /// What the header says of its length.
     expected: Option<u64>,
     passed: u64,
+    /// Whether the client waits for 100.
+    continues: Option<Continue>,
 }
 
 impl Upload {
     /// The body behind a header that was read from `incoming`.
-    pub(super) const fn new(incoming: Incoming, session: Rc<Session>, expected: Option<u64>) -> Self {
-        Self { incoming, session, expected, passed: 0 }
+    pub(super) const fn new(
+        incoming: Incoming,
+        session: Rc<Session>,
+        expected: Option<u64>,
+        continues: Option<Continue>,
+    ) -> Self {
+        Self { incoming, session, expected, passed: 0, continues }
     }
 
     /// Counts data against the announced length (RFC 9114 section 4.1.2).
@@ -149,7 +157,11 @@ impl http_body::Body for Upload {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        Poll::Ready(match ready!(this.incoming.poll_piece(cx)) {
+        let polled = this.incoming.poll_piece(cx);
+        if let Some(continues) = &this.continues {
+            continues.asked(polled.is_ready());
+        }
+        Poll::Ready(match ready!(polled) {
             Ok(Some(Piece::Data(data))) => Some(this.count(data)),
             Ok(Some(Piece::Section(section))) => Some(this.trailers(&section)),
             Ok(None) if this.is_complete() => None,

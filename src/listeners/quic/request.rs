@@ -21,6 +21,7 @@ use crate::listeners::http3::qpack::decode::{SectionError, decode};
 use crate::listeners::http3::qpack::encode;
 use crate::listeners::http3::{message, wire};
 use crate::proxy::answer;
+use crate::proxy::body::continues::Continue;
 use crate::proxy::body::{Body, BodyError};
 use crate::proxy::hints::Hints;
 use crate::proxy::serve::serve;
@@ -112,11 +113,12 @@ fn no_request(error: ReadError) -> NoRequest {
 }
 
 async fn exchange(session: &Rc<Session>, mut request: Request<()>, incoming: Incoming, mut outgoing: Outgoing) -> Taken {
+    let continues = Continue::expected_by(request.headers()).filter(|_| !incoming.is_over());
     let body = if incoming.is_over() {
         Body::empty()
     } else {
         let expected = message::length(request.headers());
-        Body::stream(Upload::new(incoming, Rc::clone(session), expected))
+        Body::stream(Upload::new(incoming, Rc::clone(session), expected, continues.clone()))
     };
     let mut stopped = pin!(outgoing.stopped());
     let hints = Hints::wanted_by(request.headers());
@@ -126,20 +128,23 @@ async fn exchange(session: &Rc<Session>, mut request: Request<()>, incoming: Inc
     let worker = Rc::clone(session.context().worker());
     let mut serving = pin!(serve(worker, session.connection(), request.map(|()| body)));
     let response = loop {
-        let hint = tokio::select! {
+        let interim = tokio::select! {
             biased;
             response = &mut serving => break response,
             () = &mut stopped => return cancelled(outgoing),
-            hint = poll_fn(|cx| hints.as_ref().map_or(Poll::Pending, |hints| hints.poll_next(cx))) => hint,
+            interim = poll_fn(|cx| match continues.as_ref().and_then(Continue::take) {
+                Some(owed) => Poll::Ready(owed),
+                None => hints.as_ref().map_or(Poll::Pending, |hints| hints.poll_next(cx)),
+            }) => interim,
         };
         // To its end, whatever comes meanwhile.
-        if hinted(session, &mut outgoing, &hint).await.is_err() {
+        if write_interim(session, &mut outgoing, &interim).await.is_err() {
             return cancelled(outgoing);
         }
     };
     // What came together with the answer.
     while let Some(hint) = hints.as_ref().and_then(Hints::next) {
-        if hinted(session, &mut outgoing, &hint).await.is_err() {
+        if write_interim(session, &mut outgoing, &hint).await.is_err() {
             return cancelled(outgoing);
         }
     }
@@ -171,9 +176,9 @@ fn cancelled(mut outgoing: Outgoing) -> Taken {
 }
 
 /// Writes what comes before an answer.
-async fn hinted(session: &Session, outgoing: &mut Outgoing, hint: &Response<()>) -> Result<(), Gone> {
+async fn write_interim(session: &Session, outgoing: &mut Outgoing, interim: &Response<()>) -> Result<(), Gone> {
     let mut batch = Batch::default();
-    batch.section(|out| encode::answer(hint.status(), hint.headers(), out));
+    batch.section(|out| encode::answer(interim.status(), interim.headers(), out));
     outgoing.write(&mut batch.take(), session.limits().send).await
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
 
+use super::continues::Continue;
 use super::error::{BodyError, Fault};
 
 /// See the module.
@@ -16,11 +17,13 @@ pub(in crate::proxy) struct Received {
     length: Option<u64>,
     /// Whether the data is over, and only trailers may follow.
     is_data_over: bool,
+    /// Whether the client waits for 100.
+    continues: Option<Continue>,
 }
 
 impl Received {
-    pub(in crate::proxy) const fn new(stream: RecvStream, length: Option<u64>) -> Self {
-        Self { stream, length, is_data_over: false }
+    pub(in crate::proxy) const fn new(stream: RecvStream, length: Option<u64>, continues: Option<Continue>) -> Self {
+        Self { stream, length, is_data_over: false, continues }
     }
 }
 
@@ -31,7 +34,11 @@ impl Body for Received {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         if !this.is_data_over {
-            match ready!(this.stream.poll_data(cx)) {
+            let polled = this.stream.poll_data(cx);
+            if let Some(continues) = &this.continues {
+                continues.asked(polled.is_ready());
+            }
+            match ready!(polled) {
                 Some(Ok(data)) => {
                     // A piece that is asked for is on its way. A stream that is over has no window to give back.
                     let _over = this.stream.flow_control().release_capacity(data.len());

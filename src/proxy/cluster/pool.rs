@@ -38,6 +38,7 @@ mod answered;
 mod failure;
 mod h2;
 mod idle;
+mod interim;
 mod patience;
 mod progress;
 mod request_body;

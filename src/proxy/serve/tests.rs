@@ -16,6 +16,7 @@ mod hold;
 mod http2;
 mod identity;
 mod incomplete;
+mod interim;
 mod leaving;
 mod passing;
 mod policies;

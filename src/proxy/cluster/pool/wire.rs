@@ -12,19 +12,18 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::header::HeaderMap;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use http_body::{Frame, SizeHint};
 use tokio::time::Sleep;
 
+use super::super::stream::BackendStream;
 use super::failure::{Cause, Lost};
+use super::interim::Interim;
 use super::patience::Patience;
 use super::progress::Facts;
 use super::{RequestBody, SendError};
-use crate::proxy::body::gate::Opener;
-use crate::proxy::cluster::stream::BackendStream;
 use crate::proxy::forward::Told;
 use crate::proxy::h1::framing::{Framing, Next};
-use crate::proxy::hints::Hints;
 
 use head::{Found, Head};
 use inlet::Inlet;
@@ -33,9 +32,6 @@ use upload::Upload;
 mod head;
 mod inlet;
 mod upload;
-
-/// A backend may say so many times that there is more to come before it answers.
-const MOST_INTERIM: u32 = 32;
 
 /// One connection.
 pub(super) struct Wire<B: RequestBody> {
@@ -136,9 +132,7 @@ impl<B: RequestBody> Wire<B> {
         let request = slot.as_ref().expect("there is a request to send");
         let asked = Asked {
             is_head: request.method() == Method::HEAD,
-            opener: request.extensions().get::<Opener>().cloned(),
-            hints: request.extensions().get::<Hints>().cloned(),
-            interim: 0,
+            interim: Interim::of(request),
             has_spoken: false,
             progress: self.facts.progress.get(),
         };
@@ -164,7 +158,9 @@ impl<B: RequestBody> Wire<B> {
                 match found.map_err(SendError::from)? {
                     Found::Part => break,
                     Found::Interim { status, length } => {
-                        asked.hear(status, &self.inlet.bytes[..length])?;
+                        let bytes = &self.inlet.bytes[..length];
+                        let taken = asked.interim.take(status, || head::links(bytes));
+                        taken.map_err(|error| SendError::BadAnswer(error.into()))?;
                         self.inlet.bytes.advance(length);
                     }
                     Found::Head { head, length } => {
@@ -232,9 +228,7 @@ impl<B: RequestBody> Wire<B> {
 /// What must be known of a request to make sense of its answer.
 struct Asked {
     is_head: bool,
-    opener: Option<Opener>,
-    hints: Option<Hints>,
-    interim: u32,
+    interim: Interim,
     /// Whether anything of an answer came.
     has_spoken: bool,
     /// How far the connection was before anything of it was written.
@@ -242,23 +236,6 @@ struct Asked {
 }
 
 impl Asked {
-    /// A `100 Continue` lets the body begin, and hints are passed on where somebody wants them; other 1xx have no reader here.
-    fn hear(&mut self, status: StatusCode, bytes: &[u8]) -> Result<(), SendError> {
-        self.interim += 1;
-        if self.interim > MOST_INTERIM {
-            return Err(SendError::BadAnswer(
-                format!("it said more than {MOST_INTERIM} times that its answer is to come").into(),
-            ));
-        }
-        if let Some(opener) = self.opener.as_ref().filter(|_| status == StatusCode::CONTINUE) {
-            opener.open();
-        }
-        if let Some(hints) = &self.hints {
-            hints.say(status, head::links(bytes));
-        }
-        Ok(())
-    }
-
     /// What the connection's end means now.
     fn cut(&self, error: io::Error) -> SendError {
         let cause = Cause::from(error);

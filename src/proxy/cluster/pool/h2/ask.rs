@@ -15,6 +15,7 @@ use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::super::failure::Lost;
+use super::super::interim::Interim;
 use super::super::patience::Patience;
 use super::super::progress::{Facts, Sending};
 use super::super::{RequestBody, SendError};
@@ -23,7 +24,6 @@ use super::request::{self, Head};
 use super::trunk::Seat;
 use super::upload::{Cut, Upload};
 use crate::base::task;
-use crate::proxy::body::gate::Opener;
 use crate::proxy::forward::Told;
 use crate::proxy::h1::length;
 
@@ -50,8 +50,9 @@ pub(in super::super) async fn ask<B: RequestBody>(
         seat.retire();
         return Err(Lost::Unsent);
     };
-    let (parts, body) = slot.take().expect("there is a request to send").into_parts();
-    let mut asked = Asked::new(response, parts.extensions.get::<Opener>().cloned());
+    let request = slot.take().expect("there is a request to send");
+    let mut asked = Asked::new(response, Interim::of(&request));
+    let (parts, body) = request.into_parts();
     if bare {
         return match asked.answer(None::<&mut Upload<B>>, first_byte).await {
             Ok(response) => Ok(answered(response, seat, websocket.map(|key| (key, stream)), None)),
@@ -137,14 +138,14 @@ fn answered(
 struct Asked {
     response: ResponseFuture,
     facts: Rc<Facts>,
-    opener: Option<Opener>,
+    interim: Interim,
 }
 
 impl Asked {
-    fn new(response: ResponseFuture, opener: Option<Opener>) -> Self {
+    fn new(response: ResponseFuture, interim: Interim) -> Self {
         let facts = Rc::new(Facts::default());
         facts.sending.set(Sending::Complete);
-        Self { response, facts, opener }
+        Self { response, facts, interim }
     }
 
     /// The answer's header; meanwhile the body is sent.
@@ -156,7 +157,7 @@ impl Asked {
         let mut patience = first_byte.map(Patience::new);
         let mut timer: Option<Pin<Box<Sleep>>> = None;
         poll_fn(|cx| {
-            self.hear_continue(cx);
+            self.take_interim(cx)?;
             if let Poll::Ready(result) = pin!(&mut self.response).poll(cx) {
                 return Poll::Ready(result.map_err(error_of).and_then(with_a_length_that_fits));
             }
@@ -176,14 +177,13 @@ impl Asked {
         .await
     }
 
-    /// A `100 Continue` lets the body begin; other 1xx have no reader here.
-    fn hear_continue(&mut self, cx: &mut Context<'_>) {
-        let Some(opener) = &self.opener else { return };
+    /// What comes before the answer. An error is the answer's, too.
+    fn take_interim(&mut self, cx: &mut Context<'_>) -> Result<(), SendError> {
         while let Poll::Ready(Some(Ok(interim))) = self.response.poll_informational(cx) {
-            if interim.status() == StatusCode::CONTINUE {
-                opener.open();
-            }
+            let links = || interim.headers().get_all(header::LINK).iter().cloned();
+            self.interim.take(interim.status(), links).map_err(|error| SendError::BadAnswer(error.into()))?;
         }
+        Ok(())
     }
 }
 
