@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use crate::proxy::h1::length;
 use crate::proxy::refusal::WrongField;
 use crate::proxy::target::{self, ForbiddenByte};
 
@@ -23,6 +24,8 @@ pub enum Kind {
     OfConnection,
     /// `te`, which says `trailers` and nothing else.
     Te,
+    /// `content-length` (RFC 9110 section 8.6).
+    Length,
     /// Any other field.
     Regular,
     /// No name that a request may have.
@@ -58,6 +61,9 @@ const fn is_token(byte: u8) -> bool {
         || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
 }
 
+/// Digits of the largest length; h2 resets the stream of a request that has more, zeros included.
+const MAX_DIGITS: usize = 19;
+
 fn all(table: &[bool; 256], bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| table[usize::from(*byte)])
 }
@@ -72,6 +78,7 @@ impl Kind {
             b":path" => Self::Path,
             b":protocol" => Self::Protocol,
             b"te" => Self::Te,
+            b"content-length" => Self::Length,
             b"connection" | b"upgrade" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" => Self::OfConnection,
             _ if !name.is_empty() && all(&NAME, name) => Self::Regular,
             [b':', ..] => Self::Wrong(WrongField::Pseudo),
@@ -83,7 +90,7 @@ impl Kind {
     pub const fn is_pseudo(self) -> bool {
         match self {
             Self::Method | Self::Scheme | Self::Authority | Self::Path | Self::Protocol | Self::Wrong(WrongField::Pseudo) => true,
-            Self::OfConnection | Self::Te | Self::Regular | Self::Wrong(_) => false,
+            Self::OfConnection | Self::Te | Self::Length | Self::Regular | Self::Wrong(_) => false,
         }
     }
 
@@ -93,6 +100,7 @@ impl Kind {
         match self {
             Self::Regular => is(is_value(value), value_wrong(value)),
             Self::Te => is(value == b"trailers", WrongField::Connection),
+            Self::Length => is(value.len() <= MAX_DIGITS && length::read(value).is_some(), WrongField::Length),
             Self::OfConnection => Judgement::Wrong(WrongField::Connection),
             Self::Method => is(!value.is_empty() && all(&TOKEN, value), WrongField::Method),
             Self::Scheme | Self::Protocol => is(!value.is_empty() && all(&VISIBLE, value), WrongField::Pseudo),
@@ -116,6 +124,7 @@ impl Kind {
             Self::Path => Some(":path"),
             Self::Protocol => Some(":protocol"),
             Self::Te => Some("te"),
+            Self::Length => Some("content-length"),
             Self::OfConnection | Self::Regular | Self::Wrong(_) => None,
         }
     }
@@ -125,7 +134,7 @@ impl Kind {
         match self {
             Self::Regular | Self::Authority => true,
             Self::Method | Self::Path | Self::Scheme | Self::Protocol => length > 0,
-            Self::Te | Self::OfConnection | Self::Wrong(_) => false,
+            Self::Te | Self::Length | Self::OfConnection | Self::Wrong(_) => false,
         }
     }
 }

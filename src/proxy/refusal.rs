@@ -162,6 +162,8 @@ pub enum WrongField {
     Path(ForbiddenByte),
     /// A pseudo-header field that a request does not have, or whose value is none.
     Pseudo,
+    /// A Content-Length that is no number, or above 2^63-1.
+    Length,
 }
 
 /// What would prove that somebody may pass.
@@ -279,7 +281,7 @@ impl Malformed {
     /// no attack; control characters in a value are what attempts to smuggle a request are made of.
     pub const fn is_suspect(self) -> bool {
         match self {
-            Self::Section(WrongField::Value | WrongField::Path(_)) => true,
+            Self::Section(WrongField::Value | WrongField::Path(_) | WrongField::Length) => true,
             Self::Section(_) | Self::Character(_) => false,
             Self::Host
             | Self::HostSyntax
@@ -339,6 +341,7 @@ impl Malformed {
             Self::Body => "bad-body",
             Self::Authorization => "bad-authorization-count",
             Self::Section(WrongField::Path(_)) => "bad-character",
+            Self::Section(WrongField::Length) => "bad-length",
             Self::Section(_) => "bad-field",
             Self::Length => "bad-length",
             Self::RequestLine => "bad-request-line",

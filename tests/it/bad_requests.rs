@@ -9,9 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::gateway::Gateway;
-use crate::support::{client, echo, server};
+use crate::support::h2_frames::{self, END_HEADERS, END_STREAM, End, H2, HEADERS};
+use crate::support::{client, echo, h3, h3_frames, server, wait};
 
-const SOON: Duration = crate::support::wait::LIMIT;
+const SOON: Duration = wait::LIMIT;
 const REST: Duration = Duration::from_millis(300);
 
 #[test]
@@ -193,4 +194,42 @@ async fn read_to_end(stream: &mut (impl AsyncReadExt + Unpin)) -> io::Result<Vec
             Ok(_) | Err(_) => return Ok(answer),
         }
     }
+}
+
+/// A request whose length is malformed is a stream error, before which a server may answer (RFC 9113 section 8.1.1, RFC 9114
+/// section 4.1.2): it gets the page and the record that it gets over HTTP/1.1. Two lengths that differ, and one beside the end of
+/// the request, are found by the h2 crate, which resets the stream.
+#[test]
+fn a_length_that_is_no_number_has_its_page_over_http_2_and_http_3() {
+    let (gateway, root) = Gateway::on_localhost("localhost {\n    respond 200 here\n}");
+    let refused = |output: &str| output.lines().filter(|line| line.contains("\"reason\":\"bad-length\"")).count();
+    let lengths =
+        ["+5", "-5", "5, 5", "5,6", "0x5", "5 5", "9223372036854775808", "18446744073709551616", "00000000000000000005"];
+    let mut h2 = H2::open("localhost", gateway.https, &root, &[]);
+    let mut stream = 1;
+    let mut ask = |fields: &[(&str, &str)], flags: u8| {
+        h2.0.say(&h2_frames::frame(HEADERS, END_HEADERS | flags, stream, &h2_frames::request("POST", "/x", fields)));
+        let end = h2.end_of(stream);
+        stream += 2;
+        end
+    };
+    for length in lengths {
+        assert_eq!(ask(&[("content-length", length)], 0), End::Answered(400), "{length}");
+    }
+    assert_eq!(ask(&[("content-length", "")], END_STREAM), End::Answered(400));
+    assert_eq!(ask(&[("content-length", "5"), ("content-length", "6")], 0), End::Reset(1));
+    assert_eq!(ask(&[("content-length", "5")], END_STREAM), End::Reset(1));
+    assert_eq!(ask(&[("content-length", "9223372036854775807")], 0), End::Answered(200));
+    wait::until_true("each is logged", SOON, || refused(&gateway.output()) == lengths.len() + 1);
+
+    let talk = async {
+        let (_endpoint, quic) = h3::connect("localhost", gateway.https, &root).await;
+        for length in lengths.into_iter().chain(["", "99999999999999999999999"]) {
+            let bytes = [h3_frames::head("POST", &[("content-length", length)]), h3_frames::frame(h3_frames::DATA, b"hello")];
+            let (_send, mut receive) = h3_frames::say(&quic, &bytes.concat(), true).await;
+            assert_eq!(h3_frames::end(&mut receive).await, h3_frames::End::Answered, "{length}");
+        }
+    };
+    server::runtime().block_on(async { tokio::time::timeout(SOON, talk).await.expect("done in time") });
+    wait::until_true("each is logged", SOON, || refused(&gateway.output()) == 2 * lengths.len() + 3);
 }

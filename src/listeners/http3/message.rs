@@ -69,9 +69,10 @@ pub fn length(headers: &HeaderMap) -> Option<u64> {
 /// A field that is none of the pseudo-header, nor of a connection (RFC 9114 section 4.2).
 fn regular(field: Field<'_>) -> Result<(HeaderName, HeaderValue), WrongField> {
     let kind = Kind::of(field.name());
+    let is_plain = matches!(kind, Kind::Regular | Kind::Te | Kind::Length);
     match kind.judge(field.value()) {
         Judgement::Wrong(wrong) => return Err(wrong),
-        Judgement::Sound | Judgement::Encoded(_) | Judgement::Target(..) if matches!(kind, Kind::Regular | Kind::Te) => (),
+        Judgement::Sound | Judgement::Encoded(_) | Judgement::Target(..) if is_plain => (),
         Judgement::Sound | Judgement::Encoded(_) | Judgement::Target(..) => return Err(WrongField::Pseudo),
     }
     let name = field.header_name().ok_or(WrongField::Name)?;
@@ -115,7 +116,7 @@ impl Pseudo {
                 },
             ),
             // Also `:protocol`: we do not offer what it is for (RFC 9220).
-            Kind::Protocol | Kind::OfConnection | Kind::Te | Kind::Regular | Kind::Wrong(_) => Err(Malformed),
+            Kind::Protocol | Kind::OfConnection | Kind::Te | Kind::Length | Kind::Regular | Kind::Wrong(_) => Err(Malformed),
         }
     }
 
@@ -237,6 +238,9 @@ mod tests {
             ("keep-alive", "5", WrongField::Connection),
             ("proxy-connection", "x", WrongField::Connection),
             ("te", "gzip", WrongField::Connection),
+            ("content-length", "5, 5", WrongField::Length),
+            ("content-length", "+5", WrongField::Length),
+            ("content-length", "9223372036854775808", WrongField::Length),
         ] {
             check(&[&GET[..], &[(name, value)]].concat(), Some(wrong));
             assert_eq!(trailers(&section(&[(name, value)])), Err(Malformed));

@@ -79,6 +79,7 @@ impl fmt::Display for WrongField {
             Self::Method => "the method is empty, or has a character that methods do not have",
             Self::Authority => "the authority has a character that is no visible ASCII character",
             Self::Path(byte) => return write!(f, "the URL contains {byte}; it has to be percent-encoded"),
+            Self::Length => "Content-Length is not a number of at most 2^63-1",
             Self::Pseudo => "a pseudo-header field that a request does not have, or whose value is none",
         })
     }
