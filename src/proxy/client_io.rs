@@ -75,6 +75,12 @@ impl ClientIo {
         }
     }
 
+    /// Whether a client that ends its half of the connection may still wait for its answer. With TLS it does not: a client sends
+    /// its closure alert when it closes the connection (RFC 9112 section 9.8).
+    pub const fn may_be_half_closed(&self) -> bool {
+        matches!(self.stream, Stream::Plain(_))
+    }
+
     fn wrote(&self, result: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(bytes)) = result {
             self.activity.wrote(*bytes);

@@ -40,6 +40,7 @@ mod doctor;
 mod examples;
 mod first_issue;
 mod fuzz;
+mod half_closed;
 mod hanging;
 mod http2_backends;
 mod http2_tunnels;

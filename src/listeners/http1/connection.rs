@@ -7,17 +7,19 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::{Body as _, Frame};
 use tokio::io::AsyncWrite;
+use tokio::time::Sleep;
 
 use super::answer::{self, Asked, Coding};
 use super::head::{self, Found, Head, HeadLimits, Unreadable};
 use super::linger::{Allowance, MAX_DRAIN, MAX_LINGER};
-use super::wire::{RequestBody, Wire};
+use super::wire::{ClientState, RequestBody, Wire};
 use crate::listeners::conns::Finish;
 use crate::listeners::open::Open;
 use crate::proxy::body::Body;
@@ -29,6 +31,13 @@ use crate::proxy::serve::Broken;
 
 /// Requests that are answered before other connections have their turn.
 const MAX_TURN: u32 = 16;
+
+/// How long the next piece of an answer may take once the client has ended its half of the connection. A half-closed connection
+/// does not mean that the client is no longer interested (RFC 9112 section 6.3), and `nc` and programs that send first and read
+/// afterwards wait for their answer; but a client that has left looks the same until something is written to it, and its
+/// backend works in vain until then. Apache and, before version 3.3, HAProxy serve such clients without a limit; nginx, Envoy, Node,
+/// hyper and servers in Go give their requests up at once.
+const HALF_CLOSED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What answers the requests of a connection.
 pub trait Service {
@@ -61,6 +70,8 @@ pub struct Connection<S: Service> {
     answering: Pin<Box<Option<S::Answering>>>,
     /// Takes the connection over where an upgrade is granted.
     giver: Option<Giver>,
+    /// Runs while a client that has ended its half waits.
+    half_closed: Option<Pin<Box<Sleep>>>,
     /// Memory of the last answer's fields, for the next request's.
     spare: HeaderMap,
     /// Nothing new is taken.
@@ -130,6 +141,7 @@ impl<S: Service> Connection<S> {
             asked: Asked { is_head: false, version: Version::HTTP_11, persistent: true },
             answering: Box::pin(None),
             giver: None,
+            half_closed: None,
             spare: HeaderMap::new(),
             is_finishing: false,
             has_served: false,
@@ -229,13 +241,13 @@ impl<S: Service> Connection<S> {
         let answering = self.answering.as_mut().as_pin_mut().expect("it was put here with the phase");
         let answered = match answering.poll(cx) {
             Poll::Ready(answered) => answered,
-            Poll::Pending if self.wire.borrow_mut().is_client_gone(cx) => Err(Broken),
+            Poll::Pending if self.is_client_gone(cx) => Err(Broken),
             Poll::Pending => return Poll::Pending,
         };
         self.answering.set(None);
         match answered {
             Ok(response) => self.begin_answer(response, false),
-            Err(Broken) => self.phase = Phase::Over,
+            Err(_) => self.phase = Phase::Over,
         }
         Poll::Ready(())
     }
@@ -253,7 +265,7 @@ impl<S: Service> Connection<S> {
             // before this answer can only be the body.
             let is_in_doubt = std::mem::take(&mut wire.owes_continue) && wire.bytes.is_empty();
             let is_too_long = !wire.has_reader && matches!(wire.framing, Framing::Sized(left) if left > MAX_DRAIN);
-            self.asked.persistent &= !(is_in_doubt || is_too_long || self.is_finishing);
+            self.asked.persistent &= !(is_in_doubt || is_too_long || self.is_finishing || wire.is_half_closed);
         }
         let size = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
         let written = answer::write(self.outlet.plain(), &parts, size, self.asked, &self.service.date());
@@ -276,10 +288,23 @@ impl<S: Service> Connection<S> {
                 Ok(()) if taken == Taken::All => self.end_answer(is_switch, is_refusal),
                 Ok(()) if taken == Taken::Enough => continue,
                 // What answers is waited for, and the client is looked after meanwhile.
-                Ok(()) if !self.wire.borrow_mut().is_client_gone(cx) => return Poll::Pending,
+                Ok(()) if !self.is_client_gone(cx) => return Poll::Pending,
                 Ok(()) | Err(_) => self.phase = Phase::Over,
             }
             return Poll::Ready(());
+        }
+    }
+
+    /// Whether the client is given up while its answer is waited for.
+    fn is_client_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        let state = self.wire.borrow_mut().look_after_client(cx);
+        match state {
+            ClientState::Open => false,
+            ClientState::Gone => true,
+            ClientState::HalfClosed => {
+                let timer = self.half_closed.get_or_insert_with(|| Box::pin(tokio::time::sleep(HALF_CLOSED_TIMEOUT)));
+                timer.as_mut().poll(cx).is_ready()
+            }
         }
     }
 
@@ -289,6 +314,7 @@ impl<S: Service> Connection<S> {
         let io = wire.io()?;
         while !self.outlet.is_empty() {
             self.is_unflushed = true;
+            self.half_closed = None;
             if ready!(self.outlet.poll_write(io, cx))? == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -476,3 +502,6 @@ impl<S: Service + Unpin> Finish for Connection<S> {
         self.is_finishing = true;
     }
 }
+
+#[cfg(test)]
+mod tests;

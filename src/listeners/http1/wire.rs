@@ -40,6 +40,8 @@ pub(super) struct Wire {
     pub(super) owes_continue: bool,
     /// What was begun to be written of a 100 and not yet taken.
     pub(super) interim: &'static [u8],
+    /// Whether the client has ended its half of the connection behind a whole request.
+    pub(super) is_half_closed: bool,
     /// Whether the body still has an owner, and whether that waits for bytes.
     pub(super) has_reader: bool,
     reader_waits: bool,
@@ -52,6 +54,17 @@ pub(super) struct Wire {
     pub(super) owner: Option<Waker>,
 }
 
+/// A client that is looked after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientState {
+    /// As far as is known.
+    Open,
+    /// It sends nothing more, and may read on. One that has closed both halves looks alike until something is written.
+    HalfClosed,
+    /// It reads no answer.
+    Gone,
+}
+
 impl Wire {
     pub(super) fn new(io: ClientIo) -> Rc<RefCell<Self>> {
         Rc::new(RefCell::new(Self {
@@ -60,6 +73,7 @@ impl Wire {
             framing: Framing::Sized(0),
             owes_continue: false,
             interim: b"",
+            is_half_closed: false,
             has_reader: false,
             reader_waits: false,
             serial: 0,
@@ -104,13 +118,24 @@ impl Wire {
         Poll::Ready(Ok(piece.filled().len()))
     }
 
-    /// Whether the client has closed while it is waited for something else. Looks only while there is nothing to read that
-    /// somebody else waits for, and reads ahead no more than one piece.
-    pub(super) fn is_client_gone(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.bytes.is_empty() || (self.has_reader && self.reader_waits) {
-            return false;
+    /// Looks after the client while something else is waited for: only while there is nothing to read that somebody else waits
+    /// for, and it reads ahead no more than one piece.
+    pub(super) fn look_after_client(&mut self, cx: &mut Context<'_>) -> ClientState {
+        if self.is_half_closed {
+            return ClientState::HalfClosed;
         }
-        matches!(self.poll_read_little(cx), Poll::Ready(Ok(0) | Err(_)))
+        if !self.bytes.is_empty() || (self.has_reader && self.reader_waits) {
+            return ClientState::Open;
+        }
+        match self.poll_read_little(cx) {
+            Poll::Pending | Poll::Ready(Ok(1..)) => ClientState::Open,
+            // Without the rest of its body a request has no answer.
+            Poll::Ready(Ok(0)) if self.framing.is_over() && self.io.as_ref().is_some_and(ClientIo::may_be_half_closed) => {
+                self.is_half_closed = true;
+                ClientState::HalfClosed
+            }
+            Poll::Ready(Ok(0) | Err(_)) => ClientState::Gone,
+        }
     }
 
     /// Writes what is left of a 100.
