@@ -3,6 +3,7 @@
 pub mod addr;
 pub mod backoff;
 pub mod chain;
+pub mod client_fact;
 pub mod dice;
 pub mod file_watch;
 pub mod issuable;

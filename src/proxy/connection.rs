@@ -127,7 +127,7 @@ impl Connection {
             host: host.clone(),
             forwarded: forward::forwarded(&[self.peer.ip()], host.as_bytes(), self.scheme()),
             id,
-            trusted: false,
+            peer: forward::Peer::Untrusted,
         }
     }
 }

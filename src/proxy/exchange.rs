@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::body::{Fault, Watcher, Way};
 use super::cluster::lease::Lease;
 use super::connection::{Authority, Connection};
+use super::forward::Peer;
 use super::forward::reported::Reported;
 use super::limit::crowd::Place;
 use super::refusal::{Malformed, Refusal};
@@ -171,7 +172,15 @@ impl Exchange {
             forwarded: forward::forwarded(&hops, host.as_bytes(), scheme),
             host,
             id: lines.id,
-            trusted: true,
+            peer: self.peer(),
+        }
+    }
+
+    /// Who sent the request, as far as its fields are believed.
+    pub(super) fn peer(&self) -> Peer {
+        match self.trusted {
+            true => Peer::Proxy { client: self.client, is_secure: self.is_secure() },
+            false => Peer::Untrusted,
         }
     }
 

@@ -1,10 +1,13 @@
 //! Which block answers a request, by which steps and why, without sending it: for `doorward explain`. Pure over the
 //! settings; the decisions are those of the request path, asked one by one.
 
+use std::net::SocketAddr;
+
 use http::{Method, Version};
 
 use super::arrive::{self, Host};
-use super::forward::{self, Guard};
+use super::forward::reported::Reported;
+use super::forward::{self, Guard, Peer};
 use super::refusal::Refusal;
 use super::route::{Found, RouteTable, matches};
 use super::step::told::{self, Outcome, Station};
@@ -88,8 +91,15 @@ fn changes(settings: &Settings, block: &Block, question: &Question, upgrade: boo
     if !matches!(block.end, End::Proxy(_)) {
         return Vec::new();
     }
-    let trusted = question.client.is_some_and(|client| settings.trusted_proxies.iter().any(|net| net.contains(&client)));
-    forward::changes::changes(&question.headers, trusted, upgrade, &Guard::of(&block.policy))
+    let proxies = &settings.trusted_proxies;
+    let proxy = question.client.filter(|client| proxies.iter().any(|net| net.contains(client)));
+    let peer = proxy.map_or(Peer::Untrusted, |proxy| {
+        let address = SocketAddr::new(proxy, 0);
+        let reported = Reported::of(address, &question.headers, proxies);
+        let is_secure = reported.scheme.map_or(question.secure, |scheme| scheme == "https");
+        Peer::Proxy { client: reported.client(address).get(), is_secure }
+    });
+    forward::changes::changes(&question.headers, peer, upgrade, &Guard::of(&block.policy))
 }
 
 /// Whether anything takes a connection of this kind on this port.

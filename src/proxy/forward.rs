@@ -8,13 +8,15 @@ use std::net::IpAddr;
 use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-pub use guard::Guard;
-pub use told::Told;
-
 use names::{
     ALTERNATIVE, CODING, CONNECTION, COOKIE, FORWARDING, HOST, ID, RARE_HOP, SOCKET_KEY, TE, UPGRADE, VIA, bit, hop_bit,
     is_a_proxys,
 };
+
+pub use guard::Guard;
+pub use told::Told;
+
+use crate::base::client_fact::ClientFact;
 
 pub mod changes;
 mod guard;
@@ -68,8 +70,38 @@ pub struct Lines {
     pub forwarded: HeaderValue,
     /// The exchange's id.
     pub id: HeaderValue,
-    /// Whether what the peer says of the hops before it is believed.
-    pub trusted: bool,
+    /// Who sent the request.
+    pub peer: Peer,
+}
+
+/// Who sent a request, as far as its fields are believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Nobody whose word on a client counts.
+    Untrusted,
+    /// A proxy of `trusted-proxies`, and what follows from its fields.
+    Proxy {
+        /// The client's address.
+        client: IpAddr,
+        /// Whether the client came by https.
+        is_secure: bool,
+    },
+}
+
+impl Peer {
+    /// Whether a field that states a fact may pass: a trusted proxy may pass on what its own client sent, and two fields that
+    /// contradict each other are two truths (gunicorn answers 400 to them).
+    fn may_state(self, fact: ClientFact, value: &HeaderValue) -> bool {
+        let Self::Proxy { client, is_secure } = self else { return false };
+        let text = value.to_str().unwrap_or_default().trim();
+        match fact {
+            ClientFact::Address => text.parse().is_ok_and(|address: IpAddr| address.to_canonical() == client.to_canonical()),
+            ClientFact::Scheme => {
+                let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+                if is_secure { is(&["https", "wss", "on", "ssl", "1"]) } else { is(&["http", "ws", "off", "0"]) }
+            }
+        }
+    }
 }
 
 /// `Forwarded` of the client and the hops behind it (RFC 7239 section 4). Its first element says how the client came, to
@@ -108,7 +140,7 @@ pub enum Hop {
 
 /// Makes a client's header the one the backend gets. `version` is the client's.
 pub fn towards_backend(headers: &mut HeaderMap, lines: Lines, version: Version, framing: Framing, hop: Hop) {
-    let found = clean(headers, (&lines.host, lines.trusted), (version, framing), hop, &Guard::default());
+    let found = clean(headers, (&lines.host, lines.peer), (version, framing), hop, &Guard::default());
     add(headers, found.is, lines, version);
 }
 
@@ -118,12 +150,12 @@ pub fn towards_backend(headers: &mut HeaderMap, lines: Lines, version: Version, 
 /// header without one.
 pub(super) fn clean(
     headers: &mut HeaderMap,
-    (host, trusted): (&HeaderValue, bool),
+    (host, peer): (&HeaderValue, Peer),
     (version, framing): (Version, Framing),
     hop: Hop,
     guard: &Guard,
 ) -> Cleaned {
-    let found = Found::walk(headers, trusted, guard);
+    let found = Found::walk(headers, peer, guard);
     found.take_out(headers, hop);
     if framing == Framing::Chunked {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -240,13 +272,13 @@ struct Found {
 }
 
 impl Found {
-    fn walk(headers: &HeaderMap, trusted: bool, guard: &Guard) -> Self {
+    fn walk(headers: &HeaderMap, peer: Peer, guard: &Guard) -> Self {
         let mut found = Self { bits: 0, others: Vec::new(), dropped: Vec::new() };
         for name in headers.keys() {
             let text = name.as_str();
             let bit = bit(text);
             found.bits |= bit;
-            if bit == 0 && !trusted && is_a_proxys(text) {
+            if bit == 0 && goes_no_further(headers, name, peer) && !guard.keeps(name) {
                 found.others.push(name.clone());
             } else if bit == 0 && guard.drops(text, headers) {
                 found.dropped.push(name.clone());
@@ -290,6 +322,16 @@ impl Found {
         for name in self.others.iter().chain(&self.dropped) {
             headers.remove(name);
         }
+    }
+}
+
+/// Whether a field that only proxies set is dropped: from anybody else always, and from a trusted proxy where it contradicts
+/// what the gateway itself says of the client.
+fn goes_no_further(headers: &HeaderMap, name: &HeaderName, peer: Peer) -> bool {
+    match peer {
+        Peer::Untrusted => is_a_proxys(name.as_str()),
+        Peer::Proxy { .. } => ClientFact::of(name.as_str())
+            .is_some_and(|fact| !headers.get_all(name).iter().all(|value| peer.may_state(fact, value))),
     }
 }
 

@@ -288,7 +288,7 @@ fn clean(exchange: &Exchange, lane: &Lane, arrival: &Arrival, request: &mut Requ
     let version = request.version();
     let hop = if page.upgrade { Hop::Upgrades } else { Hop::Ends };
     let framing = if arrival.chunked { Framing::Chunked } else { Framing::AsSent };
-    let host = (&arrival.authority.line, exchange.trusted);
+    let host = (&arrival.authority.line, exchange.peer());
     let cleaned = forward::clean(request.headers_mut(), host, (version, framing), hop, &lane.guard);
     exchange.course.found.set(cleaned.is);
     event::fields_dropped(exchange, &cleaned.dropped);

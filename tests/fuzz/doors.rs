@@ -13,7 +13,7 @@ use doorward::listeners::http3::control::Uni;
 use doorward::listeners::http3::frames::Frames;
 use doorward::listeners::http3::message;
 use doorward::listeners::http3::qpack::decode::decode;
-use doorward::proxy::forward::{self, Framing, Hop, Lines};
+use doorward::proxy::forward::{self, Framing, Hop, Lines, Peer};
 use doorward::proxy::tunnel::policed::walker::{Fate, Judge, Violation, Walker};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Version, header};
@@ -47,6 +47,7 @@ pub fn headers(data: &[u8]) {
         }
     }
     let value = HeaderValue::from_static;
+    let trusted = data.len().is_multiple_of(2);
     let lines = Lines {
         chain: value("192.0.2.1"),
         client: value("192.0.2.1"),
@@ -55,9 +56,8 @@ pub fn headers(data: &[u8]) {
         host: value("a.test"),
         forwarded: value("for=192.0.2.1"),
         id: value("1"),
-        trusted: data.len().is_multiple_of(2),
+        peer: if trusted { Peer::Proxy { client: [192, 0, 2, 1].into(), is_secure: true } } else { Peer::Untrusted },
     };
-    let trusted = lines.trusted;
     let hosts = headers.get_all(header::HOST).iter().count().max(1);
     forward::towards_backend(&mut headers, lines, Version::HTTP_11, Framing::AsSent, Hop::Ends);
     for gone in ["connection", "upgrade", "transfer-encoding", "keep-alive", "proxy-connection", "http2-settings"] {
@@ -71,6 +71,9 @@ pub fn headers(data: &[u8]) {
     assert_eq!(headers.keys().map(HeaderName::as_str).find(spoofs), None, "{headers:?}");
     assert_eq!(headers.get_all(header::HOST).iter().count(), hosts);
     assert_eq!(headers.get_all("x-real-ip").iter().collect::<Vec<_>>(), ["192.0.2.1"]);
+    for fact in ["cf-connecting-ip", "client-ip"] {
+        assert!(headers.get_all(fact).iter().all(|said| trusted && said == "192.0.2.1"), "{headers:?}");
+    }
     if !trusted {
         for (name, said) in [("x-forwarded-for", "192.0.2.1"), ("x-forwarded-proto", "https"), ("forwarded", "for=192.0.2.1")] {
             assert_eq!(headers.get_all(name).iter().collect::<Vec<_>>(), [said], "{name}");

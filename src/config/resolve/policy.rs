@@ -4,6 +4,7 @@
 use http::{HeaderName, HeaderValue};
 
 use super::resolver::Resolver;
+use crate::base::client_fact::ClientFact;
 use crate::config::defaults;
 use crate::config::problem::quote;
 use crate::config::raw::{Directive, Directives};
@@ -95,8 +96,10 @@ impl Resolver<'_> {
     /// A name that could be dropped otherwise.
     fn kept_header(&mut self, word: &Word) -> Option<HeaderName> {
         let name = self.header_name(word)?;
-        if name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            let hint = "take it out; only names with `_`, `.` or another sign are dropped, where they read as another field";
+        let is_plain = name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if is_plain && ClientFact::of(name.as_str()).is_none() {
+            let hint = "take it out; only names with `_`, `.` or another sign are dropped, where they read as another field, and \
+                        fields such as CF-Connecting-IP that state the client's address or scheme";
             self.complain(word.span, format!("`{name}` is passed on anyway"), hint);
             return None;
         }

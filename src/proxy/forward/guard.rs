@@ -39,6 +39,11 @@ impl Guard {
         Self { own: own.into(), kept: policy.keep_headers.clone().into() }
     }
 
+    /// Whether the operator lets this name pass.
+    pub(super) fn keeps(&self, name: &HeaderName) -> bool {
+        self.kept.contains(name)
+    }
+
     /// Whether a field of this name goes no further.
     pub(super) fn drops(&self, name: &str, headers: &HeaderMap) -> bool {
         let Some(read) = read_as(name) else { return false };

@@ -1,5 +1,7 @@
 //! What a field's name is to a gateway: one bit for each kind of field that it removes, overwrites or looks at.
 
+use crate::base::client_fact::ClientFact;
+
 pub(super) const CONNECTION: u32 = 1;
 pub(super) const UPGRADE: u32 = 1 << 1;
 pub(super) const TE: u32 = 1 << 2;
@@ -28,11 +30,7 @@ pub(super) fn bit(name: &str) -> u32 {
     }
 }
 
-/// What only a proxy says of the client: hops before it, and the certificate it showed (RFC 9440 section 2.4).
-pub(super) fn is_a_proxys(name: &str) -> bool {
-    name.starts_with("x-forwarded-") || name.starts_with("client-cert") || name.starts_with("x-client-cert")
-}
-
+/// What a name of an answer is to a gateway.
 pub(super) fn hop_bit(name: &str) -> u32 {
     match name {
         "connection" => CONNECTION,
@@ -44,4 +42,14 @@ pub(super) fn hop_bit(name: &str) -> u32 {
         "keep-alive" | "proxy-connection" | "proxy-authenticate" | "proxy-authorization" | "http2-settings" => RARE_HOP,
         _ => 0,
     }
+}
+
+/// What only a proxy says of the client: hops before it, the certificate that it showed (RFC 9440 section 2.4), and its
+/// address and scheme by any name.
+pub(super) fn is_a_proxys(name: &str) -> bool {
+    name.starts_with("x-forwarded-")
+        || name.starts_with("client-cert")
+        || name.starts_with("x-client-cert")
+        || name == "x-original-forwarded-for"
+        || ClientFact::of(name).is_some()
 }

@@ -16,7 +16,9 @@ fn print(map: &HeaderMap) -> Vec<String> {
     lines
 }
 
-fn lines(trusted: bool) -> Lines {
+const PROXY_PEER: Peer = Peer::Proxy { client: IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 9)), is_secure: true };
+
+fn lines(peer: Peer) -> Lines {
     let value = HeaderValue::from_static;
     Lines {
         chain: value("203.0.113.9"),
@@ -26,7 +28,7 @@ fn lines(trusted: bool) -> Lines {
         host: value("a.test"),
         forwarded: value("for=203.0.113.9;host=a.test;proto=https"),
         id: value("id7"),
-        trusted,
+        peer,
     }
 }
 
@@ -44,7 +46,7 @@ const TOLD: &str = "forwarded: for=203.0.113.9;host=a.test;proto=https
 fn check(sent: &str, hop: Hop, left: &str) {
     let mut map = headers(sent);
     map.insert(header::HOST, HeaderValue::from_static("a.test"));
-    towards_backend(&mut map, lines(false), Version::HTTP_11, Framing::AsSent, hop);
+    towards_backend(&mut map, lines(Peer::Untrusted), Version::HTTP_11, Framing::AsSent, hop);
     let mut expected = headers(TOLD);
     for (name, value) in &headers(left) {
         expected.append(name, value.clone());
@@ -64,10 +66,16 @@ fn an_ordinary_request_is_told_the_same_by_lines_as_by_fields() {
         ("x-request-id: mine", false),
     ] {
         let (mut by_fields, mut by_lines) = (headers(sent), headers(sent));
-        towards_backend(&mut by_fields, lines(false), Version::HTTP_2, Framing::AsSent, Hop::Ends);
-        let lines = lines(false);
-        let found =
-            clean(&mut by_lines, (&lines.host, false), (Version::HTTP_2, Framing::AsSent), Hop::Ends, &Guard::default()).is;
+        towards_backend(&mut by_fields, lines(Peer::Untrusted), Version::HTTP_2, Framing::AsSent, Hop::Ends);
+        let lines = lines(Peer::Untrusted);
+        let found = clean(
+            &mut by_lines,
+            (&lines.host, Peer::Untrusted),
+            (Version::HTTP_2, Framing::AsSent),
+            Hop::Ends,
+            &Guard::default(),
+        )
+        .is;
         assert_eq!(found.is_ordinary(), ordinary, "{sent}");
         let told = Told { lines: &lines.written(), version: Version::HTTP_2, id: &lines.id };
         if ordinary {
@@ -136,15 +144,58 @@ fn an_upgrade_reaches_the_backend_as_it_was_sent() {
 fn what_a_trusted_proxy_says_besides_stays() {
     let mut map =
         headers("host: a.test\nx-forwarded-for: 1.1.1.1\nx-forwarded-prefix: /p\nforwarded: for=1.1.1.1\nx-real-ip: 6.6.6.6");
-    towards_backend(&mut map, lines(true), Version::HTTP_11, Framing::AsSent, Hop::Ends);
+    towards_backend(&mut map, lines(PROXY_PEER), Version::HTTP_11, Framing::AsSent, Hop::Ends);
     let expected = headers(&format!("{TOLD}\nx-forwarded-prefix: /p"));
     assert_eq!(print(&map), print(&expected));
+}
+
+/// What is left of each field where a client sends it, where a trusted proxy says the same by it as the gateway does, and where
+/// such a proxy says something else.
+#[test]
+fn fields_that_state_a_fact_of_the_client_never_contradict_one_another() {
+    let left = |sent: &str, peer: Peer, guard: &Guard| {
+        let mut map = headers(sent);
+        let host = HeaderValue::from_static("a.test");
+        clean(&mut map, (&host, peer), (Version::HTTP_11, Framing::AsSent), Hop::Ends, guard);
+        map.remove(header::HOST);
+        print(&map)
+    };
+    let none = Guard::default();
+    for (name, same, other) in [
+        ("x-forwarded-ssl", "on", "off"),
+        ("x-forwarded-scheme", "https", "http"),
+        ("x-forwarded-protocol", "ssl", "http"),
+        ("x-url-scheme", "HTTPS", "http"),
+        ("x-scheme", "https", "ftp"),
+        ("front-end-https", "On", "no"),
+        ("x-client-ip", "203.0.113.9", "6.6.6.6"),
+        ("client-ip", "203.0.113.9", "6.6.6.6"),
+        ("true-client-ip", "::ffff:203.0.113.9", "6.6.6.6"),
+        ("cf-connecting-ip", "203.0.113.9", "6.6.6.6"),
+        ("cf-connecting-ipv6", "::ffff:203.0.113.9", "2001:db8::1"),
+        ("x-cluster-client-ip", "203.0.113.9", "203.0.113.9, 6.6.6.6"),
+        ("fastly-client-ip", "203.0.113.9", "unknown"),
+        ("fly-client-ip", "203.0.113.9", "6.6.6.6"),
+    ] {
+        let (same, other) = (format!("{name}: {same}"), format!("{name}: {other}"));
+        for sent in [&same, &other] {
+            assert_eq!(left(sent, Peer::Untrusted, &none), Vec::<String>::new(), "{sent} of a client");
+        }
+        assert_eq!(left(&same, PROXY_PEER, &none), [same.clone()]);
+        assert_eq!(left(&other, PROXY_PEER, &none), Vec::<String>::new(), "{other} of a proxy");
+        assert_eq!(left(&format!("{same}\n{other}"), PROXY_PEER, &none), Vec::<String>::new(), "{name} twice");
+    }
+    // These state nothing of that, and only a proxy may say them.
+    for sent in ["x-forwarded-server: lb1", "x-forwarded-prefix: /p", "x-original-forwarded-for: 6.6.6.6"] {
+        assert_eq!(left(sent, Peer::Untrusted, &none), Vec::<String>::new());
+        assert_eq!(left(sent, PROXY_PEER, &none), [sent]);
+    }
 }
 
 #[test]
 fn http_2_pieces_become_one_message() {
     let mut map = headers("cookie: a=1\ncookie: b=2\nvia: 1.1 cdn");
-    towards_backend(&mut map, lines(false), Version::HTTP_2, Framing::Chunked, Hop::Ends);
+    towards_backend(&mut map, lines(Peer::Untrusted), Version::HTTP_2, Framing::Chunked, Hop::Ends);
     assert_eq!(map[header::COOKIE], "a=1; b=2");
     assert_eq!(map[header::HOST], "a.test");
     assert_eq!(map[header::TRANSFER_ENCODING], "chunked");
