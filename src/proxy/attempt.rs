@@ -84,6 +84,7 @@ fn towards_backend<'a>(
     arrival: &'a Arrival,
     slot: &mut Option<Request<Body>>,
 ) -> Result<(Option<Wanted>, Option<Told<'a>>), Refusal> {
+    let Lane { guard, adds_fields, request_headers, visitors, .. } = lane;
     let (mut parts, body) = slot.take().expect("the spine lends the request").into_parts();
     let wanted = upgrade::take(&mut parts)?;
     let (headers, authority) = (&mut parts.headers, &arrival.authority);
@@ -92,7 +93,7 @@ fn towards_backend<'a>(
         exchange.course.proxy_by_https.set(proto);
     }
     // A step may have set a field under a name that the gateway adds, too.
-    let found = if lane.adds_fields { forward::Is::of(headers) } else { exchange.course.found.get() };
+    let found = if *adds_fields { forward::Is::of(headers) } else { exchange.course.found.get() };
     if wanted.is_none() {
         if let (true, has_upgrade) = exchange.course.found.get().socket_key() {
             exchange.course.lost_upgrade.set(Some(if has_upgrade { Missing::Connection } else { Missing::Both }));
@@ -100,26 +101,29 @@ fn towards_backend<'a>(
         exchange.course.found.get().without_upgrade(headers);
     }
     // Where somebody reads the fields before they are written, they have to be whole.
-    let told = if found.is_ordinary() && !exchange.trusted && lane.request_headers.is_none() && !cluster.reads_fields() {
+    let told = if found.is_ordinary() && !exchange.trusted && request_headers.is_none() && !cluster.reads_fields() {
         Some(Told { lines: &authority.told, version: parts.version, id: &exchange.id })
     } else {
         forward::add(headers, found, exchange.lines(authority), parts.version);
         None
     };
-    if let Some(visitors) = &lane.visitors {
-        visitors.tell(exchange.connection.tls(), &mut parts.headers);
+    if let Some(clients) = visitors {
+        clients.tell(exchange.connection.tls(), &mut parts.headers);
     }
-    if let Some(edits) = &lane.request_headers {
+    if let Some(edits) = request_headers {
         edits.apply(&mut parts.headers);
     }
     if body.is_empty() && content::says_its_length(&parts.method, parts.version) {
         parts.headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
     }
+    // Over HTTP/1.1 only chunks have trailers.
+    let has_trailers = arrival.chunked || parts.version > Version::HTTP_11;
     parts.version = Version::HTTP_11;
     if let Some(target) = parts.uri.path_and_query().filter(|_| parts.uri.authority().is_some()) {
         parts.uri = Uri::from(target.clone());
     }
     let body = if body.is_empty() { body } else { body.idle_after(patience).watched(Rc::<Exchange>::clone(exchange)) };
+    let body = if has_trailers { body.guarded(Arc::clone(guard)) } else { body };
     let request = slot.insert(Request::from_parts(parts, body));
     if !request.body().is_empty() && request.headers().contains_key(header::EXPECT) {
         Body::wait_for_continue(request);

@@ -4,16 +4,18 @@
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderMap, Request};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::cluster::pool::{BackendBody, BackendBodyError};
+use super::forward::{Guard, trailers};
 use crate::base::chain::Chain;
 
 pub use error::{BodyError, Fault};
@@ -34,6 +36,8 @@ pub struct Body {
     passed: u64,
     idle: Option<Idle>,
     gate: Option<Box<Gate>>,
+    /// What trailers of a request may not pass for, beside what none may; an answer has none.
+    guard: Option<Arc<Guard>>,
     watcher: Option<Rc<dyn Watcher>>,
 }
 
@@ -117,7 +121,7 @@ impl Body {
     }
 
     const fn of(source: Source, way: Way) -> Self {
-        Self { source, way, limit: u64::MAX, passed: 0, idle: None, gate: None, watcher: None }
+        Self { source, way, limit: u64::MAX, passed: 0, idle: None, gate: None, guard: None, watcher: None }
     }
 
     /// Fails with [`Fault::TooLarge`] once more than `bytes` have come.
@@ -128,6 +132,12 @@ impl Body {
     /// Fails when nothing comes for `span`. Precise to one more `span`: progress moves a flag, not a timer.
     pub fn idle_after(mut self, span: Duration) -> Self {
         self.idle = Some(Idle { span, timer: None, moved: false });
+        self
+    }
+
+    /// Holds trailers to the rules of a request: they are bounded, and none passes for a field of the gateway's or the block's.
+    pub(super) fn guarded(mut self, guard: Arc<Guard>) -> Self {
+        self.guard = Some(guard);
         self
     }
 
@@ -207,7 +217,10 @@ impl Body {
 
     /// Counts a frame, or turns it into the failure it means.
     fn pass(&mut self, frame: Result<Frame<Bytes>, BodyError>) -> Result<Frame<Bytes>, BodyError> {
-        let frame = frame?;
+        let mut frame = frame?;
+        if let Some(trailers) = frame.trailers_mut() {
+            self.clean(trailers)?;
+        }
         if let Some(data) = frame.data_ref() {
             let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
             self.passed = self.passed.saturating_add(bytes);
@@ -222,6 +235,16 @@ impl Body {
             idle.moved = true;
         }
         Ok(frame)
+    }
+
+    /// Takes out of trailers what may not stand there. Only a request's body has a guard.
+    fn clean(&self, trailers: &mut HeaderMap) -> Result<(), BodyError> {
+        match &self.guard {
+            Some(_) if !trailers::are_within_limits(trailers) => return Err(Fault::ClientMalformed.into()),
+            Some(guard) => trailers::clean_request(trailers, guard),
+            None => trailers::clean_answer(trailers),
+        }
+        Ok(())
     }
 
     fn fail(&mut self, error: BodyError) -> BodyError {
@@ -258,6 +281,11 @@ impl HttpBody for Body {
         }
         match this.poll_source(cx) {
             Poll::Ready(Some(frame)) => match this.pass(frame) {
+                // Nothing is left of its trailers: the body ends without any.
+                Ok(frame) if frame.trailers_ref().is_some_and(HeaderMap::is_empty) => {
+                    this.end();
+                    Poll::Ready(None)
+                }
                 Ok(frame) => Poll::Ready(Some(Ok(frame))),
                 Err(error) => Poll::Ready(Some(Err(this.fail(error)))),
             },
@@ -323,8 +351,7 @@ fn client_error(error: hyper::Error) -> BodyError {
     let framing = std::error::Error::source(&error)
         .and_then(|cause| cause.downcast_ref::<std::io::Error>())
         .is_some_and(|io| matches!(io.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData));
-    let fault = if framing { Fault::ClientMalformed } else { Fault::ClientLeft };
-    BodyError { fault, cause: Some(Box::new(error)) }
+    BodyError { fault: if framing { Fault::ClientMalformed } else { Fault::ClientLeft }, cause: Some(Box::new(error)) }
 }
 
 /// In words: nobody shall look for a code among the causes and hand it on. A client would take a backend's NO_ERROR for the

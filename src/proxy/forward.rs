@@ -23,6 +23,7 @@ mod guard;
 mod names;
 pub mod reported;
 mod told;
+pub mod trailers;
 
 /// Names of the de-facto forwarding fields.
 pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

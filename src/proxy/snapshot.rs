@@ -74,7 +74,7 @@ pub struct Lane {
     /// Last word on the header a backend gets.
     pub request_headers: Option<Edits>,
     /// Which names could pass for fields that matter here.
-    pub(super) guard: Guard,
+    pub(super) guard: Arc<Guard>,
     /// Whether a step adds fields to a request.
     pub(super) adds_fields: bool,
     /// What answers.
@@ -292,7 +292,7 @@ impl Lane {
             steps: Step::of(&block.policy, &block.path, build)
                 .map_err(|source| BuildError::Auth { at: block.at.clone(), source: Box::new(source) })?,
             request_headers: Edits::of(&block.policy.request_headers),
-            guard: Guard::of(&block.policy),
+            guard: Arc::new(Guard::of(&block.policy)),
             adds_fields: matches!(block.policy.auth, Some(Auth::Forward(_))),
             ending,
             pages: block.policy.errors.as_deref().map(|folder| pages(folder, &block.at, build)).transpose()?,

@@ -71,6 +71,7 @@ mod restart;
 mod startup;
 mod state;
 mod tls;
+mod trailers;
 mod trust;
 mod units;
 mod uploads;

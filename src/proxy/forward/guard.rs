@@ -44,6 +44,11 @@ impl Guard {
         self.kept.contains(name)
     }
 
+    /// Whether the block's words set or check a field of this name.
+    pub(super) fn owns(&self, name: &str) -> bool {
+        self.own.iter().any(|own| **own == *name)
+    }
+
     /// Whether a field of this name goes no further.
     pub(super) fn drops(&self, name: &str, headers: &HeaderMap) -> bool {
         let Some(read) = read_as(name) else { return false };

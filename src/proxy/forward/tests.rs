@@ -181,7 +181,7 @@ fn fields_that_state_a_fact_of_the_client_never_contradict_one_another() {
         for sent in [&same, &other] {
             assert_eq!(left(sent, Peer::Untrusted, &none), Vec::<String>::new(), "{sent} of a client");
         }
-        assert_eq!(left(&same, PROXY_PEER, &none), [same.clone()]);
+        assert_eq!(left(&same, PROXY_PEER, &none), std::slice::from_ref(&same));
         assert_eq!(left(&other, PROXY_PEER, &none), Vec::<String>::new(), "{other} of a proxy");
         assert_eq!(left(&format!("{same}\n{other}"), PROXY_PEER, &none), Vec::<String>::new(), "{name} twice");
     }

@@ -23,4 +23,5 @@ mod policies;
 mod site_refusals;
 mod sockets;
 mod stream_tunnels;
+mod trailers;
 mod upgrades;
