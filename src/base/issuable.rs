@@ -36,7 +36,8 @@ impl NeverIssued {
             let instead = labels.filter(|label| !label.is_empty()).collect::<Vec<_>>().join(".");
             return Some(Self::Underscore { name: text, instead });
         }
-        // The other half of the list is of people who let others use names below theirs, and may well have certificates.
+        // The list's private part has names such as github.io, whose owners let others use names below them and may have
+        // certificates.
         let suffix =
             psl::suffix(host.as_str().as_bytes()).filter(|suffix| suffix.is_known() && suffix.typ() == Some(psl::Type::Icann));
         let is_one = suffix.is_some_and(|suffix| suffix.as_bytes() == host.as_str().as_bytes());
@@ -55,7 +56,7 @@ impl NeverIssued {
 impl fmt::Display for NeverIssued {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::PublicSuffix { suffix } => write!(f, "{suffix} is a public suffix: nobody issues for it"),
+            Self::PublicSuffix { suffix } => write!(f, "{suffix} is a public suffix: no authority issues for it"),
             Self::Underscore { name, .. } => write!(f, "{name}: '_' cannot stand in a certificate's name"),
         }
     }
@@ -71,8 +72,8 @@ mod tests {
             let seen = NeverIssued::of(&Identifier::parse(name).unwrap()).map(|why| format!("{why}; {}", why.remedy()));
             assert_eq!(seen.as_deref(), expected, "for {name}");
         };
-        check("com.au", Some("com.au is a public suffix: nobody issues for it; use a name below it that you own"));
-        check("*.co.uk", Some("co.uk is a public suffix: nobody issues for it; use a name below it that you own"));
+        check("com.au", Some("com.au is a public suffix: no authority issues for it; use a name below it that you own"));
+        check("*.co.uk", Some("co.uk is a public suffix: no authority issues for it; use a name below it that you own"));
         check(
             "web_1.example.com",
             Some("web_1.example.com: '_' cannot stand in a certificate's name; call it web-1.example.com"),

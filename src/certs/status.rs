@@ -177,7 +177,7 @@ fn describe(
     now: Timestamp,
 ) -> (Option<Timestamp>, String) {
     match (next, &need.source) {
-        (_, Source::Files { .. }) => (None, "whoever writes the files renews it; they are looked at every 2 s".to_owned()),
+        (_, Source::Files { .. }) => (None, "the program that writes the files renews it; they are checked every 2 s".to_owned()),
         (Next::Act(Action::Look { .. }), _) => {
             (record.memory.pause.map(|pause| pause.until), "the wait after a failure".to_owned())
         }

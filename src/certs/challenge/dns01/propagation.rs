@@ -45,8 +45,8 @@ pub async fn until_seen(dns: &Dns, record: &TxtRecord, limit: Duration, unasked:
             Ok(zone) => look(&zone.servers, record).await,
             Err(error) => vec![Sight::Unknown(format!("the zone's name servers: {}", Chain(error)))],
         };
-        let nobody = sights.iter().all(|sight| matches!(sight, Sight::Unknown(_)));
-        if nobody {
+        let all_unknown = sights.iter().all(|sight| matches!(sight, Sight::Unknown(_)));
+        if all_unknown {
             let resolver = sight(dns.txt(&record.name).await, record, "the resolver");
             // What it lacks may be an older answer that it remembers: only the zone's own servers know better.
             sights.push(if resolver == Sight::Seen { resolver } else { Sight::Unknown(resolver.words().to_owned()) });
@@ -57,7 +57,7 @@ pub async fn until_seen(dns: &Dns, record: &TxtRecord, limit: Duration, unasked:
         if is_everywhere(&sights) {
             return Ok(Spread::Seen);
         }
-        if nobody && begun.elapsed() + pause > unasked {
+        if all_unknown && begun.elapsed() + pause > unasked {
             sleep(unasked.saturating_sub(begun.elapsed())).await;
             return Ok(Spread::Unchecked(tell(&sights)));
         }
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_everywhere_when_nobody_who_answers_lacks_it() {
+    fn a_record_is_everywhere_when_every_server_that_answers_has_it() {
         let (seen, missing, unknown) = (Sight::Seen, Sight::Missing("b lacks it".into()), Sight::Unknown("c is mute".into()));
         let check = |sights: &[&Sight], expected| {
             let sights: Vec<Sight> = sights.iter().map(|sight| (*sight).clone()).collect();
