@@ -18,7 +18,6 @@ pub mod vocabulary;
 
 pub mod defaults;
 pub mod dns_services;
-pub mod password;
 pub mod resolve;
 
 pub mod diff;

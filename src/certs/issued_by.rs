@@ -7,9 +7,9 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::X509Name;
 
+use crate::base::escape::escaped;
 use crate::base::name::{HostPattern, Identifier};
 use crate::config::settings::{At, Settings, SiteTls};
-use crate::telemetry::access::text::escaped;
 
 /// Characters of an issuer's name that are repeated.
 const MAX_NAME: usize = 100;

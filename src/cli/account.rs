@@ -6,7 +6,7 @@ use super::args::{AccountAction, AccountArgs, DeactivateArgs, ShowAccountArgs};
 use super::exit::Exit;
 use super::{ask, say};
 use crate::admin::api::{AccountDone, AccountLine, AccountWish, AccountsReport, Reply, Request};
-use crate::telemetry::access::text::escaped;
+use crate::base::escape::escaped;
 
 /// Until every authority has answered or been given up by the gateway.
 const PATIENCE: Duration = Duration::from_secs(130);

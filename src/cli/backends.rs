@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::admin::api::{TargetLine, UpstreamLine};
+use crate::base::escape::escaped;
 use crate::base::span;
-use crate::telemetry::access::text::escaped;
 
 /// Characters of a reason that are shown.
 const LONGEST_REASON: usize = 300;

@@ -6,10 +6,10 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::admin::api::{CertLine, CertsReport, StatusReport};
+use crate::base::escape::escaped;
 use crate::base::span;
 use crate::base::time::Timestamp;
 use crate::config::settings::{Acme, Block, End, PathPattern, Settings, Site, SiteHost, SiteTls};
-use crate::telemetry::access::text::escaped;
 use crate::telemetry::log::events;
 
 /// A banner is read by a person; a longer list is `doorward certs`'s job.

@@ -4,8 +4,8 @@ use std::io::{self, BufRead, IsTerminal};
 
 use super::exit::Exit;
 use super::say;
+use crate::base::password;
 use crate::base::secret::Secret;
-use crate::config::password;
 
 /// Longest password; bcrypt would not even look at the rest, but argon2 does.
 const LONGEST: usize = 1024;

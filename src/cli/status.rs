@@ -9,8 +9,8 @@ use super::backends;
 use super::exit::Exit;
 use super::say;
 use crate::admin::api::{Reply, Request, StatusReport};
+use crate::base::escape::escaped;
 use crate::base::span;
-use crate::telemetry::access::text::escaped;
 
 /// Looking takes the gateway no time.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -12,9 +12,9 @@ use super::refusal::Refusal;
 use super::route::{Found, RouteTable, matches};
 use super::step::told::{self, Outcome, Station};
 use super::{plain, upgrade};
+use crate::base::escape::{Bounded, Escape};
 use crate::config::settings::{Block, ClientCertificates, End, GatewayLimits, PathPattern, PortMap, Settings, Site, SiteTls};
 use crate::telemetry::access::hide::Hide;
-use crate::telemetry::access::text::{Bounded, Escape};
 
 mod backends;
 mod end;

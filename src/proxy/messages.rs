@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 
+use crate::base::escape::escaped;
 use crate::config::settings::{At, Target, TargetAddress, TargetScheme};
-use crate::telemetry::access::text::escaped;
 
 /// Characters of what a client sent that are repeated.
 pub const MAX_REPEATED: usize = 200;

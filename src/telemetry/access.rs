@@ -6,7 +6,6 @@ use std::time::Duration;
 
 pub mod hide;
 pub mod line;
-pub mod text;
 pub mod writer;
 
 pub use hide::Hide;

@@ -16,9 +16,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::beacon::{self, Beacon};
+use crate::base::escape::escaped;
 use crate::certs::challenge::http01;
 use crate::certs::challenge::tls_alpn01::ALPN;
-use crate::telemetry::access::text::escaped;
 
 /// For one address and port: a way round the world and back, three times, with a lost packet.
 const PATIENCE: Duration = Duration::from_secs(5);

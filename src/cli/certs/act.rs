@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::admin::api::{Reply, Request, RevokeReport, TestReport};
+use crate::base::escape::escaped;
 use crate::cli::args::{RenewArgs, RevokeArgs, TestCertArgs};
 use crate::cli::exit::Exit;
 use crate::cli::{ask, say};
-use crate::telemetry::access::text::escaped;
 
 /// Until something is begun.
 const BEGIN: Duration = Duration::from_secs(10);

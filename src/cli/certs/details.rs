@@ -2,8 +2,8 @@
 
 use super::table::{LONGEST_ERROR, relative};
 use crate::admin::api::{BudgetLine, CertLine, ShareLine};
+use crate::base::escape::escaped;
 use crate::base::time::Timestamp;
-use crate::telemetry::access::text::escaped;
 
 /// Characters of a name of an issuer or of a reason.
 const LONGEST: usize = 500;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::admin::local::export::{self, Exported};
 use crate::admin::local::import::{self, Imported, Kept, Taken};
+use crate::base::escape::escaped;
 use crate::base::time::{Clock, SystemClock};
 use crate::cli::args::{ExportArgs, ImportArgs, StateArgs};
 use crate::cli::configuration;
@@ -12,7 +13,6 @@ use crate::cli::home::{self, User};
 use crate::cli::say;
 use crate::config::load::LoadError;
 use crate::config::settings::Settings;
-use crate::telemetry::access::text::escaped;
 
 /// Characters of a reason.
 const LONGEST: usize = 1_000;

@@ -1,9 +1,9 @@
 //! All certificates in a table: a row each, with its complaint below it.
 
 use crate::admin::api::{CertLine, CertsReport};
+use crate::base::escape::escaped;
 use crate::base::span;
 use crate::base::time::Timestamp;
-use crate::telemetry::access::text::escaped;
 
 /// Characters of a complaint that are repeated; authorities' own stay below 1,000.
 pub(super) const LONGEST_ERROR: usize = 4_000;

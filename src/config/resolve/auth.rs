@@ -1,7 +1,7 @@
 //! `auth ...`: who may pass.
 
 use super::resolver::Resolver;
-use crate::config::password::Hash;
+use crate::base::password::Hash;
 use crate::config::problem::{Problem, quote};
 use crate::config::raw::Directive;
 use crate::config::settings::{Auth, ForwardAuth, Jwt, JwtKeys, TokenPlace};

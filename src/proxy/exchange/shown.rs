@@ -1,9 +1,9 @@
 //! What log lines say of an exchange: its host, path and URL.
 
 use super::Exchange;
+use crate::base::escape::escaped;
 use crate::proxy::arrive::Host;
 use crate::proxy::messages::MAX_REPEATED;
-use crate::telemetry::access::text::escaped;
 
 impl Exchange {
     /// The host in its normal form; as it was written, fit for a log line, where it has none.

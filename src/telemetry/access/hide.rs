@@ -1,7 +1,7 @@
 //! Which parts of a URL are secret, by the look of their keys. Keys are compared as a backend would understand them:
 //! percent-decoded, in lower case, without separators, so that `api_key`, `API-Key` and `apiKey` are one word.
 
-use super::text::Bounded;
+use crate::base::escape::Bounded;
 
 /// Patterns of the words that announce a secret, in normal form. `sig*` takes signed URLs of the object stores,
 /// `*key` their access keys, `code` the authorisation codes of OAuth (RFC 6749 section 4.1.2).
@@ -198,8 +198,8 @@ impl Iterator for Decoded<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::Escape;
     use super::*;
+    use crate::base::escape::Escape;
 
     fn shown(more: &[&str], url: &str) -> String {
         let mut out = Vec::new();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::AccessRecord;
 use super::hide::Hide;
-use super::text::{Bounded, Escape};
+use crate::base::escape::{Bounded, Escape};
 use crate::telemetry::digits;
 use crate::telemetry::stamp::Stamp;
 

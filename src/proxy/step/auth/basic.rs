@@ -11,9 +11,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{self, HeaderMap};
 
+use crate::base::password::Hash;
 use crate::base::secret::Secret;
 use crate::base::task;
-use crate::config::password::Hash;
 use crate::config::settings::Credential;
 use crate::proxy::limit::turns::Turns;
 use crate::proxy::refusal::{Proof, Refusal, Unproved};
