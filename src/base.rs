@@ -7,6 +7,7 @@ pub mod client_fact;
 pub mod dice;
 pub mod escape;
 pub mod file_watch;
+pub mod hex;
 pub mod issuable;
 pub mod loopback;
 pub mod machine;

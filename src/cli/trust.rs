@@ -14,6 +14,8 @@ use super::args::TrustArgs;
 use super::exit::Exit;
 use super::say;
 
+use crate::base::hex;
+
 pub mod carry_out;
 pub mod machine;
 pub mod plan;
@@ -136,8 +138,8 @@ fn read_root_at(state: &Path, file: PathBuf) -> Result<Root, TrustError> {
 fn name_of(pem: &[u8]) -> Option<String> {
     let (_, pem) = parse_x509_pem(pem).ok()?;
     let certificate = pem.parse_x509().ok().filter(|certificate| certificate.tbs_certificate.is_ca())?;
-    let serial: String = certificate.raw_serial().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    Some(format!("doorward-local-authority-{serial}"))
+    let serial = certificate.raw_serial();
+    Some(format!("doorward-local-authority-{}", hex::encode(&serial[..serial.len().min(4)])))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::base::chain::Chain;
+use crate::base::hex;
 use crate::base::secret::Secret;
 use crate::state::durable::{self, FileError};
 
@@ -55,8 +56,7 @@ impl Kept {
 fn fresh() -> ([u8; LENGTH], Secret<String>) {
     let mut key = [0; LENGTH];
     aws_lc_rs::rand::fill(&mut key).expect("the system has random numbers");
-    let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    (key, Secret::new(digits + "\n"))
+    (key, Secret::new(hex::encode(&key) + "\n"))
 }
 
 /// `None` for a text that is none of ours.

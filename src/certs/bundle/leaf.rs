@@ -9,6 +9,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
 
 use super::BundleError;
+use crate::base::hex;
 use crate::base::name::Identifier;
 use crate::base::time::{Timestamp, Validity};
 
@@ -28,7 +29,7 @@ impl Leaf {
             identifiers: identifiers(&cert),
             validity: validity(&cert),
             issuer: spoken(cert.issuer()),
-            serial: cert.tbs_certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect(),
+            serial: hex::encode(cert.tbs_certificate.raw_serial()),
             subject: spoken(cert.subject()),
         };
         if cert.is_ca() && cert.issuer() != cert.subject() {

@@ -4,12 +4,12 @@
 //! Both stand on the board of challenges, so the listeners need to know nothing of it. The server name is made up and
 //! unique, so an order's own proof is never hidden.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
+use crate::base::hex;
 use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 use crate::certs::challenge::tls_alpn01::{self, ProofError};
@@ -56,7 +56,7 @@ impl Lit {
     pub fn new(board: &Arc<ChallengeBoard>, now: Timestamp) -> Result<Self, LightError> {
         let mut bytes = [0; 32];
         aws_lc_rs::rand::fill(&mut bytes).map_err(|_| LightError::Random)?;
-        let (token, rest) = (hex(&bytes[..16]), hex(&bytes[16..]));
+        let (token, rest) = (hex::encode(&bytes[..16]), hex::encode(&bytes[16..]));
         // Below `.invalid` (RFC 6761 section 6.4), so that it is nobody's.
         let server_name = format!("{}.doorward.invalid", &rest[..16]);
         let says = format!("doorward {rest}");
@@ -73,15 +73,7 @@ impl Lit {
 
 /// How a certificate is compared.
 pub(super) fn fingerprint(der: &[u8]) -> String {
-    hex(digest(&SHA256, der).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(digest(&SHA256, der).as_ref())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use super::authority::{Authority, LoadError, ROOT, files, keep, load};
 use super::error::LocalCaError;
 use super::succession::{can_sign, successor};
+use crate::base::hex;
 use crate::base::time::Timestamp;
 use crate::state::durable::FileError;
 use crate::state::vault::Vault;
@@ -44,8 +45,7 @@ pub(super) fn keep_root(vault: &Vault, root: &Authority) -> Result<(), FileError
 
 fn name(root: &Authority) -> String {
     let digest = digest(&SHA256, root.pem.as_bytes());
-    let digits: String = digest.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{ASIDE}{digits}")
+    format!("{ASIDE}{}", hex::encode(&digest.as_ref()[..8]))
 }
 
 /// Of every root that was set aside, without the ending of its files.
