@@ -1,34 +1,21 @@
 //! Base64url (RFC 4648 section 5), which authorities write their MAC keys in.
 
+use base64::Engine;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+
+const ENGINE: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::RequireNone),
+);
+
 /// Decodes; padding may be there or not, and the standard alphabet's `+` and `/` are taken as well, since some
 /// authorities print it. `None` for anything else.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
-    let text = text.trim_end_matches('=');
-    if text.is_empty() || text.len() % 4 == 1 {
-        return None;
-    }
-    let mut out = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut held) = (0_u32, 0);
-    for byte in text.bytes() {
-        bits = bits << 6 | u32::from(digit(byte)?);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            out.push(u8::try_from(bits >> held & 0xff).expect("eight bits were kept"));
-        }
-    }
-    Some(out)
-}
-
-const fn digit(byte: u8) -> Option<u8> {
-    Some(match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'-' | b'+' => 62,
-        b'_' | b'/' => 63,
-        _ => return None,
-    })
+    let text = text.trim_end_matches('=').replace('+', "-").replace('/', "_");
+    ENGINE.decode(text).ok().filter(|bytes| !bytes.is_empty())
 }
 
 #[cfg(test)]
@@ -44,5 +31,10 @@ mod tests {
         for text in ["", "A", "a b", "Zm9v!", "AAAAA", "="] {
             assert_eq!(decode(text), None, "for {text:?}");
         }
+    }
+
+    #[test]
+    fn bits_behind_the_last_byte_are_ignored() {
+        assert_eq!(decode("Zm9vYh").as_deref(), Some(&b"foob"[..]));
     }
 }
