@@ -3,36 +3,35 @@
 //!
 //! What is sent is what a browser sends; a URL's query and the values of header fields are never told.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
 use http::{Uri, header};
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 
-use crate::base::loopback;
 use crate::config::defaults;
-use crate::config::settings::{Target, TargetAddress, TargetScheme, Upstream, UpstreamTls};
-use crate::proxy::arrive::Host;
+use crate::config::settings::{Target, TargetScheme, Upstream, UpstreamTls};
 use crate::proxy::cluster::Cluster;
 use crate::proxy::cluster::trust::{Trust, TrustError};
 use crate::proxy::explain::{Explanation, Question};
 use crate::proxy::{forward, messages};
 
 mod diagnose;
+mod diagnosis;
 mod dial;
+mod facts;
+mod place;
 mod report;
 mod talk;
 
 pub use crate::certs::issued_by::{Meant, MeantNames};
-pub use diagnose::Diagnosis;
+pub use diagnosis::Diagnosis;
 use report::TlsFault;
 pub use report::{End, Report, Step, Trace};
 
-use diagnose::Facts;
+use facts::Facts;
+use place::{Place, place_of};
 
 /// Redirects that a browser follows before it gives up; curl's default is 50, browsers' 20.
 const MOST_REDIRECTS: usize = 10;
@@ -89,22 +88,6 @@ impl Backend {
         let each = self.targets.iter().map(|known| Some(format!("{} is {}", known.target, known.out.as_ref()?)));
         each.collect::<Option<Vec<_>>>().map(|words| words.join("; "))
     }
-}
-
-/// Where bytes go.
-struct Place {
-    /// For people.
-    shown: String,
-    at: At,
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-}
-
-enum At {
-    Name(String, u16),
-    Address(SocketAddr),
-    /// A port of this machine at either loopback address.
-    Loopback(u16),
-    Unix(PathBuf),
 }
 
 /// Finds out; what goes wrong on the way is what is told.
@@ -267,51 +250,6 @@ async fn once(place: &Place, question: &Question, limit: Duration, trace: &mut T
     match dial::dial(place, limit, trace).await {
         Ok(stream) => talk::talk(stream, question, limit, &mut trace.steps).await,
         Err(end) => end,
-    }
-}
-
-fn place_of(question: &Question, connect: Option<SocketAddr>, config: &Arc<ClientConfig>) -> Place {
-    let port = question.named_port.unwrap_or(if question.secure { 443 } else { 80 });
-    let at = match (&question.host, connect) {
-        (_, Some(address)) => At::Address(address),
-        (Host::Ip(ip), None) => At::Address(SocketAddr::new(*ip, port)),
-        (Host::Name(name), None) if loopback::is_meant_by(name.as_str()) => At::Loopback(port),
-        (Host::Name(name), None) => At::Name(name.to_string(), port),
-    };
-    let tls = question.secure.then(|| server_name(&question.host).map(|name| (Arc::clone(config), name))).flatten();
-    Place { shown: question.authority(), at, tls }
-}
-
-fn server_name(host: &Host) -> Option<ServerName<'static>> {
-    match host {
-        Host::Name(name) => ServerName::try_from(name.to_string()).ok(),
-        Host::Ip(ip) => Some(ServerName::from(*ip)),
-    }
-}
-
-impl Place {
-    fn of_target(target: &Target, tls: &UpstreamTls, trust: &Trust) -> Result<Self, TrustError> {
-        let address = &target.address;
-        let at = match address {
-            TargetAddress::Socket(address) => At::Address(*address),
-            TargetAddress::Loopback(port) => At::Loopback(*port),
-            TargetAddress::Name(name, port) => match address.loopback_port() {
-                Some(port) => At::Loopback(port),
-                None => At::Name(name.to_string(), *port),
-            },
-            TargetAddress::Unix(path) => At::Unix(path.clone()),
-        };
-        let host = match (&tls.server_name, address) {
-            (Some(name), _) | (None, TargetAddress::Name(name, _)) => Some(Host::Name(name.clone())),
-            (None, TargetAddress::Socket(address)) => Some(Host::Ip(address.ip())),
-            (None, TargetAddress::Loopback(_)) => Some(Host::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST))),
-            (None, TargetAddress::Unix(_)) => None,
-        };
-        let tls = match (target.scheme, host.as_ref().and_then(server_name)) {
-            (TargetScheme::Https, Some(name)) => Some((trust.client(tls)?, name)),
-            (TargetScheme::Https | TargetScheme::Http | TargetScheme::H2c, _) => None,
-        };
-        Ok(Self { shown: target.to_string(), at, tls })
     }
 }
 

@@ -1,8 +1,7 @@
 //! One diagnosis of what was seen: what is wrong, whose it is, and the one thing to do. Pure.
 
-use http::header;
-use serde::Serialize;
-
+use super::diagnosis::{Diagnosis, fine, trouble};
+use super::facts::{Facts, works};
 use super::report::{By, End, TlsFault};
 use crate::certs::issued_by::{self, Meant};
 use crate::proxy::explain::{Question, Verdict};
@@ -11,81 +10,6 @@ use crate::proxy::messages;
 mod answered;
 #[cfg(test)]
 mod tests;
-
-/// What it means.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Diagnosis {
-    /// A stable code.
-    pub code: &'static str,
-    /// Whether it works.
-    pub fine: bool,
-    /// What is so.
-    pub what: String,
-    /// What to do; empty where nothing is to be done.
-    pub repair: String,
-}
-
-/// All that is known.
-pub(super) struct Facts<'a> {
-    pub(super) question: &'a Question,
-    pub(super) through: &'a End,
-    pub(super) straight: Option<&'a End>,
-    /// Who issued the certificate that was shown on the way through the gateway, where this machine does not trust it.
-    pub(super) untrusted: Option<&'a str>,
-    /// Where the configuration takes that certificate from.
-    pub(super) meant: Option<&'a Meant>,
-    /// What to say of a backend that is written as plain HTTP and speaks TLS.
-    pub(super) speaks_tls: Option<String>,
-    /// The backend, for people.
-    pub(super) backend: Option<String>,
-    /// Every target with why it gets no requests, when none gets any.
-    pub(super) out: Option<String>,
-    /// How the straight way ended when no Origin was sent; asked only where that may tell.
-    pub(super) without_origin: Option<&'a End>,
-    /// What the configuration says of this request.
-    pub(super) explained: Option<&'a Verdict>,
-}
-
-impl Facts<'_> {
-    fn websocket(&self) -> bool {
-        self.question.asks_websocket()
-    }
-
-    fn straight_works(&self) -> bool {
-        self.straight.is_some_and(|end| works(end, self.websocket()))
-    }
-
-    fn backend(&self) -> &str {
-        self.backend.as_deref().unwrap_or("the backend")
-    }
-
-    fn host(&self) -> String {
-        self.question.host.to_string()
-    }
-
-    /// Whether a browser would refuse to begin: a page that came over TLS may open `wss` only (W3C Mixed Content).
-    fn is_mixed_content(&self) -> bool {
-        let page = self.question.headers.get(header::ORIGIN).map(|origin| origin.as_bytes().starts_with(b"https://"));
-        self.websocket() && !self.question.secure && page == Some(true)
-    }
-}
-
-const fn works(end: &End, websocket: bool) -> bool {
-    match end {
-        End::Open => true,
-        End::Answered { status, .. } => !websocket && *status < 400,
-        End::Redirected { .. } => !websocket,
-        _ => false,
-    }
-}
-
-fn trouble(code: &'static str, what: impl Into<String>, repair: impl Into<String>) -> Diagnosis {
-    Diagnosis { code, fine: false, what: what.into(), repair: repair.into() }
-}
-
-fn fine(what: impl Into<String>) -> Diagnosis {
-    Diagnosis { code: "fine", fine: true, what: what.into(), repair: String::new() }
-}
 
 /// The diagnosis.
 pub(super) fn diagnose(facts: &Facts<'_>) -> Diagnosis {

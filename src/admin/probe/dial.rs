@@ -10,11 +10,11 @@ use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
+use super::place::{At, Place};
 use super::report::{End, Step, TlsFault, Trace};
-use super::{At, Place};
 use crate::base::chain::Chain;
+use crate::base::escape::escaped;
 use crate::base::loopback;
-use crate::telemetry::access::text::escaped;
 
 /// A peer's words that are repeated.
 const LONGEST: usize = 300;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Diagnosis;
+use super::diagnosis::Diagnosis;
 
 /// All of it.
 #[derive(Clone, Debug, Serialize)]

@@ -20,9 +20,9 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use super::dial::{Wire, done, failed};
 use super::report::{By, End, Step};
 use crate::base::chain::Chain;
+use crate::base::escape::escaped;
 use crate::base::task;
 use crate::proxy::explain::Question;
-use crate::telemetry::access::text::escaped;
 
 /// How long a WebSocket is watched for being closed at once: an application that refuses a token does so by then.
 const WATCH: Duration = Duration::from_secs(1);

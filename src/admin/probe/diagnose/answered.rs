@@ -2,8 +2,9 @@
 
 use http::header;
 
-use super::{Diagnosis, End, Facts, trouble};
-use crate::admin::probe::report::By;
+use crate::admin::probe::diagnosis::{Diagnosis, trouble};
+use crate::admin::probe::facts::Facts;
+use crate::admin::probe::report::{By, End};
 use crate::proxy::explain::Verdict;
 
 /// A status in the place of a 101, or of an answer below 400.
