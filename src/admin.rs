@@ -6,7 +6,4 @@ mod backends;
 pub mod certs;
 pub mod client;
 pub mod desk;
-pub mod doctor;
-pub mod local;
-pub mod probe;
 pub mod socket;

@@ -30,6 +30,7 @@
 //! | [`listeners`] | the above | sockets, TLS, protocol versions |
 //! | [`server`] | the above | assemble, reload, supervise, drain |
 //! | [`admin`] | the above | the operator's socket |
+//! | [`diagnostics`] | the above except server | explain, doctor, probe, work on files: with and without a running gateway |
 //! | [`cli`] | the above | the command line |
 //!
 //! # Glossary
@@ -110,3 +111,4 @@ pub mod server;
 
 pub mod admin;
 pub mod cli;
+pub mod diagnostics;

@@ -45,8 +45,6 @@ mod anomaly;
 mod event;
 pub mod messages;
 
-pub mod explain;
-
 pub mod answer;
 pub mod redirect;
 pub mod refusal;

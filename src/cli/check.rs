@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::args::{CheckArgs, ConfigArgs, DoctorArgs};
 use super::exit::Exit;
 use super::{configuration, doctor, say};
-use crate::admin::doctor::files;
 use crate::base::time::{Clock, SystemClock};
 use crate::config::json;
 use crate::config::load::Loaded;
+use crate::diagnostics::doctor::files;
 use crate::server::reload::certificate_files;
 
 /// Tells every problem, or that there is none.

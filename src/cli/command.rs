@@ -74,6 +74,6 @@ fn with_state(wish: Wish, args: &TrustArgs) -> Exit {
     };
     let folders = configured.into_iter().chain(home::state_folders(&User::of_process(), &surroundings));
     let mut folders: Vec<_> = if args.config.is_some() { folders.take(1).collect() } else { folders.collect() };
-    let found = folders.iter().position(|state| crate::admin::local::root_file(state).exists()).unwrap_or(0);
+    let found = folders.iter().position(|state| crate::diagnostics::offline::root_file(state).exists()).unwrap_or(0);
     trust::run(wish, args, &folders.swap_remove(found))
 }

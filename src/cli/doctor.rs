@@ -9,9 +9,8 @@ use super::probe::on_a_runtime;
 use super::{ask, configuration, say};
 use crate::admin::api::{CertsReport, Reply, Request, StatusReport};
 use crate::admin::client;
-use crate::admin::doctor::{self, PublicPorts, Running, Wish};
-use crate::admin::local::{Finding, Weight};
 use crate::config::settings::Settings;
+use crate::diagnostics::doctor::{self, Finding, PublicPorts, Running, Weight, Wish};
 
 /// Looking takes the gateway no time.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -4,8 +4,8 @@ use super::args::ExplainArgs;
 use super::configuration;
 use super::exit::Exit;
 use super::say;
-use crate::admin::local::explain::{self, Explanation, Question, Verdict};
-use crate::admin::local::told::{Outcome, Station};
+use crate::diagnostics::explain::steps::{Outcome, Station};
+use crate::diagnostics::explain::{self, Explanation, Question, Verdict};
 
 /// Explains one request.
 pub fn run(args: &ExplainArgs) -> Exit {

@@ -10,11 +10,11 @@ use super::exit::Exit;
 use super::{configuration, say, written};
 use crate::admin::api::{Reply, Request, TargetLine};
 use crate::admin::client;
-use crate::admin::local::explain::{self, Question};
-use crate::admin::probe::{self, Backend, Known, MeantNames, Report, Trace, Wish};
 use crate::config::load::LoadError;
 use crate::config::resolve::from_text;
 use crate::config::settings::{Settings, Target, Upstream, UpstreamTls};
+use crate::diagnostics::explain::{self, Question};
+use crate::diagnostics::probe::{self, Backend, Known, MeantNames, Report, Trace, Wish};
 
 /// For what the running gateway says of its backends: it has that at hand.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::args::SelfSignedArgs;
 use super::exit::Exit;
 use super::say;
-use crate::admin::local::self_signed::{self, Written};
 use crate::base::time::{Clock, SystemClock};
+use crate::diagnostics::offline::self_signed::{self, Written};
 
 /// Writes them, and tells how clients believe in them.
 pub fn run(args: &SelfSignedArgs) -> Exit {

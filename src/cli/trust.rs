@@ -56,7 +56,7 @@ fn try_run(wish: Wish, args: &TrustArgs, state: &Path) -> Result<Exit, TrustErro
     let root = read_root(state)?;
     let machine = Machine::look(Path::new("/"), &Person::here());
     let mut plan = plan::plan(wish, &root, &machine);
-    if let Some(file) = crate::admin::local::next_root_file(state) {
+    if let Some(file) = crate::diagnostics::offline::next_root_file(state) {
         plan.append(plan::plan(wish, &read_root_at(state, file)?, &machine));
     }
     say::line(&announce(wish, &root, &plan));
@@ -121,7 +121,7 @@ fn carry_out(wish: Wish, steps: &[Step]) -> Result<(), TrustError> {
 
 /// Reads the root and gives it the name by which stores know it: its serial number's beginning makes it unlike others.
 fn read_root(state: &Path) -> Result<Root, TrustError> {
-    read_root_at(state, crate::admin::local::root_file(state))
+    read_root_at(state, crate::diagnostics::offline::root_file(state))
 }
 
 fn read_root_at(state: &Path, file: PathBuf) -> Result<Root, TrustError> {
@@ -157,7 +157,7 @@ mod tests {
 
     fn state_with(pem: Option<&str>) -> tempfile::TempDir {
         let state = tempfile::tempdir().unwrap();
-        let file = crate::admin::local::root_file(state.path());
+        let file = crate::diagnostics::offline::root_file(state.path());
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         if let Some(pem) = pem {
             fs::write(file, pem).unwrap();

@@ -113,7 +113,7 @@ impl Hosts {
 }
 
 /// `/ws/*` answers `/ws` as well: who asks for a folder without its slash means the folder.
-pub(super) fn matches(pattern: &PathPattern, path: &str) -> bool {
+pub(crate) fn matches(pattern: &PathPattern, path: &str) -> bool {
     match pattern {
         PathPattern::Exact(exact) => exact == path,
         PathPattern::Prefix(prefix) => path.starts_with(prefix.as_str()) || prefix.strip_suffix('/') == Some(path),

@@ -18,7 +18,7 @@ use super::refusal::Refusal;
 use super::upgrade;
 use crate::config::settings::{PathPattern, Policy};
 
-use admit::Admit;
+pub use admit::Admit;
 use auth::Auth;
 pub use auth::BuildAuthError;
 use buffer::BufferRequests;
@@ -30,8 +30,8 @@ pub use flow::{Decision, Flow};
 use limit_body::LimitBody;
 use maintenance::Maintenance;
 pub use maintenance::Switch;
-use origin::Origins;
-use path::{Rewrite, StripPrefix};
+pub use origin::Origins;
+pub use path::{Rewrite, StripPrefix};
 use rate::Rate;
 
 mod admit;
@@ -51,7 +51,6 @@ mod path;
 mod query;
 mod rate;
 pub(super) mod security;
-pub mod told;
 
 /// One step.
 #[derive(Clone, Debug)]

@@ -72,7 +72,7 @@ fn what_the_gateway_refuses_it_refuses_in_the_same_words_and_goes_on() {
     let mut gateway = Gateway::prepare();
     gateway.configure("", "localhost {\n    respond 200 here\n}");
     gateway.start();
-    let root = doorward::admin::local::root_file(gateway.state());
+    let root = doorward::diagnostics::offline::root_file(gateway.state());
     gateway.configure("", "localhost {\n    respnd 200 there\n}");
     let (code, said) = told(&gateway.run("reload"));
     assert_eq!(code, Some(3), "{said}");

@@ -20,7 +20,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("listeners", &["base", "config", "telemetry", "net", "certs", "proxy"]),
     ("server", &["base", "config", "telemetry", "state", "net", "certs", "proxy", "listeners"]),
     ("admin", &["base", "config", "telemetry", "state", "net", "certs", "proxy", "listeners", "server"]),
-    ("cli", &["base", "config", "telemetry", "server", "admin"]),
+    ("diagnostics", &["base", "config", "telemetry", "state", "net", "certs", "proxy", "listeners", "admin"]),
+    ("cli", &["base", "config", "telemetry", "server", "admin", "diagnostics"]),
 ];
 
 /// A crate and the beginning of the only paths below `src/` that may name it.

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::admin::local::export::{self, Exported};
-use crate::admin::local::import::{self, Imported, Kept, Taken};
 use crate::base::escape::escaped;
 use crate::base::time::{Clock, SystemClock};
 use crate::cli::args::{ExportArgs, ImportArgs, StateArgs};
@@ -13,6 +11,8 @@ use crate::cli::home::{self, User};
 use crate::cli::say;
 use crate::config::load::LoadError;
 use crate::config::settings::Settings;
+use crate::diagnostics::offline::export::{self, Exported};
+use crate::diagnostics::offline::import::{self, Imported, Kept, Taken};
 
 /// Characters of a reason.
 const LONGEST: usize = 1_000;
@@ -109,8 +109,8 @@ fn place(args: &StateArgs) -> Result<(PathBuf, Option<Settings>), Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::local::import::Report;
     use crate::base::time::Timestamp;
+    use crate::diagnostics::offline::import::Report;
 
     #[test]
     fn an_import_tells_the_fate_of_each_thing() {

@@ -14,11 +14,11 @@ pub struct Admit {
 
 impl Admit {
     /// `None` when everybody may.
-    pub(super) fn of(allow: &[IpNet], deny: &[IpNet]) -> Option<Self> {
+    pub(crate) fn of(allow: &[IpNet], deny: &[IpNet]) -> Option<Self> {
         (!allow.is_empty() || !deny.is_empty()).then(|| Self { allow: allow.into(), deny: deny.into() })
     }
 
-    pub(super) fn check(&self, client: IpAddr) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, client: IpAddr) -> Result<(), Refusal> {
         let among = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&client));
         if among(&self.deny) {
             Err(Refusal::Forbidden(Rule::Deny))

@@ -14,7 +14,7 @@ use crate::proxy::refusal::Refusal;
 
 use basic::{Basic, Glance, PasswordError};
 use forward::Forward;
-pub(super) use jwt::token_is_given as jwt_token_is_given;
+pub(crate) use jwt::token_is_given as jwt_token_is_given;
 use jwt::{JwtAuth, JwtError, Seen};
 use service::{Service, UrlError};
 

@@ -28,13 +28,13 @@ const PREFLIGHT_VARY: HeaderValue =
 const OURS: [HeaderName; 2] = [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_ALLOW_CREDENTIALS];
 
 impl Cors {
-    pub(in crate::proxy) fn of(allowed: &[String]) -> Self {
+    pub(crate) fn of(allowed: &[String]) -> Self {
         Self { allowed: allowed.iter().map(|origin| origin.as_str().into()).collect() }
     }
 
     /// Answers a preflight; everything else goes on. A page that is not listed is told so in words, for the person who
     /// reads the log: its browser only says that something was missing.
-    pub(in crate::proxy) fn enter<B>(&self, request: &Request<B>) -> Result<Option<Response<Body>>, Refusal> {
+    pub(crate) fn enter<B>(&self, request: &Request<B>) -> Result<Option<Response<Body>>, Refusal> {
         let headers = request.headers();
         let (Some(origin), true) = (headers.get(header::ORIGIN), is_preflight(request)) else { return Ok(None) };
         if !is_among(&self.allowed, origin) {

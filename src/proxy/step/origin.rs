@@ -21,7 +21,7 @@ pub struct Origins {
 }
 
 impl Origins {
-    pub(super) fn of(settings: &Settings) -> Self {
+    pub(crate) fn of(settings: &Settings) -> Self {
         Self {
             allowed: settings.allowed.iter().map(|origin| origin.as_str().into()).collect(),
             without: settings.without,
@@ -30,7 +30,7 @@ impl Origins {
     }
 
     /// Judges over a request that asks for a WebSocket.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let mut given = headers.get_all(header::ORIGIN).iter();
         match (given.next(), given.next()) {
             (None, _) if self.without => Ok(()),
@@ -43,7 +43,7 @@ impl Origins {
 
 impl Origins {
     /// Why [`check`](Self::check) refuses these fields; `None` where the refusal itself says all.
-    pub(super) fn words(&self, headers: &HeaderMap, refusal: &Refusal) -> Option<String> {
+    pub(crate) fn words(&self, headers: &HeaderMap, refusal: &Refusal) -> Option<String> {
         let origin = headers.get(header::ORIGIN).filter(|_| *refusal == Refusal::Forbidden(Rule::Origin))?;
         Some(messages::origin_not_allowed(origin.as_bytes(), &self.at, &self.allowed.join(" ")))
     }

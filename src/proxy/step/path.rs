@@ -18,13 +18,13 @@ pub struct StripPrefix {
 
 impl StripPrefix {
     /// `path` is that of the block: where it is exact, the operator wants that path answered.
-    pub(super) fn new(prefix: &str, path: &PathPattern) -> Self {
+    pub(crate) fn new(prefix: &str, path: &PathPattern) -> Self {
         Self { prefix: prefix.trim_end_matches('/').into(), sends_on: matches!(path, PathPattern::Prefix(_)) }
     }
 
     /// Cuts the prefix off. Where nothing is left of the path of a page, the Location with a slash behind it: the page's
     /// relative links would lead out of the prefix otherwise (RFC 3986 section 5.2). nginx, Apache and Caddy do the same.
-    pub(super) fn enter<B>(&self, request: &mut Request<B>) -> Option<HeaderValue> {
+    pub(crate) fn enter<B>(&self, request: &mut Request<B>) -> Option<HeaderValue> {
         let uri = request.uri();
         let rest = arrive::behind(uri.path(), &self.prefix)?;
         let is_page = matches!(*request.method(), Method::GET | Method::HEAD) && !upgrade::is_asked(request.headers());
@@ -53,11 +53,11 @@ pub struct Rewrite {
 }
 
 impl Rewrite {
-    pub(super) fn new(path: &str) -> Self {
+    pub(crate) fn new(path: &str) -> Self {
         Self { path: path.into() }
     }
 
-    pub(super) fn enter(&self, uri: &mut Uri) {
+    pub(crate) fn enter(&self, uri: &mut Uri) {
         if let Some(changed) = with_path(uri, &self.path) {
             *uri = changed;
         }

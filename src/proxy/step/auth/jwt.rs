@@ -54,7 +54,7 @@ pub(super) enum Seen {
 }
 
 /// Whether a request has a token in one of these places, right or wrong.
-pub(in crate::proxy::step) fn token_is_given<B>(places: &[TokenPlace], request: &Request<B>) -> bool {
+pub(crate) fn token_is_given<B>(places: &[TokenPlace], request: &Request<B>) -> bool {
     places.iter().any(|place| place::find(place, request).is_some())
 }
 

@@ -5,8 +5,8 @@ use http::{Method, Request, Response, Uri};
 
 use super::{Question, Verdict, backends};
 use crate::config::settings::{Block, End, Files, Settings, Upstream};
+use crate::diagnostics::explain::steps;
 use crate::proxy::redirect::Redirect;
-use crate::proxy::step::told;
 
 /// Facts about the end, one a line, and how it ends.
 pub(super) fn told(settings: &Settings, block: &Block, request: &Request<()>, upgrade: bool) -> (Vec<String>, Verdict) {
@@ -29,9 +29,9 @@ pub(super) fn told(settings: &Settings, block: &Block, request: &Request<()>, up
 fn proxy(upstream: &Upstream, block: &Block, request: &Request<()>, upgrade: bool) -> (Vec<String>, Verdict) {
     let mut facts = backends::told(upstream);
     facts.push(format!("the backend is asked for {} {}", request.method(), request.uri().path()));
-    facts.extend(block.policy.request_headers.iter().map(|edit| format!("request-headers: {}", told::edited(edit))));
+    facts.extend(block.policy.request_headers.iter().map(|edit| format!("request-headers: {}", steps::edited(edit))));
     if upgrade {
-        let rules = told::tunnel(&block.policy);
+        let rules = steps::tunnel(&block.policy);
         let rules = if rules.is_empty() { "for as long as both want".to_owned() } else { rules.join(", ") };
         facts.push(format!("the upgrade is passed on; when the backend grants it (101), bytes pass both ways: {rules}"));
     }

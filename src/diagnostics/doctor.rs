@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::api::{CertsReport, StatusReport};
+use crate::admin::api::{CertsReport, StatusReport};
 use crate::base::chain::Chain;
 use crate::base::name::Identifier;
 use crate::base::task;
@@ -20,7 +20,7 @@ pub use crate::certs::preflight::PublicPorts;
 use crate::certs::preflight::authority::{self, Asked};
 use crate::certs::preflight::beacon::Beacon;
 use crate::certs::preflight::caa::Asker;
-use crate::certs::preflight::finding::Finding;
+pub use crate::certs::preflight::finding::{Finding, Weight};
 use crate::certs::preflight::look::{self, Ways};
 use crate::certs::preflight::outside::{self, Here};
 use crate::certs::preflight::own_addresses;

@@ -5,24 +5,26 @@ use std::net::SocketAddr;
 
 use http::{Method, Version};
 
-use super::arrive::{self, Host};
-use super::forward::reported::Reported;
-use super::forward::{self, Guard, Peer};
-use super::refusal::Refusal;
-use super::route::{Found, RouteTable, matches};
-use super::step::told::{self, Outcome, Station};
-use super::{plain, upgrade};
 use crate::base::escape::{Bounded, Escape};
 use crate::config::settings::{Block, ClientCertificates, End, GatewayLimits, PathPattern, PortMap, Settings, Site, SiteTls};
+use crate::proxy::arrive::{self, Host};
+use crate::proxy::forward::reported::Reported;
+use crate::proxy::forward::{self, Guard, Peer};
+use crate::proxy::refusal::Refusal;
+use crate::proxy::route::{Found, RouteTable, matches};
+use crate::proxy::{answer, plain, upgrade};
 use crate::telemetry::access::hide::Hide;
 
 mod backends;
 mod end;
 mod explanation;
 mod question;
+pub mod steps;
 
 pub use explanation::{BlockFound, Explanation, SiteFound, Verdict};
 pub use question::{Question, QuestionError};
+
+use steps::{Outcome, Station};
 
 /// Explains.
 pub fn explain(settings: &Settings, question: &Question) -> Explanation {
@@ -73,8 +75,8 @@ fn follow(settings: &Settings, question: &Question, told: &mut Explanation) -> R
     told.block = Some(block_found(site, block, &path));
     told.fields = changes(settings, block, question, told.upgrade);
     let mut request = question.request();
-    told.steps = told::way_in(&block.policy, &block.path, &mut request, question.client);
-    told.out = told::way_out(&block.policy, secure);
+    told.steps = steps::way_in(&block.policy, &block.path, &mut request, question.client);
+    told.out = steps::way_out(&block.policy, secure);
     if let End::Proxy(upstream) = &block.end {
         told.backend = Some((*upstream, request.uri().clone()));
     }
@@ -218,7 +220,7 @@ fn refused(refusal: &Refusal) -> Verdict {
         Refusal::Malformed(_) => "two servers could read this request differently: write it in one way".to_owned(),
         other => other.to_string(),
     };
-    Verdict::Refused { status: super::answer::status(refusal), reason: refusal.reason().to_owned(), words }
+    Verdict::Refused { status: answer::status(refusal), reason: refusal.reason().to_owned(), words }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::config::env_values::EnvValues;
 use crate::config::settings::UpstreamId;
-use crate::proxy::step::told::{Outcome, Station};
+use crate::diagnostics::explain::steps::{Outcome, Station};
 
 /// What is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -22,7 +22,7 @@ use super::report::{By, End, Step};
 use crate::base::chain::Chain;
 use crate::base::escape::escaped;
 use crate::base::task;
-use crate::proxy::explain::Question;
+use crate::diagnostics::explain::Question;
 
 /// How long a WebSocket is watched for being closed at once: an application that refuses a token does so by then.
 const WATCH: Duration = Duration::from_secs(1);

@@ -15,7 +15,7 @@ pub struct Diagnosis {
     pub repair: String,
 }
 
-pub(super) fn trouble(code: &'static str, what: impl Into<String>, repair: impl Into<String>) -> Diagnosis {
+pub(super) fn problem(code: &'static str, what: impl Into<String>, repair: impl Into<String>) -> Diagnosis {
     Diagnosis { code, fine: false, what: what.into(), repair: repair.into() }
 }
 

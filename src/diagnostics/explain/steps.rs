@@ -7,11 +7,6 @@ use http::header;
 use http::{Method, Request};
 use serde::Serialize;
 
-use super::admit::Admit;
-use super::auth::jwt_token_is_given;
-use super::cors::Cors;
-use super::origin::Origins;
-use super::path::{Rewrite, StripPrefix};
 use crate::base::addr::IpNet;
 use crate::base::span;
 use crate::config::settings::Origins as Allowed;
@@ -19,6 +14,8 @@ use crate::config::settings::{Auth, HeaderEdit, Jwt, JwtKeys, LimitKey, PathPatt
 use crate::proxy::answer;
 use crate::proxy::h1::length;
 use crate::proxy::refusal::{Proof, Refusal, Unproved};
+use crate::proxy::step::auth::jwt_token_is_given;
+use crate::proxy::step::{Admit, Cors, Origins, Rewrite, StripPrefix};
 use crate::proxy::upgrade;
 
 /// One step on the way in.
@@ -75,7 +72,7 @@ pub fn refuses(refusal: &Refusal) -> Outcome {
 }
 
 /// The way in: what each step says to `request`, whose path those change that change it. `client` is who asks, where that
-/// is known. The order is that of [`super::Step::of`].
+/// is known. The order is that of [`crate::proxy::step::Step::of`].
 pub fn way_in(policy: &Policy, path: &PathPattern, request: &mut Request<()>, client: Option<IpAddr>) -> Vec<Station> {
     // Every field is named, so that a new word asks to be explained.
     let Policy {

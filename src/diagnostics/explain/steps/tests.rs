@@ -2,12 +2,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Building, Step};
 use super::*;
 use crate::config::resolve::from_text;
 use crate::config::settings::Settings;
 use crate::config::surroundings::Surroundings;
 use crate::proxy::limit::kept::Kept;
+use crate::proxy::step::{Building, Step};
 
 /// The policy of the first block of a site with these words.
 fn policy(words: &str) -> Policy {

@@ -4,9 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use crate::certs::issuer::local_ca;
-pub use crate::certs::preflight::finding::{Finding, Weight};
-pub use crate::proxy::explain;
-pub use crate::proxy::step::told;
 use crate::state::vault::Vault;
 
 pub mod export;

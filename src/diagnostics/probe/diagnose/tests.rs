@@ -1,5 +1,6 @@
 use super::*;
-use crate::admin::probe::report::By;
+use crate::diagnostics::explain::{Question, Verdict};
+use crate::diagnostics::probe::report::By;
 
 const OPEN: End = End::Open;
 
@@ -114,7 +115,7 @@ fn a_403_that_the_origin_causes_names_it() {
 #[test]
 fn the_rule_of_the_configuration_is_named_where_it_is_at_hand() {
     let question = question("wss://a.test/ws", &[]);
-    let verdict = Verdict::Refused { status: 403, reason: "no-origin".into(), words: "by `origin`: pages of a.test".into() };
+    let refused = Verdict::Refused { status: 403, reason: "no-origin".into(), words: "by `origin`: pages of a.test".into() };
     let through = answered(403, By::Gateway);
     let facts = Facts {
         question: &question,
@@ -126,7 +127,7 @@ fn the_rule_of_the_configuration_is_named_where_it_is_at_hand() {
         meant: None,
         speaks_tls: None,
         out: None,
-        explained: Some(&verdict),
+        explained: Some(&refused),
     };
     assert!(diagnose(&facts).what.ends_with("no-origin, by `origin`: pages of a.test"));
 }

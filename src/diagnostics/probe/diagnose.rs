@@ -1,10 +1,9 @@
 //! One diagnosis of what was seen: what is wrong, whose it is, and the one thing to do. Pure.
 
-use super::diagnosis::{Diagnosis, fine, trouble};
+use super::diagnosis::{Diagnosis, fine, problem};
 use super::facts::{Facts, works};
 use super::report::{By, End, TlsFault};
 use crate::certs::issued_by::{self, Meant};
-use crate::proxy::explain::{Question, Verdict};
 use crate::proxy::messages;
 
 mod answered;
@@ -49,12 +48,12 @@ fn unknown_authority(facts: &Facts<'_>, issuer: &str) -> Diagnosis {
         }
         None => "give --ca that issuer's root; if it is an intermediate, have the server send its whole chain".to_owned(),
     };
-    trouble("unknown-authority", what, repair)
+    problem("unknown-authority", what, repair)
 }
 
 fn behind_tls(facts: &Facts<'_>) -> Diagnosis {
     if facts.is_mixed_content() {
-        return trouble(
+        return problem(
             "mixed-content",
             "a page that came by https may not open ws://, so a browser refuses before it asks anybody",
             "open wss:// in the page; the path stays",
@@ -65,36 +64,36 @@ fn behind_tls(facts: &Facts<'_>) -> Diagnosis {
         End::Answered { status, .. } if works(facts.through, facts.websocket()) => fine(format!("answered with {status}")),
         End::Answered { status, by } => answered::answered(facts, *status, *by),
         End::Redirected { to, .. } if facts.websocket() => redirected(facts, to.as_deref()),
-        End::Redirected { to, .. } => trouble(
+        End::Redirected { to, .. } => problem(
             "redirects",
             format!("the last redirect leads to {}, which was not followed", without_query(to.as_deref().unwrap_or("nowhere"))),
             "ask for that URL itself",
         ),
         End::Loops { status, by } => circle(facts, *status, *by),
-        End::NoName { why } => trouble(
+        End::NoName { why } => problem(
             "no-address",
             format!("the name {} has no address: {why}", facts.host()),
             "add an A record that points to the gateway, or wait until a new one is known everywhere",
         ),
-        End::NoConnection { refused: true, why } => trouble(
+        End::NoConnection { refused: true, why } => problem(
             "nobody-listens",
             format!("nothing listens there: {why}"),
             "start the gateway, or correct the name's record if the gateway is at another address",
         ),
-        End::NoConnection { refused: false, why } => trouble(
+        End::NoConnection { refused: false, why } => problem(
             "unreachable",
             format!("no connection comes about: {why}"),
             "open the port in the firewall and in the provider's network rules, and check the name's A and AAAA records",
         ),
         End::NoTls { fault, why } => tls(facts, *fault, why),
         End::NoAnswer { why, .. } => no_answer(facts, why),
-        End::BadUpgrade { why } => trouble(
+        End::BadUpgrade { why } => problem(
             "bad-upgrade",
             format!("101 is answered, {why}: a browser would refuse it"),
             "look for a cache or another box in between that answers in the backend's place",
         ),
         End::ClosedAtOnce { code } => closed(facts, *code),
-        End::Silent => trouble(
+        End::Silent => problem(
             "no-pong",
             "the WebSocket opens, but nothing answers our ping (RFC 6455 section 5.5.3)",
             "look into the backend: its loop is blocked, or it leaves pings unanswered, so that dead connections are not found",
@@ -111,12 +110,12 @@ fn redirected(facts: &Facts<'_>, to: Option<&str>) -> Diagnosis {
     let to = without_query(to.unwrap_or("another URL"));
     let url = to.replacen("https://", "wss://", 1).replacen("http://", "ws://", 1);
     match facts.question.secure {
-        true => trouble(
+        true => problem(
             "redirected",
             format!("a redirect to {to} is answered, which WebSocket clients do not follow"),
             format!("open {url} in the client, or give this path its `proxy`"),
         ),
-        false => trouble(
+        false => problem(
             "needs-tls",
             format!("port 80 sends everything to {to}, and WebSocket clients do not follow redirects"),
             format!("open {url} in the client"),
@@ -136,16 +135,16 @@ fn circle(facts: &Facts<'_>, status: u16, by: By) -> Diagnosis {
             let url = without_query(&facts.question.url).to_owned();
             let text = messages::redirects_to_itself(&url, facts.backend(), status);
             let (seen, repair) = text.split_once("; ").unwrap_or((&text, ""));
-            trouble("redirect-loop", seen, repair)
+            problem("redirect-loop", seen, repair)
         }
-        Some(_) => trouble(
+        Some(_) => problem(
             "redirect-loop",
             format!("{what}, and not by the backend, which answers when it is asked itself"),
             "a box before the gateway takes https and asks the gateway by http, which sends it back to https: set that CDN's \
              TLS mode to Full (strict) (Cloudflare's Flexible makes this circle)",
         ),
         None => {
-            trouble("redirect-loop", what, "run this with --to BACKEND, which shows whether it is the backend that redirects")
+            problem("redirect-loop", what, "run this with --to BACKEND, which shows whether it is the backend that redirects")
         }
     }
 }
@@ -153,28 +152,28 @@ fn circle(facts: &Facts<'_>, status: u16, by: By) -> Diagnosis {
 fn tls(facts: &Facts<'_>, fault: TlsFault, why: &str) -> Diagnosis {
     let host = facts.host();
     match fault {
-        TlsFault::UnknownIssuer => trouble(
+        TlsFault::UnknownIssuer => problem(
             "unknown-authority",
             format!("the certificate of {host} is signed by an authority that this machine does not know"),
             "for the gateway's local authority run `doorward trust` or give --ca its root.pem; for staging, go live; in \
              front of another server, have it send its whole chain",
         ),
-        TlsFault::OtherName => trouble(
+        TlsFault::OtherName => problem(
             "other-name",
             format!("the certificate that is shown is not for {host}"),
             "add the name as a site of its own, or find out which other server has this address",
         ),
-        TlsFault::Time => trouble(
+        TlsFault::Time => problem(
             "certificate-time",
             format!("the certificate of {host} is not valid now: {why}"),
             "run `doorward certs` to see why it was not renewed, and check both machines' clocks",
         ),
-        TlsFault::NameRefused => trouble(
+        TlsFault::NameRefused => problem(
             "name-refused",
             format!("the server has no certificate for {host}"),
             "add a site with this name; when there is one, `doorward certs` tells why its certificate is not there yet",
         ),
-        TlsFault::Other => trouble(
+        TlsFault::Other => problem(
             "no-tls",
             format!("the TLS handshake fails: {why}"),
             "check that it is the gateway's https port, and that no other program or firewall answers there",
@@ -188,7 +187,7 @@ fn no_answer(facts: &Facts<'_>, why: &str) -> Diagnosis {
     } else {
         "look into the backend's log: it takes the request and does not answer it"
     };
-    trouble("no-answer", format!("the connection stands, and no answer comes: {why}"), whose)
+    problem("no-answer", format!("the connection stands, and no answer comes: {why}"), whose)
 }
 
 fn closed(facts: &Facts<'_>, code: Option<u16>) -> Diagnosis {
@@ -213,5 +212,5 @@ fn closed(facts: &Facts<'_>, code: Option<u16>) -> Diagnosis {
         Some(4000..) => ("closed-app", "is closed with a code of the application's own", "look up the code in the application"),
         Some(_) => ("closed", "is closed at once", "look into the backend's log"),
     };
-    trouble(code_word, format!("the WebSocket opens and {what}{who}"), repair)
+    problem(code_word, format!("the WebSocket opens and {what}{who}"), repair)
 }

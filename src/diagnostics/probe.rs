@@ -12,9 +12,8 @@ use http::{Uri, header};
 
 use crate::config::defaults;
 use crate::config::settings::{Target, TargetScheme, Upstream, UpstreamTls};
-use crate::proxy::cluster::Cluster;
-use crate::proxy::cluster::trust::{Trust, TrustError};
-use crate::proxy::explain::{Explanation, Question};
+use crate::diagnostics::explain::{Explanation, Question};
+use crate::proxy::cluster::{Cluster, trust::Trust, trust::TrustError};
 use crate::proxy::{forward, messages};
 
 mod diagnose;

@@ -9,9 +9,9 @@ use rustls::pki_types::ServerName;
 
 use crate::base::loopback;
 use crate::config::settings::{Target, TargetAddress, TargetScheme, UpstreamTls};
+use crate::diagnostics::explain::Question;
 use crate::proxy::arrive::Host;
 use crate::proxy::cluster::trust::{Trust, TrustError};
-use crate::proxy::explain::Question;
 
 /// Where bytes go.
 pub(super) struct Place {

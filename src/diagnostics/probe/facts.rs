@@ -4,7 +4,7 @@ use http::header;
 
 use super::report::End;
 use crate::certs::issued_by::Meant;
-use crate::proxy::explain::{Question, Verdict};
+use crate::diagnostics::explain::{Question, Verdict};
 
 /// All that is known.
 pub(super) struct Facts<'a> {
