@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::api::{self, Answer, Ask, Reply, Request};
 
 /// A list of many thousand certificates still fits.
-const LONGEST_ANSWER: u64 = 64 << 20;
+const MAX_ANSWER: u64 = 64 << 20;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +88,6 @@ fn converse(stream: &mut UnixStream, request: Request, patience: Duration) -> io
     stream.set_write_timeout(Some(patience))?;
     stream.write_all(&api::line(&Ask { version: api::VERSION, request }))?;
     let mut text = Vec::new();
-    stream.take(LONGEST_ANSWER).read_to_end(&mut text)?;
+    stream.take(MAX_ANSWER).read_to_end(&mut text)?;
     Ok(text)
 }

@@ -32,7 +32,7 @@ mod errands;
 const BURNS: Duration = Duration::from_secs(120);
 
 /// Clients that are listed by `bans`: more than a person reads, and few enough for one line.
-const MOST_BANS: usize = 10_000;
+const MAX_BANS: usize = 10_000;
 
 /// Stands between the socket and the gateway, and does not keep it alive: a gateway that has drained may go.
 #[derive(Clone)]
@@ -139,8 +139,8 @@ impl Operator for Desk {
 
     async fn bans(&self) -> BansReport {
         let out = self.gateway().map(|gateway| gateway.shut_out(usize::MAX)).unwrap_or_default();
-        let more = out.len().saturating_sub(MOST_BANS) as u64;
-        BansReport { clients: banned(out.into_iter().take(MOST_BANS)), more }
+        let more = out.len().saturating_sub(MAX_BANS) as u64;
+        BansReport { clients: banned(out.into_iter().take(MAX_BANS)), more }
     }
 
     async fn unban(&self, client: Option<IpAddr>) -> Result<u64, Refusal> {

@@ -20,13 +20,13 @@ use crate::base::task;
 use crate::telemetry::log::events;
 
 /// No question of ours is longer than a name and a few words.
-const LONGEST_QUESTION: u64 = 4 << 10;
+const MAX_REQUEST: u64 = 4 << 10;
 /// Conversations at a time; operators are few.
-const MOST_CONVERSATIONS: u32 = 16;
+const MAX_CONNECTIONS: u32 = 16;
 /// For the question to come, and for the answer to be taken.
-const SLOWEST_PEER: Duration = Duration::from_secs(5);
+const PEER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two failed accepts, so that a machine out of descriptors is not kept busy.
-const PAUSE: Duration = Duration::from_millis(200);
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The bound socket. Its file goes away with it, unless another gateway has put its own there meanwhile.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl AdminSocket {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     tracing::warn!(event = events::ADMIN_FAILED, error = %error, "the admin socket cannot accept");
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
                     continue;
                 }
             };
@@ -119,7 +119,7 @@ struct Seat(Rc<Cell<u32>>);
 
 impl Seat {
     fn take(open: &Rc<Cell<u32>>) -> Option<Self> {
-        (open.get() < MOST_CONVERSATIONS).then(|| {
+        (open.get() < MAX_CONNECTIONS).then(|| {
             open.set(open.get() + 1);
             Self(Rc::clone(open))
         })
@@ -204,13 +204,13 @@ async fn converse<O: Operator>(mut stream: UnixStream, owner: u32, operator: &O)
         );
     }
     let line = api::line(&Answer { version: api::VERSION, reply });
-    timeout(SLOWEST_PEER, stream.write_all(&line)).await.map_err(io::Error::from)?
+    timeout(PEER_TIMEOUT, stream.write_all(&line)).await.map_err(io::Error::from)?
 }
 
 /// The line without its end; `None` when the peer only looked whether anybody is there.
 async fn read_question(stream: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
-    let mut bounded = stream.take(LONGEST_QUESTION);
+    let mut bounded = stream.take(MAX_REQUEST);
     let reading = async {
         while !line.contains(&b'\n') {
             if bounded.read_buf(&mut line).await? == 0 {
@@ -219,7 +219,7 @@ async fn read_question(stream: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
         }
         Ok::<_, io::Error>(())
     };
-    timeout(SLOWEST_PEER, reading).await.map_err(io::Error::from)??;
+    timeout(PEER_TIMEOUT, reading).await.map_err(io::Error::from)??;
     Ok((!line.is_empty()).then_some(line))
 }
 

@@ -15,19 +15,19 @@ pub enum Hash {
 }
 
 /// Most memory a hash may ask for, in KiB; a mistyped one must not take the machine's.
-const MOST_MEMORY: u32 = 256 * 1024;
+const MAX_MEMORY: u32 = 256 * 1024;
 /// Most rounds of bcrypt, as a power of two; 15 takes two seconds.
-const MOST_COST: u32 = 15;
+const MAX_COST: u32 = 15;
 
 impl Hash {
     /// Reads a hash; `None` when it is none that can be checked here.
     pub fn read(text: &str) -> Option<Self> {
         if text.starts_with("$argon2") {
             let params = Params::try_from(&PasswordHash::new(text).ok()?).ok()?;
-            return (params.m_cost() <= MOST_MEMORY).then(|| Self::Argon2(text.to_owned()));
+            return (params.m_cost() <= MAX_MEMORY).then(|| Self::Argon2(text.to_owned()));
         }
         let cost = bcrypt_cost(text)?;
-        (cost <= MOST_COST).then(|| Self::Bcrypt(text.to_owned()))
+        (cost <= MAX_COST).then(|| Self::Bcrypt(text.to_owned()))
     }
 
     /// Whether this is the hash of `password`. Blocks for tens of milliseconds.

@@ -24,7 +24,7 @@ const LINES: usize = 5;
 /// For output that is still on its way when the program has ended, or that a child it left behind holds open.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Between two looks at a program that runs, at first and at most.
-const LOOKS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
+const POLL_INTERVALS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
 
 /// What is to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ fn start(program: &Program) -> io::Result<(Child, OwnedFd)> {
 }
 
 async fn until_ended(child: &mut Child, limit: Duration) -> End {
-    let (until, mut pause) = (Instant::now() + limit, LOOKS.0);
+    let (until, mut pause) = (Instant::now() + limit, POLL_INTERVALS.0);
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return end_of(status),
@@ -133,7 +133,7 @@ async fn until_ended(child: &mut Child, limit: Duration) -> End {
             Ok(None) => tokio::time::sleep(pause).await,
             Err(error) => return End::NotStarted(error),
         }
-        pause = (pause * 2).min(LOOKS.1);
+        pause = (pause * 2).min(POLL_INTERVALS.1);
     }
 }
 

@@ -37,7 +37,7 @@ pub enum BadHeader {
     #[error("its PROXY protocol header is not of version 2's form")]
     Binary,
     /// Longer than is sane.
-    #[error("its PROXY protocol header is longer than {LONGEST} bytes")]
+    #[error("its PROXY protocol header is longer than {MAX_HEADER} bytes")]
     TooLong,
 }
 
@@ -46,11 +46,11 @@ const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// What version 1 begins with.
 const WORD: &[u8; 6] = b"PROXY ";
 /// Longest line of version 1, its end included.
-const LONGEST_LINE: usize = 107;
+const MAX_V1_LINE: usize = 107;
 /// The fixed part of version 2.
 const FIXED: usize = 16;
 /// Longest header taken. Balancers add a certificate's name or a cloud's endpoint id, some hundred bytes.
-pub const LONGEST: usize = 2048;
+pub const MAX_HEADER: usize = 2048;
 
 /// Looks at the bytes that came so far.
 ///
@@ -72,7 +72,7 @@ pub fn read(bytes: &[u8]) -> Result<Progress, BadHeader> {
 
 fn line(bytes: &[u8]) -> Result<Progress, BadHeader> {
     let Some(line) = bytes.strip_suffix(b"\r\n") else {
-        let over = bytes.len() >= LONGEST_LINE || bytes.contains(&b'\n');
+        let over = bytes.len() >= MAX_V1_LINE || bytes.contains(&b'\n');
         return if over { Err(BadHeader::Line) } else { Ok(Progress::More(1)) };
     };
     let text = std::str::from_utf8(&line[WORD.len()..]).map_err(|_| BadHeader::Line)?;
@@ -104,7 +104,7 @@ fn binary(bytes: &[u8]) -> Result<Progress, BadHeader> {
         0x21 => false,
         _ => return Err(BadHeader::Binary),
     };
-    if whole > LONGEST {
+    if whole > MAX_HEADER {
         return Err(BadHeader::TooLong);
     }
     if bytes.len() < whole {

@@ -31,7 +31,7 @@ pub struct ChallengeBoard {
 }
 
 /// Proofs at a time. Orders run ten at a time with at most a hundred names each.
-const MOST_PROOFS: usize = 4096;
+const MAX_PROOFS: usize = 4096;
 
 #[derive(Clone, Default)]
 struct Proofs {
@@ -55,7 +55,7 @@ pub struct HttpProof {
 
 /// The board holds as many proofs as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{MOST_PROOFS} challenges are being proved already")]
+#[error("{MAX_PROOFS} challenges are being proved already")]
 pub struct BoardFull;
 
 impl ChallengeBoard {
@@ -89,7 +89,7 @@ impl ChallengeBoard {
     }
 
     fn post(self: &Arc<Self>, slot: Slot, add: impl Fn(&mut Proofs, u64)) -> Result<Posted, BoardFull> {
-        if self.len() >= MOST_PROOFS {
+        if self.len() >= MAX_PROOFS {
             return Err(BoardFull);
         }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
@@ -219,7 +219,7 @@ mod tests {
         let mut held = Vec::new();
         // Posting one by one copies the tables each time, so the rest is put there at once.
         board.proofs.rcu(|_| {
-            let entries = (0..MOST_PROOFS as u64 - 1).map(|id| (u64::MAX - id, Arc::new(proof("x")))).collect();
+            let entries = (0..MAX_PROOFS as u64 - 1).map(|id| (u64::MAX - id, Arc::new(proof("x")))).collect();
             Proofs { http: HashMap::from([(Arc::from("many"), entries)]), ..Proofs::default() }
         });
         held.push(board.post_http("last", proof("x")).unwrap());

@@ -2,7 +2,7 @@
 //! configuration. An endpoint of the operator's says which ones are wanted; nothing is ordered for any other.
 //!
 //! A handshake for such a name may wait for its certificate. It is the one wait in the gateway for something else than the
-//! peer, and it is bounded in number (`WAITING`) and time (`PATIENCE`).
+//! peer, and it is bounded in number (`WAITING`) and time (`WAIT_TIMEOUT`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ mod verdicts;
 /// Handshakes that may wait at a time, over all workers.
 const WAITING: usize = 256;
 /// How long one waits: an order takes two to fifteen seconds, and a client's own patience ends at about thirty.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Which names may be asked for, and how they are obtained.
 #[derive(Debug, Default)]
@@ -128,7 +128,7 @@ impl Door {
         let _seat = Seat::take(&self.waiting).ok_or_else(busy)?;
         let (waiter, answer) = oneshot::channel();
         self.knocks.try_send(Knock { name, waiter: Some(waiter) }).map_err(|_| busy())?;
-        match tokio::time::timeout(PATIENCE, answer).await {
+        match tokio::time::timeout(WAIT_TIMEOUT, answer).await {
             Ok(Ok(answer)) => answer.map_err(|words| words.to_string()),
             Ok(Err(_)) => Err("doorward is stopping".to_owned()),
             Err(_) => Err("it is being obtained, and that takes longer than a handshake may wait".to_owned()),

@@ -10,7 +10,7 @@ use crate::config::settings::Place;
 
 /// A file that somebody else renews is reported from then on, or from a sixth of its life on if that is shorter: nobody
 /// is reminded of it by an authority.
-const SOON: Duration = Duration::from_secs(14 * 86_400);
+const WARN_BEFORE: Duration = Duration::from_secs(14 * 86_400);
 
 /// What is wrong, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub fn end(name: &str, chain: &Path, at: &Place, validity: Validity, now: Timest
     let left = validity.not_after.since(now);
     let seen = if validity.not_after < now {
         format!("{name}: {file} expired on {day}, browsers refuse it")
-    } else if left < SOON.min(validity.lifetime() / 6) {
+    } else if left < WARN_BEFORE.min(validity.lifetime() / 6) {
         format!("{name}: {file} expires on {day}, in {}", rough_days(left))
     } else {
         return None;

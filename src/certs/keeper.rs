@@ -64,7 +64,7 @@ pub enum StartError {
 /// Only when another process uses the state folder. A folder that cannot be written is served around.
 pub fn start(keeping: Keeping) -> Result<KeeperHandle, StartError> {
     let Keeping { settings, metrics, clock, dice, ports } = keeping;
-    let (store, findings) = Store::open(&settings.state, store::PATIENCE, clock.now())?;
+    let (store, findings) = Store::open(&settings.state, store::LOCK_TIMEOUT, clock.now())?;
     tell::findings(&findings);
     let store = Arc::new(store);
     let (words, inbox) = mpsc::unbounded_channel();

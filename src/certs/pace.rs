@@ -23,13 +23,13 @@ const DAY: Duration = Duration::from_secs(86_400);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
 /// Failed authorizations of a name in an hour; Let's Encrypt refuses the sixth.
-const MOST_UNPROVED: usize = 5;
+const MAX_FAILED_VALIDATIONS: usize = 5;
 /// Orders for one certificate in an hour and a day, unless they succeed.
-const MOST_IN_AN_HOUR: usize = 6;
-const MOST_IN_A_DAY: usize = 10;
+const MAX_PER_HOUR: usize = 6;
+const MAX_PER_DAY: usize = 10;
 /// Certificates issued for one exact set of names in a week (or in one of its lives, if that is shorter). Let's Encrypt
 /// refuses the sixth; the fifth is kept for when nothing valid is held.
-const MOST_ISSUED: usize = 4;
+const MAX_DUPLICATES: usize = 4;
 
 /// Orders at a time at one authority.
 pub const AT_A_TIME: usize = 10;
@@ -38,11 +38,11 @@ pub const AT_A_TIME: usize = 10;
 /// of the certificate held, `None` when nothing valid is held.
 pub fn held_back(history: &History, life: Option<Duration>, now: Timestamp) -> Option<(Timestamp, Limit)> {
     let unlucky = |ended: Ended| ended.is_order() && ended != Ended::Issued;
-    let most_issued = MOST_ISSUED + usize::from(life.is_none());
+    let most_issued = MAX_DUPLICATES + usize::from(life.is_none());
     [
-        (history.full_until(MOST_UNPROVED, HOUR, now, Ended::is_unproved), Limit::Unproved),
-        (history.full_until(MOST_IN_AN_HOUR, HOUR, now, unlucky), Limit::Orders),
-        (history.full_until(MOST_IN_A_DAY, DAY, now, unlucky), Limit::Orders),
+        (history.full_until(MAX_FAILED_VALIDATIONS, HOUR, now, Ended::is_unproved), Limit::Unproved),
+        (history.full_until(MAX_PER_HOUR, HOUR, now, unlucky), Limit::Orders),
+        (history.full_until(MAX_PER_DAY, DAY, now, unlucky), Limit::Orders),
         (history.full_until(most_issued, life.map_or(WEEK, |life| life.min(WEEK)), now, Ended::is_issued), Limit::Duplicates),
     ]
     .into_iter()
@@ -53,8 +53,11 @@ pub fn held_back(history: &History, life: Option<Duration>, now: Timestamp) -> O
 /// How many failed proofs one more try may cost; at least 1, because [`held_back`] lets no try begin at 0.
 pub fn proofs_left(history: &History, now: Timestamp) -> usize {
     // An attempt of the try's own that is open counts among those that may fail.
-    let most = MOST_UNPROVED + usize::from(history.is_open()) + 1;
-    (1..=MOST_UNPROVED).rev().find(|left| history.full_until(most - left, HOUR, now, Ended::is_unproved).is_none()).unwrap_or(1)
+    let most = MAX_FAILED_VALIDATIONS + usize::from(history.is_open()) + 1;
+    (1..=MAX_FAILED_VALIDATIONS)
+        .rev()
+        .find(|left| history.full_until(most - left, HOUR, now, Ended::is_unproved).is_none())
+        .unwrap_or(1)
 }
 
 /// Which of the limits holds an order back.

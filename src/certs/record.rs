@@ -150,7 +150,7 @@ pub enum Blame {
 }
 
 /// Longest pause anybody may ask of us; an absurd value must not silence a name for ever.
-const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+const MAX_PAUSE: Duration = Duration::from_secs(7 * 86_400);
 const DAY: Duration = Duration::from_secs(86_400);
 /// The disk heals by itself, and asking it costs nothing.
 const DISK: Duration = Duration::from_secs(10);
@@ -484,7 +484,7 @@ fn ladder(fails: u32, dice: &mut Dice) -> Duration {
 }
 
 fn asked_wait(until: Timestamp, now: Timestamp) -> Duration {
-    until.since(now).clamp(Duration::from_secs(1), LONGEST)
+    until.since(now).clamp(Duration::from_secs(1), MAX_PAUSE)
 }
 
 /// Effects of an authority's own failures on all of its names.

@@ -71,13 +71,13 @@ pub(crate) struct Loaded {
 }
 
 /// Needs below which one core is as quick as several.
-const FEW: usize = 32;
+const MAX_UNUSED: usize = 32;
 
 /// Looks up what the journal and the vault hold for these needs, in their order, on all cores: to prove a thousand chains
 /// takes one core a good part of the second within which they are to be served. Blocks.
 pub(crate) fn load(store: &Store, needs: &[Need], now: Timestamp, dice: &mut Dice) -> Vec<Loaded> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let share = needs.len().div_ceil(cores).max(FEW);
+    let share = needs.len().div_ceil(cores).max(MAX_UNUSED);
     let load_part =
         |part: &[Need], mut rng: Dice| -> Vec<Loaded> { part.iter().map(|need| load_one(store, need, now, &mut rng)).collect() };
     thread::scope(|scope| {

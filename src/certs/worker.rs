@@ -40,13 +40,13 @@ pub(crate) mod scratch;
 use ledger::VaultOrder;
 
 /// For one order with everything that belongs to it; what is not done by then is resumed by the next try.
-const LONGEST_ORDER: Duration = Duration::from_secs(900);
+const ORDER_TIMEOUT: Duration = Duration::from_secs(900);
 /// For storing a certificate; after that it is served from memory.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the authority's directory before a look of our own; it is remembered for an hour.
 const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(5);
 /// For one question about a renewal window.
-pub(crate) const LONGEST_QUESTION: Duration = Duration::from_secs(120);
+pub(crate) const ARI_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What an order needs.
 pub(crate) struct OrderTask {
@@ -166,7 +166,7 @@ async fn obtain_one(task: &OrderTask) -> Done {
     let Advice { acme, found } = advised(task, now).await;
     let job = OrderJob { acme, identifiers: task.need.names.clone(), replaces: task.replaces.clone(), most_failures: left };
     let as_ledger: Arc<dyn OrderLedger> = Arc::clone(&ledger) as Arc<dyn OrderLedger>;
-    let ordered = tokio::time::timeout(LONGEST_ORDER, acme::order(&job, &task.account, &as_ledger, &task.board)).await;
+    let ordered = tokio::time::timeout(ORDER_TIMEOUT, acme::order(&job, &task.account, &as_ledger, &task.board)).await;
     let (outcome, shelved, warning) = match ordered {
         Ok(Ok(_)) if task.rehearsal => {
             discard(&ledger).await;

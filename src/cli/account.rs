@@ -9,9 +9,9 @@ use crate::admin::api::{AccountDone, AccountLine, AccountWish, AccountsReport, R
 use crate::base::escape::escaped;
 
 /// Until every authority has answered or been given up by the gateway.
-const PATIENCE: Duration = Duration::from_secs(130);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(130);
 /// Characters of what an authority said.
-const LONGEST: usize = 2_000;
+const MAX_SHOWN: usize = 2_000;
 
 /// Does what is asked.
 pub fn account(action: &AccountAction) -> Exit {
@@ -23,7 +23,7 @@ pub fn account(action: &AccountAction) -> Exit {
 }
 
 fn show(args: &ShowAccountArgs) -> Exit {
-    match ask::ask(&args.ask, Request::Accounts, PATIENCE) {
+    match ask::ask(&args.ask, Request::Accounts, ANSWER_TIMEOUT) {
         Ok(Reply::Accounts(report)) => say::report(args.json, &report, || pages(&report)),
         Ok(other) => ask::unexpected(&other),
         Err(exit) => exit,
@@ -39,7 +39,7 @@ fn pages(report: &AccountsReport) -> String {
 
 fn page(line: &AccountLine) -> String {
     let mut text = format!("{}\n", line.directory);
-    let mut fact = |name: &str, value: &str| text.push_str(&format!("  {name:8}  {}\n", escaped(value, LONGEST)));
+    let mut fact = |name: &str, value: &str| text.push_str(&format!("  {name:8}  {}\n", escaped(value, MAX_SHOWN)));
     match &line.url {
         Some(url) => fact("account", url),
         None => fact("account", "none yet; the first order makes one"),
@@ -69,7 +69,7 @@ fn deactivate(args: &DeactivateArgs) -> Exit {
 
 fn act(wish: AccountWish, args: &AccountArgs) -> Exit {
     let request = Request::Account { wish, issuer: args.issuer.clone() };
-    match ask::ask(&args.ask, request, PATIENCE) {
+    match ask::ask(&args.ask, request, ANSWER_TIMEOUT) {
         Ok(Reply::Account(done)) => {
             say::line(&told(&done));
             Exit::Done

@@ -7,7 +7,7 @@ use crate::base::escape::escaped;
 use crate::base::span;
 
 /// Characters of a reason that are shown.
-const LONGEST_REASON: usize = 300;
+const MAX_REASON: usize = 300;
 
 /// One row for each target below its group's name, with its reason below it.
 pub(super) fn table(groups: &[UpstreamLine]) -> String {
@@ -18,7 +18,7 @@ pub(super) fn table(groups: &[UpstreamLine]) -> String {
     for group in groups {
         text.push_str(&format!("upstream {}\n", group.name));
         if let Some(why) = &group.unresolved {
-            let why = escaped(why, LONGEST_REASON);
+            let why = escaped(why, MAX_REASON);
             text.push_str(&format!("  the addresses known last are used, as names cannot be looked up: {why}\n"));
         }
         for target in &group.targets {
@@ -26,7 +26,7 @@ pub(super) fn table(groups: &[UpstreamLine]) -> String {
             text.push_str(&format!("  {address:address_width$}  {state:state_width$}  {open} open\n"));
             if let Some(why) = &target.why {
                 let since = target.since_seconds.map(|since| format!("{} ago: ", span::rough(Duration::from_secs(since))));
-                text.push_str(&format!("    {}{}\n", since.unwrap_or_default(), escaped(why, LONGEST_REASON)));
+                text.push_str(&format!("    {}{}\n", since.unwrap_or_default(), escaped(why, MAX_REASON)));
             }
         }
     }

@@ -13,9 +13,9 @@ use crate::config::settings::{Acme, Block, End, PathPattern, Settings, Site, Sit
 use crate::telemetry::log::events;
 
 /// A banner is read by a person; a longer list is `doorward certs`'s job.
-const MOST_HOSTS: usize = 40;
+const MAX_HOSTS: usize = 40;
 /// Characters of an authority's complaint that are repeated.
-const LONGEST_ERROR: usize = 300;
+const MAX_ERROR: usize = 300;
 /// More than this until its end, and a certificate needs no countdown in hours.
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -103,7 +103,7 @@ impl Banner {
 impl fmt::Display for Banner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "doorward {}\n", self.version)?;
-        let shown = &self.hosts[..self.hosts.len().min(MOST_HOSTS)];
+        let shown = &self.hosts[..self.hosts.len().min(MAX_HOSTS)];
         let widest = shown.iter().flat_map(|host| &host.urls).map(|(url, _)| url.chars().count()).max().unwrap_or(0).min(60);
         for host in shown {
             for (url, end) in &host.urls {
@@ -114,8 +114,8 @@ impl fmt::Display for Banner {
                 None => writeln!(f, "      plain http, no certificate\n")?,
             }
         }
-        if self.hosts.len() > MOST_HOSTS {
-            writeln!(f, "  and {} more names; `doorward certs` lists them\n", self.hosts.len() - MOST_HOSTS)?;
+        if self.hosts.len() > MAX_HOSTS {
+            writeln!(f, "  and {} more names; `doorward certs` lists them\n", self.hosts.len() - MAX_HOSTS)?;
         }
         if self.hosts.is_empty() {
             writeln!(f, "  no site is configured, so every request is refused\n")?;
@@ -182,7 +182,7 @@ fn end_of(settings: &Settings, block: &Block) -> String {
 /// `by Let's Encrypt R11, until 2027-02-19 (88d 4h)`.
 fn certificate(line: &CertLine, site: &Site, now: Timestamp) -> String {
     // An authority's words are a stranger's.
-    let error = line.last_error.as_deref().map(|words| escaped(words, LONGEST_ERROR));
+    let error = line.last_error.as_deref().map(|words| escaped(words, MAX_ERROR));
     let waiting = || match (&site.tls, &error) {
         (SiteTls::Files { chain, .. }, Some(error)) => format!("{} cannot be used: {error}", chain.display()),
         (SiteTls::Files { chain, .. }, None) => format!("being read from {}", chain.display()),

@@ -9,11 +9,11 @@ use crate::admin::api::{BansReport, Reply, Request};
 use crate::base::span;
 
 /// It takes the gateway no time.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Lists who is shut out.
 pub fn bans(args: &BansArgs) -> Exit {
-    match ask::ask(&args.ask, Request::Bans, PATIENCE) {
+    match ask::ask(&args.ask, Request::Bans, ANSWER_TIMEOUT) {
         Ok(Reply::Bans(report)) => say::report(args.json, &report, || page(&report)),
         Ok(other) => ask::unexpected(&other),
         Err(exit) => exit,
@@ -22,7 +22,7 @@ pub fn bans(args: &BansArgs) -> Exit {
 
 /// Lets one in again, or all.
 pub fn unban(args: &UnbanArgs) -> Exit {
-    match ask::ask(&args.ask, Request::Unban { client: args.client.address() }, PATIENCE) {
+    match ask::ask(&args.ask, Request::Unban { client: args.client.address() }, ANSWER_TIMEOUT) {
         Ok(Reply::Unbanned { clients }) => {
             say::line(&told(clients));
             Exit::Done

@@ -15,7 +15,7 @@ mod stored;
 mod table;
 
 /// Looking takes the gateway no time.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Lists the certificates, or does what is asked with one.
 pub fn certs(args: &CertsArgs) -> Exit {
@@ -77,7 +77,7 @@ enum From {
 
 /// What the running gateway tells, else what the state folder holds.
 fn look(args: &AskArgs) -> Result<(CertsReport, From), Exit> {
-    match ask::ask_if_running(args, Request::Certs, PATIENCE)? {
+    match ask::ask_if_running(args, Request::Certs, ANSWER_TIMEOUT)? {
         Ok(Reply::Certs(report)) => Ok((report, From::Gateway)),
         Ok(other) => Err(ask::unexpected(&other)),
         Err(nobody) => {

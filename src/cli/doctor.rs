@@ -13,7 +13,7 @@ use crate::config::settings::Settings;
 use crate::diagnostics::doctor::{self, Finding, PublicPorts, Running, Weight, Wish};
 
 /// Looking takes the gateway no time.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Examines and tells.
 pub fn run(args: &DoctorArgs) -> Exit {
@@ -50,7 +50,7 @@ pub fn examine(settings: Arc<Settings>, args: &DoctorArgs) -> Exit {
 fn running(args: &DoctorArgs) -> Result<Option<Running>, Exit> {
     let whom = AskArgs { config: args.config.config.clone(), socket: None };
     let Some(socket) = ask::socket_if_any(&whom)? else { return Ok(None) };
-    let asked = |request| client::ask(&socket, request, PATIENCE);
+    let asked = |request| client::ask(&socket, request, ANSWER_TIMEOUT);
     match asked(Request::Beacon) {
         Ok(Reply::Beacon(beacon)) => {
             let status = match asked(Request::Status) {

@@ -8,7 +8,7 @@ use super::{ask, say};
 use crate::admin::api::{DrainReport, Reply, Request};
 
 /// It takes the gateway no time.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Takes a backend out.
 pub fn drain(args: &DrainArgs) -> Exit {
@@ -21,7 +21,7 @@ pub fn undrain(args: &DrainArgs) -> Exit {
 }
 
 fn perform(args: &DrainArgs, request: Request) -> Exit {
-    match ask::ask(&args.ask, request, PATIENCE) {
+    match ask::ask(&args.ask, request, ANSWER_TIMEOUT) {
         Ok(Reply::Drained(report)) => {
             say::line(&told(&report));
             Exit::Done

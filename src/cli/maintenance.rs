@@ -9,12 +9,12 @@ use super::say;
 use crate::admin::api::{Reply, Request};
 
 /// It takes the gateway no time.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Turns maintenance on or off and tells for which sites.
 pub fn run(args: &MaintenanceArgs) -> Exit {
     let seconds = (args.turn == Turn::On).then(|| args.retry_after.as_secs().max(1));
-    match ask::ask(&args.ask, Request::Maintenance { site: args.site.clone(), seconds }, PATIENCE) {
+    match ask::ask(&args.ask, Request::Maintenance { site: args.site.clone(), seconds }, ANSWER_TIMEOUT) {
         Ok(Reply::Maintenance { sites }) => {
             say::line(&told(args.turn, &sites));
             Exit::Done

@@ -8,7 +8,7 @@ use crate::base::password;
 use crate::base::secret::Secret;
 
 /// Longest password; bcrypt would not even look at the rest, but argon2 does.
-const LONGEST: usize = 1024;
+const MAX_PASSWORD: usize = 1024;
 
 /// Why there is no hash.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ enum HashError {
     Read(#[from] io::Error),
     #[error("there is no password: standard input was empty")]
     Empty,
-    #[error("the password has more than {LONGEST} bytes; choose a shorter one")]
+    #[error("the password has more than {MAX_PASSWORD} bytes; choose a shorter one")]
     TooLong,
     #[error("the two passwords differ; run this again")]
     Differ,
@@ -50,7 +50,7 @@ fn asked() -> Result<Secret<String>, HashError> {
 
 fn first_line(input: impl BufRead) -> Result<Secret<String>, HashError> {
     let mut line = String::new();
-    io::Read::take(input, LONGEST as u64 + 2).read_line(&mut line)?;
+    io::Read::take(input, MAX_PASSWORD as u64 + 2).read_line(&mut line)?;
     let text = Secret::new(line);
     sound(Secret::new(text.expose().trim_end_matches(['\r', '\n']).to_owned()))
 }
@@ -58,7 +58,7 @@ fn first_line(input: impl BufRead) -> Result<Secret<String>, HashError> {
 fn sound(password: Secret<String>) -> Result<Secret<String>, HashError> {
     match password.expose().len() {
         0 => Err(HashError::Empty),
-        1..=LONGEST => Ok(password),
+        1..=MAX_PASSWORD => Ok(password),
         _ => Err(HashError::TooLong),
     }
 }

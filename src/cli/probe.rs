@@ -17,7 +17,7 @@ use crate::diagnostics::explain::{self, Question};
 use crate::diagnostics::probe::{self, Backend, Known, MeantNames, Report, Trace, Wish};
 
 /// For what the running gateway says of its backends: it has that at hand.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Probes once.
 pub fn run(args: &ProbeArgs) -> Exit {
@@ -90,7 +90,7 @@ fn wish(args: &ProbeArgs, question: Question, settings: Option<&Settings>) -> Re
 
 /// The targets of a group, with what the gateway says of them where it runs; it need not.
 fn known(settings: &Settings, upstream: &Upstream) -> Vec<Known> {
-    let reply = settings.admin.as_deref().map(|socket| client::ask(socket, Request::Status, PATIENCE));
+    let reply = settings.admin.as_deref().map(|socket| client::ask(socket, Request::Status, ANSWER_TIMEOUT));
     let groups = match reply {
         Some(Ok(Reply::Status(status))) => status.upstreams,
         Some(Ok(_) | Err(_)) | None => Vec::new(),

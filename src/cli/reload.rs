@@ -9,11 +9,11 @@ use super::say;
 use crate::admin::api::{ReloadReport, Reply, Request};
 
 /// A reload of thousands of sites takes seconds; one that waits for another takes twice that.
-const PATIENCE: Duration = Duration::from_secs(90);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Asks for a reload and tells how it ended.
 pub fn run(args: &ReloadArgs) -> Exit {
-    match ask::ask(&args.ask, Request::Reload { allow_empty: args.allow_empty }, PATIENCE) {
+    match ask::ask(&args.ask, Request::Reload { allow_empty: args.allow_empty }, ANSWER_TIMEOUT) {
         Ok(Reply::Reloaded(report)) => {
             say::line(&told(&report));
             Exit::Done

@@ -13,13 +13,13 @@ use crate::base::escape::escaped;
 use crate::base::span;
 
 /// Looking takes the gateway no time.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Characters of an alarm.
-const LONGEST_ALARM: usize = 600;
+const MAX_ALERT: usize = 600;
 
 /// Tells what runs.
 pub fn status(args: &StatusArgs) -> Exit {
-    match ask::ask(&args.ask, Request::Status, PATIENCE) {
+    match ask::ask(&args.ask, Request::Status, ANSWER_TIMEOUT) {
         Ok(Reply::Status(report)) => say::report(args.json, &report, || page(&report)),
         Ok(other) => ask::unexpected(&other),
         Err(exit) => exit,
@@ -67,7 +67,7 @@ fn page(report: &StatusReport) -> String {
         text.push_str(&format!("  {name:15}  {value}\n"));
     }
     for alarm in &report.alarms {
-        text.push_str(&format!("  ALARM: {}\n", escaped(alarm, LONGEST_ALARM)));
+        text.push_str(&format!("  ALARM: {}\n", escaped(alarm, MAX_ALERT)));
     }
     text.push_str(&backends::table(&report.upstreams));
     text

@@ -106,7 +106,7 @@ fn confirmed() -> Result<bool, TrustError> {
 fn carry_out(wish: Wish, steps: &[Step]) -> Result<(), TrustError> {
     let mut failed = None;
     for step in steps {
-        match carry_out::run(step, carry_out::PATIENCE) {
+        match carry_out::run(step, carry_out::ANSWER_TIMEOUT) {
             Ok(()) => say::line(&format!("done: {}", step.what)),
             // What was never put in cannot be taken out: the rest is taken out all the same.
             Err(error @ StepError::Failed { .. }) if wish == Wish::Untrust => {

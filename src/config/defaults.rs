@@ -109,7 +109,7 @@ pub fn health(path: String, every: Duration) -> Health {
 }
 
 /// Requests that wait for one group at a time: at some 12 KiB each this is 12 MB.
-pub const MOST_HELD: u32 = 1000;
+pub const MAX_HELD: u32 = 1000;
 
 /// Every ten seconds: a dead target is out within twenty, and a check costs nothing at that pace.
 pub const HEALTH_EVERY: Duration = Duration::from_secs(10);

@@ -62,7 +62,7 @@ pub struct Running {
 }
 
 /// Names looked at in one go; one by one there is no bound.
-const MOST_NAMES: usize = 100;
+const MAX_NAMES: usize = 100;
 /// Names looked at at a time.
 const AT_A_TIME: usize = 16;
 
@@ -114,7 +114,7 @@ async fn outside(wish: &Wish, stand_in: Option<&StandIn>) -> Vec<Finding> {
         let asked = authority::ask(&authority.acme, &clock).await;
         findings.extend(asked.findings.iter().cloned());
         findings.extend(too_many(&names));
-        names.truncate(MOST_NAMES);
+        names.truncate(MAX_NAMES);
         findings
             .extend(look_at(&names, &Visit { authority: &authority, asked: &asked, own: &own, ways: ways.as_ref(), wish }).await);
     }
@@ -184,7 +184,7 @@ fn no_such_name(name: &str, needs: &[Need]) -> Finding {
 }
 
 fn too_many(names: &[Identifier]) -> Option<Finding> {
-    let more = names.len().checked_sub(MOST_NAMES).filter(|more| *more > 0)?;
-    let seen = format!("{more} names were not looked at, after the first {MOST_NAMES}");
+    let more = names.len().checked_sub(MAX_NAMES).filter(|more| *more > 0)?;
+    let seen = format!("{more} names were not looked at, after the first {MAX_NAMES}");
     Some(Finding::trouble("dns", "", seen, "", "ask for a name by itself: `doorward doctor NAME`").noted())
 }

@@ -47,9 +47,9 @@ pub fn explain(settings: &Settings, question: &Question) -> Explanation {
 }
 
 fn shown(settings: &Settings, question: &Question) -> String {
-    const LONGEST: usize = 2_000;
+    const MAX_SHOWN: usize = 2_000;
     let mut out = Vec::new();
-    let mut bounded = Bounded::new(&mut out, Escape::Human, LONGEST);
+    let mut bounded = Bounded::new(&mut out, Escape::Human, MAX_SHOWN);
     Hide::new(settings.log.hide.iter().map(String::as_str)).push_url(&question.url, &mut bounded);
     String::from_utf8_lossy(&out).into_owned()
 }

@@ -33,7 +33,7 @@ use facts::Facts;
 use place::{Place, place_of};
 
 /// Redirects that a browser follows before it gives up; curl's default is 50, browsers' 20.
-const MOST_REDIRECTS: usize = 10;
+const MAX_REDIRECTS: usize = 10;
 
 /// What is to be found out.
 pub struct Wish {
@@ -164,7 +164,7 @@ async fn through(wish: &Wish, trust: &Trust) -> Result<Trace, TrustError> {
             return Ok(trace);
         }
         // A WebSocket client follows no redirect.
-        if wish.question.asks_websocket() || seen.len() > MOST_REDIRECTS {
+        if wish.question.asks_websocket() || seen.len() > MAX_REDIRECTS {
             return Ok(trace);
         }
         seen.push(address_of(&next));

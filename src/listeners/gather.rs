@@ -21,7 +21,7 @@ use super::http2::filter::{Breach, Filter};
 use super::http2::hpack::Found;
 
 /// What is gathered before it is sent all the same: one TLS record's worth (RFC 8446 section 5.1).
-const MOST: usize = 16 * 1024;
+const MAX_WRITE: usize = 16 * 1024;
 /// What is read in one wake-up before it is others' turn: thousands of small frames, which the codec would else take for as
 /// long as there are any.
 const TURN: usize = 32 * 1024;
@@ -194,14 +194,14 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Gather<T> {
         let total: usize = bufs.iter().map(|part| part.len()).sum();
         inner.unflushed = true;
         inner.calm.wrote(total);
-        if inner.held.len() + total > MOST {
+        if inner.held.len() + total > MAX_WRITE {
             ready!(inner.poll_send(cx))?;
         }
-        if total > MOST {
+        if total > MAX_WRITE {
             return Pin::new(&mut inner.io).poll_write_vectored(cx, bufs);
         }
         if inner.held.capacity() == 0 {
-            inner.held.reserve_exact(MOST);
+            inner.held.reserve_exact(MAX_WRITE);
         }
         bufs.iter().for_each(|part| inner.held.extend_from_slice(part));
         Poll::Ready(Ok(total))

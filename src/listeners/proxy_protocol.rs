@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use crate::base::proxy_header::{BadHeader, Ends, LONGEST, Progress, read};
+use crate::base::proxy_header::{BadHeader, Ends, MAX_HEADER, Progress, read};
 
 /// Why a balancer's connection is not served.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +49,7 @@ async fn header(stream: &mut TcpStream) -> Result<Option<Ends>, HeaderError> {
         match read(&bytes)? {
             Progress::Whole(ends) => return Ok(ends),
             Progress::More(more) => {
-                debug_assert!(bytes.len() + more <= LONGEST, "a header has an end");
+                debug_assert!(bytes.len() + more <= MAX_HEADER, "a header has an end");
                 let from = bytes.len();
                 bytes.resize(from + more, 0);
                 stream.read_exact(&mut bytes[from..]).await.map_err(HeaderError::Left)?;

@@ -13,7 +13,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
 /// Messages of one backend about one answer; more are not passed on.
-const MOST: usize = 4;
+const MAX_HINTS: usize = 4;
 
 /// A request's hints, between the backend's connection and the client's. It is `Sync` because a request's extensions are; one
 /// thread uses it.
@@ -52,7 +52,7 @@ impl Hints {
     pub(in crate::proxy) fn push(&self, status: StatusCode, links: impl IntoIterator<Item = HeaderValue>) {
         let mut links = links.into_iter().peekable();
         let mut held = self.held();
-        if status != StatusCode::EARLY_HINTS || held.heard == MOST || links.peek().is_none() {
+        if status != StatusCode::EARLY_HINTS || held.heard == MAX_HINTS || links.peek().is_none() {
             return;
         }
         held.heard += 1;
@@ -85,10 +85,10 @@ mod tests {
         hints.push(StatusCode::EARLY_HINTS, []);
         hints.push(StatusCode::PROCESSING, links());
         assert_eq!(next(), None);
-        for _ in 0..MOST + 1 {
+        for _ in 0..MAX_HINTS + 1 {
             hints.push(StatusCode::EARLY_HINTS, links());
         }
-        for _ in 0..MOST {
+        for _ in 0..MAX_HINTS {
             assert_eq!(next().unwrap(), ["</a.css>; rel=preload", "</b.css>; rel=preload"]);
         }
         assert_eq!(next(), None);

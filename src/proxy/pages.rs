@@ -15,7 +15,7 @@ use super::body::Body;
 use crate::base::regular_file;
 
 /// Largest page.
-const MOST: u64 = 256 * 1024;
+const MAX_PAGE: u64 = 256 * 1024;
 
 /// The pages of one folder.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -63,8 +63,8 @@ impl Pages {
             let Some(status) = path.file_name().and_then(|name| name.to_str()).and_then(status) else { continue };
             let mut page = Vec::new();
             let file = regular_file::open(&path).map_err(unreadable(&path))?;
-            file.take(MOST + 1).read_to_end(&mut page).map_err(unreadable(&path))?;
-            if page.len() as u64 > MOST {
+            file.take(MAX_PAGE + 1).read_to_end(&mut page).map_err(unreadable(&path))?;
+            if page.len() as u64 > MAX_PAGE {
                 return Err(PagesError::TooLarge { path });
             }
             list.push((status.to_owned(), page.into()));

@@ -23,9 +23,9 @@ use crate::server::gateway::Gateway;
 /// Between two looks at the catalog.
 const EVERY: Duration = Duration::from_secs(2);
 /// Handshakes of one look; a thousand names that are issued together are seen over a few minutes.
-const MOST: usize = 10;
+const MAX_CHECKED: usize = 10;
 /// For one handshake with ourselves.
-const PATIENCE: Duration = Duration::from_secs(5);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a certificate was not seen.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +65,7 @@ pub async fn watch(gateway: Weak<Gateway>) {
             continue;
         }
         let fresh = fresh(&now, &seen);
-        more = fresh.len() == MOST;
+        more = fresh.len() == MAX_CHECKED;
         for (name, key) in fresh {
             tell(&name, look(&gateway, &name, &key).await);
             seen.insert(name, key);
@@ -77,7 +77,7 @@ pub async fn watch(gateway: Weak<Gateway>) {
 /// Names whose certificate was not seen yet, a few at a time.
 fn fresh(now: &Catalog, seen: &HashMap<Box<str>, Arc<CertifiedKey>>) -> Vec<(Box<str>, Arc<CertifiedKey>)> {
     let unseen = |(name, key): &(&str, &Arc<CertifiedKey>)| seen.get(*name).is_none_or(|held| !Arc::ptr_eq(held, key));
-    now.ready().filter(unseen).take(MOST).map(|(name, key)| (name.into(), Arc::clone(key))).collect()
+    now.ready().filter(unseen).take(MAX_CHECKED).map(|(name, key)| (name.into(), Arc::clone(key))).collect()
 }
 
 fn tell(name: &str, looked: Result<(), NotSeen>) {
@@ -92,8 +92,9 @@ fn tell(name: &str, looked: Result<(), NotSeen>) {
 
 async fn look(gateway: &Gateway, name: &str, expected: &CertifiedKey) -> Result<(), NotSeen> {
     let at = gateway.spots().iter().find(|spot| spot.role == Role::Tls).map(reach).ok_or(NotSeen::NoPort)?;
-    let shown =
-        tokio::time::timeout(PATIENCE, shown(at, name, gateway.provider())).await.map_err(|_elapsed| NotSeen::Slow(at))??;
+    let shown = tokio::time::timeout(HANDSHAKE_TIMEOUT, shown(at, name, gateway.provider()))
+        .await
+        .map_err(|_elapsed| NotSeen::Slow(at))??;
     if shown.as_ref() == expected.cert.first() { Ok(()) } else { Err(NotSeen::Other(at)) }
 }
 

@@ -21,7 +21,7 @@ use answer::System;
 /// After a lookup that came to nothing.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Between two lookups of a name whose targets fail: what fails may have moved, and its old TTL says nothing of that.
-const SOONEST: Duration = Duration::from_secs(1);
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A group's names.
 pub(super) struct Lookups {
@@ -73,7 +73,7 @@ impl Lookups {
                 () = sleep_until(due) => (),
                 () = group.doubted() => {
                     for lookup in &mut self.names {
-                        lookup.due = lookup.due.min(lookup.looked + SOONEST);
+                        lookup.due = lookup.due.min(lookup.looked + MIN_INTERVAL);
                     }
                     continue;
                 }

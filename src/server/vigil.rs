@@ -19,10 +19,10 @@ use crate::config::settings::Alert;
 use crate::telemetry::metrics::Metrics;
 
 /// Between two looks.
-const LOOK: Duration = Duration::from_secs(15);
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 /// Looks in a row that must find it standing still. A machine that wakes from sleep finds it so once or twice, because
 /// only the wall clock went on.
-const LOOKS: u32 = 4;
+const MAX_MISSED: u32 = 4;
 /// For everything that sending one alarm takes.
 const SENDING: Duration = Duration::from_secs(300);
 
@@ -60,7 +60,7 @@ impl Seen {
             return if told { Verdict::Recovered } else { Verdict::Well };
         }
         self.still = self.still.saturating_add(1);
-        match self.still >= LOOKS {
+        match self.still >= MAX_MISSED {
             false => Verdict::Well,
             true if alarm::is_due(self.alarmed, now) => {
                 self.alarmed = Some(now);
@@ -79,7 +79,7 @@ impl Vigil {
         let (metrics, alert, shown) = (Arc::clone(metrics), Arc::clone(alert), Arc::clone(&well));
         let watch = move || {
             let mut seen = Seen { alarmed: memory.raised(), ..Seen::default() };
-            while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            while ended.recv_timeout(CHECK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 let now = SystemClock.now();
                 let verdict = seen.look(metrics.certs.is_stalled(now), now);
                 shown.store(matches!(verdict, Verdict::Well | Verdict::Recovered), Ordering::Relaxed);
@@ -176,9 +176,9 @@ mod tests {
         let store = open();
         let memory = StallMemory::new(&store);
         let mut seen = Seen { alarmed: memory.raised(), ..Seen::default() };
-        let looks = [1, 2, 3, 4].map(|look| seen.look(true, now + LOOK * look));
+        let looks = [1, 2, 3, 4].map(|look| seen.look(true, now + CHECK_INTERVAL * look));
         assert_eq!(looks, [Verdict::Well, Verdict::Well, Verdict::Well, Verdict::Still]);
-        assert_eq!(seen.look(false, now + LOOK * 5), Verdict::Recovered);
+        assert_eq!(seen.look(false, now + CHECK_INTERVAL * 5), Verdict::Recovered);
         memory.keep(seen.alarmed);
         assert_eq!(memory.raised(), None);
     }

@@ -11,7 +11,7 @@ use crate::base::time::Timestamp;
 const REMEMBERED: usize = 40;
 
 /// Of these, attempts that brought no certificate: an outage of a week must not make us forget what was issued before it.
-const MOST_FRUITLESS: usize = 30;
+const MAX_FRUITLESS: usize = 30;
 
 /// An attempt later than now by more than this was made while the clock was wrong.
 const SKEW: Duration = Duration::from_secs(86_400);
@@ -77,7 +77,7 @@ impl History {
     /// What no limit counts goes first.
     fn forget_one(&mut self) {
         let fruitless = self.0.iter().filter(|attempt| !attempt.ended.is_issued()).count();
-        let in_the_way = |attempt: &Attempt| attempt.ended.is_issued() == (fruitless <= MOST_FRUITLESS);
+        let in_the_way = |attempt: &Attempt| attempt.ended.is_issued() == (fruitless <= MAX_FRUITLESS);
         let never_made = self.0.iter().position(|attempt| attempt.ended == Ended::NoOrder);
         let oldest = never_made.or_else(|| self.0.iter().position(in_the_way));
         self.0.remove(oldest.unwrap_or(0));
@@ -197,7 +197,7 @@ mod tests {
             history.attempts().iter().filter(|attempt| attempt.ended.is_issued()).count()
         };
         assert_eq!(add(100, Ended::Issued), REMEMBERED);
-        assert_eq!(add(100, Ended::Failed), REMEMBERED - MOST_FRUITLESS);
-        assert_eq!(add(20, Ended::Unusable), REMEMBERED - MOST_FRUITLESS + 1);
+        assert_eq!(add(100, Ended::Failed), REMEMBERED - MAX_FRUITLESS);
+        assert_eq!(add(20, Ended::Unusable), REMEMBERED - MAX_FRUITLESS + 1);
     }
 }

@@ -24,7 +24,7 @@ use crate::base::mutex::lock;
 use crate::base::time::Timestamp;
 
 /// How long a starting process waits for its predecessor to let go of the state.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The state folder in use.
 #[derive(Debug)]

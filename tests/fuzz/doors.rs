@@ -131,7 +131,7 @@ pub fn forwarded(data: &[u8]) {
 pub fn proxy_header(data: &[u8]) {
     let mut end = 0;
     while let Ok(Progress::More(more)) = proxy_header::read(&data[..end]) {
-        assert!(more > 0 && end + more <= proxy_header::LONGEST, "{more} more behind {end}");
+        assert!(more > 0 && end + more <= proxy_header::MAX_HEADER, "{more} more behind {end}");
         end += more;
         if end > data.len() {
             return;

@@ -15,9 +15,9 @@ use crate::net::http_client::post;
 use crate::telemetry::metrics::Metrics;
 
 /// For one run of a program; then it is killed, with all that it started.
-const LONGEST: Duration = Duration::from_secs(60);
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 /// Before the second try and the third, which is the last.
-const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)];
+const RETRY_INTERVALS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)];
 /// Alarms that may wait while one is being sent.
 const WAITING: usize = 16;
 
@@ -55,7 +55,7 @@ async fn cry(mut waiting: Receiver<(Alert, Alarm)>) {
 /// Sends one alarm, in three tries if need be, and says in the log when nobody took it.
 pub async fn send(alert: &Alert, alarm: &Alarm) {
     let json = alarm.to_json();
-    let mut pauses = PAUSES.into_iter();
+    let mut pauses = RETRY_INTERVALS.into_iter();
     loop {
         let words = match (try_once(alert, &json).await, pauses.next()) {
             (Ok(()), _) => return tracing::info!(event = "alert_sent", of = ?alarm.event, "the alarm was sent"),
@@ -87,7 +87,7 @@ async fn run(path: &Path, json: &str) -> Result<(), String> {
         arguments: vec!["alert".to_owned()],
         environment: vec![("DOORWARD_EVENT", "alert".to_owned())],
         input: json.to_owned(),
-        limit: LONGEST,
+        limit: SEND_TIMEOUT,
     };
     let ran = program::run(program).await;
     if ran.end.is_success() {

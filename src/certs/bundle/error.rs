@@ -4,7 +4,7 @@ use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 
 /// Longest chain that is believed; public ones have two or three certificates.
-pub(super) const MOST_CERTIFICATES: usize = 10;
+pub(super) const MAX_CERTIFICATES: usize = 10;
 
 /// The file a [`BundleError`] is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum BundleError {
     #[error("the chain holds no certificate; expected `-----BEGIN CERTIFICATE-----`")]
     NoCertificate,
     /// More certificates than any chain has.
-    #[error("the chain holds more than {MOST_CERTIFICATES} certificates; give the leaf and its intermediates only")]
+    #[error("the chain holds more than {MAX_CERTIFICATES} certificates; give the leaf and its intermediates only")]
     TooMany,
     /// No private key in the text.
     #[error("the key file holds no private key; expected `-----BEGIN PRIVATE KEY-----`")]

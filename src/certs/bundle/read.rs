@@ -3,21 +3,21 @@
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::error::{BundleError, MOST_CERTIFICATES};
+use super::error::{BundleError, MAX_CERTIFICATES};
 use crate::base::secret::Secret;
 
 /// Longest chain text that is looked at; real chains stay below 16 KiB.
-pub(super) const MOST_PEM: usize = 256 * 1024;
+pub(super) const MAX_PEM: usize = 256 * 1024;
 
 pub(super) fn read_chain(pem: &str) -> Result<Vec<CertificateDer<'static>>, BundleError> {
-    if pem.len() > MOST_PEM {
+    if pem.len() > MAX_PEM {
         return Err(BundleError::TooLarge(pem.len()));
     }
     let mut chain = Vec::new();
     for item in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let number = chain.len() + 1;
         chain.push(item.map_err(|error| BundleError::Damaged { number, problem: format!("{error:?}") })?);
-        if chain.len() > MOST_CERTIFICATES {
+        if chain.len() > MAX_CERTIFICATES {
             return Err(BundleError::TooMany);
         }
     }

@@ -2,7 +2,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose
 use rustls::pki_types::pem::PemObject;
 use time::{Duration, OffsetDateTime};
 
-use super::read::MOST_PEM;
+use super::read::MAX_PEM;
 use super::*;
 
 include!("tests/signed.rs");
@@ -175,7 +175,7 @@ fn truncated_and_foreign_texts_are_refused() {
         assert!(build(&[&whole[..cut]], &w.key, &["a.example"]).is_err(), "cut at {cut}");
     }
     assert_eq!(build(&["<html>"], &w.key, &[]).unwrap_err(), BundleError::NoCertificate);
-    assert_eq!(build(&[&"x".repeat(MOST_PEM + 1)], &w.key, &[]).unwrap_err(), BundleError::TooLarge(MOST_PEM + 1));
+    assert_eq!(build(&[&"x".repeat(MAX_PEM + 1)], &w.key, &[]).unwrap_err(), BundleError::TooLarge(MAX_PEM + 1));
     assert_eq!(build(&[&*w.leaf; 11], &w.key, &[]).unwrap_err(), BundleError::TooMany);
 }
 

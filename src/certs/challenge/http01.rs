@@ -4,14 +4,14 @@
 pub const PREFIX: &str = "/.well-known/acme-challenge/";
 
 /// Longest token that is looked up. Authorities use 43 characters.
-const MOST: usize = 128;
+const MAX_TOKEN: usize = 128;
 
 /// The token a request path asks for: `None` when the path is another one, or when what follows the prefix cannot be a
 /// token (base64url without padding, one segment). The path is taken as it stood in the request, without its query.
 pub fn token(path: &str) -> Option<&str> {
     let token = path.strip_prefix(PREFIX)?;
     let plausible =
-        (1..=MOST).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     plausible.then_some(token)
 }
 
@@ -34,7 +34,7 @@ mod tests {
         ] {
             assert_eq!(token(path), expected, "for {path}");
         }
-        let (longest, longer) = (format!("{PREFIX}{}", "a".repeat(MOST)), format!("{PREFIX}{}", "a".repeat(MOST + 1)));
+        let (longest, longer) = (format!("{PREFIX}{}", "a".repeat(MAX_TOKEN)), format!("{PREFIX}{}", "a".repeat(MAX_TOKEN + 1)));
         assert!(token(&longest).is_some() && token(&longer).is_none());
     }
 }

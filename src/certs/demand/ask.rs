@@ -10,7 +10,7 @@ use crate::base::name::HostName;
 use crate::net::http_client::post;
 
 /// For the whole question; somebody waits behind it.
-const LONGEST: Duration = Duration::from_secs(5);
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the endpoint says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) enum Verdict {
 
 /// Asks `GET url?domain=name`.
 pub(super) async fn ask(url: &str, name: &HostName) -> Verdict {
-    match tokio::time::timeout(LONGEST, post::get(&question(url, name))).await {
+    match tokio::time::timeout(ASK_TIMEOUT, post::get(&question(url, name))).await {
         Ok(Ok(StatusCode::OK)) => Verdict::Wanted,
         Ok(Ok(status)) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
             Verdict::Silent(format!("it answered {status}").into())

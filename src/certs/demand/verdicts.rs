@@ -10,7 +10,7 @@ use super::ask::Verdict;
 use crate::base::name::HostName;
 
 /// Names remembered. A flood of made-up ones pushes the eldest out.
-const MOST: usize = 10_000;
+const MAX_DECISIONS: usize = 10_000;
 /// A name that was refused is asked about again after so long: a customer who has just been entered does not wait longer.
 const UNWANTED: Duration = Duration::from_secs(60);
 /// So long nobody asks an endpoint again that gave no answer.
@@ -47,7 +47,7 @@ impl Verdicts {
         if self.held.insert(name.clone(), (now + span, said.clone())).is_none() {
             self.order.push_back(name.clone());
         }
-        while self.order.len() > MOST {
+        while self.order.len() > MAX_DECISIONS {
             let eldest = self.order.pop_front();
             eldest.map(|eldest| self.held.remove(&eldest));
         }
@@ -87,10 +87,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_names_takes_no_more_than_its_room() {
         let (mut verdicts, now) = (Verdicts::default(), Instant::now());
-        for n in 0..3 * MOST {
+        for n in 0..3 * MAX_DECISIONS {
             let _refused = verdicts.note(&name(n), &Verdict::Unwanted(StatusCode::FORBIDDEN), now);
         }
-        assert_eq!((verdicts.len(), verdicts.order.len()), (MOST, MOST));
-        assert!(verdicts.of(&name(3 * MOST - 1), now).is_some() && verdicts.of(&name(0), now).is_none());
+        assert_eq!((verdicts.len(), verdicts.order.len()), (MAX_DECISIONS, MAX_DECISIONS));
+        assert!(verdicts.of(&name(3 * MAX_DECISIONS - 1), now).is_some() && verdicts.of(&name(0), now).is_none());
     }
 }

@@ -18,11 +18,11 @@ use crate::state::durable::{self, FileError};
 /// Between two looks, for this many certificates: two seconds, and two more for each full thousand, so that looking never
 /// takes more than a five-hundredth of a core. Without any there is nothing to look at.
 pub fn every(certificates: usize) -> Duration {
-    const FEW: Duration = Duration::from_secs(2);
+    const CHECK_INTERVAL: Duration = Duration::from_secs(2);
     const THOUSAND: usize = 1000;
     match certificates {
         0 => Duration::MAX,
-        some => FEW.saturating_mul(u32::try_from(1 + some / THOUSAND).unwrap_or(u32::MAX)),
+        some => CHECK_INTERVAL.saturating_mul(u32::try_from(1 + some / THOUSAND).unwrap_or(u32::MAX)),
     }
 }
 

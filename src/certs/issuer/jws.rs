@@ -47,7 +47,7 @@ pub(super) enum Signer<'a> {
 }
 
 /// Nonces an authority may refuse in a row before a request is given up: at 30 % refusals one in two million.
-const MOST_NONCES: u32 = 12;
+const MAX_NONCES: u32 = 12;
 
 const REPLAY_NONCE: HeaderName = HeaderName::from_static("replay-nonce");
 
@@ -150,7 +150,7 @@ pub(super) async fn post(
         };
         let body = key.sign(by, &fresh, url, payload)?;
         let answer = http.ask_whatever(Method::POST, url, body, &json).await?;
-        if !answer.is_bad_nonce() || refused == MOST_NONCES {
+        if !answer.is_bad_nonce() || refused == MAX_NONCES {
             return Ok(answer.checked(http.pauses())?);
         }
         refused += 1;

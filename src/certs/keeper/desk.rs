@@ -125,7 +125,7 @@ const STATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// For loading what the state folder holds of all certificates: ten thousand take a few seconds.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// Nothing is worth a shorter sleep.
-const SHORTEST_SLEEP: Duration = Duration::from_millis(100);
+const MIN_SLEEP: Duration = Duration::from_millis(100);
 
 impl Desk {
     pub(super) fn new(
@@ -239,7 +239,7 @@ impl Desk {
     fn sleep(&self, wake: Timestamp) -> Duration {
         let files = self.needs.iter().filter(|need| local::files_of(need).is_some()).count();
         let longest = files::every(files).min(CertMetrics::INTERVAL);
-        wake.since(self.clock.now()).clamp(SHORTEST_SLEEP, longest)
+        wake.since(self.clock.now()).clamp(MIN_SLEEP, longest)
     }
 
     /// Leaves orders in flight as a crash would: everything they need is on the disk.

@@ -15,7 +15,7 @@ use crate::certs::shelf::Shelved;
 use crate::state::vault::Vault;
 
 /// For one run; then the program is killed, with all that it started.
-const LONGEST: Duration = Duration::from_secs(60);
+const HOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One queue for each program. A program's task ends with the keeper; one that runs then is left to finish.
 #[derive(Default)]
@@ -38,7 +38,7 @@ impl Hooks {
             arguments: vec!["issued".to_owned()],
             environment,
             input: String::new(),
-            limit: LONGEST,
+            limit: HOOK_TIMEOUT,
         };
         let run = Run { name: need.title(), program };
         let queue = self.0.entry(hook.to_owned()).or_insert_with(|| {

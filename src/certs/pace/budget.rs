@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{DAY, HOUR, MOST_IN_A_DAY, MOST_IN_AN_HOUR, MOST_ISSUED, MOST_UNPROVED, WEEK, order_limit};
+use super::{DAY, HOUR, MAX_DUPLICATES, MAX_FAILED_VALIDATIONS, MAX_PER_DAY, MAX_PER_HOUR, WEEK, order_limit};
 use crate::base::time::Timestamp;
 use crate::state::history::{Ended, History};
 use crate::state::schema::Bucket;
@@ -45,10 +45,10 @@ impl Budget {
         let week = life.map_or(WEEK, |life| life.min(WEEK));
         let limit = order_limit(directory);
         Self {
-            failed_proofs: share(HOUR, MOST_UNPROVED, Ended::is_unproved),
-            orders_in_hour: share(HOUR, MOST_IN_AN_HOUR, unlucky),
-            orders_in_day: share(DAY, MOST_IN_A_DAY, unlucky),
-            issued_in_week: share(week, MOST_ISSUED + usize::from(life.is_none()), |ended| ended == Ended::Issued),
+            failed_proofs: share(HOUR, MAX_FAILED_VALIDATIONS, Ended::is_unproved),
+            orders_in_hour: share(HOUR, MAX_PER_HOUR, unlucky),
+            orders_in_day: share(DAY, MAX_PER_DAY, unlucky),
+            issued_in_week: share(week, MAX_DUPLICATES + usize::from(life.is_none()), |ended| ended == Ended::Issued),
             account_orders: limit.map(|limit| Share { used: limit.burst - limit.left(bucket, now), most: limit.burst }),
         }
     }

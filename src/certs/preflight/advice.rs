@@ -16,9 +16,9 @@ use crate::config::settings::{Acme, ChallengeKind};
 use crate::net::dns::Dns;
 
 /// For all of it. Nobody waits for a first certificate who would not wait ten seconds more for one that comes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Names of one certificate that are looked at.
-const MOST_NAMES: usize = 10;
+const MAX_NAMES: usize = 10;
 
 /// What is known before the look.
 pub struct Before<'a> {
@@ -47,7 +47,7 @@ pub async fn before_order(acme: &Arc<Acme>, before: Before<'_>) -> Advice {
     if !concerns_the_world(acme) {
         return Advice { acme: Arc::clone(acme), found: Vec::new() };
     }
-    let verdicts = tokio::time::timeout(PATIENCE, look_at_all(acme, &before)).await.unwrap_or_default();
+    let verdicts = tokio::time::timeout(PROBE_TIMEOUT, look_at_all(acme, &before)).await.unwrap_or_default();
     for finding in verdicts.iter().flat_map(|verdict| &verdict.findings) {
         tell(finding);
     }
@@ -74,7 +74,7 @@ async fn look_at_all(acme: &Acme, before: &Before<'_>) -> Vec<Verdict> {
     let asker = Asker { identities: before.identities, account: None, challenges: &acme.challenges };
     let here = Here { own: &own, asker, ports, public_authority: acme.is_public() };
     let mut verdicts = Vec::new();
-    for name in before.names.iter().take(MOST_NAMES) {
+    for name in before.names.iter().take(MAX_NAMES) {
         verdicts.push(outside::judge(&look::look(name, &dns, ways.as_ref()).await, &here));
     }
     verdicts

@@ -8,7 +8,7 @@ use crate::base::time::{ClockReading, Timestamp};
 
 /// Certificates begin an hour before they are issued; a clock that is further off takes them for not valid yet, and calls
 /// others expired that are not.
-const MOST: Duration = Duration::from_secs(3_600);
+const MAX_DIFFERENCE: Duration = Duration::from_secs(3_600);
 /// A clock that is kept is off by less; one that is not will drift on.
 const USUAL: Duration = Duration::from_secs(120);
 
@@ -26,7 +26,7 @@ pub fn judge(theirs: Timestamp, ours: Timestamp) -> Finding {
         "less than two minutes",
         "set the clock, and keep it with systemd-timesyncd or chrony",
     );
-    if off > MOST { found } else { found.noted() }
+    if off > MAX_DIFFERENCE { found } else { found.noted() }
 }
 
 /// That our clock is wrong, in a sentence with both moments; `None` for one that prevents nothing.

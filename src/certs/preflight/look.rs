@@ -11,7 +11,7 @@ use crate::base::name::Identifier;
 use crate::net::dns::{Dns, DnsError};
 
 /// Addresses of one family that are looked at; more than that no site of one gateway has.
-const MOST_ADDRESSES: usize = 4;
+const MAX_ADDRESSES: usize = 4;
 
 /// How the world comes to us.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub async fn look(name: &Identifier, dns: &Dns, ways: Option<&Ways>) -> NameFact
     let mut doors = Vec::new();
     if let Some(ways) = ways {
         let host = name.to_string();
-        for ip in four.addresses().into_iter().take(MOST_ADDRESSES).chain(six.addresses().into_iter().take(MOST_ADDRESSES)) {
+        for ip in four.addresses().into_iter().take(MAX_ADDRESSES).chain(six.addresses().into_iter().take(MAX_ADDRESSES)) {
             doors.push(knock(ip, &host, ways).await);
         }
     }

@@ -21,11 +21,11 @@ use crate::certs::challenge::http01;
 use crate::certs::challenge::tls_alpn01::ALPN;
 
 /// For one address and port: a way round the world and back, three times, with a lost packet.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of an answer that is looked at.
-const MOST: u64 = 4 << 10;
+const MAX_ANSWER: u64 = 4 << 10;
 /// Characters of what a stranger says that are repeated.
-const LONGEST: usize = 80;
+const MAX_SHOWN: usize = 80;
 
 /// Who answers there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,12 +44,12 @@ pub enum Seen {
 
 /// Asks for the token, as an authority does by http-01 (RFC 8555 section 8.3).
 pub async fn http(address: SocketAddr, host: &str, beacon: &Beacon) -> Seen {
-    settled(timeout(PATIENCE, ask_http(address, host, beacon)).await)
+    settled(timeout(PROBE_TIMEOUT, ask_http(address, host, beacon)).await)
 }
 
 /// Shakes hands as an authority does by tls-alpn-01 (RFC 8737 section 3).
 pub async fn tls(address: SocketAddr, beacon: &Beacon) -> Seen {
-    settled(timeout(PATIENCE, shake_hands(address, beacon)).await)
+    settled(timeout(PROBE_TIMEOUT, shake_hands(address, beacon)).await)
 }
 
 fn settled(asked: Result<io::Result<Seen>, tokio::time::error::Elapsed>) -> Seen {
@@ -57,7 +57,7 @@ fn settled(asked: Result<io::Result<Seen>, tokio::time::error::Elapsed>) -> Seen
         Ok(Ok(seen)) => seen,
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Seen::Refused,
         Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Seen::Silent,
-        Ok(Err(error)) => Seen::NoWay(escaped(&error.to_string(), LONGEST)),
+        Ok(Err(error)) => Seen::NoWay(escaped(&error.to_string(), MAX_SHOWN)),
         Err(_) => Seen::Silent,
     }
 }
@@ -69,7 +69,7 @@ async fn ask_http(address: SocketAddr, host: &str, beacon: &Beacon) -> io::Resul
     let talk = async {
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
-        (&mut stream).take(MOST).read_to_end(&mut answer).await?;
+        (&mut stream).take(MAX_ANSWER).read_to_end(&mut answer).await?;
         Ok::<_, io::Error>(answer)
     };
     // Whoever takes a connection and breaks it off is somebody.
@@ -91,9 +91,9 @@ fn who_answers(answer: &[u8], expected: &str) -> Seen {
     }
     let field = |name: &str| {
         let value = head.lines().find_map(|line| line.split_once(':').filter(|(key, _)| key.eq_ignore_ascii_case(name)));
-        value.map(|(_, value)| escaped(value.trim(), LONGEST))
+        value.map(|(_, value)| escaped(value.trim(), MAX_SHOWN))
     };
-    let status = escaped(status.split_once(' ').map_or("", |(_, status)| status), LONGEST);
+    let status = escaped(status.split_once(' ').map_or("", |(_, status)| status), MAX_SHOWN);
     let server = field("server").map(|server| format!(" ({server})")).unwrap_or_default();
     let location = field("location").map(|to| format!(", sent on to {to}")).unwrap_or_default();
     Seen::Other(format!("another web server{server}: {status}{location}"))
@@ -111,7 +111,7 @@ async fn shake_hands(address: SocketAddr, beacon: &Beacon) -> io::Result<Seen> {
     let stream = match TlsConnector::from(Arc::new(config)).connect(name, tcp).await {
         Ok(stream) => stream,
         Err(error) => {
-            return Ok(Seen::Other(format!("somebody who refuses the handshake ({})", escaped(&error.to_string(), LONGEST))));
+            return Ok(Seen::Other(format!("somebody who refuses the handshake ({})", escaped(&error.to_string(), MAX_SHOWN))));
         }
     };
     let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
@@ -124,7 +124,7 @@ async fn shake_hands(address: SocketAddr, beacon: &Beacon) -> io::Result<Seen> {
 
 fn subject(leaf: &[u8]) -> String {
     let names = x509_parser::parse_x509_certificate(leaf).ok().map(|(_, leaf)| leaf.subject().to_string());
-    names.map_or_else(|| "nobody".to_owned(), |names| escaped(&names, LONGEST))
+    names.map_or_else(|| "nobody".to_owned(), |names| escaped(&names, MAX_SHOWN))
 }
 
 /// The certificate is what is to be found out, so any is taken. Nor is the handshake's signature looked at: the library

@@ -15,7 +15,7 @@ const ANSWER: Duration = Duration::from_secs(130);
 /// Until an order is done; the gateway gives up before.
 const ORDER: Duration = Duration::from_secs(630);
 /// Characters of what an authority said.
-const LONGEST: usize = 4_000;
+const MAX_SHOWN: usize = 4_000;
 
 /// Orders a certificate now.
 pub fn renew(args: &RenewArgs) -> Exit {
@@ -47,7 +47,10 @@ fn revoked(report: &RevokeReport) -> String {
     let RevokeReport { name, serial, .. } = report;
     let next = match (&report.successor_at, &report.successor_why) {
         (Some(at), Some(why)) => {
-            format!("It is served until its successor is there, which cannot be ordered before {at}: {}.", escaped(why, LONGEST))
+            format!(
+                "It is served until its successor is there, which cannot be ordered before {at}: {}.",
+                escaped(why, MAX_SHOWN)
+            )
         }
         _ => format!("Another one with a new key is being ordered; `doorward certs show {name}` tells how it goes."),
     };
@@ -71,7 +74,7 @@ fn tested(report: &TestReport) -> String {
     };
     let mut text = format!("{} issues for {}, {how}. Nothing of it was kept.\n", report.directory, report.names.join(", "));
     for failed in &report.failed {
-        text.push_str(&format!("  on the way: {}\n", escaped(failed, LONGEST)));
+        text.push_str(&format!("  on the way: {}\n", escaped(failed, MAX_SHOWN)));
     }
     text
 }

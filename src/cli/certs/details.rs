@@ -1,18 +1,18 @@
 //! All that is known of one certificate, a fact a line.
 
-use super::table::{LONGEST_ERROR, relative};
+use super::table::{MAX_ERROR, relative};
 use crate::admin::api::{BudgetLine, CertLine, ShareLine};
 use crate::base::escape::escaped;
 use crate::base::time::Timestamp;
 
 /// Characters of a name of an issuer or of a reason.
-const LONGEST: usize = 500;
+const MAX_SHOWN: usize = 500;
 
 /// The certificate on a page.
 pub(super) fn page(line: &CertLine, now: Timestamp) -> String {
     let mut text = format!("{}\n", line.names.join(", "));
     for (name, value) in facts(line, now) {
-        text.push_str(&format!("  {name:10}  {}\n", escaped(&value, LONGEST_ERROR)));
+        text.push_str(&format!("  {name:10}  {}\n", escaped(&value, MAX_ERROR)));
     }
     text
 }
@@ -23,7 +23,7 @@ fn facts(line: &CertLine, now: Timestamp) -> Vec<(&'static str, String)> {
     match &line.expires {
         Some(expires) => {
             let serial = line.serial.as_deref().unwrap_or("unknown");
-            facts.push(("held", format!("of {}, serial {serial}, until {}", escaped(&line.issuer, LONGEST), at(expires))));
+            facts.push(("held", format!("of {}, serial {serial}, until {}", escaped(&line.issuer, MAX_SHOWN), at(expires))));
         }
         None => facts.push(("held", "none".to_owned())),
     }

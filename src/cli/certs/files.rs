@@ -15,7 +15,7 @@ use crate::diagnostics::offline::export::{self, Exported};
 use crate::diagnostics::offline::import::{self, Imported, Kept, Taken};
 
 /// Characters of a reason.
-const LONGEST: usize = 1_000;
+const MAX_SHOWN: usize = 1_000;
 
 /// Writes certificates out.
 pub(super) fn export(args: &ExportArgs) -> Exit {
@@ -75,14 +75,14 @@ fn told(imported: &Imported) -> String {
 }
 
 fn fate(taken: &Taken) -> String {
-    let title = escaped(&taken.title, LONGEST);
+    let title = escaped(&taken.title, MAX_SHOWN);
     match &taken.came {
         Ok(Kept::Stored { names, not_after: Some(ends) }) => {
-            format!("{title}: taken over, for {}, until {ends}", escaped(&names.join(", "), LONGEST))
+            format!("{title}: taken over, for {}, until {ends}", escaped(&names.join(", "), MAX_SHOWN))
         }
         Ok(Kept::Stored { not_after: None, .. }) => format!("{title}: taken over"),
         Ok(Kept::Superseded) => format!("{title}: not needed, the state folder has one that is as new"),
-        Err(why) => format!("{title}: NOT taken over: {}", escaped(why, LONGEST)),
+        Err(why) => format!("{title}: NOT taken over: {}", escaped(why, MAX_SHOWN)),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::base::span;
 use crate::base::time::Timestamp;
 
 /// Characters of a complaint that are repeated; authorities' own stay below 1,000.
-pub(super) const LONGEST_ERROR: usize = 4_000;
+pub(super) const MAX_ERROR: usize = 4_000;
 
 /// One row for each certificate, with its complaint below it.
 pub(super) fn table(report: &CertsReport, now: Timestamp) -> String {
@@ -22,13 +22,13 @@ pub(super) fn table(report: &CertsReport, now: Timestamp) -> String {
             text.push_str(&format!("  and {name}\n"));
         }
         if !line.state.starts_with("valid") && !line.next_why.is_empty() {
-            text.push_str(&format!("  next: {}\n", escaped(&line.next_why, LONGEST_ERROR)));
+            text.push_str(&format!("  next: {}\n", escaped(&line.next_why, MAX_ERROR)));
         }
         if line.unsaved {
             text.push_str("  in memory only: the state folder cannot be written\n");
         }
         for note in &line.notes {
-            text.push_str(&format!("  note: {}\n", escaped(note, LONGEST_ERROR)));
+            text.push_str(&format!("  note: {}\n", escaped(note, MAX_ERROR)));
         }
         if let Some(error) = &line.last_error {
             let lead = match line.failures {
@@ -37,10 +37,10 @@ pub(super) fn table(report: &CertsReport, now: Timestamp) -> String {
                 1 => "failed once, at last: ".to_owned(),
                 times => format!("failed {times} times, at last: "),
             };
-            text.push_str(&format!("  {lead}{}\n", escaped(error, LONGEST_ERROR)));
+            text.push_str(&format!("  {lead}{}\n", escaped(error, MAX_ERROR)));
         }
         if let Some(remedy) = &line.remedy {
-            text.push_str(&format!("  to do: {}\n", escaped(remedy, LONGEST_ERROR)));
+            text.push_str(&format!("  to do: {}\n", escaped(remedy, MAX_ERROR)));
         }
     }
     text

@@ -27,7 +27,7 @@ use super::chat::{self, Room};
 use crate::base::task;
 
 /// A demo serves one person with a few windows; beyond this, new connections wait.
-const MOST_CONNECTIONS: usize = 256;
+const MAX_CONNECTIONS: usize = 256;
 
 const PAGE: &str = include_str!("page.html");
 
@@ -59,7 +59,7 @@ pub(super) fn start() -> io::Result<SocketAddr> {
 /// Serves for as long as it is polled.
 async fn serve(listener: TcpListener) {
     let room = Rc::new(Room::new());
-    let seats = Rc::new(Semaphore::new(MOST_CONNECTIONS));
+    let seats = Rc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let seat = Rc::clone(&seats);
         let Ok((stream, _)) = listener.accept().await else {

@@ -19,9 +19,9 @@ use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 use crate::base::task;
 
 /// No line of a chat is longer, with its JSON around it.
-const LONGEST_MESSAGE: usize = 4 << 10;
+const MAX_MESSAGE: usize = 4 << 10;
 /// Characters of a line that are passed on.
-const LONGEST_LINE: usize = 500;
+const MAX_LINE: usize = 500;
 /// Lines a slow window may be behind before it misses some.
 const BACKLOG: usize = 64;
 
@@ -93,7 +93,7 @@ pub(super) fn upgrade(mut request: Request<Incoming>, room: &Rc<Room>) -> Respon
     let coming = hyper::upgrade::on(&mut request);
     task::spawn_local("demo chat", async move {
         if let Ok(connection) = coming.await {
-            let config = WebSocketConfig::default().max_message_size(Some(LONGEST_MESSAGE)).max_frame_size(Some(LONGEST_MESSAGE));
+            let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE));
             let socket = WebSocketStream::from_raw_socket(TokioIo::new(connection), Role::Server, Some(config)).await;
             talk(socket, &room).await;
         }
@@ -150,7 +150,7 @@ fn reply(text: &str, you: u32, room: &Room) -> Option<String> {
     match serde_json::from_str(text).ok()? {
         FromPage::Ping { at } => Some(ToPage::Pong { at }.text()),
         FromPage::Say { text } => {
-            let text: String = text.chars().take(LONGEST_LINE).collect();
+            let text: String = text.chars().take(MAX_LINE).collect();
             // Fails when nobody is there, and whoever spoke is.
             let _ = room.said.send(ToPage::Said { who: you, text: &text }.text());
             None

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::plan::Step;
 
 /// Long enough for a password to be typed and a store to be made.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
 /// Between two looks at a command that runs.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Why a command did not do its work. Those before it stay done.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ fn wait(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus>>
             child.wait()?;
             return Ok(None);
         }
-        std::thread::park_timeout(LOOK);
+        std::thread::park_timeout(POLL_INTERVAL);
     }
 }
 

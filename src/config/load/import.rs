@@ -14,9 +14,9 @@ use crate::config::surroundings::Surroundings;
 use crate::config::tree::{Node, Word};
 
 /// One file a site, for ten thousand sites.
-const MOST_FILES: usize = 10_000;
+const MAX_FILES: usize = 10_000;
 /// All of them together.
-const MOST_BYTES: usize = 64 << 20;
+const MAX_BYTES: usize = 64 << 20;
 /// Files that import files; two levels are common.
 const DEEPEST: usize = 8;
 
@@ -98,8 +98,8 @@ impl<'a> Files<'a> {
             self.refuse(word, format!("{} is imported by itself", quote(&shown)), "remove one import of the circle");
             return Vec::new();
         }
-        if self.chain.len() >= DEEPEST || self.read.len() >= MOST_FILES || self.bytes >= MOST_BYTES {
-            let what = format!("too much is imported: at most {DEEPEST} levels, {MOST_FILES} files and {} MiB", MOST_BYTES >> 20);
+        if self.chain.len() >= DEEPEST || self.read.len() >= MAX_FILES || self.bytes >= MAX_BYTES {
+            let what = format!("too much is imported: at most {DEEPEST} levels, {MAX_FILES} files and {} MiB", MAX_BYTES >> 20);
             // Said once; a circle through thousands of names would repeat it for each.
             if !self.findings.problems.iter().any(|problem| problem.what == what) {
                 self.refuse(word, what, "import fewer files");
@@ -156,7 +156,7 @@ impl<'a> Files<'a> {
         }
         self.listed.push(folder.to_owned());
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(folder)?.take(MOST_FILES * 2) {
+        for entry in std::fs::read_dir(folder)?.take(MAX_FILES * 2) {
             let name = entry?.file_name();
             if name.to_str().is_some_and(|name| glob::matches(pattern, name)) {
                 names.push(folder.join(name));

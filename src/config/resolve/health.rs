@@ -27,7 +27,7 @@ impl Resolver<'_> {
     fn hold(&mut self, directive: &Directive) -> Option<Hold> {
         let most = match directive.values.get(1) {
             Some(word) => self.number(word, 1, 1_000_000)?,
-            None => defaults::MOST_HELD,
+            None => defaults::MAX_HELD,
         };
         Some(Hold { span: self.duration(directive.value())?, most })
     }

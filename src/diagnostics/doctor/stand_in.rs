@@ -22,9 +22,9 @@ use crate::config::settings::Settings;
 use crate::listeners::bind::{self, Listening, Role};
 
 /// For one visitor.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of a visitor's request that is read.
-const MOST: usize = 4 << 10;
+const MAX_REQUEST: usize = 4 << 10;
 
 /// Open ports with a light; they close with it.
 pub(super) struct StandIn {
@@ -81,9 +81,9 @@ async fn attend(listener: StdListener, board: Arc<ChallengeBoard>, front: Option
         task::spawn_local("stand-in's visitor", async move {
             match front {
                 // All that is wanted is seen in the handshake.
-                Some(front) => _ = timeout(PATIENCE, front.accept(stream)).await,
+                Some(front) => _ = timeout(REQUEST_TIMEOUT, front.accept(stream)).await,
                 // A visitor who leaves is not missed.
-                None => _ = timeout(PATIENCE, answer(stream, &board)).await,
+                None => _ = timeout(REQUEST_TIMEOUT, answer(stream, &board)).await,
             }
         });
     }
@@ -92,7 +92,7 @@ async fn attend(listener: StdListener, board: Arc<ChallengeBoard>, front: Option
 /// One request, of which the first line counts.
 async fn answer(mut stream: TcpStream, board: &ChallengeBoard) -> std::io::Result<()> {
     let mut head = Vec::new();
-    while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < MOST {
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < MAX_REQUEST {
         if stream.read_buf(&mut head).await? == 0 {
             return Ok(());
         }

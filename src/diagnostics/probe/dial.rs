@@ -17,7 +17,7 @@ use crate::base::escape::escaped;
 use crate::base::loopback;
 
 /// A peer's words that are repeated.
-const LONGEST: usize = 300;
+const MAX_SHOWN: usize = 300;
 
 /// What a connection is read and written by.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -58,7 +58,7 @@ pub(super) async fn dial(place: &Place, limit: Duration, trace: &mut Trace) -> R
             Ok(Box::new(stream))
         }
         Err(error) => {
-            let (fault, why) = (fault(&error), escaped(&Chain(&error).to_string(), LONGEST));
+            let (fault, why) = (fault(&error), escaped(&Chain(&error).to_string(), MAX_SHOWN));
             steps.push(failed("tls", started, why.clone()));
             Err(End::NoTls { fault, why })
         }
@@ -111,7 +111,7 @@ fn no_connection(steps: &mut Vec<Step>, started: Instant, place: &str, error: &i
 fn issuer(leaf: &[u8]) -> Option<String> {
     let (_, leaf) = x509_parser::parse_x509_certificate(leaf).ok()?;
     let name = leaf.issuer().iter_common_name().next()?.as_str().ok()?;
-    Some(escaped(name, LONGEST))
+    Some(escaped(name, MAX_SHOWN))
 }
 
 fn fault(error: &io::Error) -> TlsFault {

@@ -29,7 +29,7 @@ const WATCH: Duration = Duration::from_secs(1);
 /// Of a page that came instead of a WebSocket.
 const LARGEST_PAGE: usize = 16 << 10;
 /// Characters of it that are repeated.
-const LONGEST: usize = 120;
+const MAX_SHOWN: usize = 120;
 /// The first message is looked at, not kept.
 const LARGEST_MESSAGE: usize = 1 << 20;
 
@@ -75,7 +75,7 @@ async fn ask(stream: Box<dyn Wire>, question: &Question, key: Option<&str>) -> R
 }
 
 fn no_answer(steps: &mut Vec<Step>, started: Instant, why: String, timed_out: bool) -> End {
-    let why = escaped(&why, LONGEST);
+    let why = escaped(&why, MAX_SHOWN);
     steps.push(failed("http", started, why.clone()));
     End::NoAnswer { why, timed_out }
 }
@@ -142,7 +142,7 @@ fn first_words(headers: &HeaderMap, body: &[u8]) -> String {
     let html = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     let text = String::from_utf8_lossy(body);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    if html || line.is_empty() { String::new() } else { format!(": {}", escaped(line, LONGEST)) }
+    if html || line.is_empty() { String::new() } else { format!(": {}", escaped(line, MAX_SHOWN)) }
 }
 
 /// Pings, and watches whether it stays open.
@@ -191,7 +191,7 @@ impl Watched {
             Message::Text(text) => self.first(&format!("text of {} bytes", text.len())),
             Message::Binary(bytes) => self.first(&format!("{} bytes", bytes.len())),
             Message::Close(frame) => {
-                self.reason = frame.as_ref().map(|frame| escaped(frame.reason.as_str(), LONGEST)).unwrap_or_default();
+                self.reason = frame.as_ref().map(|frame| escaped(frame.reason.as_str(), MAX_SHOWN)).unwrap_or_default();
                 return Some(frame.as_ref().map(|frame| frame.code.into()));
             }
             Message::Ping(_) | Message::Frame(_) => (),

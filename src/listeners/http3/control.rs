@@ -5,7 +5,7 @@ use super::code::Code;
 use super::wire::{self, Head};
 
 /// The longest frame that is kept until it is whole: some 60 settings.
-const MOST: usize = 1024;
+const MAX_FRAME: usize = 1024;
 
 /// One unidirectional stream.
 #[derive(Default)]
@@ -104,7 +104,7 @@ impl Uni {
         }
         match head.kind {
             wire::SETTINGS | wire::GOAWAY | wire::CANCEL_PUSH | wire::MAX_PUSH_ID => {
-                let short = usize::try_from(head.length).is_ok_and(|length| length <= MOST);
+                let short = usize::try_from(head.length).is_ok_and(|length| length <= MAX_FRAME);
                 if short { Ok(Part::Payload(head)) } else { Err(Code::ExcessiveLoad) }
             }
             wire::DATA | wire::HEADERS | wire::PUSH_PROMISE => Err(Code::FrameUnexpected),
@@ -235,7 +235,7 @@ mod tests {
         check(&control(&[frame(wire::SETTINGS, &[0x6])]), Err(Code::FrameError));
         check(&control(&[frame(wire::SETTINGS, &[0x3, 0x1])]), Err(Code::SettingsError));
         check(&control(&[frame(wire::SETTINGS, &[0x6, 0x1, 0x6, 0x1])]), Err(Code::SettingsError));
-        check(&control(&[frame(wire::SETTINGS, &[0; MOST + 1])]), Err(Code::ExcessiveLoad));
+        check(&control(&[frame(wire::SETTINGS, &[0; MAX_FRAME + 1])]), Err(Code::ExcessiveLoad));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::kind::Kind;
 use super::name::text;
 
 /// Longest row of aliases that is followed.
-pub(super) const MOST_ALIASES: usize = 8;
+pub(super) const MAX_ALIASES: usize = 8;
 
 /// A server's answer to a question: that there is something, or that there is nothing.
 pub(super) struct Answer {
@@ -37,7 +37,7 @@ impl Answer {
         read: impl Fn(&RData) -> Option<T>,
     ) -> Result<Vec<T>, DnsError> {
         let mut owner = name;
-        for _ in 0..=MOST_ALIASES {
+        for _ in 0..=MAX_ALIASES {
             let found: Vec<T> = self.at(owner, kind.record_type()).filter_map(&read).collect();
             if !found.is_empty() {
                 return Ok(found);

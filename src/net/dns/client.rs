@@ -17,7 +17,7 @@ use super::system::{RESOLV_CONF, SystemDns};
 use crate::base::task::BlockingSlot;
 
 /// For one question, however many servers there are.
-const LONGEST: Duration = Duration::from_secs(15);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Whom to ask. Cloning is cheap. Names are given and come back in ASCII; a final dot is accepted and never given.
 #[derive(Clone, Debug)]
@@ -158,7 +158,7 @@ impl Dns {
     /// The name at the end of the aliases (CNAME) that start at `name`; `name` itself where there is none.
     pub async fn canonical(&self, name: &str) -> Result<String, DnsError> {
         let mut at = text(&parse(name)?);
-        for _ in 0..answer::MOST_ALIASES {
+        for _ in 0..answer::MAX_ALIASES {
             let target =
                 self.records(&at, Kind::Cname, |data| if let RData::CNAME(to) = data { Some(text(&to.0)) } else { None }).await;
             match target {
@@ -190,9 +190,9 @@ impl Dns {
             Err(last.unwrap_or_else(|| DnsError::NoServers { file: RESOLV_CONF.into() }))
         };
         let servers = self.servers.first().copied();
-        match tokio::time::timeout(LONGEST, asking).await {
+        match tokio::time::timeout(QUERY_TIMEOUT, asking).await {
             Ok(result) => result,
-            Err(_) => Err(DnsError::TimedOut { name: text(name), kind, server: servers, after: LONGEST }),
+            Err(_) => Err(DnsError::TimedOut { name: text(name), kind, server: servers, after: QUERY_TIMEOUT }),
         }
     }
 

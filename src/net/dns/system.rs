@@ -13,9 +13,9 @@ pub(super) const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// The port of name servers.
 pub(super) const PORT: u16 = 53;
 /// As many search domains as the C library once took.
-const MOST_DOMAINS: usize = 6;
+const MAX_DOMAINS: usize = 6;
 /// As many as the C library takes (resolv.conf(5)).
-const MOST: usize = 3;
+const MAX_SERVERS: usize = 3;
 
 /// For reading a small file, which may lie where nothing answers.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -67,7 +67,7 @@ fn named(text: &str) -> Vec<SocketAddr> {
         (words.next() == Some("nameserver")).then(|| words.next()).flatten()
     });
     // A link-local address with its interface behind `%` is left out: it needs a number only the system knows.
-    lines.filter_map(|word| word.parse::<IpAddr>().ok()).map(|ip| SocketAddr::new(ip, PORT)).take(MOST).collect()
+    lines.filter_map(|word| word.parse::<IpAddr>().ok()).map(|ip| SocketAddr::new(ip, PORT)).take(MAX_SERVERS).collect()
 }
 
 fn spelled(text: &str, name: &str) -> Vec<String> {
@@ -75,7 +75,7 @@ fn spelled(text: &str, name: &str) -> Vec<String> {
     for line in text.lines() {
         let mut words = line.split_whitespace();
         match words.next() {
-            Some("search" | "domain") => domains = words.take(MOST_DOMAINS).collect(),
+            Some("search" | "domain") => domains = words.take(MAX_DOMAINS).collect(),
             Some("options") => {
                 dots = words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok()).next_back().unwrap_or(dots);
             }
@@ -97,7 +97,7 @@ mod tests {
                     nameserver fe80::1%eth0\nnameserver x\noptions edns0\n";
         let expected: Vec<SocketAddr> = vec!["192.0.2.1:53".parse().unwrap(), "[2001:db8::1]:53".parse().unwrap()];
         assert_eq!(named(text), expected);
-        assert_eq!(named(&"nameserver 192.0.2.1\n".repeat(9)).len(), MOST);
+        assert_eq!(named(&"nameserver 192.0.2.1\n".repeat(9)).len(), MAX_SERVERS);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::name::{parse, text, with_parents};
 use super::system::PORT;
 
 /// Servers of a zone that are looked at. The root has thirteen; nobody has more.
-const MOST_SERVERS: usize = 13;
+const MAX_SERVERS: usize = 13;
 
 /// A zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Dns {
         let apex = self.apex(name).await?;
         let mut servers = Vec::new();
         let mut failed = None;
-        for name in self.ns(&apex).await?.into_iter().take(MOST_SERVERS) {
+        for name in self.ns(&apex).await?.into_iter().take(MAX_SERVERS) {
             let addresses = self.addresses(&name).await.unwrap_or_else(|error| {
                 failed = Some(error);
                 Vec::new()

@@ -28,7 +28,7 @@ pub struct Idle {
 }
 
 /// Connections kept, over all hosts of an authority.
-const MOST_IDLE: usize = 4;
+const MAX_IDLE: usize = 4;
 
 /// How long one is kept: shorter than the 60 s and more of the authorities' load balancers.
 const IDLE_LIFE: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ pub fn take(idle: &mut Vec<Idle>, host: &str, port: u16) -> Option<Idle> {
 
 /// Keeps a connection for the next request.
 pub fn put(idle: &mut Vec<Idle>, mut connection: Idle) {
-    if idle.len() < MOST_IDLE && !connection.sender.is_closed() {
+    if idle.len() < MAX_IDLE && !connection.sender.is_closed() {
         connection.since = Instant::now();
         idle.push(connection);
     }

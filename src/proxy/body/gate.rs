@@ -12,7 +12,7 @@ use http::Request;
 use tokio::time::Sleep;
 
 /// How long a backend may be silent before it is taken for one that never says 100; many do not.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Holds a body back.
 pub(super) struct Gate {
@@ -44,7 +44,7 @@ impl Gate {
         if self.door.is_open_or_wakes(cx) {
             return Poll::Ready(());
         }
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(CONTINUE_TIMEOUT)));
         timer.as_mut().poll(cx)
     }
 }

@@ -39,11 +39,11 @@ struct Count {
 }
 
 /// What a count has room for; beyond it the older samples count for half, and the share stays what it was.
-const MOST: u16 = (1 << 12) - 1;
+const MAX_TRIALS: u16 = (1 << 12) - 1;
 
 impl Count {
     fn after(self, failed: bool) -> Self {
-        let old = if self.seen == MOST { Self { seen: self.seen / 2, failed: self.failed / 2 } } else { self };
+        let old = if self.seen == MAX_TRIALS { Self { seen: self.seen / 2, failed: self.failed / 2 } } else { self };
         Self { seen: old.seen + 1, failed: old.failed + u16::from(failed) }
     }
 }
@@ -89,7 +89,7 @@ impl Samples {
     #[expect(clippy::cast_possible_truncation, reason = "each part is cut out")]
     const fn unpacked(number: u64) -> Self {
         const fn count(number: u64) -> Count {
-            Count { seen: (number >> 12) as u16 & MOST, failed: number as u16 & MOST }
+            Count { seen: (number >> 12) as u16 & MAX_TRIALS, failed: number as u16 & MAX_TRIALS }
         }
         Self { half: (number >> 48) as u16, here: count(number >> 24), before: count(number) }
     }

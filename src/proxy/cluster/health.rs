@@ -95,15 +95,15 @@ impl Fails {
 
     /// In one number: 40 bits of milliseconds are 34 years, and 24 bits of failures are more than any rule counts.
     pub(super) fn packed(self) -> u64 {
-        self.first << 24 | self.count.min(MOST_FAILS)
+        self.first << 24 | self.count.min(MAX_FAILS)
     }
 
     pub(super) const fn unpacked(number: u64) -> Self {
-        Self { first: number >> 24, count: number & MOST_FAILS }
+        Self { first: number >> 24, count: number & MAX_FAILS }
     }
 }
 
-const MOST_FAILS: u64 = (1 << 24) - 1;
+const MAX_FAILS: u64 = (1 << 24) - 1;
 
 /// Whether a request may go to a target that came back `age` milliseconds ago: its share grows evenly over `span`, from a
 /// sixteenth on. `chance` is any number, spread over all its bits.

@@ -16,9 +16,9 @@ use crate::base::task;
 /// Between the first two looks; a backend that restarts is back within seconds.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 /// Between two later ones: what a person does not notice.
-const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+const MAX_RETRY_INTERVAL: Duration = Duration::from_millis(200);
 /// For one look at one target.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What those who come had seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ async fn scout(watch: Watch) {
             if somebody_is_there(&cluster).await {
                 cluster.room().ring();
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = (pause * 2).min(MAX_RETRY_INTERVAL);
         }
         drop(watch.take());
         // Somebody may have come in just before, and relied on us.
@@ -83,7 +83,7 @@ async fn somebody_is_there(cluster: &Arc<Cluster>) -> bool {
     let open = |member: &&Arc<Member>| member.admission(cluster.settings(), 0) != Admission::Closed;
     let members: Vec<Arc<Member>> = cluster.roster().members().iter().filter(open).cloned().collect();
     for member in members {
-        if timeout(PATIENCE, probe::connect(cluster, &member)).await.is_ok_and(|connected| connected.is_ok()) {
+        if timeout(PROBE_TIMEOUT, probe::connect(cluster, &member)).await.is_ok_and(|connected| connected.is_ok()) {
             return true;
         }
     }

@@ -16,7 +16,7 @@ use crate::base::name::HostName;
 use crate::config::settings::{Target, TargetAddress, Upstream};
 
 /// Addresses of one name that are used: more would be a mistake, or an attack.
-pub const MOST: usize = 64;
+pub const MAX_ADDRESSES: usize = 64;
 
 /// Where a name leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,11 +63,11 @@ pub struct Moved {
 }
 
 impl Cluster {
-    /// Has a name's targets be at these spots from now on, [`MOST`] of them. Those that stay keep what is known of them; those
+    /// Has a name's targets be at these spots from now on, [`MAX_ADDRESSES`] of them. Those that stay keep what is known of them; those
     /// that come begin slowly, unless they are the first; of those that go, exchanges and tunnels end in their own time and
     /// resting connections are closed. `None` when nothing changes, as when there is no address at all.
     pub fn found(&self, name: &HostName, spots: &[Spot]) -> Option<Moved> {
-        let spots = &spots[..spots.len().min(MOST)];
+        let spots = &spots[..spots.len().min(MAX_ADDRESSES)];
         let before = self.roster.load_full();
         let places = places(&self.settings, &before, name, spots);
         let after = Roster::new(&places, |label| self.tag(label), Some(&before));

@@ -43,7 +43,7 @@ pub trait Candidates {
 }
 
 /// The longest round [`smooth_order`] lays down; heavier weights are scaled to fit.
-const LONGEST_ROUND: usize = 4096;
+const MAX_ROUND: usize = 4096;
 
 /// The next of a round laid down by [`smooth_order`]; who may not be chosen is passed over.
 pub fn in_turn(candidates: &(impl Candidates + ?Sized), order: &[u16], turn: usize) -> Option<usize> {
@@ -117,7 +117,7 @@ fn shares(weights: &[u32]) -> Vec<i64> {
     let common = weights.iter().fold(0, |a, b| divisor(a, *b)).max(1);
     let smallest: Vec<u64> = weights.iter().map(|w| u64::from(w / common).max(1)).collect();
     let total: u64 = smallest.iter().sum();
-    let longest = u64::try_from(LONGEST_ROUND.max(weights.len())).unwrap_or(u64::MAX);
+    let longest = u64::try_from(MAX_ROUND.max(weights.len())).unwrap_or(u64::MAX);
     let scaled = smallest.iter().map(|w| if total > longest { (w * longest / total).max(1) } else { *w });
     scaled.map(|w| i64::try_from(w).unwrap_or(1)).collect()
 }
@@ -180,7 +180,7 @@ mod tests {
         check(&[100, 50], &[0, 1, 0]);
         check(&[], &[]);
         let long = smooth_order(&[1_000_003, 1]);
-        assert!(long.len() <= LONGEST_ROUND + 1 && long.contains(&1));
+        assert!(long.len() <= MAX_ROUND + 1 && long.contains(&1));
     }
 
     #[test]

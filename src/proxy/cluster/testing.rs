@@ -27,12 +27,12 @@ use crate::config::settings::{
     At, Balance, Target, TargetAddress, TargetScheme, Upstream, UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
 };
 
-const SOON: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs a test as on a worker: one thread, local tasks, and never for long.
 pub(super) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
-    runtime.block_on(async { timeout(SOON, test).await.expect("done in time") });
+    runtime.block_on(async { timeout(LIMIT, test).await.expect("done in time") });
 }
 
 /// Lets other tasks run until `state` holds.

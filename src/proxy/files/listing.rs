@@ -9,7 +9,7 @@ use super::place;
 use super::private::Private;
 
 /// Entries that are listed; the names of more are no use in a page.
-const MOST: usize = 5_000;
+const MAX_ENTRIES: usize = 5_000;
 
 /// One line.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +32,7 @@ pub(super) fn page(folder: &Path, path: &str, follow: bool, private: &Private) -
         return None;
     }
     let entries = fs::read_dir(place).ok()?.flatten().filter(|entry| seen(&entry.path()));
-    let mut lines: Vec<Line> = entries.filter_map(|entry| line(&entry)).take(MOST).collect();
+    let mut lines: Vec<Line> = entries.filter_map(|entry| line(&entry)).take(MAX_ENTRIES).collect();
     lines.sort();
     Some(render(path, &lines))
 }

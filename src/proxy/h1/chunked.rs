@@ -4,14 +4,14 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// Longest line before a chunk, its extensions with it, in bytes.
-const MOST_LINE: usize = 4 * 1024;
+const MAX_LINE: usize = 4 * 1024;
 /// Most of all extensions of a body: they have no use here, and a body of nothing else would be work for nothing.
-const MOST_EXTENSIONS: usize = 16 * 1024;
+const MAX_EXTENSIONS: usize = 16 * 1024;
 /// Most bytes and fields of a trailer section.
-const MOST_TRAILERS: usize = 16 * 1024;
-const MOST_FIELDS: usize = 64;
+const MAX_TRAILERS: usize = 16 * 1024;
+const MAX_FIELDS: usize = 64;
 /// A size in more hexadecimal digits does not fit 64 bits.
-const MOST_DIGITS: usize = 16;
+const MAX_DIGITS: usize = 16;
 
 /// Where in the coding the reader stands.
 #[derive(Debug, Default)]
@@ -80,12 +80,12 @@ impl Chunked {
     }
 
     fn size(&mut self, bytes: &mut BytesMut) -> Result<Option<u64>, ChunkError> {
-        let Some(end) = bytes.iter().take(MOST_LINE).position(|byte| *byte == b'\n') else {
-            return if bytes.len() < MOST_LINE { Ok(None) } else { Err(ChunkError("the line before a chunk is too long")) };
+        let Some(end) = bytes.iter().take(MAX_LINE).position(|byte| *byte == b'\n') else {
+            return if bytes.len() < MAX_LINE { Ok(None) } else { Err(ChunkError("the line before a chunk is too long")) };
         };
         let line = bytes[..end].strip_suffix(b"\r").ok_or(ChunkError("a line ends without a carriage return"))?;
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        if digits == 0 || digits > MOST_DIGITS {
+        if digits == 0 || digits > MAX_DIGITS {
             return Err(ChunkError("a size is no hexadecimal number of 64 bits"));
         }
         let extension = &line[digits..];
@@ -94,7 +94,7 @@ impl Chunked {
             return Err(ChunkError("something other than an extension follows a size"));
         }
         self.extensions += extension.len();
-        if self.extensions > MOST_EXTENSIONS {
+        if self.extensions > MAX_EXTENSIONS {
             return Err(ChunkError("too many extensions"));
         }
         let size = line[..digits].iter().fold(0, |size, digit| size << 4 | u64::from(value(*digit)));
@@ -108,7 +108,7 @@ impl Chunked {
             self.state = State::End;
             return Ok(Piece::End);
         }
-        let mut room = [httparse::EMPTY_HEADER; MOST_FIELDS];
+        let mut room = [httparse::EMPTY_HEADER; MAX_FIELDS];
         match httparse::parse_headers(bytes, &mut room) {
             Ok(httparse::Status::Complete((length, fields))) => {
                 // Here other readers look for the empty line alone, and would find another one.
@@ -120,7 +120,7 @@ impl Chunked {
                 self.state = State::End;
                 Ok(Piece::Trailers(trailers))
             }
-            Ok(httparse::Status::Partial) if bytes.len() <= MOST_TRAILERS => Ok(Piece::Lacking),
+            Ok(httparse::Status::Partial) if bytes.len() <= MAX_TRAILERS => Ok(Piece::Lacking),
             Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => Err(ChunkError("too long a trailer section")),
             Err(_) => Err(ChunkError("what follows the last chunk are no fields")),
         }
@@ -198,8 +198,8 @@ mod tests {
 
     #[test]
     fn what_can_be_read_in_two_ways_is_not_read() {
-        let long = format!("5;{}\r\nhello\r\n", "x".repeat(MOST_LINE));
-        let many = "1;123456789012345\r\n.\r\n".repeat(MOST_EXTENSIONS / 16 + 1);
+        let long = format!("5;{}\r\nhello\r\n", "x".repeat(MAX_LINE));
+        let many = "1;123456789012345\r\n.\r\n".repeat(MAX_EXTENSIONS / 16 + 1);
         for (coded, words) in [
             (&b"5\r\nhel"[..], "broke off"),
             (b"5\nhello\r\n", "without a carriage return"),
@@ -217,7 +217,7 @@ mod tests {
             (b"0\r\n\n", "without a carriage return"),
             (long.as_bytes(), "too long"),
             (many.as_bytes(), "too many extensions"),
-            (&[&b"0\r\nx: "[..], &[b'y'; MOST_TRAILERS]].concat(), "too long a trailer section"),
+            (&[&b"0\r\nx: "[..], &[b'y'; MAX_TRAILERS]].concat(), "too long a trailer section"),
         ] {
             for piece in [1, 7, coded.len()] {
                 let error = read(coded, piece).unwrap_err();

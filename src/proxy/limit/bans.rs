@@ -18,7 +18,7 @@ use crate::config::settings::Ban;
 /// Tables apart, so that two workers seldom meet at one lock.
 const SHARDS: usize = 16;
 /// Most clients in each: 65,536 in all, in about 4 MiB.
-const MOST: usize = 4096;
+const MAX_BANNED: usize = 4096;
 
 /// See the module.
 #[derive(Debug)]
@@ -78,11 +78,11 @@ impl Bans {
             return false;
         }
         let mut shard = self.shard(prefix);
-        if shard.len() >= MOST && !shard.contains_key(&prefix) {
+        if shard.len() >= MAX_BANNED && !shard.contains_key(&prefix) {
             let before = shard.len();
             shard.retain(|_, until| *until > now);
             // Still full: the one that would leave first makes room, so that the newest attacker is never the one spared.
-            if shard.len() >= MOST
+            if shard.len() >= MAX_BANNED
                 && let Some(first) = shard.iter().min_by_key(|(_, until)| **until).map(|(client, _)| *client)
             {
                 shard.remove(&first);
@@ -209,7 +209,7 @@ mod tests {
             bans.refused(client, now);
             assert!(bans.refused(client, now) && bans.is_out(client, now));
         }
-        assert!(bans.count.load(Ordering::Relaxed) <= SHARDS * MOST);
-        assert!(bans.out(now, usize::MAX).len() <= SHARDS * MOST);
+        assert!(bans.count.load(Ordering::Relaxed) <= SHARDS * MAX_BANNED);
+        assert!(bans.out(now, usize::MAX).len() <= SHARDS * MAX_BANNED);
     }
 }

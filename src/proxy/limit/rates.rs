@@ -18,7 +18,7 @@ const SHARDS: usize = 16;
 /// Slots that are searched for one client.
 const WAYS: usize = 8;
 /// Most sets of one shard: 16 shards of 1024 sets of 8 are 131,072 clients in 2 MiB.
-const MOST_SETS: usize = 1024;
+const MAX_SETS: usize = 1024;
 
 /// One limit and what each client has used of it.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Shard {
             return Some((set, way));
         }
         let (way, soonest) = slots.iter().enumerate().min_by_key(|(_, slot)| slot.full_at)?;
-        (soonest.full_at <= now || self.sets.len() >= MOST_SETS).then_some((set, way))
+        (soonest.full_at <= now || self.sets.len() >= MAX_SETS).then_some((set, way))
     }
 
     fn set_of(&self, client: u64) -> Option<usize> {
@@ -160,7 +160,7 @@ mod tests {
         for stranger in 0..400_000_u32 {
             rates.take(stranger, now).unwrap();
         }
-        assert_eq!(rates.room(), SHARDS * MOST_SETS * WAYS);
+        assert_eq!(rates.room(), SHARDS * MAX_SETS * WAYS);
         assert!(rates.take("greedy", now).is_err(), "a flood of strangers does not free who is held back");
     }
 

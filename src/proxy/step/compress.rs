@@ -23,7 +23,7 @@ mod squeezed;
 mod tags;
 
 /// Below this an answer fits into one packet anyway.
-const LEAST: u64 = 1024;
+const MIN_SIZE: u64 = 1024;
 
 /// Takes note of what the client accepts, and gives the conditions of its request the tags that the backend knows.
 pub(super) fn enter(exchange: &Exchange, request: &mut Request<Body>) {
@@ -93,7 +93,7 @@ fn whole_length(is_head: bool, response: &Response<Body>) -> Option<u64> {
 fn gains(status: StatusCode, headers: &HeaderMap, length: Option<u64>) -> bool {
     let has_whole = !status.is_informational() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
     let is_part = status == StatusCode::PARTIAL_CONTENT;
-    let long = length.is_none_or(|length| length >= LEAST);
+    let long = length.is_none_or(|length| length >= MIN_SIZE);
     let untouched = !headers.contains_key(header::CONTENT_ENCODING) && (is_part || !headers.contains_key(header::CONTENT_RANGE));
     let free = !headers.get_all(header::CACHE_CONTROL).iter().any(|value| lists(value, "no-transform"));
     let is_text = match headers.get(header::CONTENT_TYPE) {

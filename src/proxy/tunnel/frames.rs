@@ -9,7 +9,7 @@ pub struct CloseWatch {
     /// Payload bytes to pass over.
     skip: u64,
     /// The header under way, with the code behind it where the frame is a close.
-    head: [u8; LONGEST_HEAD],
+    head: [u8; MAX_FRAME_HEAD],
     have: u8,
     /// Whether the last data frame was not its message's last.
     inside: bool,
@@ -26,7 +26,7 @@ enum Found {
 }
 
 /// Two bytes, an 8-byte length, a 4-byte mask; a close frame has no long length, so its code fits as well.
-const LONGEST_HEAD: usize = 14;
+const MAX_FRAME_HEAD: usize = 14;
 /// Opcode of a close frame.
 const CLOSE: u8 = 8;
 /// A close frame without a code (RFC 6455 section 7.1.5).

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::base::task;
 
-const SOON: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn side<S>(stream: S, leftover: &'static [u8]) -> Side<S> {
     Side { stream, leftover: Bytes::from_static(leftover) }
@@ -17,7 +17,7 @@ fn side<S>(stream: S, leftover: &'static [u8]) -> Side<S> {
 
 fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
-    runtime.block_on(async { timeout(SOON, test).await.expect("done in time") });
+    runtime.block_on(async { timeout(LIMIT, test).await.expect("done in time") });
 }
 
 /// Runs a test whose clock is wound by waiting.

@@ -15,9 +15,9 @@ use crate::net::system_resolver::SystemResolver;
 use crate::proxy::cluster::names::{Served, Spot};
 
 /// An answer is believed no shorter, whatever its TTL says: some servers say zero.
-const LEAST: Duration = Duration::from_secs(5);
+const MIN_TTL: Duration = Duration::from_secs(5);
 /// And no longer. Docker says ten minutes for addresses that change at each deploy; and to ask once a minute costs nothing.
-const MOST: Duration = Duration::from_secs(60);
+const MAX_TTL: Duration = Duration::from_secs(60);
 /// Names that this machine knows without asking anybody (hosts(5)).
 const HOSTS: &str = "/etc/hosts";
 /// For reading a small file.
@@ -25,7 +25,7 @@ const FILES_TIMEOUT: Duration = Duration::from_secs(5);
 /// The system's resolver gives up by then in its usual settings (resolv.conf(5)).
 const RESOLVER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Records of a service whose addresses are asked for.
-const MOST_SERVICES: usize = 32;
+const MAX_SERVICES: usize = 32;
 
 /// Where a name leads to.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,11 +83,11 @@ impl System {
         let read = move || hosts::addresses(Path::new(HOSTS), &asked);
         let listed = self.files.run("hosts-read", FILES_TIMEOUT, read).await.unwrap_or_default();
         if !listed.is_empty() {
-            return Ok(plain(listed, MOST));
+            return Ok(plain(listed, MAX_TTL));
         }
         match self.by_dns(&[], name.as_str()).await {
             Err(error) if error.is_absence() || matches!(error, DnsError::NoServers { .. }) => {
-                self.by_resolver(name, MOST).await.map_err(|_| error.into())
+                self.by_resolver(name, MAX_TTL).await.map_err(|_| error.into())
             }
             answer => Ok(answer?),
         }
@@ -105,7 +105,7 @@ impl System {
         let (services, mut ttl) = first_of(names, async |name| dns.services(&name).await).await?;
         let first = services.iter().map(|service| service.priority).min();
         let (mut spots, mut nothing) = (Vec::new(), None);
-        for service in services.iter().take(MOST_SERVICES) {
+        for service in services.iter().take(MAX_SERVICES) {
             match dns.addresses_for(&service.target).await {
                 Ok((addresses, own)) => {
                     ttl = ttl.min(own);
@@ -168,7 +168,7 @@ fn plain(addresses: Vec<IpAddr>, good_for: Duration) -> Found {
 }
 
 fn believed(ttl: Duration) -> Duration {
-    ttl.clamp(LEAST, MOST)
+    ttl.clamp(MIN_TTL, MAX_TTL)
 }
 
 #[cfg(test)]
@@ -180,7 +180,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let name = HostName::parse("localhost").unwrap();
         for (rule, good_for) in
-            [(Resolve::Dns(Vec::new()), MOST), (Resolve::Every(Duration::from_secs(7)), Duration::from_secs(7))]
+            [(Resolve::Dns(Vec::new()), MAX_TTL), (Resolve::Every(Duration::from_secs(7)), Duration::from_secs(7))]
         {
             let found = runtime.block_on(spots(&System::new(SystemResolver::default()), &rule, &name, "http")).unwrap();
             assert!(found.spots.contains(&IpAddr::from([127, 0, 0, 1]).into()), "{found:?}");

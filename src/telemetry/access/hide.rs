@@ -28,7 +28,7 @@ const BUILT_IN: [&str; 16] = [
 const HIDDEN: &str = "***";
 
 /// Keys longer than this are no words; their values are hidden.
-const LONGEST_KEY: usize = 128;
+const MAX_KEY: usize = 128;
 
 /// A URL inside a URL inside a URL; deeper ones are hidden whole.
 const DEEPEST: u8 = 3;
@@ -94,10 +94,10 @@ impl Hide {
     }
 
     fn is_secret_key(&self, key: &str) -> bool {
-        if key.len() > LONGEST_KEY {
+        if key.len() > MAX_KEY {
             return true;
         }
-        let mut buffer = [0_u8; LONGEST_KEY];
+        let mut buffer = [0_u8; MAX_KEY];
         let mut length = 0;
         for byte in Decoded(key.as_bytes()).filter(|b| is_letter(*b)) {
             buffer[length] = byte.to_ascii_lowercase();

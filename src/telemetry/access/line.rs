@@ -19,9 +19,9 @@ pub enum Form {
 }
 
 /// Characters of a request target or Referer that are shown: enough to recognise it, little enough for a log collector.
-const LONGEST_URL: usize = 1_024;
+const MAX_URL: usize = 1_024;
 /// Characters of every other text.
-const LONGEST_TEXT: usize = 256;
+const MAX_TEXT: usize = 256;
 
 /// Appends the record and a line's end.
 pub fn push(form: Form, at: Stamp, record: &AccessRecord<'_>, hide: &Hide, out: &mut Vec<u8>) {
@@ -38,7 +38,7 @@ fn push_human(at: Stamp, record: &AccessRecord<'_>, hide: &Hide, out: &mut Vec<u
     text(out, Escape::Human, record.method);
     print(out, format_args!(" {}://", record.scheme));
     text(out, Escape::Human, record.host);
-    hide.push_url(record.target, &mut Bounded::new(out, Escape::Human, LONGEST_URL));
+    hide.push_url(record.target, &mut Bounded::new(out, Escape::Human, MAX_URL));
     print(out, format_args!(" {} {} B", record.status, record.bytes_out));
     if record.bytes_in > 0 {
         print(out, format_args!(" ({} B sent)", record.bytes_in));
@@ -116,7 +116,7 @@ fn optional(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
 fn url_field(out: &mut Vec<u8>, name: &str, url: &str, hide: &Hide) {
     name_of(out, name);
     out.push(b'"');
-    hide.push_url(url, &mut Bounded::new(out, Escape::Json, LONGEST_URL));
+    hide.push_url(url, &mut Bounded::new(out, Escape::Json, MAX_URL));
     out.push(b'"');
 }
 
@@ -137,7 +137,7 @@ fn name_of(out: &mut Vec<u8>, name: &str) {
 }
 
 fn text(out: &mut Vec<u8>, escape: Escape, value: &str) {
-    Bounded::new(out, escape, LONGEST_TEXT).push(value);
+    Bounded::new(out, escape, MAX_TEXT).push(value);
 }
 
 fn print(out: &mut Vec<u8>, words: std::fmt::Arguments<'_>) {

@@ -40,7 +40,7 @@ impl Durations {
 }
 
 /// How soon who comes back counts as one who was cut off, in seconds.
-const SOON: u64 = 60;
+const RECONNECT_WINDOW: u64 = 60;
 /// What of a second's number is kept.
 const SECONDS: u64 = 0x7fff_ffff;
 /// Clients remembered; more at once push each other out.
@@ -71,7 +71,7 @@ impl Gone {
     pub(super) fn comes_back(&self, client: IpAddr, second: u64) -> bool {
         let (slot, half) = self.place(client);
         let seen = slot.load(Ordering::Relaxed);
-        let back = seen != 0 && seen >> 32 == half && (second & SECONDS) < (seen & u64::from(u32::MAX)) + SOON;
+        let back = seen != 0 && seen >> 32 == half && (second & SECONDS) < (seen & u64::from(u32::MAX)) + RECONNECT_WINDOW;
         if back {
             slot.store(0, Ordering::Relaxed);
         }

@@ -14,7 +14,7 @@ use crate::support::{echo, obedient, wait};
 /// Longer than any wait here, on a machine with other work.
 pub(super) const SOON: Duration = wait::LIMIT;
 /// What an attack may cost at its height.
-const MOST_MEMORY: u64 = 128 << 20;
+const MAX_MEMORY: u64 = 128 << 20;
 
 /// See the module.
 pub(super) struct Siege {
@@ -75,7 +75,7 @@ impl Siege {
         self.others_are_served();
         let peak = memory(&mut self.gateway, "VmHWM:");
         let grown = peak.saturating_sub(self.at_rest);
-        assert!(grown < MOST_MEMORY, "{} MiB at rest, {} MiB at the height", self.at_rest >> 20, peak >> 20);
+        assert!(grown < MAX_MEMORY, "{} MiB at rest, {} MiB at the height", self.at_rest >> 20, peak >> 20);
         let tally = self.visitors.finish();
         assert_eq!(tally.failures, Vec::<String>::new());
         assert!(self.gateway.process().exit_status().is_none());

@@ -12,7 +12,7 @@ use crate::net::dns::{Dns, DnsError, NameServer};
 use crate::state::schema::TxtRecord;
 
 /// Between two looks, at first and at most.
-const LOOKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const POLL_INTERVALS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// What one server says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub enum Spread {
 /// found or asked (no SOA in a split DNS, port 53 blocked) and the resolver does not have it either, it is waited for
 /// `unasked`, which is what the authority's own look is worth: it asks from elsewhere.
 pub async fn until_seen(dns: &Dns, record: &TxtRecord, limit: Duration, unasked: Duration) -> Result<Spread, RecordError> {
-    let (begun, mut pause) = (Instant::now(), LOOKS.0);
+    let (begun, mut pause) = (Instant::now(), POLL_INTERVALS.0);
     let (until, mut zone) = (begun + limit, dns.zone(&record.name).await);
     loop {
         let mut sights = match &zone {
@@ -65,7 +65,7 @@ pub async fn until_seen(dns: &Dns, record: &TxtRecord, limit: Duration, unasked:
             return Err(RecordError::Unseen { name: record.name.clone(), after: limit, said: tell(&sights) });
         }
         sleep(pause).await;
-        pause = pause.mul_f64(1.5).min(LOOKS.1);
+        pause = pause.mul_f64(1.5).min(POLL_INTERVALS.1);
     }
 }
 

@@ -17,7 +17,7 @@ const ANSWER: Option<Duration> = Some(Duration::from_secs(30));
 /// For one change, which takes some questions.
 const CHANGE: Duration = Duration::from_secs(120);
 /// Longest part of a service's words that is passed on.
-const MOST_WORDS: usize = 600;
+const MAX_TEXT: usize = 600;
 
 /// A record to change in a zone.
 pub(super) struct Change<'a> {
@@ -53,7 +53,7 @@ pub(super) async fn change(
 
 /// What a service says, without what could command a terminal.
 fn words(error: &Error) -> String {
-    error.to_string().chars().take(MOST_WORDS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    error.to_string().chars().take(MAX_TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The least that the service takes, in seconds.
@@ -161,6 +161,6 @@ mod tests {
     #[test]
     fn what_a_service_says_is_bounded_and_cannot_command_a_terminal() {
         let said = words(&Error::Api(format!("no\u{1b}[31m\n{}", "x".repeat(5_000))));
-        assert!(said.starts_with("API error: no [31m x") && said.len() == MOST_WORDS, "{said}");
+        assert!(said.starts_with("API error: no [31m x") && said.len() == MAX_TEXT, "{said}");
     }
 }

@@ -22,10 +22,10 @@ use crate::certs::issuer::jws::{self, Signer};
 const SIGNING: Duration = Duration::from_secs(300);
 
 /// How often in one call the authority may call an order unready that it has called ready.
-const MOST_NOT_READY: u32 = 3;
+const MAX_NOT_READY: u32 = 3;
 
 /// Downloads of one certificate in one call.
-const MOST_DOWNLOADS: usize = 3;
+const MAX_DOWNLOADS: usize = 3;
 
 /// How far the clocks of an authority's machines may be apart.
 const SAME_MOMENT: Duration = Duration::from_secs(60);
@@ -52,7 +52,7 @@ impl Run<'_> {
         if not_ready {
             // One part of the authority may lag behind another for a moment, not for ever.
             self.not_ready += 1;
-            if self.not_ready == MOST_NOT_READY {
+            if self.not_ready == MAX_NOT_READY {
                 return Err(cause);
             }
             sleep(Backoff::NEARBY.delay(self.not_ready, &mut Dice::from_os())).await;
@@ -86,7 +86,7 @@ impl Run<'_> {
         let bundle = loop {
             match self.check(&fetch(order).await?, &key_pem) {
                 Ok(bundle) => break bundle,
-                Err(error) if download == MOST_DOWNLOADS || error.never_fits() => return Err(self.refuse(error).await),
+                Err(error) if download == MAX_DOWNLOADS || error.never_fits() => return Err(self.refuse(error).await),
                 Err(_) => download += 1,
             }
         };

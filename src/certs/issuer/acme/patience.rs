@@ -24,10 +24,10 @@ pub(super) enum Repeat {
 const CALL: Duration = Duration::from_secs(120);
 
 /// Repetitions after something passing.
-const MOST_PASSING: u32 = 3;
+const MAX_TRANSIENT: u32 = 3;
 
 /// Rounds of refused nonces; instant-acme makes three tries in each. At 30 % refusals one call in 14 million fails.
-const MOST_NONCE_ROUNDS: u32 = 4;
+const MAX_NONCE_ROUNDS: u32 = 4;
 
 /// Makes a call, repeating what is worth it, within [`CALL`].
 pub(super) async fn call<T, E: Into<OrderCause>>(
@@ -45,7 +45,7 @@ async fn insist<T, E: Into<OrderCause>>(repeat: Repeat, mut work: impl AsyncFnMu
             Ok(value) => return Ok(value),
             Err(error) => error.into(),
         };
-        if cause.acme_type() == Some("badNonce") && nonces < MOST_NONCE_ROUNDS {
+        if cause.acme_type() == Some("badNonce") && nonces < MAX_NONCE_ROUNDS {
             nonces += 1;
             continue;
         }
@@ -54,7 +54,7 @@ async fn insist<T, E: Into<OrderCause>>(repeat: Repeat, mut work: impl AsyncFnMu
             Repeat::Once => passing == 0 || cause.was_not_sent(),
             Repeat::IfUnsent => cause.was_not_sent(),
         };
-        if !(may && cause.is_passing() && passing < MOST_PASSING) {
+        if !(may && cause.is_passing() && passing < MAX_TRANSIENT) {
             return Err(cause);
         }
         passing += 1;
@@ -88,7 +88,7 @@ impl Rhythm {
 
     /// Waits for the next question, which comes no sooner than `retry_after`; an error when the budget is used up.
     pub(super) async fn beat(&mut self, retry_after: Option<Timestamp>, now: Timestamp) -> Result<(), OrderCause> {
-        const SLOWEST: Duration = Duration::from_secs(10);
+        const MAX_POLL_INTERVAL: Duration = Duration::from_secs(10);
         if retry_after.is_some() {
             self.budget = self.budget.max(STRETCHED);
         }
@@ -99,7 +99,7 @@ impl Rhythm {
         let asked = retry_after.map_or(Duration::ZERO, |at| at.since(now));
         let wait = if asked > left { self.next } else { self.next.max(asked) };
         sleep(wait.min(left)).await;
-        self.next = self.next.mul_f64(1.5).min(SLOWEST);
+        self.next = self.next.mul_f64(1.5).min(MAX_POLL_INTERVAL);
         Ok(())
     }
 }

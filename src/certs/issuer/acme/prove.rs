@@ -25,7 +25,7 @@ const VERDICT: Duration = Duration::from_secs(180);
 const LINGERING: Duration = Duration::from_secs(900);
 
 /// How often the challenges are told again when the telling was lost.
-const MOST_ROUNDS: usize = 3;
+const MAX_ROUNDS: usize = 3;
 
 /// What stands for the authority to see. It falls, and the proofs with it, when the verdict is there.
 #[derive(Default)]
@@ -73,7 +73,7 @@ impl Run<'_> {
         self.step = Step::Prove;
         let mut proofs = Proofs::default();
         let mut alive = true;
-        for round in 1..=MOST_ROUNDS {
+        for round in 1..=MAX_ROUNDS {
             load(order).await?;
             self.publish(talk, order, &mut proofs).await?;
             match self.tell(order, &mut proofs).await {
@@ -81,7 +81,7 @@ impl Run<'_> {
                     alive = all;
                     break;
                 }
-                Err(cause) if cause.is_passing() && round < MOST_ROUNDS => {
+                Err(cause) if cause.is_passing() && round < MAX_ROUNDS => {
                     call(Repeat::Freely, async || order.refresh().await.map(|_| ())).await?;
                 }
                 Err(cause) => return Err(cause),

@@ -20,7 +20,7 @@ use crate::certs::issuer::ledger::{LedgerError, OrderLedger};
 use crate::config::settings::ChallengeKind;
 
 /// Turns of the machine in one call. A straight order takes five; each repeated finalize or failed proof adds two.
-const MOST_TURNS: usize = 24;
+const MAX_TURNS: usize = 24;
 
 /// Orders a certificate. Proofs are visible on `board` while the authority looks at them. Dropping the future at any
 /// point leaves in the ledgers what the next call needs to go on from there. The future stays on its thread: it is for
@@ -123,7 +123,7 @@ impl Run<'_> {
     async fn turn(&mut self, talk: &Talk) -> Result<Issued, OrderCause> {
         self.step = Step::Order;
         let mut order = self.find_or_begin(talk).await?;
-        for _ in 0..MOST_TURNS {
+        for _ in 0..MAX_TURNS {
             match order.state().status {
                 OrderStatus::Pending => {
                     if !self.prove(talk, &mut order).await? {
@@ -157,7 +157,7 @@ impl Run<'_> {
         budget: Duration,
         done: fn(OrderStatus) -> bool,
     ) -> Result<OrderStatus, OrderCause> {
-        const MOST_MISSES: u32 = 3;
+        const MAX_MISSES: u32 = 3;
         let mut rhythm = Rhythm::new(budget);
         let (mut retry_after, mut misses) = (None, 0);
         loop {
@@ -165,12 +165,12 @@ impl Run<'_> {
             match call(Repeat::Freely, async || order.refresh().await.map(|_| ())).await {
                 Ok(()) => misses = 0,
                 // What the authority asks for now says more than what it asked for before.
-                Err(cause) if cause.said_until().is_some() && misses < MOST_MISSES => {
+                Err(cause) if cause.said_until().is_some() && misses < MAX_MISSES => {
                     misses += 1;
                     retry_after = Some(rhythm.within(cause.said_until(), self.account.http().now()).ok_or(cause)?);
                     continue;
                 }
-                Err(cause) if cause.is_passing() && misses < MOST_MISSES => misses += 1,
+                Err(cause) if cause.is_passing() && misses < MAX_MISSES => misses += 1,
                 Err(cause) => return Err(cause),
             }
             let status = order.state().status;

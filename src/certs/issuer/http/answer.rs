@@ -27,7 +27,7 @@ pub(in crate::certs::issuer) struct Answer {
 const MAX_LOCATION: usize = 200;
 
 /// Alternate chains looked at; Let's Encrypt has offered up to three.
-const MOST_ALTERNATES: usize = 5;
+const MAX_ALTERNATES: usize = 5;
 
 impl Answer {
     pub(super) fn new(kind: Kind, response: Response<Bytes>, now: Timestamp) -> Self {
@@ -107,7 +107,7 @@ impl Answer {
     /// `Link: <url>;rel="alternate"` (RFC 8555 section 7.4.2).
     pub(super) fn alternates(&self) -> Vec<String> {
         let lines = self.headers().get_all(LINK).iter().filter_map(|value| value.to_str().ok());
-        lines.flat_map(|line| line.split(',')).filter_map(alternate).take(MOST_ALTERNATES).collect()
+        lines.flat_map(|line| line.split(',')).filter_map(alternate).take(MAX_ALTERNATES).collect()
     }
 
     pub(super) fn into_response(self) -> BytesResponse {
@@ -150,10 +150,10 @@ fn date(value: &str) -> Option<Timestamp> {
 
 /// The beginning of a body that should not be shown whole: one line, nothing a terminal would obey.
 fn excerpt(body: &[u8]) -> String {
-    const MOST: usize = 160;
-    let head = String::from_utf8_lossy(&body[..body.len().min(4 * MOST)]).into_owned();
+    const MAX_SHOWN: usize = 160;
+    let head = String::from_utf8_lossy(&body[..body.len().min(4 * MAX_SHOWN)]).into_owned();
     let words: Vec<&str> = head.split_whitespace().collect();
-    let line: String = words.join(" ").chars().take(MOST).collect();
+    let line: String = words.join(" ").chars().take(MAX_SHOWN).collect();
     if line.is_empty() { "an empty body".into() } else { format!("`{}`", line.escape_debug()) }
 }
 

@@ -15,7 +15,7 @@ pub(in crate::certs::issuer) fn short_type(problem: &Problem) -> Option<&str> {
 
 /// Detail, type and subproblems. A detail may quote what a stranger's server answered: it is escaped and bounded.
 pub(in crate::certs::issuer) fn spoken(problem: &Problem) -> String {
-    const MOST: usize = 2000;
+    const MAX_SHOWN: usize = 2000;
     let mut words = problem.detail.clone().unwrap_or_else(|| "it gave no detail".into());
     if let Some(kind) = short_type(problem) {
         words = format!("{words} ({kind})");
@@ -24,5 +24,5 @@ pub(in crate::certs::issuer) fn spoken(problem: &Problem) -> String {
         words = format!("{words}; {part}");
     }
     let escape = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
-    words.chars().take(MOST).map(escape).collect()
+    words.chars().take(MAX_SHOWN).map(escape).collect()
 }

@@ -153,7 +153,7 @@ impl Desk {
     fn patience(&self, id: &Slot) -> Duration {
         let renewal = self.book.records.get(id).and_then(|record| record.memory.renewal.as_ref());
         let left = renewal.map_or(Duration::ZERO, |renewal| renewal.renew_at.since(self.clock.now()));
-        left.clamp(Duration::from_secs(1), worker::LONGEST_QUESTION)
+        left.clamp(Duration::from_secs(1), worker::ARI_TIMEOUT)
     }
 
     /// A leaf of the local authority: made on the spot, in a few milliseconds.

@@ -20,7 +20,7 @@ use crate::state::schema::{Key, OnDemand};
 use crate::state::vault::Slot;
 
 /// Names held on demand.
-const MOST: usize = 10_000;
+const MAX_NAMES: usize = 10_000;
 /// Names among them that have no certificate yet.
 const PENDING: usize = 100;
 /// A name that nobody asked for in so long is not renewed, and not served until somebody asks again.
@@ -72,8 +72,8 @@ impl Desk {
             return refuse(waiters, "no site takes this name");
         };
         if !self.demand.granted.contains_key(&need.id) && !self.needs.iter().any(|known| known.id == need.id) {
-            if self.demand.granted.len() >= MOST {
-                tracing::warn!(event = "on_demand_full", limit = MOST, name = %name, "no further name is taken up on demand");
+            if self.demand.granted.len() >= MAX_NAMES {
+                tracing::warn!(event = "on_demand_full", limit = MAX_NAMES, name = %name, "no further name is taken up on demand");
                 return refuse(waiters, "as many names are held on demand as may be");
             }
             let bare = self.needs.iter().filter(|need| need.on_demand && !self.shelf.contains_key(&need.id)).count();

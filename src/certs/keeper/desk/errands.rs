@@ -33,7 +33,7 @@ const QUESTION: Duration = Duration::from_secs(120);
 /// For an order that is only tried.
 const TRIAL: Duration = Duration::from_secs(600);
 /// Failed proofs of one name that a try may cost: each challenge has its turn.
-const MOST_FAILURES: usize = 3;
+const MAX_FAILURES: usize = 3;
 
 impl Desk {
     pub(super) async fn run(&mut self, errand: Errand) {
@@ -126,7 +126,7 @@ impl Desk {
     ) -> Result<impl Future<Output = Result<Trial, ErrandError>> + use<>, ErrandError> {
         let (identifiers, acme) = self.names_to_try(name)?;
         let at = test_place(acme, directory)?;
-        let job = OrderJob { acme: Arc::clone(&at.acme), identifiers, replaces: None, most_failures: MOST_FAILURES };
+        let job = OrderJob { acme: Arc::clone(&at.acme), identifiers, replaces: None, most_failures: MAX_FAILURES };
         let account = self.account_at(&at);
         let board = Arc::clone(&self.board);
         let ledger: Arc<dyn OrderLedger> = Arc::new(Scratch::new(Arc::clone(&self.store), at.issuer.clone()));

@@ -20,7 +20,7 @@ const LENGTHS: [u8; 257] = [
 const END: usize = 256;
 /// Words up to this length are looked up at once.
 const SHORT: u8 = 8;
-const LONGEST: usize = 30;
+const MAX_CODE: usize = 30;
 
 /// A coded string that is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +30,10 @@ struct Codes {
     /// By the first eight bits: byte and length of a short word; length 0 where the word is longer.
     short: [(u8, u8); 256],
     /// By length, moved up to the top of 32 bits: the first word of that length, and the one behind its last.
-    from: [u32; LONGEST + 1],
-    to: [u64; LONGEST + 1],
+    from: [u32; MAX_CODE + 1],
+    to: [u64; MAX_CODE + 1],
     /// By length: where its words begin in `symbols`.
-    at: [usize; LONGEST + 1],
+    at: [usize; MAX_CODE + 1],
     symbols: Vec<u16>,
 }
 
@@ -43,7 +43,7 @@ impl Codes {
     fn new() -> Self {
         let mut codes = Self { short: [(0, 0); 256], from: [0; 31], to: [0; 31], at: [0; 31], symbols: Vec::new() };
         let mut next = 0_u64;
-        for length in 1..=LONGEST {
+        for length in 1..=MAX_CODE {
             let step = 1_u64 << (32 - length);
             codes.from[length] = u32::try_from(next).unwrap_or(u32::MAX);
             codes.at[length] = codes.symbols.len();
@@ -66,7 +66,7 @@ impl Codes {
         if length > 0 {
             return (usize::from(byte), u32::from(length));
         }
-        let length = (usize::from(SHORT) + 1..LONGEST).find(|length| u64::from(window) < self.to[*length]).unwrap_or(LONGEST);
+        let length = (usize::from(SHORT) + 1..MAX_CODE).find(|length| u64::from(window) < self.to[*length]).unwrap_or(MAX_CODE);
         let nth = (window - self.from[length]) >> (32 - length);
         let symbol = self.symbols[self.at[length] + usize::try_from(nth).unwrap_or(0)];
         (usize::from(symbol), u32::try_from(length).unwrap_or(0))

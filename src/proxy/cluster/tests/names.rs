@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::*;
 use crate::base::name::HostName;
 use crate::config::settings::{Resolve, Sticky};
-use crate::proxy::cluster::names::{MOST, Moved, Served, Spot};
+use crate::proxy::cluster::names::{MAX_ADDRESSES, Moved, Served, Spot};
 
 fn name(text: &str) -> HostName {
     HostName::parse(text).unwrap()
@@ -67,7 +67,7 @@ fn an_answer_that_says_nothing_new_or_nothing_at_all_changes_nothing() {
     assert_eq!(told(&cluster), before);
     let many: Vec<String> = (0..500).map(|n| format!("10.1.{}.{}", n / 256, n % 256)).collect();
     assert!(found(&cluster, &many.iter().map(String::as_str).collect::<Vec<_>>()).is_some());
-    assert_eq!(told(&cluster).len(), MOST + 1);
+    assert_eq!(told(&cluster).len(), MAX_ADDRESSES + 1);
 }
 
 #[test]

@@ -35,11 +35,11 @@ use crate::telemetry::access::{AccessLog, AccessWriter, Rules, hide::Hide, line:
 use crate::telemetry::metrics::Metrics;
 
 /// No test takes this long.
-const SOON: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs a test on a worker's kind of runtime.
 pub(super) fn run(test: impl Future<Output = ()>) {
-    run_within(SOON, test);
+    run_within(LIMIT, test);
 }
 
 /// The same, where the test stops the clock and lets days go by.

@@ -19,7 +19,7 @@ use crate::proxy::limit::turns::Turns;
 use crate::proxy::refusal::{Proof, Refusal, Unproved};
 
 /// Longest value of `Authorization` that is looked at.
-const LONGEST: usize = 4096;
+const MAX_CREDENTIALS: usize = 4096;
 
 /// The users of one block.
 pub struct Basic {
@@ -113,7 +113,7 @@ impl User {
 
 /// Name and password of a request.
 fn given(headers: &HeaderMap) -> Option<(String, Secret<String>)> {
-    let value = headers.get(header::AUTHORIZATION).filter(|value| value.len() <= LONGEST)?.to_str().ok()?;
+    let value = headers.get(header::AUTHORIZATION).filter(|value| value.len() <= MAX_CREDENTIALS)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     let bytes = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(token.trim()).ok())??;
     let text = Secret::new(String::from_utf8(bytes).ok()?);

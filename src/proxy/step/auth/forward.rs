@@ -40,7 +40,7 @@ const NOT_ASKED: [HeaderName; 15] = [
 ];
 
 /// Largest body of a yes that is read so that its connection can be used again.
-const MOST_READ: usize = 64 * 1024;
+const MAX_READ: usize = 64 * 1024;
 
 /// The service of one block.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Forward {
             return Ok(Some(answer));
         }
         take_over(&self.copy, answered.response.headers(), request.headers_mut());
-        drop(service::whole(answered, MOST_READ).await);
+        drop(service::whole(answered, MAX_READ).await);
         Ok(None)
     }
 }

@@ -23,7 +23,7 @@ use crate::proxy::worker::state::WorkerState;
 use crate::telemetry::log::events;
 
 /// A request waits no longer for somebody else's word.
-const PATIENCE: Duration = Duration::from_secs(10);
+const SERVICE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often one question may find that a resting connection was closed under it.
 const STALE: u32 = 8;
 
@@ -83,10 +83,10 @@ impl Service {
     pub(super) async fn ask(&self, worker: &Rc<WorkerState>, mut request: Request<Body>) -> Option<(Answered<Body>, Lease)> {
         request.headers_mut().insert(header::HOST, self.host.clone());
         *request.uri_mut() = self.target.clone();
-        let error = match timeout(PATIENCE, self.attempts(worker, request)).await {
+        let error = match timeout(SERVICE_TIMEOUT, self.attempts(worker, request)).await {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(error)) => Chain(&error).to_string(),
-            Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
+            Err(_) => format!("no answer within {} s", SERVICE_TIMEOUT.as_secs()),
         };
         if let Some(withheld) = worker.may_tell() {
             tracing::warn!(
@@ -135,7 +135,7 @@ pub(super) async fn whole(answered: Answered<Body>, most: usize) -> Option<Bytes
         }
         Some(all.freeze())
     };
-    timeout(PATIENCE, read).await.ok().flatten()
+    timeout(SERVICE_TIMEOUT, read).await.ok().flatten()
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use zstd::stream::raw::{CParameter, Encoder as Zstd, InBuffer, Operation, OutBuf
 
 /// Answers that one worker compresses at a time; further ones go out as they are. At 0.3 MiB (gzip) to 1 MiB (zstd) each
 /// this bounds the memory, which slow readers would hold otherwise.
-const MOST_LENT: usize = 256;
+const MAX_LENT: usize = 256;
 /// Encoders of each coding that are kept while nobody needs them.
-const MOST_RESTING: usize = 4;
+const MAX_IDLE: usize = 4;
 /// Better levels cost twice the time for a few hundredths.
 const GZIP_LEVEL: u32 = 4;
 const ZSTD_LEVEL: i32 = 3;
@@ -51,7 +51,7 @@ pub struct Encoders {
 impl Encoders {
     /// An encoder that has seen nothing; `None` when too many are lent.
     pub(super) fn take(self: &Rc<Self>, coding: Coding) -> Option<Encoder> {
-        if self.lent.get() >= MOST_LENT {
+        if self.lent.get() >= MAX_LENT {
             return None;
         }
         let machine = match coding {
@@ -68,11 +68,11 @@ impl Encoders {
     fn give_back(&self, machine: Machine) {
         self.lent.set(self.lent.get() - 1);
         match machine {
-            Machine::Gzip(mut gzip) if self.gzip.borrow().len() < MOST_RESTING => {
+            Machine::Gzip(mut gzip) if self.gzip.borrow().len() < MAX_IDLE => {
                 gzip.reset();
                 self.gzip.borrow_mut().push(gzip);
             }
-            Machine::Zstd(mut zstd) if self.zstd.borrow().len() < MOST_RESTING => {
+            Machine::Zstd(mut zstd) if self.zstd.borrow().len() < MAX_IDLE => {
                 if zstd.reinit().is_ok() {
                     self.zstd.borrow_mut().push(zstd);
                 }
@@ -216,10 +216,10 @@ mod tests {
     #[test]
     fn so_many_are_lent_and_no_more() {
         let encoders = Rc::new(Encoders::default());
-        let lent: Vec<_> = (0..MOST_LENT).map(|_| encoders.take(Coding::Gzip).unwrap()).collect();
+        let lent: Vec<_> = (0..MAX_LENT).map(|_| encoders.take(Coding::Gzip).unwrap()).collect();
         assert!(encoders.take(Coding::Zstd).is_none());
         drop(lent);
-        assert_eq!(encoders.gzip.borrow().len(), MOST_RESTING);
+        assert_eq!(encoders.gzip.borrow().len(), MAX_IDLE);
         assert!(encoders.take(Coding::Zstd).is_some());
     }
 }

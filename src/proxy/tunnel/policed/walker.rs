@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 /// Largest payload of a control frame (RFC 6455 section 5.5).
-const MOST_CONTROL: u64 = 125;
+const MAX_CONTROL: u64 = 125;
 
 /// One direction of a tunnel.
 #[derive(Debug, Default)]
@@ -237,14 +237,14 @@ impl Head {
     }
 
     /// A control frame's payload, unmasked, and its length. `None` when it has not come as a whole.
-    fn control(&self, bytes: &[u8]) -> Result<Option<([u8; MOST_CONTROL as usize], usize)>, Violation> {
-        if self.payload > MOST_CONTROL || !self.last {
+    fn control(&self, bytes: &[u8]) -> Result<Option<([u8; MAX_CONTROL as usize], usize)>, Violation> {
+        if self.payload > MAX_CONTROL || !self.last {
             return Err(Violation::Control);
         }
         let length = usize::try_from(self.payload).expect("125 at most");
         let Some(bytes) = bytes.get(self.size..self.size + length) else { return Ok(None) };
         let mask = self.mask.unwrap_or_default();
-        let mut payload = [0; MOST_CONTROL as usize];
+        let mut payload = [0; MAX_CONTROL as usize];
         for (index, (to, from)) in payload.iter_mut().zip(bytes).enumerate() {
             *to = from ^ mask[index % 4];
         }

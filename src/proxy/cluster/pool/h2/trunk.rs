@@ -17,11 +17,11 @@ use crate::proxy::cluster::connect::ConnectError;
 use crate::proxy::cluster::stream::BackendStream;
 
 /// Requests on one connection at a time, if the backend allows as many.
-const MOST: usize = 100;
+const MAX_STREAMS: usize = 100;
 /// What one answer may be ahead of its client, in bytes: full speed over 20 ms at 100 Mbit/s.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// All streams' windows together: slow clients never keep the others' answers from coming.
-const WINDOW: u32 = STREAM_WINDOW * MOST as u32;
+const WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 /// The header of an answer, decoded.
 const HEADER: u32 = 64 * 1024;
 
@@ -64,7 +64,7 @@ impl Trunk {
             sender,
             scheme,
             open: Cell::new(0),
-            most: Cell::new(MOST),
+            most: Cell::new(MAX_STREAMS),
             used: Cell::new(false),
             retired: Cell::new(false),
             rests_since: Cell::new(Instant::now()),

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::trunk::Seat;
 
 /// Bytes handed over at once: a few frames.
-const MOST_AT_ONCE: usize = 64 * 1024;
+const MAX_WRITE: usize = 64 * 1024;
 
 /// See the module.
 pub struct StreamTunnel {
@@ -64,7 +64,7 @@ impl AsyncWrite for StreamTunnel {
             return Poll::Ready(Ok(0));
         }
         let sent = &mut self.sent;
-        sent.reserve_capacity(bytes.len().min(MOST_AT_ONCE));
+        sent.reserve_capacity(bytes.len().min(MAX_WRITE));
         while sent.capacity() == 0 {
             match ready!(sent.poll_capacity(cx)) {
                 Some(Ok(_)) => (),

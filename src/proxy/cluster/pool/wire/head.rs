@@ -16,7 +16,7 @@ use crate::proxy::h1::spelling::Spelling;
 const USUAL_FIELDS: usize = 128;
 /// Most fields of an answer, and most bytes of its header: far more than any backend sends on purpose.
 const MAX_FIELDS: usize = 1024;
-const MOST_BYTES: usize = 256 * 1024;
+const MAX_BYTES: usize = 256 * 1024;
 
 /// Room for what surrounds a request's fields: method, version, ends of lines.
 const AROUND: usize = 64;
@@ -26,7 +26,7 @@ const AROUND: usize = 64;
 pub(super) enum HeadError {
     #[error("its header does not follow RFC 9112: {0}")]
     Malformed(#[from] httparse::Error),
-    #[error("its header is longer than {MOST_BYTES} bytes, the most that is taken from a backend")]
+    #[error("its header is longer than {MAX_BYTES} bytes, the most that is taken from a backend")]
     TooLong,
     #[error("its header has more than {MAX_FIELDS} fields, the most that are taken from a backend")]
     TooManyFields,
@@ -145,7 +145,7 @@ pub(super) fn read(bytes: &[u8], is_head: bool, spare: impl FnOnce() -> HeaderMa
     }
     let length = match outcome {
         Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) if bytes.len() <= MOST_BYTES => return Ok(Found::Part),
+        Ok(httparse::Status::Partial) if bytes.len() <= MAX_BYTES => return Ok(Found::Part),
         Ok(httparse::Status::Partial) => return Err(HeadError::TooLong),
         Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooManyFields),
         Err(error) => return Err(error.into()),
@@ -372,7 +372,7 @@ mod tests {
     fn a_header_is_bounded_in_bytes_and_fields() {
         let part = |length: usize| format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(length));
         assert!(matches!(read(part(1000).as_bytes(), false, HeaderMap::new), Ok(Found::Part)));
-        assert!(matches!(read(part(MOST_BYTES).as_bytes(), false, HeaderMap::new), Err(HeadError::TooLong)));
+        assert!(matches!(read(part(MAX_BYTES).as_bytes(), false, HeaderMap::new), Err(HeadError::TooLong)));
         let many = |count: usize| format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(count));
         for count in [USUAL_FIELDS, USUAL_FIELDS + 1, MAX_FIELDS] {
             let bytes = many(count);

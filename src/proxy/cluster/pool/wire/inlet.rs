@@ -11,8 +11,8 @@ use tokio::io::AsyncReadExt;
 use crate::proxy::cluster::stream::BackendStream;
 
 /// Bytes asked for at once: enough for a usual answer, and more for one that keeps filling it.
-const LEAST: usize = 8 * 1024;
-const MOST: usize = 128 * 1024;
+const MIN_READ: usize = 8 * 1024;
+const MAX_READ: usize = 128 * 1024;
 
 /// See the module.
 pub(super) struct Inlet {
@@ -23,7 +23,7 @@ pub(super) struct Inlet {
 
 impl Inlet {
     pub(super) fn new() -> Self {
-        Self { bytes: BytesMut::new(), want: LEAST }
+        Self { bytes: BytesMut::new(), want: MIN_READ }
     }
 
     /// Reads once. No bytes mean the stream's end.
@@ -33,14 +33,14 @@ impl Inlet {
         if let Poll::Ready(Ok(read)) = polled
             && read >= self.want
         {
-            self.want = (self.want * 2).min(MOST);
+            self.want = (self.want * 2).min(MAX_READ);
         }
         polled
     }
 
     /// Lets go of memory that a usual answer does not need.
     pub(super) fn rest(&mut self) {
-        if self.want > LEAST {
+        if self.want > MIN_READ {
             *self = Self::new();
         }
     }

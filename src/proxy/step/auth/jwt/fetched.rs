@@ -26,7 +26,7 @@ const APART: Duration = Duration::from_secs(30);
 /// As [`APART`], while there are no keys at all.
 const APART_AT_FIRST: Duration = Duration::from_secs(2);
 /// Largest key set that is read.
-const MOST: usize = 256 * 1024;
+const MAX_JWKS: usize = 256 * 1024;
 
 /// See the module. Shared by all workers.
 pub(super) struct Fetched(Arc<Inner>);
@@ -47,7 +47,7 @@ enum FetchError {
     NoAnswer,
     #[error("the issuer's server answered {0}")]
     Status(StatusCode),
-    #[error("the answer broke off, or is longer than {MOST} bytes")]
+    #[error("the answer broke off, or is longer than {MAX_JWKS} bytes")]
     Body,
     #[error("the answer cannot be used")]
     Keys(#[from] KeysError),
@@ -116,7 +116,7 @@ impl Inner {
         if status != StatusCode::OK {
             return Err(FetchError::Status(status));
         }
-        let text = service::whole(answered, MOST).await.ok_or(FetchError::Body)?;
+        let text = service::whole(answered, MAX_JWKS).await.ok_or(FetchError::Body)?;
         Ok(Keys::read(&text)?)
     }
 }

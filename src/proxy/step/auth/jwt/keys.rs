@@ -4,7 +4,7 @@ use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{AlgorithmFamily, DecodingKey};
 
 /// Issuers have two or three; more cost time for every token without a key id.
-const MOST: usize = 64;
+const MAX_KEYS: usize = 64;
 
 /// The keys of a set that can check signatures.
 pub(super) struct Keys(Box<[Key]>);
@@ -27,7 +27,7 @@ pub enum KeysError {
     #[error("it has no key that can check signatures: RSA, P-256, P-384, Ed25519 or symmetric ones can")]
     Nothing,
     /// It has too many.
-    #[error("it has {0} keys; {MOST} are the most")]
+    #[error("it has {0} keys; {MAX_KEYS} are the most")]
     TooMany(usize),
 }
 
@@ -37,7 +37,7 @@ impl Keys {
         // Key by key, so that one of a kind from the future does not spoil the set.
         let set: serde_json::Value = serde_json::from_slice(text).map_err(KeysError::Syntax)?;
         let list = set.get("keys").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
-        if list.len() > MOST {
+        if list.len() > MAX_KEYS {
             return Err(KeysError::TooMany(list.len()));
         }
         let set = JwkSet { keys: list.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect() };

@@ -11,7 +11,7 @@ use crate::config::settings::Jwt;
 use crate::proxy::refusal::{Proof, Refusal, Unproved};
 
 /// Longest token that is looked at; request headers are larger.
-const LONGEST: usize = 16 * 1024;
+const MAX_TOKEN: usize = 16 * 1024;
 /// Clocks of issuers may differ from ours by so much, in seconds.
 const LEEWAY: u64 = 60;
 
@@ -59,7 +59,7 @@ impl Rules {
     }
 
     pub(super) fn check(&self, token: &str, keys: &Keys) -> Result<(), Bad> {
-        if token.len() > LONGEST {
+        if token.len() > MAX_TOKEN {
             return Err(Bad::Wrong);
         }
         let header = decode_header(token).map_err(|_| Bad::Wrong)?;
