@@ -73,7 +73,7 @@ fn of_need(vault: &Vault, need: &Need, now: Timestamp) -> CertLine {
             let blank = CertLine { from: chain.display().to_string(), ..blank };
             match files::read(chain, key, &need.names, now, true) {
                 Ok(read) => held(blank, &read.bundle, now),
-                Err(error) => missing(blank, Some(crate::base::chain::Chain(&error).to_string())),
+                Err(error) => missing(blank, Some(crate::base::error_chain::ErrorChain(&error).to_string())),
             }
         }
         Source::Acme(authorities) => {

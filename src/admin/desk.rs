@@ -10,7 +10,7 @@ use super::api::{ReloadReport, RemarkLine, RevokeReport, StatusReport, TestRepor
 use super::backends;
 use super::certs::line;
 use crate::base::addr::ListenAddr;
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::name::HostPattern;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
@@ -60,7 +60,7 @@ impl Operator for Desk {
                 warnings: report.warnings,
             }),
             Err(error @ ReloadError::Load(_)) => Err(Refusal::config(error.to_string())),
-            Err(error) => Err(Refusal::gateway(format!("The gateway goes on as before: {}", Chain(&error)))),
+            Err(error) => Err(Refusal::gateway(format!("The gateway goes on as before: {}", ErrorChain(&error)))),
         }
     }
 
@@ -87,7 +87,7 @@ impl Operator for Desk {
     async fn beacon(&self) -> Result<Beacon, Refusal> {
         let gateway = self.gateway()?;
         let lit = Lit::new(&gateway.certs().board, SystemClock.now());
-        let lit = lit.map_err(|error| Refusal::gateway(format!("no light can be shown: {}", Chain(&error))))?;
+        let lit = lit.map_err(|error| Refusal::gateway(format!("no light can be shown: {}", ErrorChain(&error))))?;
         let beacon = lit.beacon.clone();
         task::spawn_local("beacon", async move {
             tokio::time::sleep(BURNS).await;

@@ -15,7 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use super::api::{self, Answer, Operator, Reply, Request};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::task;
 use crate::telemetry::log::events;
 
@@ -98,7 +98,7 @@ impl AdminSocket {
             task::spawn_local("admin conversation", async move {
                 let _seat = seat;
                 if let Err(error) = converse(stream, owner, operator.as_ref()).await {
-                    tracing::warn!(event = events::ADMIN_FAILED, error = %Chain(&error), "a conversation on the admin socket failed");
+                    tracing::warn!(event = events::ADMIN_FAILED, error = %ErrorChain(&error), "a conversation on the admin socket failed");
                 }
             });
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::dice::Dice;
+use super::rng::Rng;
 
 /// Waits that grow by `factor` from `first` to `most`, each stretched by up to a quarter so that many failures
 /// of one moment do not come back together.
@@ -24,7 +24,7 @@ impl Backoff {
     pub const NEARBY: Self = Self { first: Duration::from_millis(500), factor: 2, most: Duration::from_secs(30) };
 
     /// The wait after `fails` failures in a row; zero after none.
-    pub fn delay(&self, fails: u32, dice: &mut Dice) -> Duration {
+    pub fn delay(&self, fails: u32, rng: &mut Rng) -> Duration {
         if fails == 0 {
             return Duration::ZERO;
         }
@@ -35,7 +35,7 @@ impl Backoff {
                 break;
             }
         }
-        wait.min(self.most).mul_f64(1.0 + dice.fraction() / 4.0)
+        wait.min(self.most).mul_f64(1.0 + rng.fraction() / 4.0)
     }
 }
 
@@ -45,9 +45,9 @@ mod tests {
 
     #[test]
     fn waits_grow_to_a_day_and_are_never_shorter_than_asked() {
-        let mut dice = Dice::seeded(3);
+        let mut rng = Rng::seeded(3);
         for (fails, least) in [(0, 0), (1, 60), (2, 600), (3, 6_000), (4, 60_000), (5, 86_400), (4_000_000, 86_400)] {
-            let wait = Backoff::ORDERS.delay(fails, &mut dice).as_secs();
+            let wait = Backoff::ORDERS.delay(fails, &mut rng).as_secs();
             assert!(wait >= least && wait <= least * 5 / 4, "{fails} fails wait {wait} s");
         }
     }

@@ -14,7 +14,7 @@ use super::demand::Door;
 use super::demand::porter::Porter;
 use super::issuer::local_ca;
 use super::preflight::PublicPorts;
-use crate::base::dice::Dice;
+use crate::base::rng::Rng;
 use crate::base::task;
 use crate::base::time::Clock;
 use crate::config::settings::Settings;
@@ -44,7 +44,7 @@ pub struct Keeping {
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// Chance, for moments of renewal and retry.
-    pub dice: Dice,
+    pub rng: Rng,
     /// Where authorities come in, for looks of our own.
     pub ports: PublicPorts,
 }
@@ -63,7 +63,7 @@ pub enum StartError {
 /// # Errors
 /// Only when another process uses the state folder. A folder that cannot be written is served around.
 pub fn start(keeping: Keeping) -> Result<KeeperHandle, StartError> {
-    let Keeping { settings, metrics, clock, dice, ports } = keeping;
+    let Keeping { settings, metrics, clock, rng, ports } = keeping;
     let (store, findings) = Store::open(&settings.state, store::LOCK_TIMEOUT, clock.now())?;
     tell::findings(&findings);
     let store = Arc::new(store);
@@ -80,7 +80,7 @@ pub fn start(keeping: Keeping) -> Result<KeeperHandle, StartError> {
         root_file: local_ca::root_file(store.vault()),
         stall: StallMemory::new(&store),
     };
-    let mut desk = Desk::new(store, metrics, clock, dice, ports, &handle);
+    let mut desk = Desk::new(store, metrics, clock, rng, ports, &handle);
     desk.adopt_at_once(&settings);
     task::spawn_local("on-demand", Porter::new(Arc::clone(&handle.catalog), to_manager).stand(knocks));
     task::spawn_local("keeper", desk.keep(inbox, wanted));

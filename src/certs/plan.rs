@@ -1,4 +1,4 @@
-//! Decides what to do next for every certificate, from facts alone. Pure: no clock, no dice, no logging; every moment
+//! Decides what to do next for every certificate, from facts alone. Pure: no clock, no rng, no logging; every moment
 //! it compares with was chosen when the record was settled.
 
 use std::collections::{BTreeMap, BTreeSet};

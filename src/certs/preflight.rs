@@ -6,8 +6,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::base::chain::Chain;
-use crate::base::machine;
+use crate::base::error_chain::ErrorChain;
+use crate::base::hostinfo;
 use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 use crate::certs::file_messages;
@@ -30,7 +30,7 @@ pub mod recheck;
 /// The addresses of this machine, its own loopback among them.
 pub fn own_addresses() -> Vec<IpAddr> {
     let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
-    machine::addresses().into_iter().chain(loopback).collect()
+    hostinfo::addresses().into_iter().chain(loopback).collect()
 }
 
 /// Certificate files that cannot be served.
@@ -48,7 +48,7 @@ impl fmt::Display for BadFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.why {
             FilesError::Mismatch { chain, key, subject } => file_messages::mismatch(subject, chain, key, &self.at.0).fmt(f),
-            why => write!(f, "{} cannot be served: {}", self.whose, Chain(why)),
+            why => write!(f, "{} cannot be served: {}", self.whose, ErrorChain(why)),
         }
     }
 }

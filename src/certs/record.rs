@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::base::backoff::Backoff;
-use crate::base::dice::Dice;
+use crate::base::rng::Rng;
 use crate::base::time::{Timestamp, Validity, Window};
 use crate::certs::pace::OrderLimit;
 use crate::certs::preflight::recheck::Provable;
@@ -197,7 +197,7 @@ impl Book {
     }
 
     /// Takes the outcome of what was tried for a need into the book.
-    pub fn settle(&mut self, id: &Slot, outcome: Outcome, now: Timestamp, dice: &mut Dice) {
+    pub fn settle(&mut self, id: &Slot, outcome: Outcome, now: Timestamp, rng: &mut Rng) {
         let record = self.records.entry(id.clone()).or_default();
         let doing = record.doing.take();
         let ordered = matches!(doing, Some(Doing::Issuing(_)));
@@ -212,24 +212,24 @@ impl Book {
                 if ordered {
                     record.memory.history.settle(Ended::Issued, now);
                 }
-                record.issued(held, now, dice);
+                record.issued(held, now, rng);
                 if ordered {
                     record.doubt_the_clock(now);
                 }
             }
             Outcome::Failed(failure) => {
                 if let Blame::Issuer(until) = failure.blame {
-                    self.issuers.entry(failure.issuer.clone()).or_default().fail(until, &failure.words, now, dice);
+                    self.issuers.entry(failure.issuer.clone()).or_default().fail(until, &failure.words, now, rng);
                 } else if failure.ended.is_order() {
                     self.issuers.entry(failure.issuer.clone()).or_default().recover();
                 }
                 record.note_place(rehearsed, &failure);
-                record.failed(failure, now, dice);
+                record.failed(failure, now, rng);
             }
             Outcome::Rehearsed => record.rehearsed(rehearsed.as_ref()),
-            Outcome::Window(window, again_in) => record.hear_window(window, again_in, now, dice),
-            Outcome::WindowUnknown(until) => record.miss_window(until, now, dice),
-            Outcome::Looked(provable) => record.looked(provable, now, dice),
+            Outcome::Window(window, again_in) => record.hear_window(window, again_in, now, rng),
+            Outcome::WindowUnknown(until) => record.miss_window(until, now, rng),
+            Outcome::Looked(provable) => record.looked(provable, now, rng),
         }
     }
 
@@ -281,28 +281,28 @@ impl Book {
 
 impl Record {
     /// A certificate found in the vault, with what the journal remembers of it.
-    pub fn restore(held: Option<Held>, mut memory: Remembered, now: Timestamp, dice: &mut Dice) -> Self {
+    pub fn restore(held: Option<Held>, mut memory: Remembered, now: Timestamp, rng: &mut Rng) -> Self {
         memory.renewal = match (&held, memory.renewal.take()) {
             (Some(held), Some(renewal)) if renewal.serial == held.serial => Some(renewal),
-            (Some(held), _) => Some(schedule(held, now, dice)),
+            (Some(held), _) => Some(schedule(held, now, rng)),
             (None, _) => None,
         };
         Self { memory, held, doing: None, asked: false, recheck: None }
     }
 
-    fn issued(&mut self, held: Held, now: Timestamp, dice: &mut Dice) {
+    fn issued(&mut self, held: Held, now: Timestamp, rng: &mut Rng) {
         let memory = &mut self.memory;
         (memory.fails, memory.unreachable, memory.failing_since, memory.pause, memory.last_error) = (0, 0, None, None, None);
         (memory.failed_at, memory.rehearse) = (None, BTreeSet::new());
         memory.limited = false;
-        memory.renewal = Some(schedule(&held, now, dice));
+        memory.renewal = Some(schedule(&held, now, rng));
         self.held = Some(held);
         (self.asked, self.recheck) = (false, None);
     }
 
     /// What failed is in order as soon as a name can be proved in a way in which it could not right after the failure: then
     /// our own wait is over. What the authority forgives holds as ever.
-    fn looked(&mut self, provable: Option<Provable>, now: Timestamp, dice: &mut Dice) {
+    fn looked(&mut self, provable: Option<Provable>, now: Timestamp, rng: &mut Rng) {
         let Some(recheck) = &mut self.recheck else { return };
         // While the cause is seen from here, another try would be another failed validation and bring nothing: the ladder's
         // first steps are left out. It goes on afterwards, because a look of our own may be wrong.
@@ -319,7 +319,7 @@ impl Record {
         }
         recheck.looks = recheck.looks.saturating_add(1);
         let long = self.memory.failing_since.is_some_and(|since| now.since(since) > LONG_BROKEN);
-        recheck.at = now + if long { RECHECK_LONG_BROKEN } else { RECHECK.delay(recheck.looks, dice) };
+        recheck.at = now + if long { RECHECK_LONG_BROKEN } else { RECHECK.delay(recheck.looks, rng) };
     }
 
     /// A certificate that is due for renewal as it arrives, or not valid, was not made at what our clock calls now. Ordering
@@ -389,7 +389,7 @@ impl Record {
         self.memory.failed_at = Some(rehearsed.unwrap_or_else(|| failure.issuer.clone()));
     }
 
-    fn failed(&mut self, failure: Failure, now: Timestamp, dice: &mut Dice) {
+    fn failed(&mut self, failure: Failure, now: Timestamp, rng: &mut Rng) {
         let memory = &mut self.memory;
         memory.history.settle(failure.ended, now);
         // One from the future was noted while the clock was ahead.
@@ -403,21 +403,21 @@ impl Record {
             Blame::Here => DISK,
             Blame::Issuer(until) => {
                 memory.unreachable = memory.unreachable.saturating_add(1);
-                let own = UNREACHABLE.delay(memory.unreachable, dice);
+                let own = UNREACHABLE.delay(memory.unreachable, rng);
                 until.map_or(own, |until| asked_wait(until, now))
             }
             Blame::Name(until) => {
                 memory.fails = memory.fails.saturating_add(1);
-                let own = ladder(memory.fails, dice);
+                let own = ladder(memory.fails, rng);
                 until.map_or(own, |until| asked_wait(until, now).max(own))
             }
             Blame::Limited(until) => {
                 memory.fails = memory.fails.saturating_add(1);
-                asked_wait(until, now).max(ladder(memory.fails, dice))
+                asked_wait(until, now).max(ladder(memory.fails, rng))
             }
             Blame::Person => {
                 memory.fails = memory.fails.saturating_add(1).max(STUBBORN);
-                ladder(memory.fails, dice)
+                ladder(memory.fails, rng)
             }
         };
         if !matches!(failure.blame, Blame::Issuer(_)) {
@@ -427,7 +427,7 @@ impl Record {
         memory.pause = Some(Pause::starting(now, wait));
     }
 
-    fn hear_window(&mut self, window: Option<Window>, again_in: Duration, now: Timestamp, dice: &mut Dice) {
+    fn hear_window(&mut self, window: Option<Window>, again_in: Duration, now: Timestamp, rng: &mut Rng) {
         let memory = &mut self.memory;
         let Some(renewal) = &mut memory.renewal else { return };
         renewal.recheck_at = Some(now + again_in.clamp(Duration::from_secs(60), DAY));
@@ -441,12 +441,12 @@ impl Record {
         }
         renewal.window = Some(window);
         let length = window.end().since(window.start()).as_secs();
-        let chosen = window.start() + Duration::from_secs(dice.below(length.saturating_add(1)));
+        let chosen = window.start() + Duration::from_secs(rng.below(length.saturating_add(1)));
         if window.end() <= now && now < renewal.backstop {
             // Some authorities move such a window along with every answer: the moment stays.
             if !std::mem::replace(&mut renewal.recalled, true) {
                 // One order replaces it. An authority that says so of each certificate must not be asked for them for ever.
-                let moment = if memory.recalls == 0 { chosen } else { now + RECALLED_AGAIN.delay(memory.recalls, dice) };
+                let moment = if memory.recalls == 0 { chosen } else { now + RECALLED_AGAIN.delay(memory.recalls, rng) };
                 memory.recalls = memory.recalls.saturating_add(1);
                 renewal.renew_at = moment.min(renewal.backstop);
             }
@@ -456,10 +456,10 @@ impl Record {
         renewal.renew_at = chosen.min(renewal.backstop);
     }
 
-    fn miss_window(&mut self, until: Option<Timestamp>, now: Timestamp, dice: &mut Dice) {
+    fn miss_window(&mut self, until: Option<Timestamp>, now: Timestamp, rng: &mut Rng) {
         let life = self.held.as_ref().map_or(DAY, |held| held.validity.lifetime());
         if let Some(renewal) = &mut self.memory.renewal {
-            let wait = (life / 40).clamp(Duration::from_secs(60), DAY / 4).mul_f64(1.0 + dice.fraction() / 4.0);
+            let wait = (life / 40).clamp(Duration::from_secs(60), DAY / 4).mul_f64(1.0 + rng.fraction() / 4.0);
             renewal.recheck_at = Some(now + until.map_or(wait, |until| asked_wait(until, now).max(wait)));
         }
     }
@@ -467,19 +467,19 @@ impl Record {
 
 /// When a new certificate is to be renewed: with a third of its life left, or half if it lives less than ten days,
 /// and up to 8 % of its life earlier, so that certificates of one day do not come back on one day.
-fn schedule(held: &Held, now: Timestamp, dice: &mut Dice) -> Renewal {
+fn schedule(held: &Held, now: Timestamp, rng: &mut Rng) -> Renewal {
     let life = held.validity.lifetime();
     let left = if life < DAY * 10 { life / 2 } else { life / 3 };
-    let backstop = held.validity.not_after - left - life.mul_f64(0.08 * dice.fraction());
-    let soon = Duration::from_secs(1 + dice.below((life / 20).as_secs().min(60)));
+    let backstop = held.validity.not_after - left - life.mul_f64(0.08 * rng.fraction());
+    let soon = Duration::from_secs(1 + rng.below((life / 20).as_secs().min(60)));
     let recheck_at = held.has_window.then(|| now + soon);
     Renewal { serial: held.serial.clone(), backstop, renew_at: backstop, recheck_at, window: None, recalled: false }
 }
 
-fn ladder(fails: u32, dice: &mut Dice) -> Duration {
+fn ladder(fails: u32, rng: &mut Rng) -> Duration {
     match fails {
-        STUBBORN.. => DAY.mul_f64(1.0 + dice.fraction() / 4.0),
-        fails => Backoff::ORDERS.delay(fails, dice),
+        STUBBORN.. => DAY.mul_f64(1.0 + rng.fraction() / 4.0),
+        fails => Backoff::ORDERS.delay(fails, rng),
     }
 }
 
@@ -489,16 +489,16 @@ fn asked_wait(until: Timestamp, now: Timestamp) -> Duration {
 
 /// Effects of an authority's own failures on all of its names.
 trait Moods {
-    fn fail(&mut self, until: Option<Timestamp>, words: &str, now: Timestamp, dice: &mut Dice);
+    fn fail(&mut self, until: Option<Timestamp>, words: &str, now: Timestamp, rng: &mut Rng);
     fn recover(&mut self);
 }
 
 impl Moods for IssuerMemory {
-    fn fail(&mut self, until: Option<Timestamp>, words: &str, now: Timestamp, dice: &mut Dice) {
+    fn fail(&mut self, until: Option<Timestamp>, words: &str, now: Timestamp, rng: &mut Rng) {
         self.fails = self.fails.saturating_add(1);
         let wait = match until {
             Some(until) => Some(asked_wait(until, now)),
-            None if self.fails >= DOWN_FOR_ALL => Some(ISSUER_DOWN.delay(self.fails + 1 - DOWN_FOR_ALL, dice)),
+            None if self.fails >= DOWN_FOR_ALL => Some(ISSUER_DOWN.delay(self.fails + 1 - DOWN_FOR_ALL, rng)),
             None => None,
         };
         if let Some(wait) = wait {

@@ -10,8 +10,8 @@ use super::bundle::CertBundle;
 use super::catalog::{Catalog, Standing};
 use super::need::Need;
 use super::record::{Held, Record};
-use crate::base::dice::Dice;
 use crate::base::name::Identifier;
+use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::state::finding::Finding;
@@ -75,15 +75,15 @@ const MAX_UNUSED: usize = 32;
 
 /// Looks up what the journal and the vault hold for these needs, in their order, on all cores: to prove a thousand chains
 /// takes one core a good part of the second within which they are to be served. Blocks.
-pub(crate) fn load(store: &Store, needs: &[Need], now: Timestamp, dice: &mut Dice) -> Vec<Loaded> {
+pub(crate) fn load(store: &Store, needs: &[Need], now: Timestamp, rng: &mut Rng) -> Vec<Loaded> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let share = needs.len().div_ceil(cores).max(MAX_UNUSED);
     let load_part =
-        |part: &[Need], mut rng: Dice| -> Vec<Loaded> { part.iter().map(|need| load_one(store, need, now, &mut rng)).collect() };
+        |part: &[Need], mut rng: Rng| -> Vec<Loaded> { part.iter().map(|need| load_one(store, need, now, &mut rng)).collect() };
     thread::scope(|scope| {
         let parts = needs.chunks(share).map(|part| {
-            let dice = Dice::seeded(dice.roll());
-            scope.spawn(move || load_part(part, dice))
+            let rng = Rng::seeded(rng.roll());
+            scope.spawn(move || load_part(part, rng))
         });
         let parts: Vec<_> = parts.collect();
         parts.into_iter().flat_map(|part| part.join().expect("damaged files are findings, not panics")).collect()
@@ -91,7 +91,7 @@ pub(crate) fn load(store: &Store, needs: &[Need], now: Timestamp, dice: &mut Dic
 }
 
 /// As [`load`], for one need.
-pub(crate) fn load_one(store: &Store, need: &Need, now: Timestamp, dice: &mut Dice) -> Loaded {
+pub(crate) fn load_one(store: &Store, need: &Need, now: Timestamp, rng: &mut Rng) -> Loaded {
     let memory = store.get(&Key::Need(need.id.clone())).unwrap_or_default();
     let mut findings = Vec::new();
     let stored = need.slots().iter().filter_map(|slot| newest(store, slot, &need.names, now, &mut findings)).collect::<Vec<_>>();
@@ -99,7 +99,7 @@ pub(crate) fn load_one(store: &Store, need: &Need, now: Timestamp, dice: &mut Di
     let worth = |shelved: &Shelved| (shelved.bundle.validity().holds_at(now), shelved.bundle.validity().not_before);
     let shelved = stored.into_iter().rev().max_by_key(worth);
     let held = shelved.as_ref().map(|shelved| shelved.held(shelved.slot.as_ref().map_or(&need.id.issuer, |slot| &slot.issuer)));
-    Loaded { id: need.id.clone(), record: Record::restore(held, memory, now, dice), shelved, findings }
+    Loaded { id: need.id.clone(), record: Record::restore(held, memory, now, rng), shelved, findings }
 }
 
 /// The newest sound pair of a slot that covers the names; damaged ones are set aside.
@@ -222,11 +222,11 @@ mod tests {
         let damaged = store.vault().generation_folder(slot, 2).join("cert.pem");
         let text = std::fs::read_to_string(&damaged).unwrap();
         std::fs::write(&damaged, &text[..text.len() / 3]).unwrap();
-        let loaded = load_one(&store, &need, NOW, &mut Dice::seeded(1));
+        let loaded = load_one(&store, &need, NOW, &mut Rng::seeded(1));
         assert_eq!(loaded.shelved.unwrap().generation, Some(1));
         assert!(matches!(&loaded.findings[..], [Finding::SetAside { now_at: Some(_), .. }]), "{:?}", loaded.findings);
         assert!(loaded.record.held.is_some() && loaded.record.memory.renewal.is_some());
-        assert_eq!(load_one(&store, &need, NOW, &mut Dice::seeded(1)).findings, []);
+        assert_eq!(load_one(&store, &need, NOW, &mut Rng::seeded(1)).findings, []);
     }
 
     #[test]
@@ -240,8 +240,8 @@ mod tests {
             let (chain, key) = pair(&["a.example"], at);
             store.vault().save_pair(&need.slots()[0], &chain, &key).unwrap();
         }
-        assert_eq!(load_one(&store, &need, NOW, &mut Dice::seeded(1)).shelved.unwrap().generation, Some(1));
-        let later = load_one(&store, &need, NOW + week, &mut Dice::seeded(1)).shelved;
+        assert_eq!(load_one(&store, &need, NOW, &mut Rng::seeded(1)).shelved.unwrap().generation, Some(1));
+        let later = load_one(&store, &need, NOW + week, &mut Rng::seeded(1)).shelved;
         assert!(later.is_some(), "an expired one is better than none");
     }
 

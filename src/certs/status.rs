@@ -251,7 +251,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::base::dice::Dice;
+    use crate::base::rng::Rng;
     use crate::certs::fixtures;
     use crate::certs::need::needs;
     use crate::certs::pace::Share;
@@ -272,7 +272,7 @@ mod tests {
         let words = "port 80 is closed".to_owned();
         let parts = Parts { remedy: Some("open it".to_owned()), ..Parts::default() };
         let failure = Failure { issuer: need.id.issuer.clone(), blame: Blame::Name(None), ended: Ended::Unproved, words, parts };
-        book.settle(&need.id, Outcome::Failed(failure), NOW, &mut Dice::seeded(1));
+        book.settle(&need.id, Outcome::Failed(failure), NOW, &mut Rng::seeded(1));
         let after = statuses(std::slice::from_ref(&need), &book, &Shelf::new(), &Waits::default(), NOW).remove(0);
         assert_eq!((after.state, after.fails), (CertState::Paused, 1));
         assert_eq!(after.last_error.as_deref(), Some("port 80 is closed"));

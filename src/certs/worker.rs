@@ -23,7 +23,7 @@ use super::preflight::finding::Finding;
 use super::preflight::recheck;
 use super::record::{Blame, Failure, Outcome, Parts};
 use super::shelf::Shelved;
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::secret::Secret;
 use crate::base::task;
 use crate::base::time::{Clock, ClockReading, Timestamp};
@@ -218,7 +218,7 @@ async fn begin(task: &OrderTask, slot: &Slot) -> Result<Arc<VaultOrder>, String>
     let begun = task::blocking("order-begin", move || {
         // What was wrong with the folder may be over, or may have come just now.
         tell::findings(&store.tend(clock.now()));
-        store.probe().map_err(|error| Chain(&error).to_string())?;
+        store.probe().map_err(|error| ErrorChain(&error).to_string())?;
         Ok(VaultOrder::new(store, clock, need, slot, memory, limit))
     });
     let no_order = |words| format!("nothing is ordered while the state folder cannot be written: {words}");
@@ -234,7 +234,7 @@ async fn shelve(task: &OrderTask, ledger: &Arc<VaultOrder>, slot: &Slot, issued:
     let saved = task::blocking("certificate-save", move || {
         let generation = kept.save(&store)?;
         if let Err(error) = ledger.forget_order() {
-            tracing::warn!(event = "order_not_forgotten", error = %Chain(&error), "an order that is done is asked for once more");
+            tracing::warn!(event = "order_not_forgotten", error = %ErrorChain(&error), "an order that is done is asked for once more");
         }
         Ok::<u64, crate::state::durable::FileError>(generation)
     });
@@ -244,7 +244,7 @@ async fn shelve(task: &OrderTask, ledger: &Arc<VaultOrder>, slot: &Slot, issued:
     };
     match tokio::time::timeout(SAVE_TIMEOUT, saved).await {
         Ok(Some(Ok(generation))) => return shelved.stored(generation),
-        Ok(Some(Err(error))) => unsaved(&Chain(&error).to_string()),
+        Ok(Some(Err(error))) => unsaved(&ErrorChain(&error).to_string()),
         Ok(None) => (),
         Err(_elapsed) => unsaved("the state folder did not answer within 10 s"),
     }
@@ -255,7 +255,7 @@ async fn shelve(task: &OrderTask, ledger: &Arc<VaultOrder>, slot: &Slot, issued:
 async fn discard(ledger: &Arc<VaultOrder>) {
     let ledger = Arc::clone(ledger);
     if let Some(Err(error)) = task::blocking("rehearsal-forget", move || ledger.forget_order()).await {
-        tracing::warn!(event = "order_not_forgotten", error = %Chain(&error), "an order that is done is asked for once more");
+        tracing::warn!(event = "order_not_forgotten", error = %ErrorChain(&error), "an order that is done is asked for once more");
     }
 }
 
@@ -285,7 +285,7 @@ pub(crate) async fn ask_window(account: Arc<AcmeAccount>, certificate: String, l
         // It may learn to.
         Ok(Ok(None)) => Outcome::Window(None, Duration::from_secs(86_400)),
         Ok(Err(error)) => {
-            tracing::debug!(event = "renewal_info_unknown", error = %Chain(&error), "when to renew is not known from the authority: {}", Chain(&error));
+            tracing::debug!(event = "renewal_info_unknown", error = %ErrorChain(&error), "when to renew is not known from the authority: {}", ErrorChain(&error));
             Outcome::WindowUnknown(error.retry_after())
         }
         Err(_) => Outcome::WindowUnknown(None),
@@ -353,7 +353,7 @@ fn explained<'a>(error: &OrderError, found: &'a [Finding]) -> Option<&'a Finding
 }
 
 fn words(error: &OrderError, finding: Option<&Finding>) -> String {
-    let said = Chain(error).to_string();
+    let said = ErrorChain(error).to_string();
     match finding.map(|finding| finding.seen.clone()).or_else(|| error.likely_cause()) {
         Some(cause) => format!("{said}; likely cause: {cause}"),
         None => said,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::admin::api::{TargetLine, UpstreamLine};
+use crate::base::duration;
 use crate::base::escape::escaped;
-use crate::base::span;
 
 /// Characters of a reason that are shown.
 const MAX_REASON: usize = 300;
@@ -25,7 +25,7 @@ pub(super) fn table(groups: &[UpstreamLine]) -> String {
             let (address, state, open) = (address(target), &target.state, target.open);
             text.push_str(&format!("  {address:address_width$}  {state:state_width$}  {open} open\n"));
             if let Some(why) = &target.why {
-                let since = target.since_seconds.map(|since| format!("{} ago: ", span::rough(Duration::from_secs(since))));
+                let since = target.since_seconds.map(|since| format!("{} ago: ", duration::rough(Duration::from_secs(since))));
                 text.push_str(&format!("    {}{}\n", since.unwrap_or_default(), escaped(why, MAX_REASON)));
             }
         }

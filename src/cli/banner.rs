@@ -6,8 +6,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::admin::api::{CertLine, CertsReport, StatusReport};
+use crate::base::duration;
 use crate::base::escape::escaped;
-use crate::base::span;
 use crate::base::time::Timestamp;
 use crate::config::settings::{Acme, Block, End, PathPattern, Settings, Site, SiteHost, SiteTls};
 use crate::telemetry::log::events;
@@ -193,7 +193,7 @@ fn certificate(line: &CertLine, site: &Site, now: Timestamp) -> String {
     match Timestamp::parse(expires) {
         Some(end) if end <= now => format!("by {}, EXPIRED on {expires}; {}", line.issuer, line.state),
         Some(end) => {
-            format!("by {}, until {} ({})", line.issuer, shown_day(expires, end.since(now)), span::rough(end.since(now)))
+            format!("by {}, until {} ({})", line.issuer, shown_day(expires, end.since(now)), duration::rough(end.since(now)))
         }
         None => format!("by {}, until {expires}", line.issuer),
     }

@@ -6,7 +6,7 @@ use super::args::{BansArgs, UnbanArgs};
 use super::exit::Exit;
 use super::{ask, say};
 use crate::admin::api::{BansReport, Reply, Request};
-use crate::base::span;
+use crate::base::duration;
 
 /// It takes the gateway no time.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,7 +38,7 @@ fn page(report: &BansReport) -> String {
     }
     let mut text = String::new();
     for (client, left) in &report.clients {
-        text.push_str(&format!("{client}, for {}\n", span::rough(Duration::from_secs(*left))));
+        text.push_str(&format!("{client}, for {}\n", duration::rough(Duration::from_secs(*left))));
     }
     if report.more > 0 {
         text.push_str(&format!("and {} more\n", report.more));

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::args::ConfigArgs;
 use super::exit::Exit;
 use super::say;
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::file_watch::Looked;
 use crate::config::load::{self, LoadError, Loaded};
 use crate::config::problem::Report;
@@ -49,7 +49,7 @@ pub fn tell(error: &LoadError) -> Exit {
 pub fn explained(error: &LoadError) -> String {
     match error {
         LoadError::Refused(report) => report.render(colours()),
-        LoadError::NotFound | LoadError::Unreadable { .. } => format!("doorward: {}", Chain(error)),
+        LoadError::NotFound | LoadError::Unreadable { .. } => format!("doorward: {}", ErrorChain(error)),
     }
 }
 

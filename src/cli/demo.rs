@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use super::args::{DemoArgs, TopArgs};
 use super::exit::Exit;
 use super::{run, say, written};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 
 mod backend;
 mod chat;
@@ -28,7 +28,7 @@ pub fn run(args: &DemoArgs) -> Exit {
     let backend = match backend::start() {
         Ok(addr) => addr,
         Err(error) => {
-            say::complaint(&format!("doorward: the demo's backend cannot listen on 127.0.0.1: {}", Chain(&error)));
+            say::complaint(&format!("doorward: the demo's backend cannot listen on 127.0.0.1: {}", ErrorChain(&error)));
             return Exit::Failed;
         }
     };

@@ -13,7 +13,7 @@ use super::{say, written};
 use crate::admin::api::Operator;
 use crate::admin::desk::Desk;
 use crate::admin::socket::{AdminSocket, BindAdminError};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::file_watch::Looked;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
@@ -115,7 +115,7 @@ fn open_socket(path: &Path) -> Result<Option<AdminSocket>, BindAdminError> {
         Ok(socket) => Ok(Some(socket)),
         Err(error @ BindAdminError::Live { .. }) => Err(error),
         Err(error @ (BindAdminError::NotASocket { .. } | BindAdminError::System { .. })) => {
-            let reason = Chain(&error).to_string();
+            let reason = ErrorChain(&error).to_string();
             tracing::warn!(
                 event = events::ADMIN_FAILED,
                 reason,
@@ -139,7 +139,7 @@ async fn attend(gateway: Rc<Gateway>, socket: Option<AdminSocket>, form: Form, l
     if let Some(socket) = socket {
         task::spawn_local("admin socket", async move {
             if let Err(error) = socket.serve(desk).await {
-                tracing::error!(event = events::ADMIN_FAILED, reason = %Chain(&error), "the admin socket does not answer");
+                tracing::error!(event = events::ADMIN_FAILED, reason = %ErrorChain(&error), "the admin socket does not answer");
             }
         });
     }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::exit::Exit;
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 
 /// A result. A reader that is gone (`| head`) is no failure of ours.
 pub fn line(text: &str) {
@@ -46,5 +46,5 @@ pub fn failure(error: &(dyn Error + 'static)) -> Exit {
 
 /// An error with all its causes, as [`failure`] writes it.
 pub fn failed(error: &(dyn Error + 'static)) -> String {
-    format!("doorward: {}", Chain(error))
+    format!("doorward: {}", ErrorChain(error))
 }

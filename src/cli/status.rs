@@ -9,8 +9,8 @@ use super::backends;
 use super::exit::Exit;
 use super::say;
 use crate::admin::api::{Reply, Request, StatusReport};
+use crate::base::duration;
 use crate::base::escape::escaped;
-use crate::base::span;
 
 /// Looking takes the gateway no time.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ fn page(report: &StatusReport) -> String {
         "doorward {}, process {}, up {}\n",
         report.version,
         report.pid,
-        span::rough(Duration::from_secs(report.up_seconds))
+        duration::rough(Duration::from_secs(report.up_seconds))
     );
     let facts = [
         ("configuration", config.to_owned()),
@@ -50,7 +50,7 @@ fn page(report: &StatusReport) -> String {
             report
                 .banned
                 .iter()
-                .map(|(client, left)| format!("{client}, for {}", span::rough(Duration::from_secs(*left))))
+                .map(|(client, left)| format!("{client}, for {}", duration::rough(Duration::from_secs(*left))))
                 .collect(),
         ),
     ];
@@ -90,7 +90,7 @@ fn tunnels(report: &StatusReport) -> String {
 /// By their upper ends: a heap just below a round time is a timeout of somebody between.
 fn lasted(buckets: &[(Option<u64>, u64)]) -> String {
     let one = |(end, count): &(Option<u64>, u64)| match end {
-        Some(end) => format!("up to {}: {count}", span::print(Duration::from_secs(*end))),
+        Some(end) => format!("up to {}: {count}", duration::print(Duration::from_secs(*end))),
         None => format!("longer: {count}"),
     };
     buckets.iter().map(one).collect::<Vec<_>>().join(", ")

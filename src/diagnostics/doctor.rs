@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::admin::api::{CertsReport, StatusReport};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::name::Identifier;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
@@ -136,7 +136,7 @@ async fn look_at(names: &[Identifier], visit: &Visit<'_>) -> Vec<Finding> {
         Ok(dns) => dns,
         Err(error) => {
             let repair = "name one with `resolvers`, or repair /etc/resolv.conf";
-            return vec![Finding::trouble("dns", "", Chain(&error).to_string(), "a name server to ask", repair)];
+            return vec![Finding::trouble("dns", "", ErrorChain(&error).to_string(), "a name server to ask", repair)];
         }
     };
     let account = account(visit);

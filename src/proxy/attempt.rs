@@ -27,7 +27,7 @@ use super::retry::{self, Attempt, Reached, Verdict};
 use super::search::Search;
 use super::snapshot::{Lane, Snapshot};
 use super::upgrade::{self, Wanted};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::telemetry::log::events;
 
 /// How often one request may find that a resting connection was closed under it. A stream that was refused counts for half
@@ -297,7 +297,7 @@ fn report(exchange: &Exchange, lease: &Lease, error: &SendError, Next { again, i
         SendError::ClientBody(_) => return,
     };
     let remedy = speaks_tls.as_deref().unwrap_or(remedy);
-    let error = Chain(error).to_string();
+    let error = ErrorChain(error).to_string();
     let (id, host, path, url) = (exchange.id(), exchange.host(), exchange.path(), exchange.url(false));
     tracing::warn!(
         event = "backend_failed",

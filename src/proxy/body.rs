@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::cluster::pool::{BackendBody, BackendBodyError};
 use super::forward::{Guard, trailers};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 
 pub use error::{BodyError, Fault};
 use gate::Gate;
@@ -357,7 +357,7 @@ fn client_error(error: hyper::Error) -> BodyError {
 /// In words: nobody shall look for a code among the causes and hand it on. A client would take a backend's NO_ERROR for the
 /// end, and ask again after a REFUSED_STREAM.
 fn backend_error(error: BackendBodyError) -> BodyError {
-    BodyError { fault: Fault::BackendBroke, cause: Some(Chain(&error).to_string().into()) }
+    BodyError { fault: Fault::BackendBroke, cause: Some(ErrorChain(&error).to_string().into()) }
 }
 
 /// Time without progress. The timer is made when something is first waited for, and set again at most once each span.

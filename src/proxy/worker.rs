@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::snapshot::{Live, Snapshot};
 use super::tunnel::facts::TunnelFacts;
-use crate::base::dice::Dice;
+use crate::base::rng::Rng;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::log::events;
 use crate::telemetry::metrics::Metrics;
@@ -45,11 +45,11 @@ pub struct Worker {
 impl Worker {
     /// A worker without connections. To be used on the thread and runtime that made it.
     pub fn new(shared: Shared) -> Rc<Self> {
-        Self::with_dice(shared, Dice::from_os())
+        Self::with_dice(shared, Rng::from_os())
     }
 
     /// As [`new`](Self::new), with chance given.
-    pub fn with_dice(shared: Shared, rng: Dice) -> Rc<Self> {
+    pub fn with_dice(shared: Shared, rng: Rng) -> Rc<Self> {
         let Shared { live, metrics, access } = shared;
         let seen = InForce(live.load_full());
         let state = WorkerState::new(metrics, access, rng);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use crate::base::dice::Dice;
+use crate::base::rng::Rng;
 use crate::base::task;
 use crate::proxy::cluster::Cluster;
 use crate::proxy::cluster::member::Member;
@@ -21,7 +21,7 @@ use crate::telemetry::metrics::Metrics;
 /// See the module. Lives on the control runtime; its tasks end with it.
 pub struct Checkups {
     metrics: Arc<Metrics>,
-    dice: RefCell<Dice>,
+    rng: RefCell<Rng>,
     /// By the address of the group in memory, which a [`Care`] keeps from being used again.
     running: RefCell<HashMap<usize, Care>>,
 }
@@ -43,8 +43,8 @@ impl Drop for Task {
 
 impl Checkups {
     /// None yet.
-    pub fn new(metrics: Arc<Metrics>, dice: Dice) -> Self {
-        Self { metrics, dice: RefCell::new(dice), running: RefCell::default() }
+    pub fn new(metrics: Arc<Metrics>, rng: Rng) -> Self {
+        Self { metrics, rng: RefCell::new(rng), running: RefCell::default() }
     }
 
     /// Begins what is to be done for this snapshot and does not run yet, and ends what is not in it.
@@ -60,8 +60,8 @@ impl Checkups {
     }
 
     fn begin(&self, group: &Arc<Cluster>) -> Care {
-        let dice = Dice::seeded(self.dice.borrow_mut().roll());
-        let checks = Checks { group: Arc::clone(group), metrics: Arc::clone(&self.metrics), dice, running: HashMap::new() };
+        let rng = Rng::seeded(self.rng.borrow_mut().roll());
+        let checks = Checks { group: Arc::clone(group), metrics: Arc::clone(&self.metrics), rng, running: HashMap::new() };
         Care { _group: Arc::clone(group), _task: Task(task::spawn_local("backends", care(checks))) }
     }
 }
@@ -83,7 +83,7 @@ async fn care(mut checks: Checks) {
 struct Checks {
     group: Arc<Cluster>,
     metrics: Arc<Metrics>,
-    dice: Dice,
+    rng: Rng,
     /// By the address of the target in memory, which the value keeps from being used again.
     running: HashMap<usize, (Arc<Member>, Task)>,
 }
@@ -98,8 +98,8 @@ impl Checks {
         for target in self.group.roster().members() {
             let who = Arc::as_ptr(target).addr();
             let check = before.remove(&who).unwrap_or_else(|| {
-                let dice = Dice::seeded(self.dice.roll());
-                let watch = probe::watch(Arc::clone(&self.group), Arc::clone(target), Arc::clone(&self.metrics), dice);
+                let rng = Rng::seeded(self.rng.roll());
+                let watch = probe::watch(Arc::clone(&self.group), Arc::clone(target), Arc::clone(&self.metrics), rng);
                 (Arc::clone(target), Task(task::spawn_local("health check", watch)))
             });
             self.running.insert(who, check);

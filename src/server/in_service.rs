@@ -14,7 +14,7 @@ use rustls::{ClientConfig, crypto::CryptoProvider};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::certs::catalog::Catalog;
 use crate::listeners::bind::{Role, Spot};
 use crate::proxy::cluster::trust::Anyone;
@@ -84,7 +84,7 @@ fn tell(name: &str, looked: Result<(), NotSeen>) {
     match looked {
         Ok(()) => tracing::info!(event = "certificate_in_service", name, "our own handshake was shown the new certificate"),
         Err(error) => {
-            let reason = Chain(&error).to_string();
+            let reason = ErrorChain(&error).to_string();
             tracing::error!(event = "certificate_not_in_service", name, reason, "a new certificate is stored, but not shown");
         }
     }

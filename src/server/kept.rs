@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::hex;
 use crate::base::secret::Secret;
 use crate::state::durable::{self, FileError};
@@ -47,7 +47,7 @@ impl Kept {
 
     fn tell(self, kept: Result<(), FileError>) {
         if let Err(error) = kept {
-            let error = Chain(&error).to_string();
+            let error = ErrorChain(&error).to_string();
             tracing::warn!(event = "key_not_kept", error, "{}", self.cost);
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::name::HostName;
 use crate::config::settings::{Resolve, TargetAddress, TargetScheme, Upstream};
 use crate::net::system_resolver::SystemResolver;
@@ -108,7 +108,7 @@ impl Lookup {
             }
             Err(error) => {
                 self.due = self.looked + AGAIN;
-                self.failed(group, Chain(&error).to_string());
+                self.failed(group, ErrorChain(&error).to_string());
                 false
             }
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::file_watch::Looked;
 use crate::base::task::NoResult;
 use crate::base::time::{Clock, SystemClock};
@@ -146,7 +146,7 @@ impl Gateway {
                 tracing::info!(event = "reloaded", sites = report.sites, "configuration reloaded");
             }
             Err(error) => {
-                let reason = Chain(error).to_string();
+                let reason = ErrorChain(error).to_string();
                 // The same again, found by a retry, is no news.
                 if wanted != Wanted::ByFiles || *last_refusal != reason {
                     tracing::error!(event = "reload_refused", reason, "the new configuration is refused; the old one serves on");

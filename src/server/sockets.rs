@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::listeners::bind::{self, BindError, Listening, Role, Spot};
 use crate::listeners::handed::{Handed, Served};
 use crate::server::workers::Workers;
@@ -39,7 +39,7 @@ impl Change {
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.missing.iter().map(|(spot, error)| {
             let addr = spot.addr;
-            format!("HTTP/3 is off at UDP {addr}, all else is served: {}; `protocols h1 h2` does without it", Chain(error))
+            format!("HTTP/3 is off at UDP {addr}, all else is served: {}; `protocols h1 h2` does without it", ErrorChain(error))
         })
     }
 }

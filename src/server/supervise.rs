@@ -17,9 +17,9 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 
-use crate::base::dice::Dice;
 use crate::base::file_watch::Looked;
-use crate::base::machine;
+use crate::base::hostinfo;
+use crate::base::rng::Rng;
 use crate::base::task::{self, BlockingSlot};
 use crate::base::time::SystemClock;
 use crate::certs::keeper::{self, Keeping};
@@ -104,7 +104,7 @@ pub fn run(options: Options, attend: impl AsyncFnOnce(Rc<Gateway>)) -> Result<()
         let mut signals = Signals::new().map_err(StartError::System)?;
         let gateway = Rc::new(start(options)?);
         gateway.tell_ready();
-        if !machine::shows_addresses() {
+        if !hostinfo::shows_addresses() {
             tracing::warn!(
                 event = "addresses_unseen",
                 "this machine's addresses cannot be read, so a name's DNS records are not compared with them before an order; \
@@ -157,7 +157,7 @@ fn start(options: Options) -> Result<Gateway, StartError> {
         settings: Arc::clone(&settings),
         metrics: Arc::clone(&metrics),
         clock: Arc::new(SystemClock),
-        dice: Dice::from_os(),
+        rng: Rng::from_os(),
         // Where authorities come, whatever port the configuration calls public: the look before an order sees what they see.
         ports: PublicPorts::STANDARD,
     })
@@ -168,7 +168,7 @@ fn start(options: Options) -> Result<Gateway, StartError> {
     let common = common(&settings, &change.quic(), &roots, &trust, &certs, access, metrics)?;
     let workers = Workers::start(count, &common).map_err(StartError::System)?;
     sockets.commit(change, &workers);
-    let checkups = Checkups::new(Arc::clone(&common.metrics), Dice::from_os());
+    let checkups = Checkups::new(Arc::clone(&common.metrics), Rng::from_os());
     Ok(Gateway {
         source,
         settings: RefCell::new(settings),

@@ -261,7 +261,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
         std::os::unix::fs::symlink("/nowhere/at-all", &path).unwrap();
-        let said = crate::base::chain::Chain(&make_folder(&path).unwrap_err()).to_string();
+        let said = crate::base::error_chain::ErrorChain(&make_folder(&path).unwrap_err()).to_string();
         assert!(said.contains("a symbolic link to /nowhere/at-all, which is not there"), "{said}");
     }
 

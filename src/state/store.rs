@@ -19,7 +19,7 @@ use super::journal::{Journal, JournalError};
 use super::lock::{LockError, StateLock};
 use super::schema::{self, Key};
 use super::vault::Vault;
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::mutex::lock;
 use crate::base::time::Timestamp;
 
@@ -255,7 +255,7 @@ impl Store {
         let opened = match Journal::open(&folder) {
             // What reads it panics as well when it can open no file.
             Err(error) if !error.is_of_the_disk() && !durable::is_out_of_files(root) => {
-                let why = Chain(&error).to_string();
+                let why = ErrorChain(&error).to_string();
                 let now_at = heal::set_aside(root, &folder, now).ok().flatten();
                 findings.push(Finding::SetAside { what: folder.clone(), now_at, why });
                 Journal::open(&folder)
@@ -296,7 +296,7 @@ impl Store {
                 Ok(())
             }
             Err(error) => {
-                memory.trouble = Some(Chain(&error).to_string());
+                memory.trouble = Some(ErrorChain(&error).to_string());
                 // A journal that failed once is opened anew by `tend`.
                 disk.journal = None;
                 Err(StoreError::Journal(error))
@@ -342,7 +342,7 @@ impl Memory {
     }
 
     fn note_trouble(&mut self, error: &(dyn std::error::Error + 'static), findings: &mut Vec<Finding>) {
-        let words = Chain(error).to_string();
+        let words = ErrorChain(error).to_string();
         findings.push(Finding::NotWritable(words.clone()));
         self.trouble = Some(words);
     }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use super::disk_watch::DiskWatch;
 use super::durable::{self, FileError};
 use super::slug::Slug;
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::secret::Secret;
 
 mod current;
@@ -121,7 +121,7 @@ impl Vault {
         };
         self.prune(slot);
         if let Err(error) = self.mend_current(slot) {
-            let error = Chain(&error).to_string();
+            let error = ErrorChain(&error).to_string();
             tracing::warn!(
                 event = "current_not_updated",
                 folder = %folder.display(),

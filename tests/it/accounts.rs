@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use doorward::base::chain::Chain;
+use doorward::base::error_chain::ErrorChain;
 use doorward::certs::issuer::account::{AccountShown, Closed};
 use doorward::certs::issuer::acme::OrderCause;
 use doorward::certs::issuer::ledger::AccountLedger;
@@ -37,7 +37,7 @@ impl House {
     /// Orders as the next process would; the account as it then is.
     async fn goes_on(&self, name: &str) -> AccountShown {
         let restarted = self.customer.restarted();
-        restarted.order(&self.desk, &[name]).await.unwrap_or_else(|error| panic!("{}", Chain(&error)));
+        restarted.order(&self.desk, &[name]).await.unwrap_or_else(|error| panic!("{}", ErrorChain(&error)));
         let shown = restarted.account.show().await;
         assert_eq!((shown.status.as_deref(), &shown.error), (Some("valid"), &None), "{shown:?}");
         shown
@@ -93,7 +93,7 @@ async fn a_closed_account_is_put_aside_and_the_next_order_makes_another() {
     house.customer.account.deactivate().await.unwrap();
     assert_eq!(house.customer.memory.count("account put aside"), 1);
     let error = house.customer.account.deactivate().await.unwrap_err();
-    assert!(matches!(error, OrderCause::NoAccount), "{}", Chain(&error));
+    assert!(matches!(error, OrderCause::NoAccount), "{}", ErrorChain(&error));
     let after = house.goes_on("b.example").await;
     assert_ne!(after.url, before.url);
     assert_eq!(house.accounts_made(), 2);
@@ -143,7 +143,7 @@ async fn a_backup_from_before_a_roll_over_goes_on_with_another_account_and_a_new
 #[tokio::test]
 async fn an_account_of_which_only_an_older_key_is_here_can_be_put_aside_and_is_not_called_closed() {
     let (house, before) = restored().await;
-    let closed = house.customer.restarted().account.deactivate().await.unwrap_or_else(|error| panic!("{}", Chain(&error)));
+    let closed = house.customer.restarted().account.deactivate().await.unwrap_or_else(|error| panic!("{}", ErrorChain(&error)));
     assert_eq!(closed, Closed::OtherKey(before.url.clone().unwrap()));
     assert_eq!(house.customer.memory.count("account put aside"), 1);
     assert_ne!(house.goes_on("b.example").await.url, before.url);
@@ -155,7 +155,7 @@ async fn a_refusal_that_is_not_about_the_account_leaves_it_alone() {
     let before = house.customer.account.show().await;
     house.proxy.fail(Kind::NewOrder, Fault::Problem(400, "malformed"));
     let error = house.customer.order(&house.desk, &["b.example"]).await.unwrap_err();
-    assert_eq!(error.cause.acme_type(), Some("malformed"), "{}", Chain(&error));
+    assert_eq!(error.cause.acme_type(), Some("malformed"), "{}", ErrorChain(&error));
     assert_eq!(house.goes_on("c.example").await.url, before.url);
     assert_eq!((house.accounts_made(), house.customer.memory.count("account put aside")), (1, 0));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use doorward::base::chain::Chain;
+use doorward::base::error_chain::ErrorChain;
 use doorward::base::time::{Clock, SystemClock};
 use doorward::certs::issuer::Rejection;
 use doorward::certs::issuer::acme::{OrderCause, Step};
@@ -36,7 +36,7 @@ async fn a_cut_chain_is_fetched_again_and_never_issued() {
         proxy.fail(Kind::Certificate, Fault::CutChain);
     }
     let error = customer.order(&desk, &["b.example"]).await.unwrap_err();
-    assert!(matches!(error.cause, OrderCause::Bundle(_)), "{}", Chain(&error));
+    assert!(matches!(error.cause, OrderCause::Bundle(_)), "{}", ErrorChain(&error));
     customer.restarted().order(&desk, &["b.example"]).await.unwrap();
     assert_eq!(customer.memory.count("order"), 2, "a bad download must not buy another certificate");
 }
@@ -51,7 +51,7 @@ async fn garbage_is_an_error_of_one_try_and_bounded() {
         }
         let error = customer.restarted().order(&desk, &["a.example"]).await.unwrap_err();
         assert_eq!((error.step, error.rejection(SystemClock.now())), (Step::Account, Rejection::TryAgain));
-        assert!(Chain(&error).to_string().len() < 600);
+        assert!(ErrorChain(&error).to_string().len() < 600);
         proxy.heal();
     }
     for (kind, fault) in [(Kind::Authorization, Fault::Html), (Kind::Order, Fault::Huge), (Kind::Certificate, Fault::Html)] {
@@ -73,7 +73,7 @@ async fn an_absurd_retry_after_on_an_order_costs_no_validation() {
         proxy.fail_always(Kind::Order, Fault::RetryAfter(value));
         proxy.fail_always(Kind::Authorization, Fault::RetryAfter(value));
         proxy.fail(Kind::Order, Fault::Status(503, Some(1)));
-        let issued = customer.order(&desk, &[name]).await.unwrap_or_else(|error| panic!("{value}: {}", Chain(&error)));
+        let issued = customer.order(&desk, &[name]).await.unwrap_or_else(|error| panic!("{value}: {}", ErrorChain(&error)));
         assert!(issued.failed.is_empty(), "{value}: {:?}", issued.failed);
         proxy.heal();
     }
@@ -89,11 +89,11 @@ async fn after_retry_after_nothing_of_that_kind_is_asked_before_its_time() {
         proxy.fail(Kind::NewOrder, Fault::Status(status, Some(3600)));
         let now = SystemClock.now();
         let error = customer.order(&desk, &["a.example"]).await.unwrap_err();
-        let Rejection::Until(until) = error.rejection(now) else { panic!("{}", Chain(&error)) };
+        let Rejection::Until(until) = error.rejection(now) else { panic!("{}", ErrorChain(&error)) };
         assert!((3590..=3610).contains(&until.since(now).as_secs()));
         let asked = proxy.count(Kind::NewOrder);
         let error = customer.order(&desk, &["b.example"]).await.unwrap_err();
-        assert!(matches!(error.cause, OrderCause::Http(HttpFailure::Paused { .. })), "{}", Chain(&error));
+        assert!(matches!(error.cause, OrderCause::Http(HttpFailure::Paused { .. })), "{}", ErrorChain(&error));
         assert_eq!((proxy.count(Kind::NewOrder), error.rejection(now)), (asked, Rejection::Until(until)));
         assert_eq!(customer.account.http().pauses().snapshot(now).len(), 1);
     }
@@ -107,7 +107,11 @@ async fn an_authority_that_cannot_be_verified_gets_no_request() {
     let directory = customer.acme.directory.clone();
     let customer = Customer::new(&directory, stranger.root_file(), Arc::default());
     let error = customer.order(&desk, &["a.example"]).await.unwrap_err();
-    assert!(matches!(error.cause, OrderCause::Http(HttpFailure::Transport(HttpError::Untrusted { .. }))), "{}", Chain(&error));
+    assert!(
+        matches!(error.cause, OrderCause::Http(HttpFailure::Transport(HttpError::Untrusted { .. }))),
+        "{}",
+        ErrorChain(&error)
+    );
     assert!(error.remedy().unwrap().contains("`ca-file`"));
     assert_eq!(proxy.count_all(), 0);
 }
@@ -119,12 +123,12 @@ async fn an_authority_that_hangs_or_is_gone_costs_a_bounded_time() {
     let customer = Customer::with_limits(customer.acme.clone(), Arc::default(), limits);
     proxy.fail_always(Kind::NewOrder, Fault::HoldAnswer);
     let error = customer.order(&desk, &["a.example"]).await.unwrap_err();
-    assert!(matches!(error.cause, OrderCause::Http(HttpFailure::Transport(HttpError::Slow { .. }))), "{}", Chain(&error));
+    assert!(matches!(error.cause, OrderCause::Http(HttpFailure::Transport(HttpError::Slow { .. }))), "{}", ErrorChain(&error));
     pebble.kill();
     let directory = pebble.directory();
     let gone = Customer::new(&directory, pebble.authority().root_file(), Arc::default());
     let error = gone.order(&desk, &["a.example"]).await.unwrap_err();
-    assert!(matches!(error.cause, OrderCause::Http(HttpFailure::Transport(HttpError::Connect { .. }))), "{}", Chain(&error));
+    assert!(matches!(error.cause, OrderCause::Http(HttpFailure::Transport(HttpError::Connect { .. }))), "{}", ErrorChain(&error));
 }
 
 #[tokio::test]
@@ -142,7 +146,11 @@ async fn what_only_a_person_or_a_policy_changes_is_not_tried_again_soon() {
         let asked = proxy.count(kind);
         let error = customer.order(&desk, &["a.example"]).await.unwrap_err();
         let now = SystemClock.now();
-        assert!(matches!(error.rejection(now), Rejection::Until(until) if until.since(now) > soon), "{said}: {}", Chain(&error));
+        assert!(
+            matches!(error.rejection(now), Rejection::Until(until) if until.since(now) > soon),
+            "{said}: {}",
+            ErrorChain(&error)
+        );
         assert_eq!(proxy.count(kind) - asked, 1, "{said} was asked about again at once");
         proxy.heal();
     }
@@ -153,7 +161,7 @@ async fn an_authority_that_never_finds_its_ready_order_ready_is_asked_a_few_time
     let (desk, _pebble, proxy, customer) = begin();
     proxy.fail_always(Kind::Finalize, Fault::Problem(403, "orderNotReady"));
     let error = customer.order(&desk, &["a.example"]).await.unwrap_err();
-    assert_eq!((error.step, proxy.count(Kind::Finalize)), (Step::Finalize, 3), "{}", Chain(&error));
+    assert_eq!((error.step, proxy.count(Kind::Finalize)), (Step::Finalize, 3), "{}", ErrorChain(&error));
     // One that only lagged behind is served well, with the same order.
     proxy.heal();
     proxy.fail(Kind::Finalize, Fault::Problem(403, "orderNotReady"));
@@ -183,7 +191,7 @@ async fn an_alternate_chain_that_cannot_be_fetched_loses_nothing() {
     {
         proxy.fail_always(Kind::Alternate, fault.clone());
         let issued = customer.order(&desk, &[&format!("n{number}.example")]).await;
-        let issued = issued.unwrap_or_else(|error| panic!("{fault:?}: {}", Chain(&error)));
+        let issued = issued.unwrap_or_else(|error| panic!("{fault:?}: {}", ErrorChain(&error)));
         assert_eq!((issued.bundle.root_name(), issued.preferred_root), (&*pebble.root_name(0), false), "{fault:?}");
         assert!(proxy.has_struck(Kind::Alternate));
         proxy.heal();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use doorward::base::chain::Chain;
+use doorward::base::error_chain::ErrorChain;
 use doorward::base::time::{Clock as _, SystemClock};
 use doorward::certs::issuer::acme::{Issued, OrderCause, Step};
 use doorward::certs::issuer::http::HttpLimits;
@@ -75,7 +75,7 @@ async fn when_no_challenge_works_the_error_says_which_and_why() {
     desk.alpn_open.store(false, Ordering::Relaxed);
     let error = customer.order(&desk, &["a.example"]).await.unwrap_err();
     assert_eq!((error.step, error.failed.len()), (Step::Prove, 2));
-    assert!(matches!(error.cause, OrderCause::Proof(_)), "{}", Chain(&error));
+    assert!(matches!(error.cause, OrderCause::Proof(_)), "{}", ErrorChain(&error));
     assert!(error.likely_cause().is_some_and(|cause| cause.contains("port 443 of a.example")), "{:?}", error.likely_cause());
     assert!(desk.board.is_empty());
     assert_eq!(customer.memory.count("order"), 2);
@@ -86,7 +86,7 @@ async fn when_no_challenge_works_the_error_says_which_and_why() {
 async fn a_wildcard_without_dns_is_refused_in_words_and_costs_no_order() {
     let (desk, _pebble, customer) = begin(&Options::default());
     let error = customer.order(&desk, &["*.a.example"]).await.unwrap_err();
-    let said = Chain(&error).to_string();
+    let said = ErrorChain(&error).to_string();
     assert!(matches!(error.cause, OrderCause::NoChallenge { .. }) && said.contains("*.a.example cannot be proved"), "{said}");
     assert_eq!(customer.memory.count("order"), 0);
 }
@@ -97,7 +97,7 @@ async fn every_order_succeeds_while_a_third_of_all_nonces_is_refused() {
     let mut proofs_failed = 0;
     for number in 0..8 {
         let name = format!("n{number}.example");
-        let issued = customer.order(&desk, &[&name]).await.unwrap_or_else(|error| panic!("{name}: {}", Chain(&error)));
+        let issued = customer.order(&desk, &[&name]).await.unwrap_or_else(|error| panic!("{name}: {}", ErrorChain(&error)));
         proofs_failed += issued.failed.len();
     }
     // Pebble's look at a proof may come too late on a busy machine. Such a proof costs an order, a refused nonce does not.

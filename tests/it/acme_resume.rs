@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward::base::chain::Chain;
+use doorward::base::error_chain::ErrorChain;
 use doorward::certs::issuer::acme::OrderCause;
 
 use crate::acme_desk::{Customer, Desk, Memory};
@@ -53,10 +53,10 @@ async fn an_order_stopped_after_any_record_goes_on_from_there() {
         let customer = scene.customer(Memory::stopping_after(step));
         let orders = scene.proxy.count(Kind::NewOrder);
         let error = customer.order(&scene.desk, &[&name]).await.unwrap_err();
-        assert!(matches!(error.cause, OrderCause::Ledger(_)), "{}", Chain(&error));
+        assert!(matches!(error.cause, OrderCause::Ledger(_)), "{}", ErrorChain(&error));
         assert!(scene.desk.board.is_empty());
         let issued = customer.restarted().order(&scene.desk, &[&name]).await;
-        issued.unwrap_or_else(|error| panic!("after {step}: {}", Chain(&error)));
+        issued.unwrap_or_else(|error| panic!("after {step}: {}", ErrorChain(&error)));
         assert_eq!(scene.proxy.count(Kind::NewOrder) - orders, 1, "orders when stopped after {step}");
         assert_eq!(customer.memory.count("account key"), 1);
         accounts += 1;
@@ -89,7 +89,7 @@ async fn a_killed_order_buys_nothing_twice() {
         scene.proxy.fail(kind, fault);
         scene.kill_at(&customer, &name, kind).await;
         let issued = customer.restarted().order(&scene.desk, &[&name]).await;
-        issued.unwrap_or_else(|error| panic!("killed at {kind:?}: {}", Chain(&error)));
+        issued.unwrap_or_else(|error| panic!("killed at {kind:?}: {}", ErrorChain(&error)));
         assert_eq!(scene.proxy.count(Kind::NewOrder) - orders, 1, "orders when killed at {kind:?}");
         assert_eq!(scene.proxy.count(Kind::Finalize) - finalized, 1, "finalized when killed at {kind:?}");
     }
@@ -103,7 +103,7 @@ async fn lost_answers_are_asked_for_again_within_the_same_call() {
         scene.proxy.fail(kind, Fault::LoseAnswer);
     }
     let issued = customer.order(&scene.desk, &["a.example"]).await;
-    issued.unwrap_or_else(|error| panic!("{}", Chain(&error)));
+    issued.unwrap_or_else(|error| panic!("{}", ErrorChain(&error)));
     assert_eq!((scene.proxy.count(Kind::NewOrder), scene.proxy.count(Kind::Finalize)), (1, 1));
     assert_eq!(scene.proxy.count(Kind::Certificate), 2);
 }
@@ -116,7 +116,7 @@ async fn requests_that_never_arrive_cost_no_second_order() {
         scene.proxy.fail(kind, Fault::LoseRequest);
     }
     let issued = customer.order(&scene.desk, &["a.example"]).await;
-    issued.unwrap_or_else(|error| panic!("{}", Chain(&error)));
+    issued.unwrap_or_else(|error| panic!("{}", ErrorChain(&error)));
     assert_eq!(customer.memory.count("order"), 1);
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward::base::chain::Chain;
+use doorward::base::error_chain::ErrorChain;
 use doorward::base::time::{Clock, SystemClock, Timestamp};
 use doorward::certs::issuer::Rejection;
 use doorward::certs::issuer::acme::OrderCause;
@@ -26,7 +26,7 @@ async fn an_external_binding_is_asked_for_in_words_and_used_when_given() {
     let key = ("kid-1", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W");
     let (desk, _pebble, customer) = begin(&Options { eab: Some(key), ..Options::default() });
     let error = customer.order(&desk, &["a.example"]).await.unwrap_err();
-    assert!(matches!(error.cause, OrderCause::BindingMissing), "{}", Chain(&error));
+    assert!(matches!(error.cause, OrderCause::BindingMissing), "{}", ErrorChain(&error));
     assert_eq!(error.rejection(SystemClock.now()), Rejection::ForGood);
     let mut acme = customer.acme.clone();
     acme.eab = Some(acme_desk::eab(key.0, &base64url(key.1)));
@@ -44,7 +44,7 @@ async fn a_profile_is_used_and_one_the_authority_lacks_is_refused_by_name() {
     assert!(issued.bundle.validity().lifetime() <= Duration::from_secs(6 * 86_400 + 3600));
     customer.acme.profile = Some("tlsclient".into());
     let error = customer.order(&desk, &["a.example"]).await.unwrap_err();
-    let said = Chain(&error).to_string();
+    let said = ErrorChain(&error).to_string();
     assert!(said.contains("no profile `tlsclient`; it has classic, shortlived"), "{said}");
     assert_eq!((error.rejection(SystemClock.now()), customer.memory.count("order")), (Rejection::ForGood, 1));
 }
@@ -60,7 +60,7 @@ async fn a_renewal_says_what_it_replaces_and_once_replaced_the_order_goes_on_wit
     let third = customer.order_replacing(&desk, &["a.example"], id).await.unwrap();
     assert_ne!(third.bundle.serial(), second.bundle.serial());
     let strange = customer.order_replacing(&desk, &["b.example"], Some("AAAA.BBBB")).await;
-    strange.unwrap_or_else(|error| panic!("{}", Chain(&error)));
+    strange.unwrap_or_else(|error| panic!("{}", ErrorChain(&error)));
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn an_account_the_authority_lost_is_registered_once_more_by_the_same_key()
     let lost = Customer::new(&fresh.directory(), fresh.authority().root_file(), Arc::clone(&customer.memory));
     let unknown = fresh.directory().replace("/dir", "/my-account/lost");
     lost.memory.keep_account_url(&unknown).unwrap();
-    lost.order(&desk, &["b.example"]).await.unwrap_or_else(|error| panic!("{}", Chain(&error)));
+    lost.order(&desk, &["b.example"]).await.unwrap_or_else(|error| panic!("{}", ErrorChain(&error)));
     assert_eq!((lost.memory.count("account forgotten"), lost.memory.count("account key")), (1, 1));
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use doorward::base::dice::Dice;
+use doorward::base::rng::Rng;
 use doorward::config::defaults;
 use doorward::config::json;
 use doorward::config::load;
@@ -116,7 +116,7 @@ fn the_documented_examples_resolve() {
 
 /// Spoils texts in every way a slip, a broken disk or a clumsy program could.
 struct Spoiler {
-    dice: Dice,
+    rng: Rng,
     texts: Vec<String>,
 }
 
@@ -168,7 +168,7 @@ impl Spoiler {
                 let to = self.below(bytes.len() + 1);
                 bytes.splice(to..to, piece);
             }
-            3 if at < bytes.len() => bytes[at] = self.dice.roll().to_le_bytes()[0],
+            3 if at < bytes.len() => bytes[at] = self.rng.roll().to_le_bytes()[0],
             4 => {
                 let other = self.below(self.texts.len());
                 let other = self.texts[other].as_bytes();
@@ -183,7 +183,7 @@ impl Spoiler {
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.dice.below(bound as u64)).unwrap()
+        usize::try_from(self.rng.below(bound as u64)).unwrap()
     }
 }
 
@@ -195,7 +195,7 @@ fn no_text_makes_reading_panic_and_what_is_accepted_survives_its_machine_form() 
     texts.extend(
         configurations("tests/configs/good").iter().map(|(path, text)| json::document(&resolve(path, text).unwrap().settings)),
     );
-    let mut spoiler = Spoiler { dice: Dice::seeded(7), texts };
+    let mut spoiler = Spoiler { rng: Rng::seeded(7), texts };
     let mut accepted = 0;
     for _ in 0..10_000 {
         let text = spoiler.text();

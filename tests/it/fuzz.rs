@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use doorward::base::dice::Dice;
+use doorward::base::rng::Rng;
 
 use crate::support::example::Example;
 use crate::support::h2_frames::integer;
@@ -12,8 +12,8 @@ mod doors;
 
 /// Breaks one of `sound` so often, and hands each to `door`; a panic tells with which bytes.
 fn drive(door: fn(&[u8]), sound: &[Vec<u8>], cases: u32) {
-    let mut dice = Dice::seeded(20_261_121);
-    let mut below = |most: usize| usize::try_from(dice.below(most.max(1) as u64)).unwrap();
+    let mut rng = Rng::seeded(20_261_121);
+    let mut below = |most: usize| usize::try_from(rng.below(most.max(1) as u64)).unwrap();
     for bytes in sound {
         door(bytes);
     }

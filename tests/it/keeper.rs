@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use doorward::base::dice::Dice;
+use doorward::base::rng::Rng;
 use doorward::base::time::{Clock, SystemClock, Timestamp};
 use doorward::certs::catalog::Lookup;
 use doorward::certs::keeper::{self, KeeperHandle, Keeping};
@@ -74,7 +74,7 @@ impl House {
             settings: self.settings(names),
             metrics: Arc::clone(&self.metrics),
             clock: Arc::<WrongClock>::clone(&self.clock),
-            dice: Dice::from_os(),
+            rng: Rng::from_os(),
             ports: PublicPorts { plain: self.ports.0, tls: self.ports.1 },
         };
         let handle = keeper::start(keeping).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorward::base::dice::Dice;
+use doorward::base::rng::Rng;
 use tokio::time::Instant;
 
 use crate::support::fault::{Fault, Kind};
@@ -19,11 +19,11 @@ fn fifty_kills_lose_nothing_buy_nothing_twice_and_make_one_account() {
     // A proof that Pebble looks for while the gateway is gone would fail, and whether it does is chance.
     let mut all = Issuance::new(&Options { always_valid: true, ..Options::default() });
     all.configure("", &names);
-    let mut dice = Dice::seeded(20_261_121);
+    let mut rng = Rng::seeded(20_261_121);
     for kill in 0..50 {
         all.gateway.start();
         // Often in the first moments, and late enough on the whole for the work to go on; soon when there is none left.
-        let (from, more) = (all.proxy.count_all(), 5 + usize::try_from(dice.below(60)).unwrap());
+        let (from, more) = (all.proxy.count_all(), 5 + usize::try_from(rng.below(60)).unwrap());
         let start = Instant::now();
         wait::until_true(&format!("{more} requests before kill {kill}"), ISSUE, || {
             all.proxy.count_all() >= from + more || start.elapsed() > Duration::from_secs(2)

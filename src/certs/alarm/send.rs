@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::Alarm;
-use crate::base::chain::Chain;
-use crate::base::program::{self, Program};
+use crate::base::error_chain::ErrorChain;
+use crate::base::subprocess::{self, Program};
 use crate::base::task;
 use crate::config::settings::Alert;
 use crate::net::http_client::post;
@@ -75,7 +75,7 @@ async fn try_once(alert: &Alert, json: &str) -> Result<(), String> {
             Ok(status) if status.is_success() => Ok(()),
             // The rest of the URL may be a secret.
             Ok(status) => Err(format!("the service answered {status}")),
-            Err(error) => Err(Chain(&error).to_string()),
+            Err(error) => Err(ErrorChain(&error).to_string()),
         },
         Alert::Program(path) => run(path, json).await,
     }
@@ -89,7 +89,7 @@ async fn run(path: &Path, json: &str) -> Result<(), String> {
         input: json.to_owned(),
         limit: SEND_TIMEOUT,
     };
-    let ran = program::run(program).await;
+    let ran = subprocess::run(program).await;
     if ran.end.is_success() {
         return Ok(());
     }

@@ -10,7 +10,7 @@ pub(super) const MAX_CERTIFICATES: usize = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// The certificate chain.
-    Chain,
+    ErrorChain,
     /// The private key.
     Key,
 }
@@ -151,7 +151,7 @@ impl BundleError {
             | Self::NotYetValid { .. }
             | Self::Inverted { .. }
             | Self::Cut { .. }
-            | Self::Unlinked { .. } => Piece::Chain,
+            | Self::Unlinked { .. } => Piece::ErrorChain,
         }
     }
 }

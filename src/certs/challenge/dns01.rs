@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::ChallengeBoard;
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::name::Identifier;
 use crate::base::task;
 use crate::base::time::Clock;
@@ -133,7 +133,7 @@ impl Publisher {
                 tracing::warn!(
                     event = "dns_alias_unknown",
                     record = name,
-                    error = %Chain(&error),
+                    error = %ErrorChain(&error),
                     "whether this name is an alias cannot be seen from here; the record is set under the name itself"
                 );
                 name.to_owned()
@@ -184,7 +184,7 @@ impl Standing {
                 tracing::warn!(
                     event = "dns_record_left",
                     record = self.record.name,
-                    error = %Chain(&error),
+                    error = %ErrorChain(&error),
                     "it is tried again at the next start"
                 );
                 return;
@@ -193,7 +193,7 @@ impl Standing {
         }
         tracing::info!(event = "dns_record_unset", record = self.record.name, "the record {} is removed", self.record.name);
         if let Err(error) = self.publisher.keep(&self.ledger, &self.record, false).await {
-            tracing::debug!(event = "journal_behind", error = %Chain(&error), "the journal is behind, and is written again with the next change");
+            tracing::debug!(event = "journal_behind", error = %ErrorChain(&error), "the journal is behind, and is written again with the next change");
         }
     }
 }

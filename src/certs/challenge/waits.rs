@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
+use crate::base::duration;
 use crate::base::mutex::lock;
-use crate::base::span;
 
 /// A wait longer than this is logged.
 const REPORT_AFTER: Duration = Duration::from_secs(30);
@@ -53,7 +53,7 @@ impl Waits {
         match timeout(REPORT_AFTER, &mut work).await {
             Ok(done) => done,
             Err(_) => {
-                let (seconds, limit) = (REPORT_AFTER.as_secs(), span::rough(limit));
+                let (seconds, limit) = (REPORT_AFTER.as_secs(), duration::rough(limit));
                 tracing::warn!(event = "waiting", record, "waiting for {what} for {seconds} s; it is ended after {limit}");
                 work.await
             }
@@ -64,7 +64,7 @@ impl Waits {
     pub(in crate::certs) fn of(&self, records: &[String]) -> Option<String> {
         let waits = self.lock();
         let wait = waits.1.values().filter(|wait| records.contains(&wait.record)).min_by_key(|wait| wait.since)?;
-        let (waited, limit) = (wait.since.elapsed().as_secs(), span::rough(wait.limit));
+        let (waited, limit) = (wait.since.elapsed().as_secs(), duration::rough(wait.limit));
         Some(format!("waiting for {} for {waited} s (ended after {limit})", wait.what))
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::name::HostName;
 use crate::net::http_client::post;
 
@@ -31,7 +31,7 @@ pub(super) async fn ask(url: &str, name: &HostName) -> Verdict {
             Verdict::Silent(format!("it answered {status}").into())
         }
         Ok(Ok(status)) => Verdict::Unwanted(status),
-        Ok(Err(error)) => Verdict::Silent(Chain(&error).to_string().into()),
+        Ok(Err(error)) => Verdict::Silent(ErrorChain(&error).to_string().into()),
         Err(_) => Verdict::Silent("it did not answer within 5 s".into()),
     }
 }

@@ -2,7 +2,7 @@
 //! there is none. What is there already and newer stays.
 
 use super::{Found, FoundAccount, Stock};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::name::Identifier;
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
@@ -59,18 +59,18 @@ fn certificate(found: &Found, vault: &Vault, needs: &[Need], usual: &str, now: T
     let read = |path: &std::path::Path| match durable::read(path) {
         Ok(Some(text)) => Ok(text),
         Ok(None) => Err(format!("there is no file {}", path.display())),
-        Err(error) => Err(Chain(&error).to_string()),
+        Err(error) => Err(ErrorChain(&error).to_string()),
     };
     let (chain, key) = (read(&found.chain)?, Secret::new(read(&found.key)?));
     let bundle = CertBundle::build(&chain, &key, &[], now).map_err(|error| {
-        let file = if error.piece() == Piece::Chain { &found.chain } else { &found.key };
+        let file = if error.piece() == Piece::ErrorChain { &found.chain } else { &found.key };
         format!("{}: {error}", file.display())
     })?;
     let issuer = Slug::of_url(found.directory.as_deref().unwrap_or(usual));
     let mut stored = false;
     for slot in places(&bundle, &issuer, needs) {
         if !is_newer_held(vault, &slot, &bundle, now) {
-            vault.save_pair(&slot, bundle.chain_pem(), &key).map_err(|error| Chain(&error).to_string())?;
+            vault.save_pair(&slot, bundle.chain_pem(), &key).map_err(|error| ErrorChain(&error).to_string())?;
             stored = true;
         }
     }
@@ -104,7 +104,7 @@ fn is_newer_held(vault: &Vault, slot: &Slot, bundle: &CertBundle, now: Timestamp
 
 fn account(found: &FoundAccount, vault: &Vault) -> Result<Kept, String> {
     let issuer = Slug::of_url(&found.directory);
-    let words = |error: durable::FileError| Chain(&error).to_string();
+    let words = |error: durable::FileError| ErrorChain(&error).to_string();
     if vault.account(&issuer).map_err(words)?.is_some() {
         return Ok(Kept::Superseded);
     }

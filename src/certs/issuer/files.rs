@@ -110,7 +110,7 @@ pub fn read(chain: &Path, key: &Path, wanted: &[Identifier], now: Timestamp, any
             return FilesError::Mismatch { chain: chain.to_owned(), key: key.to_owned(), subject };
         }
         let file = match cause.piece() {
-            Piece::Chain => chain.to_owned(),
+            Piece::ErrorChain => chain.to_owned(),
             Piece::Key => key.to_owned(),
         };
         FilesError::Wrong { file, cause }

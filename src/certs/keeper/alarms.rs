@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::task;
 use crate::base::time::Timestamp;
 use crate::certs::alarm::send::Crier;
@@ -143,7 +143,7 @@ fn keep(store: &Arc<Store>, id: &Slot, at: Option<Timestamp>) {
     at.map_or_else(|| store.forget(&key), |at| store.note(&key, &at));
     task::spawn_local("alarm-keep", async move {
         if let Some(Err(error)) = task::blocking("journal-write", move || store.save()).await {
-            tracing::debug!(event = "journal_behind", error = %Chain(&error), "the journal is behind, and is written again with the next change");
+            tracing::debug!(event = "journal_behind", error = %ErrorChain(&error), "the journal is behind, and is written again with the next change");
         }
     });
 }
@@ -156,7 +156,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::base::dice::Dice;
+    use crate::base::rng::Rng;
     use crate::base::time::{Clock, ManualClock};
     use crate::certs::fixtures;
     use crate::certs::issuer::local_ca::LocalCa;
@@ -192,8 +192,8 @@ mod tests {
         fn start(&self) -> (KeeperHandle, Arc<Metrics>) {
             let metrics = Arc::new(Metrics::default());
             let (settings, clock) = (Arc::clone(&self.settings), Arc::clone(&self.clock) as Arc<dyn Clock>);
-            let (dice, ports) = (Dice::seeded(1), PublicPorts::STANDARD);
-            let keeping = Keeping { settings, metrics: Arc::clone(&metrics), clock, dice, ports };
+            let (rng, ports) = (Rng::seeded(1), PublicPorts::STANDARD);
+            let keeping = Keeping { settings, metrics: Arc::clone(&metrics), clock, rng, ports };
             (start(keeping).unwrap(), metrics)
         }
 

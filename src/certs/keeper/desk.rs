@@ -17,7 +17,7 @@ use super::errand::{Answered, Word};
 use super::handle::KeeperHandle;
 use super::hooks::Hooks;
 use super::local::{self, LocalDesk};
-use crate::base::dice::Dice;
+use crate::base::rng::Rng;
 use crate::base::task::{self, BlockingSlot};
 use crate::base::time::{Clock, Timestamp};
 use crate::certs::catalog::Catalog;
@@ -76,7 +76,7 @@ pub(super) struct Desk {
     store: Arc<Store>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
-    dice: Dice,
+    rng: Rng,
     catalog: Arc<ArcSwap<Catalog>>,
     board: Arc<ChallengeBoard>,
     /// Where authorities come in.
@@ -132,7 +132,7 @@ impl Desk {
         store: Arc<Store>,
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
-        dice: Dice,
+        rng: Rng,
         ports: PublicPorts,
         handle: &KeeperHandle,
     ) -> Self {
@@ -157,7 +157,7 @@ impl Desk {
             store,
             metrics,
             clock,
-            dice,
+            rng,
             ports,
             catalog: Arc::clone(&handle.catalog),
             board: Arc::clone(&handle.board),
@@ -273,7 +273,7 @@ impl Desk {
     }
 
     /// A stream of chance for one purpose.
-    fn dice(&mut self) -> Dice {
-        Dice::seeded(self.dice.roll())
+    fn rng(&mut self) -> Rng {
+        Rng::seeded(self.rng.roll())
     }
 }

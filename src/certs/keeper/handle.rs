@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot::{self, Sender};
 
 use super::errand::{AccountDone, AccountWish, Errand, ErrandError, Insist, RenewError, Revoked, Trial, Word};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::time::Timestamp;
 use crate::certs::catalog::Catalog;
 use crate::certs::challenge::ChallengeBoard;
@@ -58,7 +58,7 @@ impl StallMemory {
         let Some(store) = self.0.upgrade() else { return };
         let kept = raised.map_or_else(|| store.remove(&Key::Stall), |at| store.put(&Key::Stall, &at));
         if let Err(error) = kept {
-            tracing::debug!(event = "journal_behind", error = %Chain(&error), "the journal is behind, and is written again with the next change");
+            tracing::debug!(event = "journal_behind", error = %ErrorChain(&error), "the journal is behind, and is written again with the next change");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use super::tell;
-use crate::base::program::{self, Program};
+use crate::base::subprocess::{self, Program};
 use crate::base::task;
 use crate::certs::need::{Need, Source};
 use crate::certs::shelf::Shelved;
@@ -54,7 +54,7 @@ impl Hooks {
 async fn run_all(mut runs: UnboundedReceiver<Run>) {
     while let Some(Run { name, program }) = runs.recv().await {
         let path = program.path.clone();
-        let ran = program::run(program).await;
+        let ran = subprocess::run(program).await;
         tell::hook(&name, &path, &ran);
     }
 }

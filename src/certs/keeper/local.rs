@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::certs::alarm;
@@ -40,12 +40,12 @@ impl LocalDesk {
         let (ca, store) = (self.ca.clone(), Arc::clone(store));
         move || {
             let folder = local_ca::root_file(store.vault());
-            let _call = store.vault().watch().begin("read", &folder).map_err(|error| Chain(&error).to_string())?;
+            let _call = store.vault().watch().begin("read", &folder).map_err(|error| ErrorChain(&error).to_string())?;
             let prepared = match ca {
                 Some(mut ca) => ca.prepare(now).map(|()| ca),
                 None => open(&store, now),
             };
-            prepared.map_err(|error| Chain(&error).to_string())
+            prepared.map_err(|error| ErrorChain(&error).to_string())
         }
     }
 
@@ -65,10 +65,10 @@ impl LocalDesk {
         let Some(ca) = &mut self.ca else { return Err(unready()) };
         let (chain, key) = ca.issue(&need.names, now).map_err(|error| match (error, &self.failed) {
             (LocalCaError::Over, Some(words)) => words.clone(),
-            (error, _) => Chain(&error).to_string(),
+            (error, _) => ErrorChain(&error).to_string(),
         })?;
         self.tell_of_the_end(now);
-        let bundle = CertBundle::build(&chain, &key, &need.names, now).map_err(|error| Chain(&error).to_string())?;
+        let bundle = CertBundle::build(&chain, &key, &need.names, now).map_err(|error| ErrorChain(&error).to_string())?;
         Ok(Shelved::new(Arc::new(bundle), Arc::new(key), None))
     }
 
@@ -115,7 +115,7 @@ fn open(store: &Store, now: Timestamp) -> Result<LocalCa, LocalCaError> {
 fn keep(store: &Store, ca: &LocalCa) {
     let _call = store.vault().watch().note("write", &local_ca::root_file(store.vault()));
     if let Err(error) = ca.keep() {
-        tracing::debug!(event = "local_authority_unkept", error = %Chain(&error), "the local authority is in memory only: {}", Chain(&error));
+        tracing::debug!(event = "local_authority_unkept", error = %ErrorChain(&error), "the local authority is in memory only: {}", ErrorChain(&error));
     }
 }
 
@@ -159,7 +159,7 @@ pub(super) fn read_files(need: &Need, nothing_held: bool, now: Timestamp) -> Res
     let Source::Files { chain, key, at } = &need.source else { return Err(FilesRefused::of_ours()) };
     let read = files::read(chain, key, &need.names, now, nothing_held);
     let refused = |error: FilesError| FilesRefused {
-        words: Chain(&error).to_string(),
+        words: ErrorChain(&error).to_string(),
         remedy: error.remedy(&at.0),
         right_from: error.right_from(),
     };

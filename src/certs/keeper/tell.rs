@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::base::program::Ran;
+use crate::base::subprocess::Ran;
 use crate::base::time::Timestamp;
 use crate::certs::file_messages::{self, FileMessage};
 use crate::certs::issuer::revoke::Reason;

@@ -53,7 +53,7 @@ impl World {
             settings: Arc::clone(settings),
             metrics: Arc::default(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            dice: Dice::seeded(1),
+            rng: Rng::seeded(1),
             ports: PublicPorts::STANDARD,
         };
         start(keeping).unwrap()

@@ -28,9 +28,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::*;
-use crate::base::dice::Dice;
+use crate::base::duration;
 use crate::base::name::Identifier;
-use crate::base::span;
+use crate::base::rng::Rng;
 use crate::base::time::{Validity, Window};
 use crate::certs::fixtures::acme;
 use crate::certs::need::Authority;
@@ -55,7 +55,7 @@ struct World {
     real: i64,
     needs: Vec<Need>,
     book: Book,
-    dice: Dice,
+    rng: Rng,
     life: Duration,
     up: bool,
     busy_until: i64,
@@ -96,7 +96,7 @@ impl World {
             real: 0,
             needs: Vec::new(),
             book: Book::default(),
-            dice: Dice::seeded(20_261_121),
+            rng: Rng::seeded(20_261_121),
             life: Duration::from_secs(90 * 86_400),
             up: true,
             busy_until: 0,
@@ -187,7 +187,7 @@ impl World {
                 self.answer_order(&need.id, &name)
             }
         };
-        self.book.settle(&need.id, outcome, self.now, &mut self.dice);
+        self.book.settle(&need.id, outcome, self.now, &mut self.rng);
     }
 
     fn answer_window(&mut self, name: &str) -> Outcome {
@@ -310,7 +310,7 @@ impl World {
 
     fn restart(&mut self) {
         for record in self.book.records.values_mut() {
-            *record = Record::restore(record.held.clone(), record.memory.clone(), self.now, &mut self.dice);
+            *record = Record::restore(record.held.clone(), record.memory.clone(), self.now, &mut self.rng);
         }
     }
 
@@ -321,7 +321,7 @@ impl World {
 
     fn step(&mut self, line: &str) -> Result<(), String> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let span = |text: &str| span::parse(text).ok_or_else(|| format!("`{text}` is no span"));
+        let span = |text: &str| duration::parse(text).ok_or_else(|| format!("`{text}` is no span"));
         match words[..] {
             ["need", count, "names"] => {
                 (0..count.parse::<u32>().map_err(|e| e.to_string())?).for_each(|n| self.need(&format!("n{n}.example")));
@@ -453,7 +453,7 @@ fn renewals_go_before_first_time_names_and_ten_at_a_time() {
         serial: "1".to_owned(),
         has_window: false,
     };
-    world.book.settle(&id, Outcome::Issued(held), EARLIEST, &mut world.dice);
+    world.book.settle(&id, Outcome::Issued(held), EARLIEST, &mut world.rng);
     let planned = plan(&world.needs, &world.book, EARLIEST + Duration::from_secs(70 * 86_400));
     assert_eq!(planned.actions.len(), pace::AT_A_TIME);
     assert_eq!(planned.actions[0].need().id, id);
@@ -480,7 +480,7 @@ fn a_certificate_that_begins_in_the_future_is_made_or_ordered_again() {
         let validity = Validity { not_before, not_after: not_before + Duration::from_secs(90 * 86_400) };
         let held = Held { issuer: Slug::of_url(CA), validity, serial: "1".to_owned(), has_window: false };
         let mut book = Book::default();
-        book.settle(&needs[0].id, Outcome::Issued(held), now, &mut world.dice);
+        book.settle(&needs[0].id, Outcome::Issued(held), now, &mut world.rng);
         assert_eq!((planned(&book, &needs[0]), planned(&book, &needs[1])), (acme, made), "{ahead} s ahead");
     }
 }
@@ -505,7 +505,7 @@ fn ordered_under(off: i64, days: i64, set_right_at: Option<i64>) -> (Vec<i64>, W
         let not_before = real - Duration::from_secs(3_600);
         let validity = Validity { not_before, not_after: not_before + Duration::from_secs(90 * 86_400) };
         let held = Held { issuer: Slug::of_url(CA), validity, serial: hour.to_string(), has_window: false };
-        world.book.settle(&id, Outcome::Issued(held), now, &mut world.dice);
+        world.book.settle(&id, Outcome::Issued(held), now, &mut world.rng);
     }
     (ordered, world)
 }

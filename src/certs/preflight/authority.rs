@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::clock;
 use super::finding::Finding;
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::time::Clock;
 use crate::certs::issuer::http::{AcmeHttp, Directory, HttpFailure, HttpLimits};
 use crate::certs::issuer::untrusted::untrusted;
@@ -55,7 +55,7 @@ fn answered(acme: &Acme, directory: &Directory) -> Finding {
 }
 
 fn silent(acme: &Acme, failure: &HttpFailure) -> Finding {
-    let seen = format!("the directory does not answer: {}", Chain(failure));
+    let seen = format!("the directory does not answer: {}", ErrorChain(failure));
     if let HttpFailure::Transport(HttpError::Untrusted { host, cause }) = failure {
         let (why, repair) = untrusted(cause);
         return Finding::trouble("authority", &acme.directory, format!("{host}: {why}"), "a certificate that is trusted", repair);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::finding::{Finding, Weight};
-use crate::base::span;
+use crate::base::duration;
 use crate::base::time::{ClockReading, Timestamp};
 
 /// Certificates begin an hour before they are issued; a clock that is further off takes them for not valid yet, and calls
@@ -18,7 +18,7 @@ pub fn judge(theirs: Timestamp, ours: Timestamp) -> Finding {
     if off <= USUAL {
         return Finding::fine("clock", "", "the clock is right, by the authority's");
     }
-    let seen = format!("this machine's clock is {} {way} the authority's", span::rough(off));
+    let seen = format!("this machine's clock is {} {way} the authority's", duration::rough(off));
     let found = Finding::trouble(
         "clock",
         "",

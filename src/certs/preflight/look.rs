@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::beacon::Beacon;
 use super::outside::{Answer, Door, NameFacts};
 use super::reach;
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::name::Identifier;
 use crate::net::dns::{Dns, DnsError};
 
@@ -33,12 +33,12 @@ pub async fn look(name: &Identifier, dns: &Dns, ways: Option<&Ways>) -> NameFact
         }
         Identifier::Dns(host) => {
             let (four, six, caa) = tokio::join!(dns.a(host.as_str()), dns.aaaa(host.as_str()), dns.caa_in_force(host.as_str()));
-            (answer(four), answer(six), caa.map_err(|error| Chain(&error).to_string()))
+            (answer(four), answer(six), caa.map_err(|error| ErrorChain(&error).to_string()))
         }
         // A wildcard is proved by DNS alone, so nobody will visit.
         Identifier::Wildcard(parent) => {
             let caa = dns.caa_in_force(parent.as_str()).await;
-            (Answer::Nothing, Answer::Nothing, caa.map_err(|error| Chain(&error).to_string()))
+            (Answer::Nothing, Answer::Nothing, caa.map_err(|error| ErrorChain(&error).to_string()))
         }
     };
     let mut doors = Vec::new();
@@ -72,6 +72,6 @@ fn answer<T: Into<IpAddr>>(told: Result<Vec<T>, DnsError>) -> Answer {
     match told {
         Ok(addresses) => Answer::Addresses(addresses.into_iter().map(Into::into).collect()),
         Err(error) if error.is_absence() => Answer::Nothing,
-        Err(error) => Answer::Untold(Chain(&error).to_string()),
+        Err(error) => Answer::Untold(ErrorChain(&error).to_string()),
     }
 }

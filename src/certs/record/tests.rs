@@ -17,7 +17,7 @@ fn held(life: i64) -> Held {
 
 fn issued(life: i64, seed: u64) -> Book {
     let mut book = Book::default();
-    book.settle(&id(), Outcome::Issued(held(life)), at(0), &mut Dice::seeded(seed));
+    book.settle(&id(), Outcome::Issued(held(life)), at(0), &mut Rng::seeded(seed));
     book
 }
 
@@ -27,7 +27,7 @@ fn renewal(book: &Book) -> &Renewal {
 
 fn fail(book: &mut Book, blame: Blame, now: i64) -> i64 {
     let failure = Failure { issuer: id().issuer, blame, ended: Ended::Failed, words: "no".to_owned(), parts: Parts::default() };
-    book.settle(&id(), Outcome::Failed(failure), at(now), &mut Dice::seeded(1));
+    book.settle(&id(), Outcome::Failed(failure), at(now), &mut Rng::seeded(1));
     book.records[&id()].memory.pause.unwrap().until.unix() - at(now).unix()
 }
 
@@ -55,7 +55,7 @@ fn a_window_is_taken_once_and_never_beyond_the_backstop() {
     let backstop = renewal(&book).backstop;
     let hear = |book: &mut Book, start, end, again, seed| {
         let outcome = Outcome::Window(Window::new(at(start), at(end)), Duration::from_secs(again));
-        book.settle(&id(), outcome, at(100), &mut Dice::seeded(seed));
+        book.settle(&id(), outcome, at(100), &mut Rng::seeded(seed));
         renewal(book).clone()
     };
     let first = hear(&mut book, 1_000, 2_000, 21_600, 5);
@@ -96,7 +96,7 @@ fn one_name_that_upsets_an_authority_does_not_hold_up_the_others() {
         fail(&mut book, Blame::Issuer(None), 0);
     }
     assert!(pause(&book).unwrap() <= 75);
-    book.settle(&id(), Outcome::Issued(held(1_000)), at(1), &mut Dice::seeded(1));
+    book.settle(&id(), Outcome::Issued(held(1_000)), at(1), &mut Rng::seeded(1));
     assert_eq!(pause(&book), None);
 }
 
@@ -118,10 +118,10 @@ fn a_person_who_acts_ends_our_own_pauses_but_not_the_authoritys() {
 fn an_authority_that_asks_for_days_of_silence_about_windows_gets_them() {
     let mut book = issued(90 * 86_400, 1);
     for (until, expected) in [(3 * 86_400, 3 * 86_400), (900 * 86_400, 7 * 86_400)] {
-        book.settle(&id(), Outcome::WindowUnknown(Some(at(until))), at(0), &mut Dice::seeded(1));
+        book.settle(&id(), Outcome::WindowUnknown(Some(at(until))), at(0), &mut Rng::seeded(1));
         assert_eq!(renewal(&book).recheck_at, Some(at(expected)));
     }
-    book.settle(&id(), Outcome::WindowUnknown(Some(at(1))), at(0), &mut Dice::seeded(1));
+    book.settle(&id(), Outcome::WindowUnknown(Some(at(1))), at(0), &mut Rng::seeded(1));
     assert!(renewal(&book).recheck_at.unwrap() >= at(21_600), "and one that asks for a second is not asked all the time");
 }
 
@@ -139,12 +139,12 @@ fn the_emptier_of_two_buckets_is_the_later_one() {
 fn a_renewal_moment_never_outlives_its_certificate() {
     let mut memory = issued(90 * 86_400, 1).records[&id()].memory.clone();
     memory.renewal.as_mut().unwrap().renew_at = at(7);
-    let same = Record::restore(Some(held(1)), memory.clone(), at(9), &mut Dice::seeded(2));
+    let same = Record::restore(Some(held(1)), memory.clone(), at(9), &mut Rng::seeded(2));
     assert_eq!(same.memory.renewal.unwrap().renew_at, at(7));
     let other = Held { serial: "02".to_owned(), ..held(86_400) };
-    let other = Record::restore(Some(other), memory.clone(), at(9), &mut Dice::seeded(2));
+    let other = Record::restore(Some(other), memory.clone(), at(9), &mut Rng::seeded(2));
     assert_ne!(other.memory.renewal.unwrap().renew_at, at(7));
-    assert_eq!(Record::restore(None, memory, at(9), &mut Dice::seeded(2)).memory.renewal, None);
+    assert_eq!(Record::restore(None, memory, at(9), &mut Rng::seeded(2)).memory.renewal, None);
 }
 
 #[test]
@@ -155,25 +155,25 @@ fn a_window_in_the_past_leads_to_one_order_and_then_to_growing_waits() {
     let mut waits = Vec::new();
     for _ in 0..5 {
         let past = |now: i64| Outcome::Window(Window::new(at(now - 3 * day), at(now - 2 * day)), Duration::from_secs(60));
-        book.settle(&id(), past(now), at(now), &mut Dice::seeded(1));
+        book.settle(&id(), past(now), at(now), &mut Rng::seeded(1));
         let moment = renewal(&book).renew_at;
         waits.push(moment.since(at(now)).as_secs());
         // The window moves along with each answer, and the moment stays.
-        book.settle(&id(), past(now + 60), at(now + 60), &mut Dice::seeded(2));
+        book.settle(&id(), past(now + 60), at(now + 60), &mut Rng::seeded(2));
         assert_eq!(renewal(&book).renew_at, moment);
         now = moment.unix().max(at(now).unix()) - at(0).unix();
         book.settle(
             &id(),
             Outcome::Issued(Held { serial: now.to_string(), ..held(90 * day + now) }),
             at(now),
-            &mut Dice::seeded(1),
+            &mut Rng::seeded(1),
         );
     }
     for (wait, least) in waits.iter().zip([0, 3_600, 4 * 3_600, 16 * 3_600, 86_400]) {
         assert!((least..=least * 5 / 4).contains(wait), "{waits:?}");
     }
     // An authority that is content again begins anew.
-    book.settle(&id(), Outcome::Window(None, Duration::from_secs(60)), at(now), &mut Dice::seeded(1));
+    book.settle(&id(), Outcome::Window(None, Duration::from_secs(60)), at(now), &mut Rng::seeded(1));
     assert_eq!(book.records[&id()].memory.recalls, 0);
 }
 
@@ -182,7 +182,7 @@ fn a_certificate_that_is_due_as_it_comes_is_blamed_on_the_clock_and_not_ordered_
     let mut book = Book::default();
     let (life, ahead) = (30 * 86_400, 25 * 86_400);
     book.begin(&id(), Doing::Issuing(id().issuer));
-    book.settle(&id(), Outcome::Issued(held(life)), at(ahead), &mut Dice::seeded(1));
+    book.settle(&id(), Outcome::Issued(held(life)), at(ahead), &mut Rng::seeded(1));
     let memory = &book.records[&id()].memory;
     let pause = memory.pause.unwrap();
     assert_eq!(pause.holds(at(ahead + 60)), Some(at(ahead + (life - ahead) / 2)));
@@ -190,7 +190,7 @@ fn a_certificate_that_is_due_as_it_comes_is_blamed_on_the_clock_and_not_ordered_
     assert_eq!(pause.holds(at(0)), None, "a clock that is right again ends it");
     // One that comes in time is not doubted.
     book.begin(&id(), Doing::Issuing(id().issuer));
-    book.settle(&id(), Outcome::Issued(held(life)), at(60), &mut Dice::seeded(1));
+    book.settle(&id(), Outcome::Issued(held(life)), at(60), &mut Rng::seeded(1));
     let memory = &book.records[&id()].memory;
     assert_eq!((memory.pause, &memory.last_error), (None, &None));
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::base::span;
+use crate::base::duration;
 
 /// Reads a length of time.
 pub(super) fn any(text: &str) -> Result<Duration, String> {
-    span::parse(text).ok_or_else(|| "a time is written 14d, 36h, 90min or 10s".to_owned())
+    duration::parse(text).ok_or_else(|| "a time is written 14d, 36h, 90min or 10s".to_owned())
 }
 
 /// Reads a length of time that is not nothing.

@@ -1,8 +1,8 @@
 //! All certificates in a table: a row each, with its complaint below it.
 
 use crate::admin::api::{CertLine, CertsReport};
+use crate::base::duration;
 use crate::base::escape::escaped;
-use crate::base::span;
 use crate::base::time::Timestamp;
 
 /// Characters of a complaint that are repeated; authorities' own stay below 1,000.
@@ -63,9 +63,9 @@ fn row(line: &CertLine, now: Timestamp) -> [String; 5] {
 /// `in 88d 4h`, `3h ago`; text that is no moment as it is.
 pub(super) fn relative(text: &str, now: Timestamp) -> String {
     match Timestamp::parse(text) {
-        Some(at) if at > now => format!("in {}", span::rough(at.since(now))),
+        Some(at) if at > now => format!("in {}", duration::rough(at.since(now))),
         Some(at) if at == now => "now".into(),
-        Some(at) => format!("{} ago", span::rough(now.since(at))),
+        Some(at) => format!("{} ago", duration::rough(now.since(at))),
         None => text.to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::print::Json;
 use crate::base::addr::IpNet;
-use crate::base::span;
+use crate::base::duration;
 use crate::config::settings::{Ban, DefaultCertificate, Level, Log, LogFormat, Protocols, Settings};
 
 mod acme;
@@ -11,7 +11,7 @@ mod policy;
 mod site;
 mod upstream;
 
-use object_writer::{ObjectWriter, duration, list, path, switch};
+use object_writer::{ObjectWriter, duration_of, list, path, switch};
 
 /// The whole configuration as a document that reads back to equal settings, unless a secret was written in it. What came
 /// from the environment stands in it as its variable.
@@ -40,7 +40,7 @@ pub fn document(settings: &Settings) -> String {
     members.some("default-certificate", settings.tls.default_certificate.as_ref().map(default_certificate));
     members.filled("trusted-proxies", settings.trusted_proxies.iter().map(ToString::to_string));
     members.filled("proxy-protocol", from(&settings.proxy_protocol_from));
-    members.add("drain", duration(settings.drain));
+    members.add("drain", duration_of(settings.drain));
     members.add("timeouts", timeouts(settings));
     members.add("limit", limits(settings));
     members.some("ban", settings.ban.as_ref().map(ban));
@@ -74,11 +74,11 @@ fn protocols(protocols: Protocols) -> Json {
 fn timeouts(settings: &Settings) -> Json {
     let timeouts = &settings.timeouts;
     let mut members = ObjectWriter::default();
-    members.add("handshake", duration(timeouts.handshake));
-    members.add("header", duration(timeouts.header));
-    members.add("body", duration(timeouts.body));
-    members.add("send", duration(timeouts.send));
-    members.add("idle", duration(timeouts.idle));
+    members.add("handshake", duration_of(timeouts.handshake));
+    members.add("header", duration_of(timeouts.header));
+    members.add("body", duration_of(timeouts.body));
+    members.add("send", duration_of(timeouts.send));
+    members.add("idle", duration_of(timeouts.idle));
     members.object()
 }
 
@@ -95,7 +95,7 @@ fn limits(settings: &Settings) -> Json {
 }
 
 fn ban(ban: &Ban) -> Json {
-    let (count, within, span) = (ban.refusals.to_string(), span::print(ban.within), span::print(ban.span));
+    let (count, within, span) = (ban.refusals.to_string(), duration::print(ban.within), duration::print(ban.span));
     let words = ["after", &count, "refusals", "within", &within, "for", &span].map(str::to_owned);
     let except = (!ban.except.is_empty()).then(|| "except".to_owned()).into_iter();
     list(words.into_iter().chain(except).chain(ban.except.iter().map(ToString::to_string)))

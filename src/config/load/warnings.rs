@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::base::program;
 use crate::base::regular_file;
+use crate::base::subprocess;
 use crate::config::problem::Problem;
 use crate::config::settings::{Alert, Block, DnsProvider, End, Settings, SiteTls};
 
@@ -90,7 +90,7 @@ pub(super) fn unrunnable_programs(settings: &Settings) -> impl Iterator<Item = P
         acme.hook.iter().map(|path| ("hook", path)).chain(alert).chain(dns)
     });
     programs.filter(move |(_, path)| seen.insert(*path)).filter_map(|(word, path)| {
-        let why = program::obstacle(path)?;
+        let why = subprocess::obstacle(path)?;
         let what = format!("`{word}` names the program {}, which cannot be run: {why}", path.display());
         Some(
             Problem::general(what)

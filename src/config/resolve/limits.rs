@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::resolver::Resolver;
+use crate::base::duration;
 use crate::base::size::ByteSize;
-use crate::base::span;
 use crate::config::problem::quote;
 use crate::config::raw::{Directive, Directives};
 use crate::config::settings::{LimitKey, MessageLimit, Policy, RequestLimit};
@@ -99,7 +99,7 @@ impl Resolver<'_> {
             let (count, per) = text.split_once('/')?;
             let count = count.parse().ok().filter(|count| *count > 0)?;
             let per = if per.starts_with(|c: char| c.is_ascii_digit()) { per.to_owned() } else { format!("1{per}") };
-            span::parse(&per).filter(|per| !per.is_zero()).map(|per| (count, per))
+            duration::parse(&per).filter(|per| !per.is_zero()).map(|per| (count, per))
         };
         let rate = read(&word.text);
         if rate.is_none() {

@@ -2,8 +2,8 @@
 
 use super::resolver::Resolver;
 use super::target::Written;
+use crate::base::duration;
 use crate::base::name::HostName;
-use crate::base::span;
 use crate::config::defaults;
 use crate::config::problem::{Problem, any_of, nearest, quote};
 use crate::config::raw::{Directive, Directives};
@@ -126,7 +126,7 @@ impl Resolver<'_> {
                 let least = defaults::RESOLVE_EVERY_LEAST;
                 let every = self.duration(span)?;
                 if every < least {
-                    self.complain(span.span, "this is too often to ask", format!("write at least {}", span::print(least)));
+                    self.complain(span.span, "this is too often to ask", format!("write at least {}", duration::print(least)));
                 }
                 Some(Resolve::Every(every))
             }

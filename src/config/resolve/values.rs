@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::resolver::Resolver;
 use crate::base::addr::{self, IpNet};
+use crate::base::duration;
 use crate::base::name::{self, HostName};
 use crate::base::size::ByteSize;
-use crate::base::span;
 use crate::config::problem::{any_of, nearest, quote};
 use crate::config::raw::Directives;
 use crate::config::tree::Word;
@@ -47,7 +47,7 @@ impl Resolver<'_> {
 
     /// A length of time above zero.
     pub(super) fn duration(&mut self, word: &Word) -> Option<Duration> {
-        let duration = span::parse(&word.text);
+        let duration = duration::parse(&word.text);
         match duration {
             None => {
                 let hint = if word.text.parse::<u64>().is_ok() {

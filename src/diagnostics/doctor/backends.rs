@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::task;
 use crate::certs::preflight::finding::Finding;
 use crate::config::settings::{Settings, Target, TargetScheme, Upstream};
@@ -29,7 +29,7 @@ pub async fn examine(settings: &Settings) -> Vec<Finding> {
             Ok(cluster) => targets.extend((0..upstream.targets.len()).map(|target| (Arc::clone(&cluster), target))),
             Err(error) => {
                 let repair = "correct the files that `tls` of this upstream names";
-                findings.push(Finding::trouble(CHECK, &upstream.name, Chain(&error).to_string(), "TLS towards it", repair));
+                findings.push(Finding::trouble(CHECK, &upstream.name, ErrorChain(&error).to_string(), "TLS towards it", repair));
             }
         }
     }
@@ -87,7 +87,13 @@ async fn ask(cluster: &Cluster, target: usize) -> Finding {
         Ok(stream) => stream,
         // The gateway serves all the same, and answers 502 for this one.
         Err(error) => {
-            return Finding::trouble(CHECK, about, Chain(&error).to_string(), "a backend that takes connections", error.remedy());
+            return Finding::trouble(
+                CHECK,
+                about,
+                ErrorChain(&error).to_string(),
+                "a backend that takes connections",
+                error.remedy(),
+            );
         }
     };
     let answer = if target.scheme == TargetScheme::Http { answer(stream, target).await } else { Answer::Ordinary };

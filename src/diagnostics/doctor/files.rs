@@ -1,6 +1,6 @@
 //! Certificates that come from files: whether they can be served, and for how long. Also what `check` warns of.
 
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock, Timestamp};
 use crate::certs::file_messages::{self, FileMessage};
@@ -42,7 +42,7 @@ fn judge(need: &Need, now: Timestamp) -> Vec<Finding> {
         Ok(read) => read,
         Err(FilesError::Mismatch { .. }) => return vec![said(file_messages::mismatch(&name, chain, key, &at.0))],
         Err(error) => {
-            let words = Chain(&error).to_string();
+            let words = ErrorChain(&error).to_string();
             let (seen, repair) = words.split_once("; ").map_or((words.as_str(), ""), |(seen, repair)| (seen, repair));
             return vec![Finding::trouble(CHECK, &name, seen, "", repair)];
         }

@@ -1,7 +1,7 @@
 //! The ports the configuration asks for. Pure.
 
 use crate::admin::api::StatusReport;
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::certs::preflight::finding::Finding;
 use crate::listeners::bind::{BindError, Spot};
 
@@ -19,7 +19,7 @@ pub fn tried(spot: &Spot, opened: Result<(), &BindError>) -> Finding {
         Ok(()) => Finding::fine(CHECK, about, "no gateway runs, and this port can be had"),
         Err(error) => {
             // What a bind says is whole: who has the port, and what to do.
-            let words = Chain(error).to_string();
+            let words = ErrorChain(error).to_string();
             let (seen, repair) = words.split_once("; ").map_or((words.as_str(), ""), |(seen, repair)| (seen, repair));
             Finding::trouble(CHECK, about, seen, "a port for the gateway", repair)
         }

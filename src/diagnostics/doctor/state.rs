@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::admin::api::StatusReport;
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::task;
 use crate::certs::preflight::finding::Finding;
 use crate::state::durable;
@@ -42,7 +42,7 @@ fn gather(folder: &Path) -> Facts {
     let written = match written {
         Ok(Some(read)) if read == text => Ok(()),
         Ok(_) => Err("what was written there did not come back".to_owned()),
-        Err(error) => Err(Chain(&error).to_string()),
+        Err(error) => Err(ErrorChain(&error).to_string()),
     };
     Facts::There { mode: metadata.mode() & 0o7777, written, kind }
 }

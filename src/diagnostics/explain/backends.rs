@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use crate::base::span;
+use crate::base::duration;
 use crate::config::settings::{Balance, CircuitBreaker, HashOf, Health, MaxFails, Resolve, Upstream, in_words};
 
 /// Facts, one a line, in the order in which they matter.
@@ -45,7 +45,7 @@ pub(super) fn told(upstream: &Upstream) -> Vec<String> {
         facts.push(format!("{} count as failures of it (fail-status)", in_words(fail_status)));
     }
     if !slow_start.is_zero() && several {
-        facts.push(format!("one that came back gets its share over {} (slow-start)", span::print(*slow_start)));
+        facts.push(format!("one that came back gets its share over {} (slow-start)", duration::print(*slow_start)));
     }
     if *retry > 0 && several {
         let times = if *retry == 1 { "once".to_owned() } else { format!("{retry} times") };
@@ -54,10 +54,10 @@ pub(super) fn told(upstream: &Upstream) -> Vec<String> {
         ));
     }
     facts.extend(hold.map(|hold| {
-        let (span, most) = (span::print(hold.span), hold.most);
+        let (span, most) = (duration::print(hold.span), hold.most);
         format!("while none can take it, it waits for {span}, with {most} others at most (hold)")
     }));
-    facts.extend(timeouts.first_byte.map(|limit| format!("it has {} for the first byte of its answer", span::print(limit))));
+    facts.extend(timeouts.first_byte.map(|limit| format!("it has {} for the first byte of its answer", duration::print(limit))));
     facts.extend(proxy_protocol.map(|_| "it is told who the client is before anything else (proxy-protocol)".to_owned()));
     facts
 }
@@ -88,7 +88,7 @@ fn looked_up(resolve: &Resolve) -> String {
         servers => format!(" at {}", servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
     };
     let how = match resolve {
-        Resolve::Every(span) => format!("by the system's resolver every {}", span::print(*span)),
+        Resolve::Every(span) => format!("by the system's resolver every {}", duration::print(*span)),
         Resolve::Dns(servers) => format!("by DNS{}", at(servers)),
         Resolve::Srv(servers) => format!("by DNS{} as services (SRV)", at(servers)),
     };
@@ -96,18 +96,18 @@ fn looked_up(resolve: &Resolve) -> String {
 }
 
 fn checked(health: &Health) -> String {
-    let (path, every, status) = (&health.path, span::print(health.every), in_words(&health.status));
+    let (path, every, status) = (&health.path, duration::print(health.every), in_words(&health.status));
     format!("one gets nothing while its check fails: GET {path} every {every} is to be answered with {status} (health)")
 }
 
 fn left_out(rule: &MaxFails) -> String {
-    let (count, within, out) = (rule.count, span::print(rule.within), span::print(rule.out));
+    let (count, within, out) = (rule.count, duration::print(rule.within), duration::print(rule.out));
     format!("one at which {count} requests fail within {within} is left out for {out}, while there is another (max-fails)")
 }
 
 fn broken(rule: &CircuitBreaker) -> String {
     let CircuitBreaker { percent, least, .. } = rule;
-    let (within, out) = (span::print(rule.within), span::print(rule.out));
+    let (within, out) = (duration::print(rule.within), duration::print(rule.out));
     format!(
         "one that fails {percent}% of at least {least} requests within {within} gets nothing for {out}, and 503 is answered \
          when none is left (circuit-breaker)"

@@ -8,7 +8,7 @@ use http::{Method, Request};
 use serde::Serialize;
 
 use crate::base::addr::IpNet;
-use crate::base::span;
+use crate::base::duration;
 use crate::config::settings::Origins as Allowed;
 use crate::config::settings::{Auth, HeaderEdit, Jwt, JwtKeys, LimitKey, PathPattern, Policy, RequestLimit, TokenPlace};
 use crate::proxy::answer;
@@ -257,7 +257,7 @@ fn rate(limit: &RequestLimit) -> String {
         LimitKey::Cookie(name) => format!("value of the cookie {name}"),
         LimitKey::Query(name) => format!("value of the query parameter {name}"),
     };
-    format!("{} in {} for each {by}, and {} more at once", limit.count, span::print(limit.per), limit.burst)
+    format!("{} in {} for each {by}, and {} more at once", limit.count, duration::print(limit.per), limit.burst)
 }
 
 fn who_may_pass(auth: &Auth) -> String {
@@ -328,12 +328,12 @@ pub fn edited(edit: &HeaderEdit) -> String {
 pub fn tunnel(policy: &Policy) -> Vec<String> {
     let mut rules = Vec::new();
     if let Some(limit) = policy.limit_message {
-        let rate = limit.rate.map(|(count, per)| format!(", {count} in {}", span::print(per)));
+        let rate = limit.rate.map(|(count, per)| format!(", {count} in {}", duration::print(per)));
         rules.push(format!("messages up to {}{}", limit.size, rate.unwrap_or_default()));
     }
-    rules.extend(policy.ping.map(|every| format!("pinged when silent for {}", span::print(every))));
-    rules.extend(policy.idle.map(|idle| format!("ended when silent for {}", span::print(idle))));
-    rules.extend(policy.max_age.map(|age| format!("ended after {}", span::print(age))));
+    rules.extend(policy.ping.map(|every| format!("pinged when silent for {}", duration::print(every))));
+    rules.extend(policy.idle.map(|idle| format!("ended when silent for {}", duration::print(idle))));
+    rules.extend(policy.max_age.map(|age| format!("ended after {}", duration::print(age))));
     rules
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::base::machine;
+use crate::base::hostinfo;
 use crate::base::name::{HostName, HostNameError, Identifier};
 use crate::base::time::Timestamp;
 use crate::certs::issuer::local_ca::LocalCaError;
@@ -51,7 +51,7 @@ pub enum SelfSignedError {
 pub fn write(more: &[String], folder: &Path, life: Duration, force: bool, now: Timestamp) -> Result<Written, SelfSignedError> {
     let given =
         more.iter().map(|text| Identifier::parse(text).map_err(|source| SelfSignedError::Name { text: text.clone(), source }));
-    let names = all_names(given.collect::<Result<_, _>>()?, machine::name(), machine::addresses());
+    let names = all_names(given.collect::<Result<_, _>>()?, hostinfo::name(), hostinfo::addresses());
     let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     if let Some(there) = [&cert, &key].into_iter().find(|path| path.exists() && !force) {
         return Err(SelfSignedError::Exists(there.clone()));

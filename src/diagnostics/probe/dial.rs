@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use super::place::{At, Place};
 use super::report::{End, Step, TlsFault, Trace};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::escape::escaped;
 use crate::base::loopback;
 
@@ -58,7 +58,7 @@ pub(super) async fn dial(place: &Place, limit: Duration, trace: &mut Trace) -> R
             Ok(Box::new(stream))
         }
         Err(error) => {
-            let (fault, why) = (fault(&error), escaped(&Chain(&error).to_string(), MAX_SHOWN));
+            let (fault, why) = (fault(&error), escaped(&ErrorChain(&error).to_string(), MAX_SHOWN));
             steps.push(failed("tls", started, why.clone()));
             Err(End::NoTls { fault, why })
         }
@@ -71,7 +71,7 @@ async fn resolve(name: &str, port: u16, limit: Duration, steps: &mut Vec<Step>) 
     let found: Vec<SocketAddr> = match found {
         Ok(found) => found.collect(),
         Err(error) => {
-            let why = Chain(&error).to_string();
+            let why = ErrorChain(&error).to_string();
             steps.push(failed("dns", started, format!("{name}: {why}")));
             return Err(End::NoName { why });
         }

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::dial::{Wire, done, failed};
 use super::report::{By, End, Step};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::escape::escaped;
 use crate::base::task;
 use crate::diagnostics::explain::Question;
@@ -40,7 +40,7 @@ pub(super) async fn talk(stream: Box<dyn Wire>, question: &Question, limit: Dura
     let answered = timeout(limit, ask(stream, question, key.as_deref())).await;
     let response = match answered {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => return no_answer(steps, started, format!("no HTTP answer: {}", Chain(&error)), false),
+        Ok(Err(error)) => return no_answer(steps, started, format!("no HTTP answer: {}", ErrorChain(&error)), false),
         Err(_) => return no_answer(steps, started, format!("no first byte within {} s", limit.as_secs()), true),
     };
     match (response.status(), key) {

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::base::span;
+use crate::base::duration;
 use crate::net::tls_roots::RootsError;
 
 /// No whole answer came.
@@ -46,7 +46,7 @@ pub enum HttpError {
         cause: io::Error,
     },
     /// Time ran out.
-    #[error("{host} did not {} within {}", stage.verb(), span::rough(*after))]
+    #[error("{host} did not {} within {}", stage.verb(), duration::rough(*after))]
     Slow {
         /// The authority's host.
         host: String,

@@ -69,7 +69,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::base::chain::Chain;
+    use crate::base::error_chain::ErrorChain;
     use crate::base::task;
 
     #[tokio::test]
@@ -95,7 +95,7 @@ mod tests {
     async fn a_service_that_is_not_there_is_named_with_every_address_that_was_tried() {
         let port = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port();
         let error = get(&format!("http://localhost:{port}/hook?token=s3cret")).await.unwrap_err();
-        let text = Chain(&error).to_string();
+        let text = ErrorChain(&error).to_string();
         for part in ["cannot connect to localhost", &format!("127.0.0.1:{port}: "), &format!("[::1]:{port}: ")] {
             assert!(text.contains(part), "{text}");
         }

@@ -135,7 +135,7 @@ impl Member {
         Candidate { weight: self.target.weight, in_flight: self.in_flight(), open, id: self.id }
     }
 
-    /// Whether a request with this number, its key or a roll of the dice, may go there.
+    /// Whether a request with this number, its key or a roll of the rng, may go there.
     pub(super) fn admission(&self, settings: &Upstream, number: u64) -> Admission {
         self.state.admission(settings, || pick::mix(number ^ self.id))
     }

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 /// What a choice depends on besides the cluster.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wish<'a> {
-    /// One roll of the dice.
+    /// One roll of the rng.
     pub roll: u64,
     /// What [`key::of`](super::key::of) makes of the request.
     pub key: Option<u64>,
@@ -149,7 +149,7 @@ pub(super) const fn mix(x: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::dice::Dice;
+    use crate::base::rng::Rng;
 
     impl Candidates for Vec<Candidate> {
         fn count(&self) -> usize {
@@ -211,8 +211,8 @@ mod tests {
 
     #[test]
     fn of_two_choices_the_less_busy_is_taken() {
-        let mut dice = Dice::seeded(3);
-        let rolls: Vec<u64> = (0..200).map(|_| dice.roll()).collect();
+        let mut rng = Rng::seeded(3);
+        let rolls: Vec<u64> = (0..200).map(|_| rng.roll()).collect();
         let tally = |text: &str| {
             let candidates = candidates(text);
             let mut tally = vec![0; candidates.len()];

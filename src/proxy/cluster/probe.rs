@@ -21,9 +21,9 @@ use super::state::Turn;
 use super::stream::BackendStream;
 use super::tell;
 use super::trust::Offer;
-use crate::base::chain::Chain;
-use crate::base::dice::Dice;
-use crate::base::span;
+use crate::base::duration;
+use crate::base::error_chain::ErrorChain;
+use crate::base::rng::Rng;
 use crate::config::settings::{Health, StatusRange, TargetAddress, TargetScheme, UpstreamProtocols, UpstreamTls, in_words};
 use crate::telemetry::metrics::Metrics;
 
@@ -40,7 +40,7 @@ pub enum CheckError {
     #[error(transparent)]
     Connect(ConnectError),
     /// It took too long, all in all.
-    #[error("no answer within {}", span::print(*.0))]
+    #[error("no answer within {}", duration::print(*.0))]
     TimedOut(Duration),
     /// It answered with a status that means that it is not.
     #[error("{path} answered {seen}, not {expected}")]
@@ -64,15 +64,15 @@ impl CheckError {
 }
 
 /// Checks a target for as long as it is polled; does nothing where the cluster has no checks.
-pub async fn watch(cluster: Arc<Cluster>, member: Arc<Member>, metrics: Arc<Metrics>, mut dice: Dice) {
+pub async fn watch(cluster: Arc<Cluster>, member: Arc<Member>, metrics: Arc<Metrics>, mut rng: Rng) {
     let settings = cluster.settings();
     let Some(health) = &settings.health else { return };
-    sleep(FIRST_WITHIN.min(health.every).mul_f64(dice.fraction())).await;
+    sleep(FIRST_WITHIN.min(health.every).mul_f64(rng.fraction())).await;
     loop {
         let found = check(&cluster, &member, health).await;
         match (member.state().checked_again(found.is_ok(), health), found) {
             (Some(Turn::Down), Err(error)) => {
-                tell::check_fails(&settings.name, &member, Chain(&error).to_string(), &metrics.proxy);
+                tell::check_fails(&settings.name, &member, ErrorChain(&error).to_string(), &metrics.proxy);
             }
             (Some(Turn::Up), Ok(())) => {
                 tell::is_back(&settings.name, &member, tell::CHECK_PASSES);
@@ -81,7 +81,7 @@ pub async fn watch(cluster: Arc<Cluster>, member: Arc<Member>, metrics: Arc<Metr
             (None, _) | (Some(Turn::Down), Ok(())) | (Some(Turn::Up), Err(_)) => (),
         }
         // A tenth more or less, so that the checks of many gateways do not fall into step.
-        let pause = health.every.mul_f64(0.9 + 0.2 * dice.fraction());
+        let pause = health.every.mul_f64(0.9 + 0.2 * rng.fraction());
         if member.state().checked().is_down() {
             while_somebody_waits(&cluster, pause).await;
         } else {

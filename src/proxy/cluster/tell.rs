@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use super::breaker::Samples;
 use super::member::Member;
-use crate::base::span;
+use crate::base::duration;
 use crate::config::settings::{CircuitBreaker, MaxFails};
 use crate::telemetry::log::events;
 use crate::telemetry::metrics::proxy::ProxyMetrics;
@@ -13,8 +13,8 @@ use crate::telemetry::metrics::proxy::ProxyMetrics;
 /// Requests failed there too often.
 pub(super) fn failing(group: &str, member: &Member, rule: &MaxFails, why: &dyn Display, metrics: &ProxyMetrics) {
     let times = if rule.count == 1 { "a request".to_owned() } else { format!("{} requests", rule.count) };
-    let why = format!("{times} failed within {}, the last one by {why}", span::print(rule.within));
-    let out = span::print(rule.out);
+    let why = format!("{times} failed within {}, the last one by {why}", duration::print(rule.within));
+    let out = duration::print(rule.out);
     metrics.targets_down.add_one();
     tracing::warn!(
         event = events::TARGET_DOWN,
@@ -67,9 +67,9 @@ pub(super) fn circuit_opens(
     (samples, why): (Samples, &dyn Display),
     metrics: &ProxyMetrics,
 ) {
-    let within = span::print(rule.within);
+    let within = duration::print(rule.within);
     let why = format!("{} of {} requests failed within {within}, the last one by {why}", samples.failed(), samples.seen());
-    let (limit, out) = (format!("{}%", rule.percent), span::print(rule.out));
+    let (limit, out) = (format!("{}%", rule.percent), duration::print(rule.out));
     metrics.circuits_opened.add_one();
     tracing::warn!(
         event = events::CIRCUIT_OPEN,

@@ -113,7 +113,7 @@ impl<T> Drop for Roll<T> {
     }
 }
 
-/// Of `span`, as much as the dice say.
+/// Of `span`, as much as the rng say.
 fn part(span: Duration, roll: u64) -> Duration {
     span.mul_f64((roll >> 11) as f64 / (1_u64 << 53) as f64)
 }
@@ -197,8 +197,8 @@ mod tests {
     async fn leave(count: u64, span: Duration) -> Vec<u128> {
         let roll = Rc::new(Roll::default());
         let members: Vec<Member<u64>> = (0..count).map(|number| roll.enter(number)).collect();
-        let mut dice = crate::base::dice::Dice::seeded(1);
-        assert_eq!(roll.call(span, |number| number % 2 == 0, || dice.roll()) as u64, count.div_ceil(2));
+        let mut rng = crate::base::rng::Rng::seeded(1);
+        assert_eq!(roll.call(span, |number| number % 2 == 0, || rng.roll()) as u64, count.div_ceil(2));
         let (start, mut seen) = (Instant::now(), Vec::new());
         for member in members.iter().step_by(2) {
             assert_eq!(member.told().await, Order::Leave);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::base::dice::Dice;
+use crate::base::rng::Rng;
 use crate::proxy::body::Body;
 use crate::proxy::cluster::pool::Pool;
 use crate::proxy::dropped::DroppedFields;
@@ -39,7 +39,7 @@ pub(in crate::proxy) struct WorkerState {
     /// Its open tunnels.
     pub(in crate::proxy) tunnels: Rc<Roll<Option<TunnelFacts>>>,
     pub(in crate::proxy) tally: Tally,
-    rng: RefCell<Dice>,
+    rng: RefCell<Rng>,
     /// Of security events.
     throttle: Throttle,
     /// Which dropped fields were logged lately.
@@ -51,7 +51,7 @@ pub(in crate::proxy) struct WorkerState {
 
 impl WorkerState {
     /// No connections and no tunnels yet.
-    pub(super) fn new(counters: Arc<Metrics>, access: AccessLog, rng: Dice) -> Rc<Self> {
+    pub(super) fn new(counters: Arc<Metrics>, access: AccessLog, rng: Rng) -> Rc<Self> {
         Rc::new(Self {
             counters,
             access,

@@ -199,7 +199,7 @@ fn a_disk_that_hangs_is_named_and_what_is_put_meanwhile_is_written_when_it_answe
     let (store, _) = open(dir.path());
     store.put(&key("a"), &failed(1)).unwrap();
     let hangs = store.hang(true);
-    let refused = Chain(&store.put(&key("a"), &failed(2)).unwrap_err()).to_string();
+    let refused = ErrorChain(&store.put(&key("a"), &failed(2)).unwrap_err()).to_string();
     assert!(refused.contains("does not answer: to write ") && refused.contains("/journal takes 2"), "{refused}");
     assert_eq!((fails(&store, "a"), store.keys()), (Some(2), vec![key("a")]), "memory serves on");
     assert!(store.trouble().is_some_and(|why| why.contains("does not answer")));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use quinn::{ClientConfig, Connection, Endpoint, TransportConfig, VarInt};
 use tokio::time::Instant;
 
-use doorward::base::dice::Dice;
+use doorward::base::rng::Rng;
 
 use super::Target;
 use super::support::h3::{hellos as said_first, trusting};
@@ -84,15 +84,15 @@ fn address(target: &Target) -> SocketAddr {
 
 /// Packets that begin as packets of QUIC do.
 pub fn noise(target: &Target) -> String {
-    let mut dice = Dice::seeded(u64::from(target.https));
+    let mut rng = Rng::seeded(u64::from(target.https));
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
-    let mut packet: Vec<u8> = (0..1_200).map(|_| dice.below(256) as u8).collect();
+    let mut packet: Vec<u8> = (0..1_200).map(|_| rng.below(256) as u8).collect();
     let mut count = 0_u64;
     while Instant::now() < target.end {
-        packet[0] = dice.below(256) as u8;
+        packet[0] = rng.below(256) as u8;
         packet[1..6].copy_from_slice(&[0, 0, 0, 1, 8]);
-        packet[6] = dice.below(256) as u8;
-        packet[7] = dice.below(256) as u8;
+        packet[6] = rng.below(256) as u8;
+        packet[7] = rng.below(256) as u8;
         let length = if count.is_multiple_of(2) { 1_200 } else { 40 };
         count += u64::from(socket.send_to(&packet[..length], address(target)).is_ok());
     }

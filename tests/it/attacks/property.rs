@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use doorward::base::dice::Dice;
+use doorward::base::rng::Rng;
 
 use crate::support::gateway::Gateway;
 use crate::support::line::Line;
@@ -16,7 +16,7 @@ const SOON: Duration = wait::LIMIT;
 const CASES: u32 = 3_000;
 
 /// Chance, with a seed that is always the same.
-struct Chance(Dice);
+struct Chance(Rng);
 
 impl Chance {
     fn below(&mut self, most: usize) -> usize {
@@ -148,7 +148,7 @@ fn what_is_forwarded_parses_to_what_was_received() {
     gateway.configure("", &format!("log access off\nhttp://localhost {{\n    proxy {}\n}}", recorder.port()));
     gateway.launch();
     wait::until_listening("the gateway", ([127, 0, 0, 1], gateway.http).into(), SOON);
-    let mut chance = Chance(Dice::seeded(20_261_121));
+    let mut chance = Chance(Rng::seeded(20_261_121));
     let mut sent = HashMap::new();
     for case in 0..CASES {
         let bytes: Vec<u8> = (0..1 + chance.below(3))

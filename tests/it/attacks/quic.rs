@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use doorward::base::dice::Dice;
+use doorward::base::rng::Rng;
 use http::Request;
 use quinn::{TransportConfig, VarInt};
 
@@ -35,8 +35,8 @@ impl Siege {
 }
 
 /// A packet that is none: of nothing but chance, or with a beginning that looks like one.
-fn noise(dice: &mut Dice) -> Vec<u8> {
-    let mut byte = || u8::try_from(dice.below(256)).unwrap();
+fn noise(rng: &mut Rng) -> Vec<u8> {
+    let mut byte = || u8::try_from(rng.below(256)).unwrap();
     let kind = byte();
     let length = if kind % 2 == 0 { 1_200 } else { 1 + usize::from(byte()) };
     let mut packet: Vec<u8> = (0..length).map(|_| byte()).collect();
@@ -63,12 +63,12 @@ fn noise(dice: &mut Dice) -> Vec<u8> {
 #[test]
 fn packets_of_nothing_grow_nothing() {
     let siege = Siege::lay();
-    let mut dice = Dice::seeded(20_261_121);
+    let mut rng = Rng::seeded(20_261_121);
     let sockets: Vec<UdpSocket> = (0..8).map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
     for round in 0..20 {
         for socket in sockets.iter().cycle().take(1_000) {
             // What does not fit into the gateway's queue is lost, as on any network.
-            let _ = socket.send_to(&noise(&mut dice), siege.udp());
+            let _ = socket.send_to(&noise(&mut rng), siege.udp());
         }
         siege.others_are_served();
         if round % 10 == 9 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::service::{self, Change};
 use super::{Publisher, RecordError};
-use crate::base::program::{self, Program};
+use crate::base::subprocess::{self, Program};
 use crate::config::settings::{DnsProvider, Rfc2136, TsigAlgorithm, TsigKey};
 use crate::net::dns::update::{self, Update, update};
 use crate::state::schema::TxtRecord;
@@ -62,7 +62,7 @@ fn signing_key(key: &TsigKey) -> update::TsigKey<'_> {
 
 async fn by_hook(path: &Path, record: &TxtRecord, present: bool) -> Result<(), RecordError> {
     let verb = if present { "set" } else { "unset" };
-    let ran = program::run(Program {
+    let ran = subprocess::run(Program {
         path: path.to_owned(),
         arguments: vec![verb.to_owned(), record.name.clone(), record.value.clone()],
         environment: Vec::new(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::RecordError;
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::net::dns::{Dns, DnsError, NameServer};
 use crate::state::schema::TxtRecord;
 
@@ -43,7 +43,7 @@ pub async fn until_seen(dns: &Dns, record: &TxtRecord, limit: Duration, unasked:
     loop {
         let mut sights = match &zone {
             Ok(zone) => look(&zone.servers, record).await,
-            Err(error) => vec![Sight::Unknown(format!("the zone's name servers: {}", Chain(error)))],
+            Err(error) => vec![Sight::Unknown(format!("the zone's name servers: {}", ErrorChain(error)))],
         };
         let all_unknown = sights.iter().all(|sight| matches!(sight, Sight::Unknown(_)));
         if all_unknown {
@@ -101,7 +101,7 @@ fn sight(answer: Result<Vec<String>, DnsError>, record: &TxtRecord, who: &str) -
         Ok(texts) if texts.contains(&record.value) => Sight::Seen,
         Ok(texts) => Sight::Missing(format!("{who} has {} other TXT records of that name", texts.len())),
         Err(error) if error.is_absence() => Sight::Missing(format!("{who} has no such record")),
-        Err(error) => Sight::Unknown(format!("{who}: {}", Chain(&error))),
+        Err(error) => Sight::Unknown(format!("{who}: {}", ErrorChain(&error))),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{ChallengeBoard, Publisher};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::task;
 use crate::base::time::Clock;
 use crate::config::settings::Acme;
@@ -39,13 +39,13 @@ pub(in crate::certs) async fn sweep(
             continue;
         }
         if let Err(error) = publisher.change(&record, false).await {
-            tracing::warn!(event = "dns_record_left", record = record.name, error = %Chain(&error), "it is tried again at the next start");
+            tracing::warn!(event = "dns_record_left", record = record.name, error = %ErrorChain(&error), "it is tried again at the next start");
             continue;
         }
         tracing::info!(event = "dns_record_unset", record = record.name, "an earlier process left it");
         let (store, key) = (Arc::clone(&store), key.clone());
         if let Some(Err(error)) = task::blocking("dns-record-note", move || store.remove(&key)).await {
-            tracing::debug!(event = "journal_behind", error = %Chain(&error), "the journal is behind, and is written again with the next change");
+            tracing::debug!(event = "journal_behind", error = %ErrorChain(&error), "the journal is behind, and is written again with the next change");
         }
     }
 }

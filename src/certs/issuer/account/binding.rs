@@ -18,7 +18,7 @@ pub(super) fn refused(cause: &OrderCause) -> Option<RefusedPart> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::chain::Chain;
+    use crate::base::error_chain::ErrorChain;
     use crate::certs::issuer::acme::RefusedBinding;
     use crate::config::settings::At;
 
@@ -49,7 +49,7 @@ mod tests {
             part: RefusedPart::HmacKey,
             said: cause("malformed", "external account binding JWS verification error"),
         };
-        let said = Chain(&binding).to_string();
+        let said = ErrorChain(&binding).to_string();
         assert!(
             said.starts_with("https://ca.example/dir does not accept the HMAC key of `eab KID`; copy both values again"),
             "{said}"

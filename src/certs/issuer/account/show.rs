@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{AcmeAccount, Registered};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::certs::issuer::acme::{OrderCause, blocking};
 use crate::certs::issuer::jws::{self, AccountKey, Signer};
 
@@ -40,7 +40,7 @@ impl AcmeAccount {
         let registered = match self.known().await {
             Ok(Some(registered)) => registered,
             Ok(None) => return shown,
-            Err(cause) => return AccountShown { error: Some(Chain(&cause).to_string()), ..shown },
+            Err(cause) => return AccountShown { error: Some(ErrorChain(&cause).to_string()), ..shown },
         };
         shown.url = Some(registered.url.clone());
         shown.thumbprint = Some(registered.key.thumbprint());
@@ -50,7 +50,7 @@ impl AcmeAccount {
                 Ok(body) => (shown.status, shown.contacts) = (Some(body.status), body.contact),
                 Err(_) => shown.error = Some(answer.garbage().to_string()),
             },
-            Err(error) => shown.error = Some(Chain(&OrderCause::from(error)).to_string()),
+            Err(error) => shown.error = Some(ErrorChain(&OrderCause::from(error)).to_string()),
         }
         shown
     }

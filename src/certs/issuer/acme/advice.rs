@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn the_text_has_type_and_detail_in_full() {
         let error = proof(ChallengeKind::Http01, "connection");
-        let said = crate::base::chain::Chain(&error).to_string();
+        let said = crate::base::error_chain::ErrorChain(&error).to_string();
         assert_eq!(said, "the order failed at step `prove`: http-01 for a.example failed: D (connection)");
     }
 }

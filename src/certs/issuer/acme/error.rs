@@ -8,8 +8,8 @@ use std::time::Duration;
 use http::StatusCode;
 use instant_acme::Problem;
 
+use crate::base::duration;
 use crate::base::name::Identifier;
-use crate::base::span;
 use crate::base::time::Timestamp;
 use crate::certs::bundle::BundleError;
 use crate::certs::challenge::BoardFull;
@@ -152,7 +152,7 @@ pub enum OrderCause {
     #[error(transparent)]
     Board(#[from] BoardFull),
     /// The authority took too long over one step.
-    #[error("the authority did not finish this step within {}", span::rough(*.after))]
+    #[error("the authority did not finish this step within {}", duration::rough(*.after))]
     Slow {
         /// How long we waited.
         after: Duration,

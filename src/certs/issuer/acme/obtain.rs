@@ -11,8 +11,8 @@ use super::patience::{Repeat, call};
 use super::request;
 use super::run::{Run, Talk};
 use crate::base::backoff::Backoff;
-use crate::base::dice::Dice;
 use crate::base::mutex::lock;
+use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::base::task;
 use crate::certs::bundle::{BundleError, CertBundle};
@@ -55,7 +55,7 @@ impl Run<'_> {
             if self.not_ready == MAX_NOT_READY {
                 return Err(cause);
             }
-            sleep(Backoff::NEARBY.delay(self.not_ready, &mut Dice::from_os())).await;
+            sleep(Backoff::NEARBY.delay(self.not_ready, &mut Rng::from_os())).await;
         }
         call(Repeat::Freely, async || order.refresh().await.map(|_| ())).await
     }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::error::OrderCause;
 use crate::base::backoff::Backoff;
-use crate::base::dice::Dice;
+use crate::base::rng::Rng;
 use crate::base::time::Timestamp;
 
 /// Whether a call may be repeated when its answer was lost.
@@ -38,7 +38,7 @@ pub(super) async fn call<T, E: Into<OrderCause>>(
 }
 
 async fn insist<T, E: Into<OrderCause>>(repeat: Repeat, mut work: impl AsyncFnMut() -> Result<T, E>) -> Result<T, OrderCause> {
-    let mut dice = Dice::from_os();
+    let mut rng = Rng::from_os();
     let (mut passing, mut nonces) = (0, 0);
     loop {
         let cause = match work().await {
@@ -58,7 +58,7 @@ async fn insist<T, E: Into<OrderCause>>(repeat: Repeat, mut work: impl AsyncFnMu
             return Err(cause);
         }
         passing += 1;
-        sleep(Backoff::NEARBY.delay(passing, &mut dice)).await;
+        sleep(Backoff::NEARBY.delay(passing, &mut rng)).await;
     }
 }
 

@@ -10,7 +10,7 @@ use super::choice;
 use super::error::OrderCause;
 use super::prove::{Need, Proofs, identifier};
 use super::run::{Run, Talk};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::name::Identifier;
 use crate::certs::challenge::dns_persist01::StandingRecord;
 use crate::certs::challenge::dns01::{self, Publisher, RecordError};
@@ -124,7 +124,7 @@ impl Run<'_> {
                 }
                 Ok(true) => proofs.standing.push(identifier),
                 Err(error) => {
-                    tracing::info!(event = "dns_record_unknown", record = record.name, error = %Chain(&error), "whether {} is at every name server cannot be seen from here", record.name);
+                    tracing::info!(event = "dns_record_unknown", record = record.name, error = %ErrorChain(&error), "whether {} is at every name server cannot be seen from here", record.name);
                     proofs.standing.push(identifier);
                 }
             }
@@ -146,7 +146,7 @@ impl Run<'_> {
     }
 
     fn cross_off(&mut self, identifier: Identifier, kind: ChallengeKind, why: Arc<RecordError>) {
-        tracing::warn!(event = "dns_record_failed", name = %identifier, challenge = %kind, error = %Chain(&*why), "{identifier}: its record for {kind} could not be set: {}", Chain(&*why));
+        tracing::warn!(event = "dns_record_failed", name = %identifier, challenge = %kind, error = %ErrorChain(&*why), "{identifier}: its record for {kind} could not be set: {}", ErrorChain(&*why));
         self.unplaced.push((identifier, kind, why));
     }
 }

@@ -37,7 +37,8 @@ impl Folder {
 
     fn read(&self, now: Timestamp, any_time: bool) -> Result<FromFiles, String> {
         let wanted = [Identifier::parse("a.example").unwrap()];
-        read(&self.chain(), &self.key(), &wanted, now, any_time).map_err(|error| crate::base::chain::Chain(&error).to_string())
+        read(&self.chain(), &self.key(), &wanted, now, any_time)
+            .map_err(|error| crate::base::error_chain::ErrorChain(&error).to_string())
     }
 }
 

@@ -9,7 +9,7 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::error::LocalCaError;
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::secret::Secret;
 use crate::base::time::{Timestamp, Validity};
 use crate::certs::issuer::contents;
@@ -53,7 +53,7 @@ pub(super) enum LoadError {
 
 impl From<FileError> for LoadError {
     fn from(error: FileError) -> Self {
-        if error.is_damage() { Self::Damaged(Chain(&error).to_string()) } else { Self::Unreadable(error) }
+        if error.is_damage() { Self::Damaged(ErrorChain(&error).to_string()) } else { Self::Unreadable(error) }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::local::{self, FilesRead, FilesRefused};
 use super::super::tell;
 use super::{Desk, STATE_TIMEOUT};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::task::{self, NoResult};
 use crate::base::time::Timestamp;
 use crate::certs::alarm;
@@ -138,8 +138,8 @@ impl Desk {
     fn ask(&mut self, need: Need, from: &Authority) {
         let certificate = self.shelf.get(&need.id).and_then(|shelved| shelved.bundle.renewal_id()).map(str::to_owned);
         let Some(certificate) = certificate else {
-            let mut dice = self.dice();
-            self.book.settle(&need.id, Outcome::WindowUnknown(None), self.clock.now(), &mut dice);
+            let mut rng = self.rng();
+            self.book.settle(&need.id, Outcome::WindowUnknown(None), self.clock.now(), &mut rng);
             return;
         };
         self.book.begin(&need.id, Doing::Asking(from.issuer.clone()));
@@ -158,7 +158,7 @@ impl Desk {
 
     /// A leaf of the local authority: made on the spot, in a few milliseconds.
     fn make(&mut self, need: &Need) {
-        let (now, mut dice) = (self.clock.now(), self.dice());
+        let (now, mut rng) = (self.clock.now(), self.rng());
         let outcome = match self.local.make(need, now) {
             Ok(shelved) => {
                 let held = shelved.held(&need.id.issuer);
@@ -174,7 +174,7 @@ impl Desk {
                 Outcome::Failed(failure)
             }
         };
-        self.book.settle(&need.id, outcome.clone(), now, &mut dice);
+        self.book.settle(&need.id, outcome.clone(), now, &mut rng);
         if let (Outcome::Failed(failure), Some(record)) = (&outcome, self.book.records.get(&need.id)) {
             tell::failed(need, failure, record);
         }
@@ -183,7 +183,7 @@ impl Desk {
     /// A worker's report: settle, shelve, store, publish, tell. The certificate itself is in the vault already.
     pub(super) async fn take(&mut self, done: Done) {
         let Done { id, outcome, tried, shelved, warning, reading } = done;
-        let (now, mut dice) = (self.clock.now(), self.dice());
+        let (now, mut rng) = (self.clock.now(), self.rng());
         let renewal = self.shelf.contains_key(&id);
         if let Some(shelved) = shelved {
             self.shelf.insert(id.clone(), shelved);
@@ -197,7 +197,7 @@ impl Desk {
             }
         }
         let recalled = self.is_recalled(&id, &outcome, now);
-        self.book.settle(&id, outcome.clone(), now, &mut dice);
+        self.book.settle(&id, outcome.clone(), now, &mut rng);
         let wrong_clock = reading.and_then(clock::wrong);
         if let Some(difference) = &wrong_clock {
             self.book.explain_doubt(&id, difference);
@@ -266,7 +266,7 @@ impl Desk {
         }
         let store = Arc::clone(&self.store);
         if let Some(Err(error)) = self.on_state("journal-write", STATE_TIMEOUT, move || store.save()).await {
-            tracing::debug!(event = "journal_behind", error = %Chain(&error), "the journal is behind, and is written again with the next change");
+            tracing::debug!(event = "journal_behind", error = %ErrorChain(&error), "the journal is behind, and is written again with the next change");
         }
     }
 
@@ -361,13 +361,13 @@ impl Desk {
     }
 
     fn take_files(&mut self, need: &Need, read: Result<FilesRead, FilesRefused>) {
-        let (now, mut dice) = (self.clock.now(), self.dice());
+        let (now, mut rng) = (self.clock.now(), self.rng());
         match read {
             Ok(FilesRead { shelved, warning }) => {
                 let held = shelved.held(&need.id.issuer);
                 tell::files_taken(need, &held, warning.as_deref());
                 self.shelf.insert(need.id.clone(), shelved);
-                self.book.settle(&need.id, Outcome::Issued(held), now, &mut dice);
+                self.book.settle(&need.id, Outcome::Issued(held), now, &mut rng);
                 self.metrics.certs.files_taken.add_one();
                 self.watches.entry(need.id.clone()).or_default().succeeded();
             }

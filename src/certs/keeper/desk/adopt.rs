@@ -27,8 +27,8 @@ impl Desk {
         self.alarms.restore(&self.store);
         let mut needs = need::needs(settings);
         needs.extend(self.on_demand(settings, &needs));
-        let mut dice = self.dice();
-        let loaded = shelf::load(&self.store, &needs, now, &mut dice);
+        let mut rng = self.rng();
+        let loaded = shelf::load(&self.store, &needs, now, &mut rng);
         self.have(settings, needs, loaded);
         self.look_at_files_at_once();
         // The leaves of the local authority are made by the first plan.
@@ -68,8 +68,8 @@ impl Desk {
     /// Loads what the state folder holds of these needs, apart from those whose certificates are in memory.
     async fn load(&mut self, needs: &[Need]) -> Option<Vec<Loaded>> {
         let unknown: Vec<Need> = needs.iter().filter(|need| !self.shelf.contains_key(&need.id)).cloned().collect();
-        let (store, now, mut dice) = (Arc::clone(&self.store), self.clock.now(), self.dice());
-        let load = move || shelf::load(&store, &unknown, now, &mut dice);
+        let (store, now, mut rng) = (Arc::clone(&self.store), self.clock.now(), self.rng());
+        let load = move || shelf::load(&store, &unknown, now, &mut rng);
         self.on_state("certificates-load", LOAD_TIMEOUT, load).await
     }
 

@@ -87,12 +87,12 @@ impl Desk {
 
     async fn take_up(&mut self, name: HostName, need: Need) {
         let now = self.clock.now();
-        let (store, mut dice, wanted) = (Arc::clone(&self.store), self.dice(), need.clone());
+        let (store, mut rng, wanted) = (Arc::clone(&self.store), self.rng(), need.clone());
         let load = move || {
             let record = OnDemand { name: wanted.names[0].to_string(), last: now };
             // What cannot be remembered is served all the same, and asked for again after a restart.
             let _unwritten = store.put(&Key::OnDemand(wanted.id.clone()), &record);
-            shelf::load_one(&store, &wanted, now, &mut dice)
+            shelf::load_one(&store, &wanted, now, &mut rng)
         };
         let Some(loaded) = self.on_state("certificate-load", STATE_TIMEOUT, load).await else { return };
         tracing::info!(event = "on_demand_granted", name = %name, "the endpoint of `on-demand ask` wants this name");

@@ -12,7 +12,7 @@ use tokio::sync::oneshot::Sender;
 use super::super::errand::{AccountDone, AccountWish, Answered, Errand, ErrandError, Revoked, Trial};
 use super::super::tell;
 use super::{Desk, STATE_TIMEOUT};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::name::Identifier;
 use crate::base::task;
 use crate::certs::issuer::account::{AccountShown, AcmeAccount, Closed};
@@ -135,7 +135,7 @@ impl Desk {
             let ordered = tokio::time::timeout(TRIAL, acme::order(&job, &account, &ledger, &board)).await.map_err(|_| late())?;
             let issued = ordered.map_err(|error| {
                 let cause = error.likely_cause().map(|cause| format!("; likely cause: {cause}")).unwrap_or_default();
-                failed(format!("{}{cause}", Chain(&error)), error.remedy())
+                failed(format!("{}{cause}", ErrorChain(&error)), error.remedy())
             })?;
             Ok(Trial {
                 names: job.identifiers.iter().map(ToString::to_string).collect(),
@@ -266,7 +266,7 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, OrderCa
     match tokio::time::timeout(limit, work).await {
         Ok(came) => came.map_err(|cause| {
             let error = OrderError { step: Step::Account, cause, failed: Vec::new() };
-            failed(Chain(&error.cause).to_string(), error.remedy())
+            failed(ErrorChain(&error.cause).to_string(), error.remedy())
         }),
         Err(_) => Err(failed("the authority gave no answer within 2 minutes".to_owned(), None)),
     }

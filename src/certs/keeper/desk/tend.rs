@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::super::tell;
 use super::{Desk, Kept, LOAD_TIMEOUT, STATE_TIMEOUT, Upkeep};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::task;
 use crate::certs::attic;
 use crate::certs::need::Need;
@@ -51,7 +51,7 @@ impl Desk {
         let work = move || {
             let findings = store.tend(now);
             // A folder that is written to every other month would fail unnoticed until it matters.
-            let probed = if probing { store.probe().err().map(|error| Chain(&error).to_string()) } else { None };
+            let probed = if probing { store.probe().err().map(|error| ErrorChain(&error).to_string()) } else { None };
             let refused = store.trouble().or(probed);
             if refused.is_some() {
                 return Kept { findings, saved: Vec::new(), refused };
@@ -139,7 +139,7 @@ impl Desk {
                 match account.tend().await {
                     Ok(false) => (),
                     Ok(true) => tracing::warn!(event = "account_saved", %issuer, "its files were gone, and are there again"),
-                    Err(error) => tracing::debug!(event = "account_unkept", %issuer, error = %Chain(&error)),
+                    Err(error) => tracing::debug!(event = "account_unkept", %issuer, error = %ErrorChain(&error)),
                 }
             }
         }));
@@ -151,7 +151,7 @@ fn save_if_missing(store: &Store, shelved: &Shelved) -> Option<u64> {
     let slot = shelved.slot.as_ref()?;
     if shelved.generation.is_some_and(|generation| store.vault().has_pair(slot, generation)) {
         if let Err(error) = store.vault().mend_current(slot) {
-            tracing::debug!(event = "current_not_updated", name = %slot.name, error = %Chain(&error), "the link `current` of {} is not updated: {}", slot.name, Chain(&error));
+            tracing::debug!(event = "current_not_updated", name = %slot.name, error = %ErrorChain(&error), "the link `current` of {} is not updated: {}", slot.name, ErrorChain(&error));
         }
         return None;
     }

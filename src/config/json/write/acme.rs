@@ -1,7 +1,7 @@
 //! `acme { }` as JSON.
 
 use super::object_writer::{ObjectWriter, list, path, secret};
-use crate::base::span;
+use crate::base::duration;
 use crate::config::dns_services;
 use crate::config::json::print::Json;
 use crate::config::settings::{Acme, Alert, Credential, DnsProvider, Eab, KeyKind, Propagation, Rfc2136, SecretSource};
@@ -33,7 +33,7 @@ fn rest(acme: &Acme, members: &mut ObjectWriter) {
     }
     match acme.propagation {
         Propagation::Check => (),
-        Propagation::Wait(span) => members.add("propagation", list(["wait", &span::print(span)])),
+        Propagation::Wait(span) => members.add("propagation", list(["wait", &duration::print(span)])),
         Propagation::Off => members.add("propagation", "off"),
     }
     members.some("preferred-root", acme.preferred_root.as_deref());

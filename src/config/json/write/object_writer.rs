@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::base::span;
+use crate::base::duration;
 use crate::config::env_values::escaped;
 use crate::config::json::print::Json;
 use crate::config::settings::{REDACTED, SecretSource};
@@ -57,8 +57,8 @@ pub(super) fn path(path: &Path) -> Json {
     path.to_string_lossy().into_owned().into()
 }
 
-pub(super) fn duration(duration: Duration) -> Json {
-    span::print(duration).into()
+pub(super) fn duration_of(duration_of: Duration) -> Json {
+    duration::print(duration_of).into()
 }
 
 pub(super) fn switch(on: bool) -> Json {

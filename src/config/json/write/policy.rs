@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::object_writer::{ObjectWriter, duration, list, path, secret, switch};
-use crate::base::span;
+use super::object_writer::{ObjectWriter, duration_of, list, path, secret, switch};
+use crate::base::duration;
 use crate::config::json::print::Json;
 use crate::config::settings::{
     Auth, HeaderEdit, Jwt, JwtKeys, LimitKey, MessageLimit, Policy, RequestLimit, SiteRefusals, TokenPlace,
@@ -40,15 +40,15 @@ pub(super) fn policy(policy: &Policy, inherited: &[HeaderEdit], members: &mut Ob
     members.flag("security-headers", policy.security_headers);
     members.flag("hsts", policy.hsts);
     members.flag("compress", policy.compress);
-    members.some("ping", policy.ping.map(duration));
-    members.some("idle", policy.idle.map(duration));
-    members.some("max-age", policy.max_age.map(duration));
+    members.some("ping", policy.ping.map(duration_of));
+    members.some("idle", policy.idle.map(duration_of));
+    members.some("max-age", policy.max_age.map(duration_of));
     if let Some(on) = policy.access_log {
         let mut log = ObjectWriter::default();
         log.add("access", switch(on));
         members.parts("log", log);
     }
-    members.some("maintenance", policy.maintenance.map(duration));
+    members.some("maintenance", policy.maintenance.map(duration_of));
     members.some("errors", policy.errors.as_deref().map(path));
 }
 
@@ -79,7 +79,7 @@ fn message(limit: &MessageLimit) -> Json {
 }
 
 fn rate(count: u32, per: Duration) -> String {
-    format!("{count}/{}", span::print(per))
+    format!("{count}/{}", duration::print(per))
 }
 
 fn edit(edit: &HeaderEdit) -> Json {

@@ -3,7 +3,7 @@
 
 use super::object_writer::{ObjectWriter, list, path};
 use super::{acme, policy, upstream};
-use crate::base::span;
+use crate::base::duration;
 use crate::config::json::print::Json;
 use crate::config::settings::{Block, ClientCertificates, End, Files, HeaderEdit, Place, Settings, Site, SiteHost, SiteTls};
 
@@ -62,7 +62,7 @@ fn clients(clients: &ClientCertificates) -> Json {
 fn files(files: &Files) -> Json {
     let mut inside = ObjectWriter::default();
     if let Some(cache) = files.cache {
-        let age = std::iter::once(span::print(cache.age));
+        let age = std::iter::once(duration::print(cache.age));
         inside.add("cache", list(age.chain(cache.immutable.then(|| "immutable".to_owned()))));
     }
     inside.some("fallback", files.fallback.as_deref());

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::object_writer::{ObjectWriter, duration, list, path};
+use super::object_writer::{ObjectWriter, duration_of, list, path};
 use crate::config::json::print::Json;
 use crate::config::settings::{
     Balance, CircuitBreaker, HashOf, Health, MaxFails, ProxyProtocol, Resolve, Sticky, Target, TargetScheme, Upstream,
@@ -37,10 +37,10 @@ fn upstream(group: &Upstream) -> Json {
     members.add("max-fails", group.max_fails.as_ref().map_or_else(|| "off".into(), max_fails));
     members.some("circuit-breaker", group.circuit_breaker.as_ref().map(circuit_breaker));
     members.filled("fail-status", group.fail_status.iter().map(ToString::to_string));
-    members.some("slow-start", (!group.slow_start.is_zero()).then(|| duration(group.slow_start)));
+    members.some("slow-start", (!group.slow_start.is_zero()).then(|| duration_of(group.slow_start)));
     let budget = format!("{}%", group.retry_budget);
     members.add("retry", Json::List(vec![group.retry.into(), "budget".into(), budget.into()]));
-    members.some("hold", group.hold.map(|hold| Json::List(vec![duration(hold.span), hold.most.into()])));
+    members.some("hold", group.hold.map(|hold| Json::List(vec![duration_of(hold.span), hold.most.into()])));
     members.some("max-connections", group.max_connections);
     members.add("timeout", timeouts(&group.timeouts));
     if is_spoken_to_by_tls(group) {
@@ -70,7 +70,7 @@ fn protocols(protocols: UpstreamProtocols) -> Json {
 
 fn resolve(resolve: &Resolve) -> Json {
     match resolve {
-        Resolve::Every(span) => Json::List(vec!["every".into(), duration(*span)]),
+        Resolve::Every(span) => Json::List(vec!["every".into(), duration_of(*span)]),
         Resolve::Dns(servers) => asking("dns", servers),
         Resolve::Srv(servers) => asking("srv", servers),
     }
@@ -94,37 +94,37 @@ fn balance(balance: &Balance) -> Json {
 
 fn sticky(sticky: &Sticky) -> Json {
     let mut inside = ObjectWriter::default();
-    inside.some("max-age", sticky.max_age.map(duration));
+    inside.some("max-age", sticky.max_age.map(duration_of));
     inside.add("same-site", sticky.same_site.as_str());
     Json::List(vec!["cookie".into(), sticky.cookie.as_str().into(), inside.object()])
 }
 
 fn health(health: &Health) -> Json {
     let mut inside = ObjectWriter::default();
-    inside.add("timeout", duration(health.timeout));
+    inside.add("timeout", duration_of(health.timeout));
     inside.add("status", list(health.status.iter().map(ToString::to_string)));
     inside.add("rise", health.rise);
     inside.add("fall", health.fall);
     inside.some("host", health.host.as_ref().map(ToString::to_string));
-    Json::List(vec![health.path.as_str().into(), "every".into(), duration(health.every), inside.object()])
+    Json::List(vec![health.path.as_str().into(), "every".into(), duration_of(health.every), inside.object()])
 }
 
 fn max_fails(rule: &MaxFails) -> Json {
-    Json::List(vec![rule.count.into(), "within".into(), duration(rule.within), "out".into(), duration(rule.out)])
+    Json::List(vec![rule.count.into(), "within".into(), duration_of(rule.within), "out".into(), duration_of(rule.out)])
 }
 
 fn circuit_breaker(rule: &CircuitBreaker) -> Json {
-    let (share, within, out) = (format!("{}%", rule.percent), duration(rule.within), duration(rule.out));
+    let (share, within, out) = (format!("{}%", rule.percent), duration_of(rule.within), duration_of(rule.out));
     Json::List(vec![share.into(), "of".into(), rule.least.into(), "within".into(), within, "out".into(), out])
 }
 
 fn timeouts(timeouts: &UpstreamTimeouts) -> Json {
-    let or_off = |limit: Option<_>| limit.map_or_else(|| "off".into(), duration);
+    let or_off = |limit: Option<_>| limit.map_or_else(|| "off".into(), duration_of);
     let mut members = ObjectWriter::default();
-    members.add("connect", duration(timeouts.connect));
+    members.add("connect", duration_of(timeouts.connect));
     members.add("first-byte", or_off(timeouts.first_byte));
     members.add("idle", or_off(timeouts.idle));
-    members.add("keep-alive", duration(timeouts.keep_alive));
+    members.add("keep-alive", duration_of(timeouts.keep_alive));
     members.object()
 }
 

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::super::hpack::Found;
 use super::*;
-use crate::base::dice::Dice;
+use crate::base::rng::Rng;
 use crate::listeners::field::{Judgement, Kind};
 use crate::listeners::gather::{Gather, Gathered};
 use crate::listeners::http3::qpack::integer;
@@ -131,14 +131,14 @@ fn what_was_found_is_told_once_and_kept_for_few() {
 
 /// A client's side of the compression, which writes what no library does.
 struct Writer {
-    dice: Dice,
+    rng: Rng,
     table: VecDeque<(Vec<u8>, Vec<u8>)>,
     limit: usize,
 }
 
 impl Writer {
     fn below(&mut self, bound: u64) -> usize {
-        usize::try_from(self.dice.below(bound)).unwrap()
+        usize::try_from(self.rng.below(bound)).unwrap()
     }
 
     fn one_of<'a>(&mut self, texts: &[&'a [u8]]) -> &'a [u8] {
@@ -160,11 +160,11 @@ impl Writer {
     /// A field in one of the ways in which it can be written.
     fn field(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
         let whole = self.table.iter().position(|entry| entry.0 == name && entry.1 == value);
-        if let Some(at) = whole.filter(|_| self.dice.below(4) > 0) {
+        if let Some(at) = whole.filter(|_| self.rng.below(4) > 0) {
             return integer::write(at + 62, 7, 0x80, out);
         }
         let (bits, flags) = [(6, 0x40), (6, 0x40), (4, 0), (4, 0x10)][self.below(4)];
-        let named = self.table.iter().position(|entry| entry.0 == name).filter(|_| self.dice.below(4) > 0);
+        let named = self.table.iter().position(|entry| entry.0 == name).filter(|_| self.rng.below(4) > 0);
         integer::write(named.map_or(0, |at| at + 62), bits, flags, out);
         if named.is_none() {
             integer::write(name.len(), 7, 0, out);
@@ -277,7 +277,7 @@ async fn talk(mut io: tokio::io::DuplexStream, bytes: &[u8], streams: usize) {
 #[tokio::test(flavor = "current_thread")]
 async fn no_field_is_an_error_of_the_connection_and_the_tables_stay_alike() {
     for seed in 0..40 {
-        let mut writer = Writer { dice: Dice::seeded(seed), table: VecDeque::new(), limit: 4096 };
+        let mut writer = Writer { rng: Rng::seeded(seed), table: VecDeque::new(), limit: 4096 };
         let mut expected = Vec::new();
         let mut bytes = opening();
         for number in 0..100_u32 {
@@ -314,17 +314,17 @@ async fn no_field_is_an_error_of_the_connection_and_the_tables_stay_alike() {
 #[tokio::test(flavor = "current_thread")]
 async fn what_the_h2_crate_writes_passes_as_it_is() {
     let (near, far) = tokio::io::duplex(1 << 20);
-    let mut dice = Dice::seeded(7);
+    let mut rng = Rng::seeded(7);
     let sent: Vec<HeaderMap> = (0..300)
         .map(|_| {
             let mut headers = HeaderMap::new();
-            for _ in 0..dice.below(8) {
+            for _ in 0..rng.below(8) {
                 let name =
-                    ["x-a", "x-b", "cookie", "user-agent", "authorization", "te-st"][usize::try_from(dice.below(6)).unwrap()];
-                let length = usize::try_from(dice.below(200)).unwrap();
-                let text: String = (0..length).map(|_| char::from(b'!' + u8::try_from(dice.below(90)).unwrap())).collect();
+                    ["x-a", "x-b", "cookie", "user-agent", "authorization", "te-st"][usize::try_from(rng.below(6)).unwrap()];
+                let length = usize::try_from(rng.below(200)).unwrap();
+                let text: String = (0..length).map(|_| char::from(b'!' + u8::try_from(rng.below(90)).unwrap())).collect();
                 let mut value = HeaderValue::try_from(text).unwrap();
-                value.set_sensitive(dice.below(5) == 0);
+                value.set_sensitive(rng.below(5) == 0);
                 headers.append(name, value);
             }
             headers

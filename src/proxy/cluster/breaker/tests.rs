@@ -1,5 +1,5 @@
 use super::*;
-use crate::base::dice::Dice;
+use crate::base::rng::Rng;
 
 const RULE: CircuitBreaker =
     CircuitBreaker { percent: 50, least: 4, within: Duration::from_millis(1000), out: Duration::from_millis(300) };
@@ -82,8 +82,8 @@ fn what_began_before_the_circuit_opened_says_nothing() {
 #[test]
 fn the_share_is_that_of_every_sample_in_the_two_halves() {
     for seed in 0..200 {
-        let mut dice = Dice::seeded(seed);
-        let mut below = |bound: u64| dice.roll() % bound;
+        let mut rng = Rng::seeded(seed);
+        let mut below = |bound: u64| rng.roll() % bound;
         let rule = CircuitBreaker {
             percent: 1 + u32::try_from(below(100)).unwrap(),
             least: 1 + u32::try_from(below(30)).unwrap(),

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::base::span;
+use crate::base::duration;
 use crate::config::settings::At;
 
 /// Why a target was not reached. The text names the target and what it did, for the operator's eyes.
@@ -33,7 +33,7 @@ pub enum ConnectError {
         at: At,
     },
     /// Not done within the limit.
-    #[error("{address} did not let us connect within {}, stuck at {stage}", span::print(*limit))]
+    #[error("{address} did not let us connect within {}, stuck at {stage}", duration::print(*limit))]
     TimedOut {
         /// The target.
         address: String,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::span;
+use crate::base::duration;
 use crate::proxy::cluster::connect::ConnectError;
 
 /// What the transport said.
@@ -45,7 +45,7 @@ pub enum SendError {
     #[error("the backend takes no WebSocket over HTTP/2")]
     NoWebSocket,
     /// The request was sent and no answer began in time.
-    #[error("the backend did not begin to answer within {}", span::print(*.0))]
+    #[error("the backend did not begin to answer within {}", duration::print(*.0))]
     FirstByteTimeout(Duration),
     /// The client's body failed on the way to the backend.
     #[error("the request's body ended before its end")]

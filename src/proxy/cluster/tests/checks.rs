@@ -6,9 +6,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use super::*;
-use crate::base::chain::Chain;
-use crate::base::dice::Dice;
+use crate::base::error_chain::ErrorChain;
 use crate::base::name::HostName;
+use crate::base::rng::Rng;
 use crate::base::task;
 use crate::config::defaults;
 use crate::config::settings::{Health, StatusRange};
@@ -25,7 +25,7 @@ async fn check(addr: std::net::SocketAddr, change: impl FnOnce(&mut Upstream, &m
     change(&mut settings, &mut health);
     let cluster = build(&settings);
     let member = Arc::clone(&cluster.roster().members()[0]);
-    probe::check(&cluster, &member, &health).await.map_err(|error| Chain(&error).to_string())
+    probe::check(&cluster, &member, &health).await.map_err(|error| ErrorChain(&error).to_string())
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_target_goes_and_comes_with_its_checks() {
         let state = || member.standing(&settings).state;
         assert_eq!(state(), "not yet checked");
         let metrics = Arc::<Metrics>::default();
-        let watch = probe::watch(Arc::clone(&cluster), Arc::clone(&member), Arc::clone(&metrics), Dice::seeded(1));
+        let watch = probe::watch(Arc::clone(&cluster), Arc::clone(&member), Arc::clone(&metrics), Rng::seeded(1));
         let watch = task::spawn_local("health check", watch);
         until(|| state() == "down").await;
         assert_eq!(metrics.proxy.targets_down.read(), 1);

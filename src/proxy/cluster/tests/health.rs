@@ -132,9 +132,9 @@ fn a_target_that_came_back_warms_up() {
     still(async {
         let metrics = ProxyMetrics::default();
         let cluster = build(&Upstream { slow_start: Duration::from_secs(100), ..failing_settings(&[1, 2]) });
-        let mut dice = crate::base::dice::Dice::seeded(5);
+        let mut rng = crate::base::rng::Rng::seeded(5);
         let mut share = || {
-            let picks = (0..400).map(|_| cluster.pick(Wish { roll: dice.roll(), ..Wish::default() }).unwrap());
+            let picks = (0..400).map(|_| cluster.pick(Wish { roll: rng.roll(), ..Wish::default() }).unwrap());
             picks.filter(|lease| lease.member().label().ends_with('1')).count()
         };
         assert_eq!(share(), 200, "what was there from the beginning needs no warming");

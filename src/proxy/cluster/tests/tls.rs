@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::name::HostName;
 use crate::base::task;
 use crate::proxy::cluster::connect::ConnectError;
@@ -107,12 +107,12 @@ fn the_certificate_must_be_of_the_named_authority_and_for_the_named_host() {
 
         let wrong = dial(addr, |settings| trusting(settings, &authority.file("ca.pem"), "other.internal")).await.unwrap_err();
         assert_eq!(wrong.code(), "connect-certificate");
-        let words = Chain(&wrong).to_string();
+        let words = ErrorChain(&wrong).to_string();
         assert!(words.contains("not accepted for other.internal") && words.contains("app.internal"), "{words}");
 
         let stranger = Authority::new("a stranger");
         let wrong = dial(addr, |settings| trusting(settings, &stranger.file("ca.pem"), "app.internal")).await.unwrap_err();
-        assert!(Chain(&wrong).to_string().contains("UnknownIssuer"), "{}", Chain(&wrong));
+        assert!(ErrorChain(&wrong).to_string().contains("UnknownIssuer"), "{}", ErrorChain(&wrong));
 
         let unproved = dial(addr, |_| ()).await.unwrap_err();
         assert_eq!(unproved.code(), "connect-certificate", "the machine's own roots do not know it");
@@ -188,8 +188,8 @@ fn files_that_cannot_be_used_are_named_and_changed_ones_count_as_changed_setting
         "TLS towards the backends of `test` cannot be set up: {} holds no usable certificate in PEM form",
         path.display()
     );
-    assert_eq!(Chain(&error).to_string(), expected);
+    assert_eq!(ErrorChain(&error).to_string(), expected);
     std::fs::remove_file(&path).unwrap();
     let error = Cluster::build(&settings, Some(&before), &trust()).unwrap_err();
-    assert!(Chain(&error).to_string().contains("cannot be read: No such file"), "{}", Chain(&error));
+    assert!(ErrorChain(&error).to_string().contains("cannot be read: No such file"), "{}", ErrorChain(&error));
 }

@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::base::dice::Dice;
+use crate::base::rng::Rng;
 use crate::base::task;
 use crate::config::resolve::from_text;
 use crate::config::surroundings::Surroundings;
@@ -261,7 +261,7 @@ impl Gateway {
         let metrics = Arc::<Metrics>::default();
         let live = Arc::new(Live::from_pointee(snapshot));
         let shared = Shared { live, metrics: Arc::clone(&metrics), access };
-        let worker = Worker::with_dice(shared, Dice::seeded(1));
+        let worker = Worker::with_dice(shared, Rng::seeded(1));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         drop(task::spawn_local("gateway", accept(listener, Rc::clone(&worker), speaks, port)));

@@ -10,7 +10,7 @@ use http::{Request, Uri};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::name::{self, HostName};
 use crate::config::defaults;
 use crate::config::settings::{At, Target, TargetAddress, TargetScheme, Upstream};
@@ -85,7 +85,7 @@ impl Service {
         *request.uri_mut() = self.target.clone();
         let error = match timeout(SERVICE_TIMEOUT, self.attempts(worker, request)).await {
             Ok(Ok(answer)) => return Some(answer),
-            Ok(Err(error)) => Chain(&error).to_string(),
+            Ok(Err(error)) => ErrorChain(&error).to_string(),
             Err(_) => format!("no answer within {} s", SERVICE_TIMEOUT.as_secs()),
         };
         if let Some(withheld) = worker.may_tell() {

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::super::{Answered, Pool, SendError, SendFailure};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::task;
 use crate::config::settings::TargetScheme;
 use crate::proxy::cluster::connect::ConnectError;
@@ -94,7 +94,7 @@ async fn send(pool: &Rc<Pool<AnyBody>>, lease: &Lease, request: Request<AnyBody>
 }
 
 async fn answer(pool: &Rc<Pool<AnyBody>>, lease: &Lease, request: Request<AnyBody>) -> Answered<AnyBody> {
-    send(pool, lease, request).await.0.unwrap_or_else(|failure| panic!("{}", Chain(&failure.error)))
+    send(pool, lease, request).await.0.unwrap_or_else(|failure| panic!("{}", ErrorChain(&failure.error)))
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::error::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::proxy::cluster::testing::read_head;
 
 /// The code of the failure to send to a backend that sends `bytes` and closes, and the words.
@@ -14,7 +14,7 @@ async fn failure_of(bytes: &'static str) -> (&'static str, String) {
     })
     .await;
     let failure = send(&Pool::new(), &lease_on(backend.addr, |_| ()), "/").await.unwrap_err();
-    (failure.error.code(), Chain(&failure.error).to_string())
+    (failure.error.code(), ErrorChain(&failure.error).to_string())
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_client_that_breaks_off_its_body_is_to_blame_and_the_backend_is_told() {
         let (failure, ()) = tokio::join!(send_whole(&pool, &lease, request), client);
         let error = failure.unwrap_err().error;
         assert_eq!(error.code(), "client-body");
-        assert!(Chain(error.source().unwrap()).to_string().contains("the client went away"));
+        assert!(ErrorChain(error.source().unwrap()).to_string().contains("the client went away"));
         until(|| backend.notes.all() == ["ended after 5"]).await;
     });
 }

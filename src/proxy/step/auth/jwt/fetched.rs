@@ -11,7 +11,7 @@ use http::{Request, StatusCode};
 use tokio::time::Instant;
 
 use super::keys::{Keys, KeysError};
-use crate::base::chain::Chain;
+use crate::base::error_chain::ErrorChain;
 use crate::base::task;
 use crate::proxy::body::Body;
 use crate::proxy::refusal::Refusal;
@@ -105,7 +105,7 @@ impl Inner {
             Err(error) => {
                 let url = self.service.name();
                 let remedy = "make the URL of `keys` answer with the issuer's key set; the last keys stay in force";
-                tracing::warn!(event = events::KEYS_NOT_FETCHED, url, error = %Chain(&error), remedy, "the keys of {url} could not be fetched: {}; {remedy}", Chain(&error));
+                tracing::warn!(event = events::KEYS_NOT_FETCHED, url, error = %ErrorChain(&error), remedy, "the keys of {url} could not be fetched: {}; {remedy}", ErrorChain(&error));
             }
         }
     }

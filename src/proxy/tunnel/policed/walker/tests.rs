@@ -1,5 +1,5 @@
 use super::*;
-use crate::base::dice::Dice;
+use crate::base::rng::Rng;
 
 /// Lets everything pass but messages of more than 1,000 bytes, keeps pongs and messages of 77 bytes, and remembers what
 /// it saw.
@@ -65,11 +65,11 @@ fn check(frames: &[Vec<u8>], passed: &[u8], seen: &[&str], ended: Result<(), Vio
     };
     verify(walk([stream.as_slice()]), "in one chunk");
     verify(walk(stream.chunks(1)), "byte by byte");
-    let mut dice = Dice::seeded(6455);
+    let mut rng = Rng::seeded(6455);
     for _ in 0..200 {
         let mut rest = stream.as_slice();
         let cut = std::iter::from_fn(|| {
-            let size = usize::try_from(dice.below(40)).unwrap().min(rest.len());
+            let size = usize::try_from(rng.below(40)).unwrap().min(rest.len());
             let (chunk, behind) = rest.split_at(size);
             rest = behind;
             (!chunk.is_empty() || !behind.is_empty()).then_some(chunk)
@@ -171,9 +171,9 @@ fn frames_of_ours_fit_only_between_frames() {
 
 #[test]
 fn noise_never_panics_and_what_is_kept_back_is_bounded() {
-    let mut dice = Dice::seeded(1);
+    let mut rng = Rng::seeded(1);
     for _ in 0..2000 {
-        let noise: Vec<u8> = (0..300).map(|_| u8::try_from(dice.below(256)).unwrap()).collect();
+        let noise: Vec<u8> = (0..300).map(|_| u8::try_from(rng.below(256)).unwrap()).collect();
         let mut walker = Walker::default();
         for chunk in noise.chunks(7) {
             if walker.walk(chunk, &mut Witness::default(), |_| ()).is_err() {

@@ -4,9 +4,9 @@
 /// A stream of pseudo-random numbers (SplitMix64). Each purpose takes a named stream of its own, so that one more
 /// roll for one purpose never shifts another's.
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct Rng(u64);
 
-impl Dice {
+impl Rng {
     /// The same seed gives the same rolls.
     pub const fn seeded(seed: u64) -> Self {
         Self(seed)
@@ -55,9 +55,9 @@ mod tests {
 
     #[test]
     fn streams_are_repeatable_and_apart() {
-        let dice = Dice::seeded(7);
+        let rng = Rng::seeded(7);
         let rolls = |purpose: &str| {
-            let mut stream = dice.stream(purpose);
+            let mut stream = rng.stream(purpose);
             (stream.roll(), stream.roll())
         };
         assert_eq!(rolls("renew"), rolls("renew"));
@@ -66,12 +66,12 @@ mod tests {
 
     #[test]
     fn rolls_stay_in_their_bounds() {
-        let mut dice = Dice::seeded(1);
+        let mut rng = Rng::seeded(1);
         for _ in 0..1000 {
-            assert!(dice.below(6) < 6);
-            let f = dice.fraction();
+            assert!(rng.below(6) < 6);
+            let f = rng.fraction();
             assert!((0.0..1.0).contains(&f));
         }
-        assert_eq!(dice.below(0), 0);
+        assert_eq!(rng.below(0), 0);
     }
 }

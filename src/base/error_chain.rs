@@ -4,9 +4,9 @@ use std::error::Error;
 use std::fmt;
 
 /// Prints an error and each cause behind it, separated by `: `, leaving out a cause whose words were just said.
-pub struct Chain<'a>(pub &'a (dyn Error + 'static));
+pub struct ErrorChain<'a>(pub &'a (dyn Error + 'static));
 
-impl fmt::Display for Chain<'_> {
+impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut said = self.0.to_string();
         f.write_str(&said)?;
@@ -43,6 +43,6 @@ mod tests {
     fn every_cause_is_said_once() {
         let error =
             link("cannot read the key", Some(link("open failed", Some(link("open failed", Some(link("no such file", None)))))));
-        assert_eq!(Chain(&error).to_string(), "cannot read the key: open failed: no such file");
+        assert_eq!(ErrorChain(&error).to_string(), "cannot read the key: open failed: no such file");
     }
 }
