@@ -3,9 +3,9 @@
 
 pub mod slug;
 
+pub mod atomic_file;
 pub mod disk_watch;
-pub mod durable;
-pub mod vault;
+pub mod pem_store;
 
 pub mod history;
 pub mod schema;
@@ -13,6 +13,6 @@ pub mod schema;
 pub mod journal;
 
 pub mod finding;
-pub mod heal;
 pub mod lock;
+pub mod quarantine;
 pub mod store;

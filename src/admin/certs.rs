@@ -11,7 +11,7 @@ use crate::certs::need::{self, Need, Source};
 use crate::certs::pace::{Budget, Share};
 use crate::certs::status::NameStatus;
 use crate::config::settings::Settings;
-use crate::state::vault::{Slot, Vault};
+use crate::state::pem_store::{PemStore, Slot};
 
 /// What the keeper tells.
 pub fn line(status: &NameStatus) -> CertLine {
@@ -54,7 +54,7 @@ fn budget_line(budget: &Budget) -> BudgetLine {
 /// What a state folder holds for a configuration, or without one all that it holds. Reads only: whoever owns the folder
 /// may be at work in it.
 pub fn stored(state: &Path, settings: Option<&Settings>, now: Timestamp) -> CertsReport {
-    let vault = Vault::new(state.to_owned());
+    let vault = PemStore::new(state.to_owned());
     let certs = match settings {
         Some(settings) => need::needs(settings).iter().map(|need| of_need(&vault, need, now)).collect(),
         None => vault.slots().iter().filter_map(|slot| of_slot(&vault, slot, now)).collect(),
@@ -62,7 +62,7 @@ pub fn stored(state: &Path, settings: Option<&Settings>, now: Timestamp) -> Cert
     CertsReport { certs }
 }
 
-fn of_need(vault: &Vault, need: &Need, now: Timestamp) -> CertLine {
+fn of_need(vault: &PemStore, need: &Need, now: Timestamp) -> CertLine {
     let names = need.names.iter().map(ToString::to_string).collect();
     let blank = CertLine { names, next_why: "no gateway runs".to_owned(), ..CertLine::default() };
     match &need.source {
@@ -89,7 +89,7 @@ fn of_need(vault: &Vault, need: &Need, now: Timestamp) -> CertLine {
     }
 }
 
-fn of_slot(vault: &Vault, slot: &Slot, now: Timestamp) -> Option<CertLine> {
+fn of_slot(vault: &PemStore, slot: &Slot, now: Timestamp) -> Option<CertLine> {
     let bundle = sound(vault, slot).max_by_key(|bundle| bundle.validity().not_after)?;
     let names = bundle.identifiers().iter().map(ToString::to_string).collect();
     Some(held(
@@ -100,7 +100,7 @@ fn of_slot(vault: &Vault, slot: &Slot, now: Timestamp) -> Option<CertLine> {
 }
 
 /// The pairs of a slot that are what they should be.
-fn sound(vault: &Vault, slot: &Slot) -> impl Iterator<Item = CertBundle> + use<> {
+fn sound(vault: &PemStore, slot: &Slot) -> impl Iterator<Item = CertBundle> + use<> {
     vault.pairs(slot).into_iter().flatten().filter_map(|pair| CertBundle::restore(&pair.chain, &pair.key).ok())
 }
 
@@ -132,11 +132,11 @@ mod tests {
     #[test]
     fn a_state_folder_tells_what_it_holds_for_a_configuration_and_without_one() {
         let dir = tempfile::tempdir().unwrap();
-        let vault = Vault::new(dir.path().join("state"));
+        let vault = PemStore::new(dir.path().join("state"));
         let text = "acme {\n    directory https://ca.example/dir\n}\na.example b.example localhost {\n    respond 200\n}\n";
         let settings = resolve::from_text("test.conf", text, &Surroundings::default()).unwrap().settings;
         let slot = need::needs(&settings)[0].slots().remove(0);
-        let mut ca = LocalCa::open(&Vault::new(dir.path().join("other")), NOW).unwrap().0;
+        let mut ca = LocalCa::open(&PemStore::new(dir.path().join("other")), NOW).unwrap().0;
         let (chain, key) = ca.make(&[Identifier::parse("a.example").unwrap()], NOW).unwrap();
         vault.save_pair(&slot, &chain, &key).unwrap();
         let states = |report: &CertsReport| report.certs.iter().map(|line| line.state.clone()).collect::<Vec<_>>();

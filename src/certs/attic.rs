@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::base::time::Timestamp;
 use crate::certs::bundle::CertBundle;
+use crate::state::pem_store::{PemStore, Slot};
 use crate::state::schema::Key;
 use crate::state::store::Store;
-use crate::state::vault::{Slot, Vault};
 
 /// How long after its end a certificate that nobody asks for is kept: a site that comes back next season finds what was
 /// remembered of it, and nobody needs the key of a certificate that ended a quarter of a year ago.
@@ -26,7 +26,7 @@ pub(crate) fn clear(store: &Store, wanted: &BTreeSet<Slot>, now: Timestamp) -> V
 }
 
 /// The slots to be cleared. One with a certificate that cannot be read is left for a person.
-fn stale(vault: &Vault, wanted: &BTreeSet<Slot>, now: Timestamp) -> Vec<Slot> {
+fn stale(vault: &PemStore, wanted: &BTreeSet<Slot>, now: Timestamp) -> Vec<Slot> {
     let is_stale = |slot: &Slot| {
         let pairs = vault.pairs(slot);
         let ended = pairs.iter().all(|pair| {
@@ -53,7 +53,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (store, _) = Store::open(dir.path(), Duration::ZERO, NOW).unwrap();
         let slot = |name: &str| Slot { issuer: Slug::parse("ca").unwrap(), name: Slug::parse(name).unwrap() };
-        let mut ca = LocalCa::open(&Vault::new(dir.path().join("ca")), NOW).unwrap().0;
+        let mut ca = LocalCa::open(&PemStore::new(dir.path().join("ca")), NOW).unwrap().0;
         for name in ["wanted.example", "gone.example", "damaged.example"] {
             let (chain, key) = ca.make(&[Identifier::parse(name).unwrap()], NOW).unwrap();
             store.vault().save_pair(&slot(name), &chain, &key).unwrap();

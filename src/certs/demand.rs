@@ -15,7 +15,7 @@ use super::need::{Authority, Need, Source, authorities};
 use crate::base::issuable::NeverIssued;
 use crate::base::name::{HostName, HostPattern, Identifier};
 use crate::config::settings::{Acme, Place, Settings, Site, SiteTls};
-use crate::state::vault::Slot;
+use crate::state::pem_store::Slot;
 
 mod ask;
 pub(super) mod porter;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
 use crate::certs::bundle::CertBundle;
-use crate::state::durable::{self, FileError};
+use crate::state::atomic_file::{self, FileError};
+use crate::state::pem_store::{PemStore, StoredPair};
 use crate::state::slug::Slug;
-use crate::state::vault::{StoredPair, Vault};
 
 /// A certificate that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,12 @@ pub enum ExportError {
 
 /// Writes the certificate for one name, or all of them, to `NAME.pem` and `NAME.key` in `folder`, each file whole or not at
 /// all, with mode 0600. The valid one that ends last is taken.
-pub fn export(vault: &Vault, wanted: Option<&Identifier>, folder: &Path, now: Timestamp) -> Result<Vec<Exported>, ExportError> {
+pub fn export(
+    vault: &PemStore,
+    wanted: Option<&Identifier>,
+    folder: &Path,
+    now: Timestamp,
+) -> Result<Vec<Exported>, ExportError> {
     let mut best: Vec<(Slug, CertBundle, StoredPair)> = Vec::new();
     for slot in vault.slots() {
         for pair in vault.pairs(&slot).into_iter().flatten() {
@@ -75,8 +80,8 @@ fn worth(bundle: &CertBundle, now: Timestamp) -> (bool, Timestamp) {
 fn write(name: &Slug, bundle: &CertBundle, pair: &StoredPair, folder: &Path) -> Result<Exported, ExportError> {
     let file = |suffix: &str| folder.join(format!("{name}.{suffix}"));
     let (chain, key) = (file("pem"), file("key"));
-    durable::write(&key, pair.key.expose().as_bytes())?;
-    durable::write(&chain, pair.chain.as_bytes())?;
+    atomic_file::write(&key, pair.key.expose().as_bytes())?;
+    atomic_file::write(&chain, pair.chain.as_bytes())?;
     let names = bundle.identifiers().iter().map(ToString::to_string).collect();
     Ok(Exported { names, chain, key, not_after: bundle.validity().not_after })
 }
@@ -88,13 +93,13 @@ mod tests {
 
     use super::*;
     use crate::certs::issuer::local_ca::LocalCa;
-    use crate::state::vault::Slot;
+    use crate::state::pem_store::Slot;
 
     const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
 
-    fn save(vault: &Vault, directory: &str, name: &str, at: Timestamp) {
+    fn save(vault: &PemStore, directory: &str, name: &str, at: Timestamp) {
         let names = [Identifier::parse(name).unwrap()];
-        let mut ca = LocalCa::open(&Vault::new(vault.root().join("ca")), at).unwrap().0;
+        let mut ca = LocalCa::open(&PemStore::new(vault.root().join("ca")), at).unwrap().0;
         let (chain, key) = ca.make(&names, at).unwrap();
         vault.save_pair(&Slot { issuer: Slug::of_url(directory), name: Slug::of_names(&names) }, &chain, &key).unwrap();
     }
@@ -102,7 +107,7 @@ mod tests {
     #[test]
     fn the_valid_certificate_that_ends_last_is_written_privately() {
         let dir = tempfile::tempdir().unwrap();
-        let (vault, out) = (Vault::new(dir.path().join("state")), dir.path().join("out"));
+        let (vault, out) = (PemStore::new(dir.path().join("state")), dir.path().join("out"));
         save(&vault, "https://first.example", "a.example", NOW);
         save(&vault, "https://second.example", "a.example", NOW + Duration::from_secs(60));
         save(&vault, "https://first.example", "*.b.example", NOW);

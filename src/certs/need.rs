@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::base::name::{HostPattern, Identifier};
 use crate::config::settings::{Acme, At, DefaultCertificate, Place, Settings, Site, SiteTls};
+use crate::state::pem_store::Slot;
 use crate::state::slug::Slug;
-use crate::state::vault::Slot;
 
 /// A certificate that must exist.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,9 +10,9 @@ use crate::base::time::{Timestamp, Validity, Window};
 use crate::certs::pace::OrderLimit;
 use crate::certs::preflight::recheck::Provable;
 use crate::state::history::Ended;
+use crate::state::pem_store::Slot;
 use crate::state::schema::{Bucket, IssuerMemory, LastError, Pause, Remembered, Renewal};
 use crate::state::slug::Slug;
-use crate::state::vault::Slot;
 
 /// Everything that is known, by need and by authority.
 #[derive(Clone, Debug, Default)]

@@ -15,10 +15,10 @@ use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::state::finding::Finding;
+use crate::state::pem_store::Slot;
 use crate::state::schema::Key;
 use crate::state::slug::Slug;
 use crate::state::store::Store;
-use crate::state::vault::Slot;
 
 /// A certificate in memory. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -186,7 +186,7 @@ mod tests {
     use crate::certs::catalog::Lookup;
     use crate::certs::fixtures;
     use crate::certs::issuer::local_ca::LocalCa;
-    use crate::state::vault::Vault;
+    use crate::state::pem_store::PemStore;
 
     const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
 
@@ -201,7 +201,7 @@ mod tests {
     /// Somebody's chain and key for these names, made at this moment.
     fn pair(texts: &[&str], at: Timestamp) -> (String, Secret<String>) {
         let dir = tempfile::tempdir().unwrap();
-        LocalCa::open(&Vault::new(dir.path().to_owned()), at).unwrap().0.make(&names(texts), at).unwrap()
+        LocalCa::open(&PemStore::new(dir.path().to_owned()), at).unwrap().0.make(&names(texts), at).unwrap()
     }
 
     fn shelved(texts: &[&str]) -> Shelved {

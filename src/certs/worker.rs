@@ -29,10 +29,10 @@ use crate::base::task;
 use crate::base::time::{Clock, ClockReading, Timestamp};
 use crate::config::settings::{Acme, ChallengeKind};
 use crate::state::history::{Ended, History};
+use crate::state::pem_store::Slot;
 use crate::state::schema::{Bucket, Remembered};
 use crate::state::slug::Slug;
 use crate::state::store::Store;
-use crate::state::vault::Slot;
 
 pub(crate) mod ledger;
 pub(crate) mod scratch;
@@ -236,7 +236,7 @@ async fn shelve(task: &OrderTask, ledger: &Arc<VaultOrder>, slot: &Slot, issued:
         if let Err(error) = ledger.forget_order() {
             tracing::warn!(event = "order_not_forgotten", error = %ErrorChain(&error), "an order that is done is asked for once more");
         }
-        Ok::<u64, crate::state::durable::FileError>(generation)
+        Ok::<u64, crate::state::atomic_file::FileError>(generation)
     });
     let unsaved = |error: &str| {
         let name = task.need.title();
@@ -371,7 +371,7 @@ fn parts(error: &OrderError, finding: Option<&Finding>) -> Parts {
 
 impl Shelved {
     /// Puts the pair into the vault.
-    pub(crate) fn save(&self, store: &Store) -> Result<u64, crate::state::durable::FileError> {
+    pub(crate) fn save(&self, store: &Store) -> Result<u64, crate::state::atomic_file::FileError> {
         let slot = self.slot.as_ref().expect("only certificates with a slot are saved");
         let key: &Secret<String> = &self.key;
         store.vault().save_pair(slot, CertBundle::chain_pem(&self.bundle), key)

@@ -26,7 +26,7 @@ use crate::certs::preflight::outside::{self, Here};
 use crate::certs::preflight::own_addresses;
 use crate::config::settings::{Acme, Settings};
 use crate::net::dns::Dns;
-use crate::state::vault::Vault;
+use crate::state::pem_store::PemStore;
 
 pub mod backends;
 pub mod budget;
@@ -162,7 +162,7 @@ async fn look_at(names: &[Identifier], visit: &Visit<'_>) -> Vec<Finding> {
 
 /// Where our account is, empty where there is none; `None` when the state folder does not tell, being another user's.
 fn account(visit: &Visit<'_>) -> Option<String> {
-    let stored = Vault::new(visit.wish.settings.state.clone()).account(&visit.authority.issuer).ok()?;
+    let stored = PemStore::new(visit.wish.settings.state.clone()).account(&visit.authority.issuer).ok()?;
     Some(stored.and_then(|account| account.url).unwrap_or_default())
 }
 

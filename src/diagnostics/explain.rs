@@ -13,7 +13,7 @@ use crate::proxy::forward::{self, Guard, Peer};
 use crate::proxy::refusal::Refusal;
 use crate::proxy::route::{Found, RouteTable, matches};
 use crate::proxy::{answer, plain, upgrade};
-use crate::telemetry::access::hide::Hide;
+use crate::telemetry::access::redact::Redactor;
 
 mod backends;
 mod end;
@@ -50,7 +50,7 @@ fn shown(settings: &Settings, question: &Question) -> String {
     const MAX_SHOWN: usize = 2_000;
     let mut out = Vec::new();
     let mut bounded = Bounded::new(&mut out, Escape::Human, MAX_SHOWN);
-    Hide::new(settings.log.hide.iter().map(String::as_str)).push_url(&question.url, &mut bounded);
+    Redactor::new(settings.log.hide.iter().map(String::as_str)).push_url(&question.url, &mut bounded);
     String::from_utf8_lossy(&out).into_owned()
 }
 

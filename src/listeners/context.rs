@@ -20,9 +20,9 @@ use crate::base::addr::unmapped_socket;
 use crate::base::time::{Clock, SystemClock};
 use crate::proxy::worker::Worker;
 use crate::telemetry::log::events;
+use crate::telemetry::log_rate_limit::LogRateLimit;
 use crate::telemetry::metrics::handshakes::Fault;
 use crate::telemetry::metrics::{Held, Metrics};
-use crate::telemetry::throttle::Throttle;
 
 /// Lines a second about refused handshakes and full tables, for each worker.
 const LINES: u32 = 10;
@@ -35,14 +35,21 @@ pub struct ConnectionContext {
     front: Arc<ArcSwap<Front>>,
     worker: Rc<Worker>,
     metrics: Arc<Metrics>,
-    throttle: Throttle,
+    throttle: LogRateLimit,
     started: Instant,
     dates: Rc<Dates>,
 }
 
 impl ConnectionContext {
     pub(super) fn new(front: Arc<ArcSwap<Front>>, worker: Rc<Worker>, metrics: Arc<Metrics>) -> Rc<Self> {
-        Rc::new(Self { front, worker, metrics, throttle: Throttle::new(LINES), started: Instant::now(), dates: Rc::default() })
+        Rc::new(Self {
+            front,
+            worker,
+            metrics,
+            throttle: LogRateLimit::new(LINES),
+            started: Instant::now(),
+            dates: Rc::default(),
+        })
     }
 
     /// What connections are received with now.

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::base::error_chain::ErrorChain;
 use crate::base::hex;
 use crate::base::secret::Secret;
-use crate::state::durable::{self, FileError};
+use crate::state::atomic_file::{self, FileError};
 
 /// A kept key: 64 hexadecimal digits in a file of its own.
 #[derive(Clone, Copy, Debug)]
@@ -29,12 +29,12 @@ impl Kept {
     /// The key that is kept in the folder `state`; a new one where there is none. One that cannot be kept is used all the same.
     pub fn load(self, state: &Path) -> Secret<[u8; LENGTH]> {
         let path = state.join(self.file);
-        let kept = durable::read_secret(&path).map(|text| text.and_then(|text| bytes(text.expose())));
+        let kept = atomic_file::read_secret(&path).map(|text| text.and_then(|text| bytes(text.expose())));
         let key = match kept {
             Ok(Some(key)) => key,
             Ok(None) => {
                 let (key, text) = fresh();
-                self.tell(durable::write(&path, text.expose().as_bytes()));
+                self.tell(atomic_file::write(&path, text.expose().as_bytes()));
                 key
             }
             Err(error) => {

@@ -5,7 +5,7 @@ use std::io;
 use tracing::Level as Least;
 
 use crate::config::settings::{Level, Log, LogFormat};
-use crate::telemetry::access::{AccessLog, AccessWriter, Form, Hide, Rules};
+use crate::telemetry::access::{AccessLog, AccessWriter, Form, Redactor, Rules};
 use crate::telemetry::log::{LogLevel, form_for};
 
 /// The level of events and the rules of access records, both changeable while we run.
@@ -49,5 +49,5 @@ pub const fn least(level: Level) -> Least {
 }
 
 fn rules(log: &Log) -> Rules {
-    Rules { enabled: log.access, form: form(log.format, &io::stdout()), hide: Hide::new(log.hide.iter().map(String::as_str)) }
+    Rules { enabled: log.access, form: form(log.format, &io::stdout()), hide: Redactor::new(log.hide.iter().map(String::as_str)) }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::durable::FileError;
+use super::atomic_file::FileError;
 use crate::base::mutex::lock;
 
 /// From then on a call that has not returned counts as one that hangs. A busy disk takes a second or two for a write.

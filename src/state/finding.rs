@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// A file or folder was readable by others; its mode until now, and why it still is, if it is.
-    Laxer {
+    LooserMode {
         /// Which.
         path: PathBuf,
         /// Its mode until now.
@@ -40,10 +40,10 @@ pub enum Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Laxer { path, mode, failed: None } => {
+            Self::LooserMode { path, mode, failed: None } => {
                 write!(f, "{} had mode {mode:04o} and could be read by others; it is private now", path.display())
             }
-            Self::Laxer { path, mode, failed: Some(why) } => {
+            Self::LooserMode { path, mode, failed: Some(why) } => {
                 write!(f, "{} has mode {mode:04o}, can be read by others, and that cannot be changed ({why})", path.display())
             }
             Self::SetAside { what, now_at: Some(place), why } => {

@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use super::durable::{self, FileError};
+use super::atomic_file::{self, FileError};
 
 /// Records are a few hundred bytes each; sled's own default is a gigabyte.
 const CACHE: u64 = 8 << 20;
@@ -62,14 +62,14 @@ impl JournalError {
 impl Journal {
     /// Opens or creates the journal in `folder` and reads all of it.
     pub fn open(folder: &Path) -> Result<(Self, Entries), JournalError> {
-        durable::make_folder(folder)?;
+        atomic_file::make_folder(folder)?;
         remove_strays(folder);
         let owned = folder.to_owned();
         let opener = std::thread::Builder::new().name("journal-open".to_owned()).spawn(move || open_and_read(&owned));
         let opened = opener.map_err(FileError::of("open", folder))?.join();
         let (db, entries) = opened.map_err(|_| JournalError::Panicked)?.map_err(JournalError::Refused)?;
         // sled makes its files by the umask. The folder keeps others out already; the files are to say so themselves.
-        let _found = durable::tighten(folder);
+        let _found = atomic_file::tighten(folder);
         let inode = fs::metadata(folder.join("db")).map_err(FileError::of("read", folder))?.ino();
         Ok((Self { db, folder: folder.to_owned(), inode }, entries))
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::durable::{self, FileError};
+use super::atomic_file::{self, FileError};
 
 /// Held for as long as the state is in use.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl StateLock {
     }
 
     fn try_take(folder: &Path) -> Result<Self, LockError> {
-        durable::make_folder(folder)?;
+        atomic_file::make_folder(folder)?;
         let path = folder.join("lock");
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = opened.map_err(FileError::of("open", &path))?;

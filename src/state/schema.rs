@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::history::History;
+use super::pem_store::Slot;
 use super::slug::{Slug, checksum};
-use super::vault::Slot;
 use crate::base::time::{Timestamp, Window};
 
 /// Version of every record written today.

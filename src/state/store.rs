@@ -12,13 +12,13 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::durable::{self, FileError};
+use super::atomic_file::{self, FileError};
 use super::finding::Finding;
-use super::heal;
 use super::journal::{Journal, JournalError};
 use super::lock::{LockError, StateLock};
+use super::pem_store::PemStore;
+use super::quarantine;
 use super::schema::{self, Key};
-use super::vault::Vault;
 use crate::base::error_chain::ErrorChain;
 use crate::base::mutex::lock;
 use crate::base::time::Timestamp;
@@ -29,7 +29,7 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The state folder in use.
 #[derive(Debug)]
 pub struct Store {
-    vault: Vault,
+    vault: PemStore,
     /// What is known and what of it is to be written. Never held during a call to the disk.
     memory: Mutex<Memory>,
     /// Held during calls to the disk, which may hang: taken on threads that may block, and before `memory`.
@@ -72,7 +72,7 @@ impl Store {
     /// # Errors
     /// Only when another process uses the folder.
     pub fn open(root: &Path, patience: Duration, now: Timestamp) -> Result<(Self, Vec<Finding>), LockError> {
-        let store = Self { vault: Vault::new(root.to_owned()), memory: Mutex::default(), disk: Mutex::default() };
+        let store = Self { vault: PemStore::new(root.to_owned()), memory: Mutex::default(), disk: Mutex::default() };
         let mut findings = Vec::new();
         let mut disk = store.disk();
         match StateLock::take(root, patience) {
@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// The files.
-    pub const fn vault(&self) -> &Vault {
+    pub const fn vault(&self) -> &PemStore {
         &self.vault
     }
 
@@ -177,8 +177,8 @@ impl Store {
         if let Some(why) = &self.memory().trouble {
             return Err(StoreError::Standing(why.clone()));
         }
-        durable::write(&path, &[b'.'; 16 * 1024])?;
-        Ok(durable::remove(&path)?)
+        atomic_file::write(&path, &[b'.'; 16 * 1024])?;
+        Ok(atomic_file::remove(&path)?)
     }
 
     /// Looks whether all is still in place and written, and repairs what is not. Cheap when all is well. Blocks, unless the
@@ -219,7 +219,7 @@ impl Store {
     /// Moves something damaged out of the way.
     pub fn set_aside(&self, what: &Path, why: &str, now: Timestamp) -> Finding {
         let _call = self.vault.watch().note("set aside", what);
-        let now_at = heal::set_aside(self.vault.root(), what, now).ok().flatten();
+        let now_at = quarantine::set_aside(self.vault.root(), what, now).ok().flatten();
         Finding::SetAside { what: what.to_owned(), now_at, why: why.to_owned() }
     }
 
@@ -254,9 +254,9 @@ impl Store {
         let (root, folder) = (self.vault.root(), self.journal_folder());
         let opened = match Journal::open(&folder) {
             // What reads it panics as well when it can open no file.
-            Err(error) if !error.is_of_the_disk() && !durable::is_out_of_files(root) => {
+            Err(error) if !error.is_of_the_disk() && !atomic_file::is_out_of_files(root) => {
                 let why = ErrorChain(&error).to_string();
-                let now_at = heal::set_aside(root, &folder, now).ok().flatten();
+                let now_at = quarantine::set_aside(root, &folder, now).ok().flatten();
                 findings.push(Finding::SetAside { what: folder.clone(), now_at, why });
                 Journal::open(&folder)
             }
@@ -352,15 +352,15 @@ impl Memory {
 fn tighten(root: &Path, findings: &mut Vec<Finding>) {
     let ours = ["accounts", "authorities", "certificates", "damaged", "journal", "pending"].map(|name| root.join(name));
     let secrets = ours.iter().any(|path| path.exists());
-    let mut found = durable::tighten_one(root).into_iter().collect::<Vec<_>>();
+    let mut found = atomic_file::tighten_one(root).into_iter().collect::<Vec<_>>();
     if !secrets {
         // A fresh checkout or a folder made by the administrator: nothing was exposed, so nothing is said.
         found.retain(|laxer| laxer.failed.is_some());
     }
-    found.extend(ours.iter().filter(|path| !path.ends_with("journal")).flat_map(|path| durable::tighten(path)));
+    found.extend(ours.iter().filter(|path| !path.ends_with("journal")).flat_map(|path| atomic_file::tighten(path)));
     // sled makes its files 0644; its folder is private, so that is no finding.
-    durable::tighten(&root.join("journal"));
-    findings.extend(found.into_iter().map(|laxer| Finding::Laxer {
+    atomic_file::tighten(&root.join("journal"));
+    findings.extend(found.into_iter().map(|laxer| Finding::LooserMode {
         path: laxer.path,
         mode: laxer.mode,
         failed: laxer.failed.map(|error| error.to_string()),

@@ -4,12 +4,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub mod hide;
 pub mod line;
+pub mod redact;
 pub mod writer;
 
-pub use hide::Hide;
 pub use line::Form;
+pub use redact::Redactor;
 pub use writer::{AccessLog, AccessWriter, Rules};
 
 /// The facts of one finished exchange. Everything is borrowed: a record lives for the length of one call.

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::access::Form;
-use super::stamp::Stamp;
+use super::timestamp::Stamp;
 use crate::base::mutex::lock;
 use crate::base::time::SystemClock;
 

@@ -18,7 +18,7 @@ use tracing_subscriber::{Layer, Registry};
 
 use super::access::Form;
 use super::lines::Lines;
-use super::stamp::Stamp;
+use super::timestamp::Stamp;
 use crate::base::time::SystemClock;
 
 /// Names of events, for who filters logs by them. An event's other fields may grow, its name stays.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use doorward::base::name::Identifier;
 use doorward::base::time::{Clock, SystemClock};
+use doorward::state::pem_store::Slot;
 use doorward::state::schema::{Key, Remembered, Renewal};
 use doorward::state::slug::Slug;
 use doorward::state::store::Store;
-use doorward::state::vault::Slot;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::time::Instant;

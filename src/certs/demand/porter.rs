@@ -14,7 +14,7 @@ use super::{Knock, Waiter};
 use crate::base::name::HostName;
 use crate::base::task;
 use crate::certs::catalog::Catalog;
-use crate::telemetry::throttle::Throttle;
+use crate::telemetry::log_rate_limit::LogRateLimit;
 
 /// Questions to the endpoint at a time.
 const ASKING: usize = 32;
@@ -35,7 +35,7 @@ pub(in crate::certs) struct Porter {
     verdicts: Verdicts,
     answer_to: UnboundedSender<(HostName, Verdict)>,
     answers: UnboundedReceiver<(HostName, Verdict)>,
-    throttle: Throttle,
+    throttle: LogRateLimit,
     started: Instant,
 }
 
@@ -50,7 +50,7 @@ impl Porter {
             verdicts: Verdicts::default(),
             answer_to,
             answers,
-            throttle: Throttle::new(LINES),
+            throttle: LogRateLimit::new(LINES),
             started: Instant::now(),
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::folders::{folders, name, setting};
 use super::{Found, FoundAccount, Stock, Tool, account_key};
-use crate::state::durable;
+use crate::state::atomic_file;
 
 /// Deepest path of a directory's URL below `ca`.
 const DEEPEST: u8 = 6;
@@ -25,7 +25,7 @@ pub(super) fn look(path: &Path) -> Option<Stock> {
 fn found(folder: &Path) -> Option<Found> {
     let title = name(folder);
     let domain = title.strip_suffix("_ecc").unwrap_or(&title).to_owned();
-    let conf = durable::read(&folder.join(format!("{domain}.conf"))).ok().flatten()?;
+    let conf = atomic_file::read(&folder.join(format!("{domain}.conf"))).ok().flatten()?;
     setting(&conf, "Le_Domain")?;
     let chain = folder.join("fullchain.cer");
     let key = folder.join(format!("{domain}.key"));
@@ -39,9 +39,9 @@ fn accounts_in(folder: &Path, url: &str, depth: u8, found: &mut Vec<FoundAccount
     }
     for inner in folders(folder) {
         let url = format!("{url}/{}", name(&inner));
-        match durable::read(&inner.join("account.key")).ok().flatten() {
+        match atomic_file::read(&inner.join("account.key")).ok().flatten() {
             Some(key) => {
-                let conf = durable::read(&inner.join("ca.conf")).ok().flatten();
+                let conf = atomic_file::read(&inner.join("ca.conf")).ok().flatten();
                 let place = conf.and_then(|text| setting(&text, "ACCOUNT_URL"));
                 found.push(FoundAccount { directory: url, key: account_key::of_pem(&key), url: place });
             }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::folders::{folders, name};
 use super::{Found, FoundAccount, Stock, Tool, account_key};
-use crate::state::durable;
+use crate::state::atomic_file;
 
 /// Caddy's own authority for local names: doorward has one of its own.
 const LOCAL: &str = "local";
@@ -57,7 +57,7 @@ fn found(leaf: &Path) -> Option<Found> {
     if !chain.exists() {
         return None;
     }
-    let metadata = durable::read(&file(leaf, "json")).ok().flatten();
+    let metadata = atomic_file::read(&file(leaf, "json")).ok().flatten();
     let metadata = metadata.and_then(|text| serde_json::from_str::<Metadata>(&text).ok());
     let directory = metadata.and_then(|metadata| metadata.issuer_data?.ca);
     Some(Found { title: name(leaf), directory, chain, key: file(leaf, "key") })
@@ -70,9 +70,9 @@ struct User {
 
 fn account(user: &Path, directory: String) -> Option<FoundAccount> {
     let key = folder_file(user, "key")?;
-    let text = folder_file(user, "json").and_then(|file| durable::read(&file).ok().flatten());
+    let text = folder_file(user, "json").and_then(|file| atomic_file::read(&file).ok().flatten());
     let url = text.and_then(|text| serde_json::from_str::<User>(&text).ok()?.location).filter(|url| !url.is_empty());
-    let key = durable::read(&key)
+    let key = atomic_file::read(&key)
         .ok()
         .flatten()
         .map_or_else(|| Err("its key cannot be read".to_owned()), |pem| account_key::of_pem(&pem));

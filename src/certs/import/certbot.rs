@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::folders::{folders, name, setting};
 use super::{Found, FoundAccount, Stock, Tool, account_key};
-use crate::state::durable;
+use crate::state::atomic_file;
 
 /// Deepest path of a directory's URL below `accounts`.
 const DEEPEST: u8 = 6;
@@ -36,7 +36,7 @@ fn root_of(path: &Path) -> Option<(&Path, Option<String>)> {
 
 fn found(root: &Path, folder: &Path) -> Found {
     let title = name(folder);
-    let renewal = durable::read(&root.join("renewal").join(format!("{title}.conf"))).ok().flatten();
+    let renewal = atomic_file::read(&root.join("renewal").join(format!("{title}.conf"))).ok().flatten();
     Found {
         directory: renewal.and_then(|text| setting(&text, "server")),
         chain: folder.join("fullchain.pem"),
@@ -56,9 +56,9 @@ fn accounts_in(folder: &Path, url: &str, depth: u8, found: &mut Vec<FoundAccount
         return;
     }
     for inner in folders(folder) {
-        match durable::read(&inner.join("private_key.json")).ok().flatten() {
+        match atomic_file::read(&inner.join("private_key.json")).ok().flatten() {
             Some(key) => {
-                let registration = durable::read(&inner.join("regr.json")).ok().flatten();
+                let registration = atomic_file::read(&inner.join("regr.json")).ok().flatten();
                 let registration = registration.and_then(|text| serde_json::from_str::<Registration>(&text).ok());
                 found.push(FoundAccount {
                     directory: url.to_owned(),

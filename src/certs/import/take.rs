@@ -8,9 +8,9 @@ use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::certs::bundle::{CertBundle, Piece};
 use crate::certs::need::{Need, Source};
-use crate::state::durable;
+use crate::state::atomic_file;
+use crate::state::pem_store::{PemStore, Slot};
 use crate::state::slug::Slug;
-use crate::state::vault::{Slot, Vault};
 
 /// What became of a store's content.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub enum Kept {
 
 /// Takes what is sound. `needs` are those of the configuration, as far as there is one; a certificate of which the store
 /// does not say who issued it is taken for one of the authority at `usual`.
-pub fn take(stock: &Stock, vault: &Vault, needs: &[Need], usual: &str, now: Timestamp) -> Report {
+pub fn take(stock: &Stock, vault: &PemStore, needs: &[Need], usual: &str, now: Timestamp) -> Report {
     let certificate = |found: &Found| Taken { title: found.title.clone(), came: certificate(found, vault, needs, usual, now) };
     let account = |found: &FoundAccount| Taken { title: found.directory.clone(), came: account(found, vault) };
     Report {
@@ -55,8 +55,8 @@ pub fn take(stock: &Stock, vault: &Vault, needs: &[Need], usual: &str, now: Time
     }
 }
 
-fn certificate(found: &Found, vault: &Vault, needs: &[Need], usual: &str, now: Timestamp) -> Result<Kept, String> {
-    let read = |path: &std::path::Path| match durable::read(path) {
+fn certificate(found: &Found, vault: &PemStore, needs: &[Need], usual: &str, now: Timestamp) -> Result<Kept, String> {
+    let read = |path: &std::path::Path| match atomic_file::read(path) {
         Ok(Some(text)) => Ok(text),
         Ok(None) => Err(format!("there is no file {}", path.display())),
         Err(error) => Err(ErrorChain(&error).to_string()),
@@ -96,15 +96,15 @@ fn places(bundle: &CertBundle, issuer: &Slug, needs: &[Need]) -> Vec<Slot> {
     places
 }
 
-fn is_newer_held(vault: &Vault, slot: &Slot, bundle: &CertBundle, now: Timestamp) -> bool {
+fn is_newer_held(vault: &PemStore, slot: &Slot, bundle: &CertBundle, now: Timestamp) -> bool {
     let held = vault.pairs(slot).into_iter().flatten();
     held.filter_map(|pair| CertBundle::restore(&pair.chain, &pair.key).ok())
         .any(|held| held.validity().holds_at(now) && held.validity().not_before >= bundle.validity().not_before)
 }
 
-fn account(found: &FoundAccount, vault: &Vault) -> Result<Kept, String> {
+fn account(found: &FoundAccount, vault: &PemStore) -> Result<Kept, String> {
     let issuer = Slug::of_url(&found.directory);
-    let words = |error: durable::FileError| ErrorChain(&error).to_string();
+    let words = |error: atomic_file::FileError| ErrorChain(&error).to_string();
     if vault.account(&issuer).map_err(words)?.is_some() {
         return Ok(Kept::Superseded);
     }

@@ -16,8 +16,8 @@ use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::certs::issuer::local_ca::LocalCa;
 use crate::certs::need::Need;
+use crate::state::pem_store::{PemStore, Slot};
 use crate::state::slug::Slug;
-use crate::state::vault::{Slot, Vault};
 
 const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
@@ -25,13 +25,13 @@ const USUAL: &str = "https://ca.example/dir";
 
 struct World {
     dir: tempfile::TempDir,
-    vault: Vault,
+    vault: PemStore,
 }
 
 impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let vault = Vault::new(dir.path().join("state"));
+        let vault = PemStore::new(dir.path().join("state"));
         Self { dir, vault }
     }
 
@@ -48,7 +48,7 @@ impl World {
     /// A chain and a key for these names, made at this moment.
     fn pair(&self, names: &[&str], at: Timestamp) -> (String, String) {
         let names: Vec<Identifier> = names.iter().map(|name| Identifier::parse(name).unwrap()).collect();
-        let (chain, key) = LocalCa::open(&Vault::new(self.dir.path().join("ca")), at).unwrap().0.make(&names, at).unwrap();
+        let (chain, key) = LocalCa::open(&PemStore::new(self.dir.path().join("ca")), at).unwrap().0.make(&names, at).unwrap();
         (chain, key.expose().clone())
     }
 

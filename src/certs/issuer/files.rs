@@ -13,7 +13,7 @@ use crate::base::time::Timestamp;
 use crate::certs::bundle::{BundleError, CertBundle, Piece};
 use crate::certs::file_messages;
 use crate::config::settings::Place;
-use crate::state::durable::{self, FileError};
+use crate::state::atomic_file::{self, FileError};
 
 /// Between two looks, for this many certificates: two seconds, and two more for each full thousand, so that looking never
 /// takes more than a five-hundredth of a core. Without any there is nothing to look at.
@@ -103,8 +103,8 @@ impl FilesError {
 
 /// Reads both files and proves them. An expired certificate is taken only with `any_time`, when there is nothing else.
 pub fn read(chain: &Path, key: &Path, wanted: &[Identifier], now: Timestamp, any_time: bool) -> Result<FromFiles, FilesError> {
-    let chain_pem = durable::read(chain)?.ok_or_else(|| FilesError::Missing(chain.to_owned()))?;
-    let key_pem = durable::read_secret(key)?.ok_or_else(|| FilesError::Missing(key.to_owned()))?;
+    let chain_pem = atomic_file::read(chain)?.ok_or_else(|| FilesError::Missing(chain.to_owned()))?;
+    let key_pem = atomic_file::read_secret(key)?.ok_or_else(|| FilesError::Missing(key.to_owned()))?;
     let wrong = |cause: BundleError| {
         if let BundleError::KeyMismatch { subject } = cause {
             return FilesError::Mismatch { chain: chain.to_owned(), key: key.to_owned(), subject };

@@ -17,7 +17,7 @@ use super::contents::{self, BACKDATED};
 use crate::base::name::Identifier;
 use crate::base::secret::Secret;
 use crate::base::time::{Timestamp, Validity};
-use crate::state::vault::Vault;
+use crate::state::pem_store::PemStore;
 
 mod aside;
 mod authority;
@@ -41,7 +41,7 @@ pub struct LocalCa {
     /// The root to come, once the present one is near its end.
     next: Option<Authority>,
     intermediate: Authority,
-    vault: Vault,
+    vault: PemStore,
 }
 
 /// What happened when the authority was opened, for the log.
@@ -56,14 +56,14 @@ pub struct Opened {
 }
 
 /// Where the root's certificate lies, for `trust`.
-pub fn root_file(vault: &Vault) -> PathBuf {
+pub fn root_file(vault: &PemStore) -> PathBuf {
     vault.authority_file("local", "root.pem")
 }
 
 impl LocalCa {
     /// Takes the authority from the vault, or makes one. Damaged files are reported and left for the caller to set aside
     /// before anything is written over them.
-    pub fn open(vault: &Vault, now: Timestamp) -> Result<(Self, Opened), LocalCaError> {
+    pub fn open(vault: &PemStore, now: Timestamp) -> Result<(Self, Opened), LocalCaError> {
         let mut opened = Opened::default();
         let stored = match load(vault, ROOT) {
             Ok(stored) => stored,

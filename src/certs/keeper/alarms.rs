@@ -12,9 +12,9 @@ use crate::certs::alarm::send::Crier;
 use crate::certs::alarm::{self, Alarm, Trouble};
 use crate::certs::need::{Need, Source};
 use crate::config::settings::Alert;
+use crate::state::pem_store::Slot;
 use crate::state::schema::Key;
 use crate::state::store::Store;
-use crate::state::vault::Slot;
 use crate::telemetry::metrics::Metrics;
 
 /// The keeper's alarms.
@@ -163,7 +163,7 @@ mod tests {
     use crate::certs::keeper::{KeeperHandle, Keeping, start};
     use crate::certs::preflight::PublicPorts;
     use crate::config::settings::{Acme, Settings, SiteTls};
-    use crate::state::vault::Vault;
+    use crate::state::pem_store::PemStore;
 
     const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
 
@@ -181,10 +181,10 @@ mod tests {
             let site = fixtures::site(&["a.example", "b.example"], &SiteTls::Acme(Arc::clone(&acme)));
             let state = dir.path().join("state");
             let settings = Settings { state: state.clone(), acme, ..fixtures::settings(vec![site]) };
-            let mut ca = LocalCa::open(&Vault::new(dir.path().join("other")), NOW).unwrap().0;
+            let mut ca = LocalCa::open(&PemStore::new(dir.path().join("other")), NOW).unwrap().0;
             for need in crate::certs::need::needs(&settings) {
                 let (chain, key) = ca.make(&need.names, NOW).unwrap();
-                Vault::new(state.clone()).save_pair(&need.slots()[0], &chain, &key).unwrap();
+                PemStore::new(state.clone()).save_pair(&need.slots()[0], &chain, &key).unwrap();
             }
             Self { dir, clock: Arc::new(ManualClock::at(NOW)), settings: Arc::new(settings) }
         }
@@ -199,7 +199,7 @@ mod tests {
 
         fn at(&self, share: f64) {
             let need = crate::certs::need::needs(&self.settings).remove(0);
-            let pair = Vault::new(self.settings.state.clone()).pairs(&need.slots()[0]).remove(0).unwrap();
+            let pair = PemStore::new(self.settings.state.clone()).pairs(&need.slots()[0]).remove(0).unwrap();
             let validity = crate::certs::bundle::CertBundle::restore(&pair.chain, &pair.key).unwrap().validity();
             self.clock.set(validity.not_before + validity.lifetime().mul_f64(share));
         }

@@ -34,8 +34,8 @@ use crate::certs::worker::Done;
 use crate::config::defaults;
 use crate::config::settings::Acme;
 use crate::state::finding::Finding;
+use crate::state::pem_store::Slot;
 use crate::state::store::Store;
-use crate::state::vault::Slot;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::certs::CertMetrics;
 

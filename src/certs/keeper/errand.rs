@@ -8,7 +8,7 @@ use tokio::sync::oneshot::Sender;
 use crate::certs::issuer::account::AccountShown;
 use crate::certs::issuer::revoke::Reason;
 use crate::config::settings::Settings;
-use crate::state::vault::Slot;
+use crate::state::pem_store::Slot;
 
 /// Something to be done, with who waits for its answer.
 pub(super) enum Errand {

@@ -12,7 +12,7 @@ use crate::base::subprocess::{self, Program};
 use crate::base::task;
 use crate::certs::need::{Need, Source};
 use crate::certs::shelf::Shelved;
-use crate::state::vault::Vault;
+use crate::state::pem_store::PemStore;
 
 /// For one run; then the program is killed, with all that it started.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ struct Run {
 impl Hooks {
     /// Runs the program that the certificate's authority is configured with, if any, once its earlier runs are done. The
     /// certificate is in service and in the vault.
-    pub(super) fn issued(&mut self, vault: &Vault, need: &Need, shelved: &Shelved) {
+    pub(super) fn issued(&mut self, vault: &PemStore, need: &Need, shelved: &Shelved) {
         let Some((hook, environment)) = hook_of(need, shelved).zip(facts(vault, need, shelved)) else { return };
         let program = Program {
             path: hook.to_owned(),
@@ -66,7 +66,7 @@ fn hook_of<'a>(need: &'a Need, shelved: &Shelved) -> Option<&'a Path> {
 }
 
 /// What the program is told; `None` for a certificate that is in memory only.
-fn facts(vault: &Vault, need: &Need, shelved: &Shelved) -> Option<Vec<(&'static str, String)>> {
+fn facts(vault: &PemStore, need: &Need, shelved: &Shelved) -> Option<Vec<(&'static str, String)>> {
     let folder = vault.generation_folder(shelved.slot.as_ref()?, shelved.generation?);
     // The program need not run where we do.
     let folder = std::path::absolute(&folder).unwrap_or(folder);
@@ -96,13 +96,13 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
 
     /// A need whose authority has this program, and a certificate for it in the vault.
-    fn world(folder: &Path, hook: PathBuf) -> (Vault, Need, Shelved) {
-        let vault = Vault::new(folder.join("state"));
+    fn world(folder: &Path, hook: PathBuf) -> (PemStore, Need, Shelved) {
+        let vault = PemStore::new(folder.join("state"));
         let acme = Acme { hook: Some(hook), ..(*fixtures::acme("https://ca.example/dir")).clone() };
         let mut site = fixtures::site(&["a.example", "b.example"], &SiteTls::Acme(Arc::new(acme)));
         site.shared_certificate = true;
         let need = crate::certs::need::needs(&fixtures::settings(vec![site])).remove(0);
-        let (chain, key) = LocalCa::open(&Vault::new(folder.join("other")), NOW).unwrap().0.make(&need.names, NOW).unwrap();
+        let (chain, key) = LocalCa::open(&PemStore::new(folder.join("other")), NOW).unwrap().0.make(&need.names, NOW).unwrap();
         let slot = need.slots().remove(0);
         let generation = vault.save_pair(&slot, &chain, &key).unwrap();
         let bundle = Arc::new(CertBundle::restore(&chain, &key).unwrap());

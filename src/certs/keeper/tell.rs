@@ -16,7 +16,7 @@ pub(in crate::certs) fn findings(findings: &[Finding]) {
         match finding {
             Finding::Healed => tracing::info!(event = "state_healed", "{finding}"),
             Finding::NotWritable(_) => tracing::error!(event = "state_not_writable", "{finding}"),
-            Finding::Laxer { .. } => tracing::warn!(event = "state_too_open", "{finding}"),
+            Finding::LooserMode { .. } => tracing::warn!(event = "state_too_open", "{finding}"),
             Finding::SetAside { .. } | Finding::RecordDropped { .. } => tracing::warn!(event = "state_damaged", "{finding}"),
         }
     }

@@ -12,8 +12,8 @@ use crate::certs::issuer::local_ca::LocalCa;
 use crate::certs::preflight::PublicPorts;
 use crate::certs::status::{CertState, NameStatus};
 use crate::config::settings::{At, Place, SiteTls};
+use crate::state::pem_store::{PemStore, Slot};
 use crate::state::slug::Slug;
-use crate::state::vault::{Slot, Vault};
 
 mod on_demand;
 
@@ -61,7 +61,7 @@ impl World {
 
     /// A chain and key of some authority, as certificate files.
     fn files(&self, name: &str, at: Timestamp) -> (String, String) {
-        let mut ca = LocalCa::open(&Vault::new(self.dir.path().join("other")), at).unwrap().0;
+        let mut ca = LocalCa::open(&PemStore::new(self.dir.path().join("other")), at).unwrap().0;
         let (chain, key) = ca.make(&[Identifier::parse(name).unwrap()], at).unwrap();
         (chain, key.expose().clone())
     }
@@ -110,7 +110,7 @@ fn stored_certificates_are_served_at_once_with_the_authority_unreachable_and_not
         let world = World::new();
         let slot = Slot { issuer: Slug::of_url(DEAD_CA), name: Slug::parse("a.example").unwrap() };
         let (chain, key) = world.files("a.example", NOW);
-        Vault::new(world.root()).save_pair(&slot, &chain, &crate::base::secret::Secret::new(key)).unwrap();
+        PemStore::new(world.root()).save_pair(&slot, &chain, &crate::base::secret::Secret::new(key)).unwrap();
         let handle = world.start(&world.settings(&[(&["a.example"], acme())]));
         assert!(serial(&handle, "a.example").is_some());
         handle.go();
@@ -340,7 +340,7 @@ fn what_was_not_loaded_from_a_disk_that_hung_is_loaded_when_it_answers() {
     let world = World::new();
     let slot = Slot { issuer: Slug::of_url(DEAD_CA), name: Slug::parse("a.example").unwrap() };
     let (chain, key) = world.files("a.example", NOW);
-    Vault::new(world.root()).save_pair(&slot, &chain, &crate::base::secret::Secret::new(key)).unwrap();
+    PemStore::new(world.root()).save_pair(&slot, &chain, &crate::base::secret::Secret::new(key)).unwrap();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build_local(Default::default()).unwrap();
     runtime.block_on(async {

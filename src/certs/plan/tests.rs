@@ -38,7 +38,7 @@ use crate::certs::preflight::recheck::{NameWays, Provable};
 use crate::certs::record::{Blame, Failure, Held, Outcome, Parts};
 use crate::config::settings::{Acme, ChallengeKind, Place};
 use crate::state::history::Ended;
-use crate::state::vault::Slot;
+use crate::state::pem_store::Slot;
 
 const CA: &str = "https://ca.example/dir";
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";

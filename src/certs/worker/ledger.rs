@@ -10,10 +10,10 @@ use crate::certs::issuer::ledger::{AccountFacts, AccountLedger, InFlight, Ledger
 use crate::certs::pace::OrderLimit;
 use crate::config::settings::ChallengeKind;
 use crate::state::history::{Ended, History};
+use crate::state::pem_store::Slot;
 use crate::state::schema::{Bucket, IssuerMemory, Key, OpenOrder, Remembered, TxtRecord};
 use crate::state::slug::Slug;
 use crate::state::store::Store;
-use crate::state::vault::Slot;
 
 /// Our account at one authority.
 pub(crate) struct VaultAccount {
@@ -73,7 +73,7 @@ impl AccountLedger for VaultAccount {
 
     fn put_account_aside(&self, why: &str) -> Result<(), LedgerError> {
         let folder = self.store.vault().account_folder(&self.issuer);
-        let moved = crate::state::heal::set_aside(self.store.vault().root(), &folder, self.clock.now());
+        let moved = crate::state::quarantine::set_aside(self.store.vault().root(), &folder, self.clock.now());
         let place = moved.map_err(cannot("put the account aside"))?;
         let place = place.map(|place| place.display().to_string());
         tracing::info!(event = "account_put_aside", issuer = %self.issuer, place, why, "the account at {} is put aside: {why}", self.issuer);

@@ -9,7 +9,7 @@ use crate::admin::api::StatusReport;
 use crate::base::error_chain::ErrorChain;
 use crate::base::task;
 use crate::certs::preflight::finding::Finding;
-use crate::state::durable;
+use crate::state::atomic_file;
 
 const CHECK: &str = "state";
 
@@ -36,8 +36,8 @@ fn gather(folder: &Path) -> Facts {
     let Ok(metadata) = fs::metadata(folder) else { return Facts::Absent };
     let file: PathBuf = folder.join(format!(".doctor.{}", std::process::id()));
     let text = "doorward doctor was here\n";
-    let written = durable::write(&file, text.as_bytes()).and_then(|()| durable::read(&file));
-    let _best_effort = durable::remove(&file);
+    let written = atomic_file::write(&file, text.as_bytes()).and_then(|()| atomic_file::read(&file));
+    let _best_effort = atomic_file::remove(&file);
     let kind = written.as_ref().err().map(|error| error.source.kind());
     let written = match written {
         Ok(Some(read)) if read == text => Ok(()),
@@ -120,7 +120,7 @@ mod tests {
             assert!(found.weight == weight && format!("{found} {}", found.repair).contains(says), "{found:?}");
         };
         found(Weight::Fine, "not there yet");
-        durable::make_folder(&state).unwrap();
+        atomic_file::make_folder(&state).unwrap();
         found(Weight::Fine, "on the disk");
         assert_eq!(fs::read_dir(&state).unwrap().count(), 0);
         fs::set_permissions(&state, fs::Permissions::from_mode(0o755)).unwrap();

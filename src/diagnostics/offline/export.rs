@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::base::name::{HostNameError, Identifier};
 use crate::base::time::Timestamp;
 use crate::certs::export::{self, ExportError};
-use crate::state::vault::Vault;
+use crate::state::pem_store::PemStore;
 
 pub use crate::certs::export::Exported;
 
@@ -29,5 +29,5 @@ pub enum ExportFailed {
 /// Writes the certificate for `name`, or every one, into `folder`.
 pub fn export(state: &Path, name: Option<&str>, folder: &Path, now: Timestamp) -> Result<Vec<Exported>, ExportFailed> {
     let wanted = name.map(|text| Identifier::parse(text).map_err(|source| ExportFailed::Name { text: text.to_owned(), source }));
-    Ok(export::export(&Vault::new(state.to_owned()), wanted.transpose()?.as_ref(), folder, now)?)
+    Ok(export::export(&PemStore::new(state.to_owned()), wanted.transpose()?.as_ref(), folder, now)?)
 }

@@ -10,7 +10,7 @@ use crate::certs::import::{self, NoStore};
 use crate::certs::need;
 use crate::config::defaults;
 use crate::config::settings::Settings;
-use crate::state::vault::Vault;
+use crate::state::pem_store::PemStore;
 
 pub use crate::certs::import::{Kept, Report, Taken};
 
@@ -29,7 +29,7 @@ pub fn import(path: &Path, state: &Path, settings: Option<&Settings>, now: Times
     let owner = fs::metadata(state).map(|folder| (folder.uid(), folder.gid())).ok();
     let needs = settings.map(need::needs).unwrap_or_default();
     let usual = settings.map_or_else(|| defaults::acme().directory, |settings| settings.acme.directory.clone());
-    let report = import::take(&stock, &Vault::new(state.to_owned()), &needs, &usual, now);
+    let report = import::take(&stock, &PemStore::new(state.to_owned()), &needs, &usual, now);
     if let Some((uid, gid)) = owner.filter(|(uid, _)| *uid != 0) {
         for folder in ["certificates", "accounts"] {
             give(&state.join(folder), uid, gid, DEEPEST);

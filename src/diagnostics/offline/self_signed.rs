@@ -11,7 +11,7 @@ use crate::base::name::{HostName, HostNameError, Identifier};
 use crate::base::time::Timestamp;
 use crate::certs::issuer::local_ca::LocalCaError;
 use crate::certs::issuer::self_signed;
-use crate::state::durable::{self, FileError};
+use crate::state::atomic_file::{self, FileError};
 
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +57,8 @@ pub fn write(more: &[String], folder: &Path, life: Duration, force: bool, now: T
         return Err(SelfSignedError::Exists(there.clone()));
     }
     let (pem, key_pem) = self_signed::make(&names, life, now)?;
-    durable::write(&key, key_pem.expose().as_bytes())?;
-    durable::write(&cert, pem.as_bytes())?;
+    atomic_file::write(&key, key_pem.expose().as_bytes())?;
+    atomic_file::write(&cert, pem.as_bytes())?;
     // It is for everybody to see.
     fs::set_permissions(&cert, Permissions::from_mode(0o644)).map_err(FileError::of("open", &cert))?;
     Ok(Written { names: names.iter().map(ToString::to_string).collect(), cert, key })

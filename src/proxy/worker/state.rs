@@ -20,9 +20,9 @@ use crate::proxy::tunnel::facts::TunnelFacts;
 use crate::proxy::tunnel::roll::Roll;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::log::events;
+use crate::telemetry::log_rate_limit::LogRateLimit;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::proxy::ProxyMetrics;
-use crate::telemetry::throttle::Throttle;
 
 /// Lines about security events that one worker writes in a second.
 const MAX_LINES: u32 = 20;
@@ -41,7 +41,7 @@ pub(in crate::proxy) struct WorkerState {
     pub(in crate::proxy) tally: Tally,
     rng: RefCell<Rng>,
     /// Of security events.
-    throttle: Throttle,
+    throttle: LogRateLimit,
     /// Which dropped fields were logged lately.
     pub(in crate::proxy) dropped: DroppedFields,
     started: Instant,
@@ -61,7 +61,7 @@ impl WorkerState {
             tunnels: Rc::default(),
             tally: Tally::default(),
             rng: RefCell::new(rng),
-            throttle: Throttle::new(MAX_LINES),
+            throttle: LogRateLimit::new(MAX_LINES),
             dropped: DroppedFields::default(),
             started: Instant::now(),
             bans: RefCell::default(),

@@ -5,9 +5,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::*;
 use crate::base::secret::Secret;
+use crate::state::pem_store::Slot;
 use crate::state::schema::Remembered;
 use crate::state::slug::Slug;
-use crate::state::vault::Slot;
 
 fn now() -> Timestamp {
     Timestamp::from_unix(1_795_219_200)
@@ -153,7 +153,7 @@ fn keys_readable_by_others_are_reported_and_made_private() {
     fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
     fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
     let (_store, findings) = open(dir.path());
-    let modes: Vec<u32> = findings.iter().map(|f| if let Finding::Laxer { mode, .. } = f { *mode } else { 0 }).collect();
+    let modes: Vec<u32> = findings.iter().map(|f| if let Finding::LooserMode { mode, .. } = f { *mode } else { 0 }).collect();
     assert_eq!(modes, [0o755, 0o640], "{findings:?}");
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
     assert_eq!(fs::metadata(dir.path()).unwrap().mode() & 0o777, 0o700);

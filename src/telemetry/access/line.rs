@@ -4,10 +4,10 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::AccessRecord;
-use super::hide::Hide;
+use super::redact::Redactor;
 use crate::base::escape::{Bounded, Escape};
 use crate::telemetry::digits;
-use crate::telemetry::stamp::Stamp;
+use crate::telemetry::timestamp::Stamp;
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ const MAX_URL: usize = 1_024;
 const MAX_TEXT: usize = 256;
 
 /// Appends the record and a line's end.
-pub fn push(form: Form, at: Stamp, record: &AccessRecord<'_>, hide: &Hide, out: &mut Vec<u8>) {
+pub fn push(form: Form, at: Stamp, record: &AccessRecord<'_>, hide: &Redactor, out: &mut Vec<u8>) {
     match form {
         Form::Human => push_human(at, record, hide, out),
         Form::Json => push_json(at, record, hide, out),
@@ -33,7 +33,7 @@ pub fn push(form: Form, at: Stamp, record: &AccessRecord<'_>, hide: &Hide, out: 
 }
 
 /// `TIME  CLIENT GET https://host/path 200 1234 B in 3.2 ms, 127.0.0.1:8000 answered after 2.9 ms`, then what went wrong.
-fn push_human(at: Stamp, record: &AccessRecord<'_>, hide: &Hide, out: &mut Vec<u8>) {
+fn push_human(at: Stamp, record: &AccessRecord<'_>, hide: &Redactor, out: &mut Vec<u8>) {
     print(out, format_args!("{at}  {} ", record.client));
     text(out, Escape::Human, record.method);
     print(out, format_args!(" {}://", record.scheme));
@@ -63,7 +63,7 @@ fn push_human(at: Stamp, record: &AccessRecord<'_>, hide: &Hide, out: &mut Vec<u
     }
 }
 
-fn push_json(at: Stamp, record: &AccessRecord<'_>, hide: &Hide, out: &mut Vec<u8>) {
+fn push_json(at: Stamp, record: &AccessRecord<'_>, hide: &Redactor, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"timestamp":""#);
     at.push(out);
     out.extend_from_slice(br#"","level":"INFO","event":"access""#);
@@ -113,7 +113,7 @@ fn optional(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
     }
 }
 
-fn url_field(out: &mut Vec<u8>, name: &str, url: &str, hide: &Hide) {
+fn url_field(out: &mut Vec<u8>, name: &str, url: &str, hide: &Redactor) {
     name_of(out, name);
     out.push(b'"');
     hide.push_url(url, &mut Bounded::new(out, Escape::Json, MAX_URL));
@@ -188,7 +188,7 @@ mod tests {
 
     fn line(form: Form, record: &AccessRecord<'_>) -> String {
         let mut out = Vec::new();
-        push(form, Stamp(1_795_219_200_250), record, &Hide::new([]), &mut out);
+        push(form, Stamp(1_795_219_200_250), record, &Redactor::new([]), &mut out);
         String::from_utf8(out).unwrap()
     }
 

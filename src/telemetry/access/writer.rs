@@ -14,12 +14,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::AccessRecord;
-use super::hide::Hide;
 use super::line::{self, Form};
+use super::redact::Redactor;
 use crate::base::mutex::lock;
 use crate::base::time::SystemClock;
 use crate::telemetry::lines;
-use crate::telemetry::stamp::Stamp;
+use crate::telemetry::timestamp::Stamp;
 
 /// What one worker may have waiting; beyond it lines are dropped and counted. A second of hard load.
 const LANE_LIMIT: usize = 4 << 20;
@@ -61,7 +61,7 @@ pub struct Rules {
     /// How lines look.
     pub form: Form,
     /// Whose values are hidden.
-    pub hide: Hide,
+    pub hide: Redactor,
 }
 
 /// The thread that writes, owned by whoever started it. Dropping it writes what is left, within a bound.
@@ -88,7 +88,7 @@ impl AccessLog {
 
     /// A log that is never enabled and needs no thread.
     pub fn off() -> Self {
-        let rules = Rules { enabled: false, form: Form::Json, hide: Hide::new([]) };
+        let rules = Rules { enabled: false, form: Form::Json, hide: Redactor::new([]) };
         let shared = Arc::new(Shared::new(rules));
         Self { lane: shared.new_lane(), shared }
     }
@@ -302,7 +302,7 @@ mod tests {
     }
 
     fn rules() -> Rules {
-        Rules { enabled: true, form: Form::Json, hide: Hide::new([]) }
+        Rules { enabled: true, form: Form::Json, hide: Redactor::new([]) }
     }
 
     fn start() -> (AccessLog, AccessWriter, Sender<()>, Receiver<String>) {

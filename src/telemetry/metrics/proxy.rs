@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::tunnels::{Durations, Gone};
+use super::tunnels::{Gone, Histogram};
 use super::upgrades::UpgradeFailures;
 use super::{Counter, Gauge};
 
@@ -24,7 +24,7 @@ pub struct ProxyMetrics {
     /// Of them, those of clients whose tunnel had ended less than a minute before.
     pub reconnects: Counter,
     /// How long tunnels stood.
-    pub tunnel_seconds: Durations,
+    pub tunnel_seconds: Histogram,
     /// Upgrades that did not become a tunnel, by reason.
     pub upgrades_failed: UpgradeFailures,
     /// Connections of balancers that did not say whose they are.

@@ -14,12 +14,12 @@ pub const BOUNDS: [u64; 8] = [1, 10, 30, 60, 120, 600, 3_600, 86_400];
 
 /// Counts of durations by bucket, the last one without an upper end.
 #[derive(Debug, Default)]
-pub struct Durations {
+pub struct Histogram {
     buckets: [Counter; BOUNDS.len() + 1],
     millis: Counter,
 }
 
-impl Durations {
+impl Histogram {
     /// One more.
     pub fn note(&self, duration: Duration) {
         let at = BOUNDS.iter().position(|bound| duration <= Duration::from_secs(*bound)).unwrap_or(BOUNDS.len());
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_duration_is_counted_in_the_first_bucket_that_holds_it() {
-        let durations = Durations::default();
+        let durations = Histogram::default();
         for millis in [1_000, 1_001, 59_999, 90_000_000] {
             durations.note(Duration::from_millis(millis));
         }

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::certs::issuer::local_ca::LocalCa;
-use crate::state::vault::Vault;
+use crate::state::pem_store::PemStore;
 
 const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
 
@@ -16,7 +16,7 @@ struct Folder {
 impl Folder {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let ca = LocalCa::open(&Vault::new(dir.path().join("state")), NOW).unwrap().0;
+        let ca = LocalCa::open(&PemStore::new(dir.path().join("state")), NOW).unwrap().0;
         Self { dir, ca }
     }
 
@@ -30,8 +30,8 @@ impl Folder {
 
     fn write(&mut self, name: &str) -> (String, String) {
         let (chain, key) = self.ca.make(&[Identifier::parse(name).unwrap()], NOW).unwrap();
-        durable::write(&self.chain(), chain.as_bytes()).unwrap();
-        durable::write(&self.key(), key.expose().as_bytes()).unwrap();
+        atomic_file::write(&self.chain(), chain.as_bytes()).unwrap();
+        atomic_file::write(&self.key(), key.expose().as_bytes()).unwrap();
         (chain, key.expose().clone())
     }
 
@@ -90,9 +90,9 @@ fn changed_files_are_read_once_they_hold_still() {
     folder.write("a.example");
     assert!(see(&folder, &mut watch), "the first look reads");
     assert!(!see(&folder, &mut watch));
-    durable::write(&folder.chain(), b"new").unwrap();
+    atomic_file::write(&folder.chain(), b"new").unwrap();
     assert!(!see(&folder, &mut watch), "the key may be about to follow");
-    durable::write(&folder.key(), b"new").unwrap();
+    atomic_file::write(&folder.key(), b"new").unwrap();
     assert!(!see(&folder, &mut watch));
     assert!(see(&folder, &mut watch));
     assert!(!see(&folder, &mut watch), "and only once");
@@ -138,8 +138,8 @@ fn leaf_alone(folder: &Folder, pointer: bool) {
     }
     let key = rcgen::KeyPair::generate().unwrap();
     let leaf = params.signed_by(&key, &root).unwrap();
-    durable::write(&folder.chain(), leaf.pem().as_bytes()).unwrap();
-    durable::write(&folder.key(), key.serialize_pem().as_bytes()).unwrap();
+    atomic_file::write(&folder.chain(), leaf.pem().as_bytes()).unwrap();
+    atomic_file::write(&folder.key(), key.serialize_pem().as_bytes()).unwrap();
 }
 
 #[test]

@@ -9,8 +9,8 @@ use super::error::LocalCaError;
 use super::succession::{can_sign, successor};
 use crate::base::hex;
 use crate::base::time::Timestamp;
-use crate::state::durable::FileError;
-use crate::state::vault::Vault;
+use crate::state::atomic_file::FileError;
+use crate::state::pem_store::PemStore;
 
 /// The names of their files begin so; a part of the certificate's digest follows.
 const ASIDE: &str = "former-root-";
@@ -20,7 +20,7 @@ const MAX_ROOTS: usize = 64;
 
 /// A root that can take the place of one that cannot sign at `now`: of those set aside the eldest, because it is the one
 /// that clients were told to trust, else the successor that lies ready.
-pub(super) fn stand_in(vault: &Vault, now: Timestamp) -> Result<Option<Authority>, LocalCaError> {
+pub(super) fn stand_in(vault: &PemStore, now: Timestamp) -> Result<Option<Authority>, LocalCaError> {
     let mut valid = Vec::new();
     for which in names(vault) {
         match load(vault, &which) {
@@ -34,7 +34,7 @@ pub(super) fn stand_in(vault: &Vault, now: Timestamp) -> Result<Option<Authority
 }
 
 /// Writes the root. Another one that lies there whole is set aside first; a crash in between leaves it in both places.
-pub(super) fn keep_root(vault: &Vault, root: &Authority) -> Result<(), FileError> {
+pub(super) fn keep_root(vault: &PemStore, root: &Authority) -> Result<(), FileError> {
     match load(vault, ROOT) {
         Ok(Some(stored)) if stored.pem != root.pem => keep(vault, &name(&stored), &stored)?,
         Err(LoadError::Unreadable(error)) => return Err(error),
@@ -49,7 +49,7 @@ fn name(root: &Authority) -> String {
 }
 
 /// Of every root that was set aside, without the ending of its files.
-fn names(vault: &Vault) -> Vec<String> {
+fn names(vault: &PemStore) -> Vec<String> {
     let folder = files(vault, ROOT).0;
     let entries = folder.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
     let name = |entry: fs::DirEntry| {

@@ -13,8 +13,8 @@ use crate::base::error_chain::ErrorChain;
 use crate::base::secret::Secret;
 use crate::base::time::{Timestamp, Validity};
 use crate::certs::issuer::contents;
-use crate::state::durable::{self, FileError};
-use crate::state::vault::Vault;
+use crate::state::atomic_file::{self, FileError};
+use crate::state::pem_store::PemStore;
 
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -88,25 +88,25 @@ fn authority_params(name: &str, below: u8, validity: Validity) -> CertificatePar
     params
 }
 
-pub(super) fn keep(vault: &Vault, which: &str, authority: &Authority) -> Result<(), FileError> {
+pub(super) fn keep(vault: &PemStore, which: &str, authority: &Authority) -> Result<(), FileError> {
     let (cert, key) = files(vault, which);
     // Two files cannot change in one step; a pair that does not fit is noticed by `load`.
-    if durable::read(&cert).ok().flatten().as_deref() == Some(&authority.pem) {
+    if atomic_file::read(&cert).ok().flatten().as_deref() == Some(&authority.pem) {
         return Ok(());
     }
-    durable::write(&key, authority.key.serialize_pem().as_bytes())?;
-    durable::write(&cert, authority.pem.as_bytes())
+    atomic_file::write(&key, authority.key.serialize_pem().as_bytes())?;
+    atomic_file::write(&cert, authority.pem.as_bytes())
 }
 
-pub(super) fn files(vault: &Vault, which: &str) -> (PathBuf, PathBuf) {
+pub(super) fn files(vault: &PemStore, which: &str) -> (PathBuf, PathBuf) {
     let file = |suffix: &str| vault.authority_file("local", &format!("{which}{suffix}.pem"));
     (file(""), file("-key"))
 }
 
 /// `None` when there is none yet.
-pub(super) fn load(vault: &Vault, which: &str) -> Result<Option<Authority>, LoadError> {
+pub(super) fn load(vault: &PemStore, which: &str) -> Result<Option<Authority>, LoadError> {
     let (cert, key) = files(vault, which);
-    let (pem, key) = match (durable::read(&cert)?, durable::read_secret(&key)?) {
+    let (pem, key) = match (atomic_file::read(&cert)?, atomic_file::read_secret(&key)?) {
         (None, _) => return Ok(None),
         (Some(_), None) => return Err(LoadError::Damaged(format!("the {which}'s key is missing"))),
         (Some(pem), Some(key)) => (pem, key),

@@ -1,6 +1,6 @@
 //! Why the local authority could not do its work.
 
-use crate::state::durable::FileError;
+use crate::state::atomic_file::FileError;
 
 /// The local authority could not do its work.
 #[derive(Debug, thiserror::Error)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::authority::{Authority, files, keep, load};
 use crate::base::time::{Timestamp, Validity};
-use crate::state::durable::{self, FileError};
-use crate::state::vault::Vault;
+use crate::state::atomic_file::{self, FileError};
+use crate::state::pem_store::PemStore;
 
 /// From then on a successor lies ready, for machines to be told to trust it beside the old one.
 const ANNOUNCED: Duration = Duration::from_secs(365 * 86_400);
@@ -44,12 +44,12 @@ pub(super) fn wants_successor(root: Validity, now: Timestamp) -> bool {
 }
 
 /// The root that was made to follow, if it lies there whole and signs.
-pub(super) fn successor(vault: &Vault, now: Timestamp) -> Option<Authority> {
+pub(super) fn successor(vault: &PemStore, now: Timestamp) -> Option<Authority> {
     load(vault, NEXT).ok().flatten().filter(|next| can_sign(next.validity, now))
 }
 
 /// Whether this is the root that was made to follow.
-pub(super) fn is_successor(vault: &Vault, root: &Authority) -> bool {
+pub(super) fn is_successor(vault: &PemStore, root: &Authority) -> bool {
     load(vault, NEXT).ok().flatten().is_some_and(|next| next.pem == root.pem)
 }
 
@@ -57,20 +57,20 @@ pub(super) fn is_successor(vault: &Vault, root: &Authority) -> bool {
 const NEXT: &str = "next-root";
 
 /// Where the successor's certificate lies once there is one, for `trust`.
-pub fn next_root_file(vault: &Vault) -> PathBuf {
+pub fn next_root_file(vault: &PemStore) -> PathBuf {
     files(vault, NEXT).0
 }
 
 /// Writes the successor, or removes its files once it is the root. They go last: a crash while the root's two files are
 /// replaced leaves them to be found.
-pub(super) fn keep_successor(vault: &Vault, root: &Authority, next: Option<&Authority>) -> Result<(), FileError> {
+pub(super) fn keep_successor(vault: &PemStore, root: &Authority, next: Option<&Authority>) -> Result<(), FileError> {
     if let Some(next) = next {
         return keep(vault, NEXT, next);
     }
     let (cert, key) = files(vault, NEXT);
-    if durable::read(&cert)?.as_deref() == Some(&root.pem) {
-        durable::remove(&cert)?;
-        durable::remove(&key)?;
+    if atomic_file::read(&cert)?.as_deref() == Some(&root.pem) {
+        atomic_file::remove(&cert)?;
+        atomic_file::remove(&key)?;
     }
     Ok(())
 }

@@ -27,14 +27,14 @@ fn accepts(root: &str, chain: &str, name: &str, at: Timestamp) -> bool {
     verifier.verify_server_cert(&chain[0], &chain[1..], &ServerName::try_from(name).unwrap(), &[], time).is_ok()
 }
 
-fn open(vault: &Vault, now: Timestamp) -> (LocalCa, Opened) {
+fn open(vault: &PemStore, now: Timestamp) -> (LocalCa, Opened) {
     LocalCa::open(vault, now).unwrap()
 }
 
 #[test]
 fn a_client_that_trusts_the_root_accepts_names_wildcards_and_addresses() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut ca, opened) = open(&Vault::new(dir.path().to_owned()), NOW);
+    let (mut ca, opened) = open(&PemStore::new(dir.path().to_owned()), NOW);
     assert!(opened.new_root);
     let (chain, _) = ca.make(&names(&["localhost", "*.app.internal", "127.0.0.1", "::1"]), NOW).unwrap();
     for name in ["localhost", "x.app.internal", "127.0.0.1", "::1"] {
@@ -47,7 +47,7 @@ fn a_client_that_trusts_the_root_accepts_names_wildcards_and_addresses() {
 #[test]
 fn the_root_stays_over_restarts_and_the_intermediate_is_renewed_before_its_leaves_end() {
     let dir = tempfile::tempdir().unwrap();
-    let vault = Vault::new(dir.path().to_owned());
+    let vault = PemStore::new(dir.path().to_owned());
     let (first, _) = open(&vault, NOW);
     first.keep().unwrap();
     let (mut second, opened) = open(&vault, NOW + DAY);
@@ -66,9 +66,9 @@ fn the_root_stays_over_restarts_and_the_intermediate_is_renewed_before_its_leave
 #[test]
 fn what_a_lost_root_vouched_for_is_not_taken_for_ours() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut lost, _) = open(&Vault::new(dir.path().to_owned()), NOW);
+    let (mut lost, _) = open(&PemStore::new(dir.path().to_owned()), NOW);
     let (chain, _) = lost.make(&names(&["localhost"]), NOW).unwrap();
-    let (ours, _) = open(&Vault::new(dir.path().to_owned()), NOW);
+    let (ours, _) = open(&PemStore::new(dir.path().to_owned()), NOW);
     assert!(lost.vouches_for(&chain) && !ours.vouches_for(&chain));
     assert!(!ours.vouches_for("no chain at all"));
 }
@@ -77,7 +77,7 @@ fn what_a_lost_root_vouched_for_is_not_taken_for_ours() {
 fn damaged_files_are_reported_and_a_new_root_is_made() {
     for damage in ["root.pem", "root-key.pem"] {
         let dir = tempfile::tempdir().unwrap();
-        let vault = Vault::new(dir.path().to_owned());
+        let vault = PemStore::new(dir.path().to_owned());
         open(&vault, NOW).0.keep().unwrap();
         std::fs::write(vault.authority_file("local", damage), "garbage").unwrap();
         let (mut ca, opened) = open(&vault, NOW);
@@ -91,7 +91,7 @@ fn a_vault_that_cannot_be_written_leaves_an_authority_in_memory() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let (mut ca, _) = open(&Vault::new(file.join("state")), NOW);
+    let (mut ca, _) = open(&PemStore::new(file.join("state")), NOW);
     assert!(ca.keep().is_err());
     assert!(ca.make(&names(&["localhost"]), NOW).is_ok());
 }
@@ -99,7 +99,7 @@ fn a_vault_that_cannot_be_written_leaves_an_authority_in_memory() {
 #[test]
 fn a_root_is_followed_before_its_end_by_one_that_lay_ready_for_a_year() {
     let dir = tempfile::tempdir().unwrap();
-    let vault = Vault::new(dir.path().to_owned());
+    let vault = PemStore::new(dir.path().to_owned());
     let read = |path: PathBuf| std::fs::read_to_string(path).ok();
     let (mut ca, _) = open(&vault, NOW);
     ca.keep().unwrap();
@@ -126,7 +126,7 @@ fn a_root_is_followed_before_its_end_by_one_that_lay_ready_for_a_year() {
 #[test]
 fn a_crash_while_the_successor_takes_the_roots_place_loses_neither() {
     let dir = tempfile::tempdir().unwrap();
-    let vault = Vault::new(dir.path().to_owned());
+    let vault = PemStore::new(dir.path().to_owned());
     open(&vault, NOW).0.keep().unwrap();
     let end = NOW + ROOT_LIFE;
     let (ca, _) = open(&vault, end - DAY * 100);
@@ -141,9 +141,9 @@ fn a_crash_while_the_successor_takes_the_roots_place_loses_neither() {
 }
 
 /// The root that a client was told to trust, made at `NOW`, in a vault of its own.
-fn trusted() -> (tempfile::TempDir, Vault, String) {
+fn trusted() -> (tempfile::TempDir, PemStore, String) {
     let dir = tempfile::tempdir().unwrap();
-    let vault = Vault::new(dir.path().to_owned());
+    let vault = PemStore::new(dir.path().to_owned());
     let (ca, _) = open(&vault, NOW);
     ca.keep().unwrap();
     let root = ca.root_pem().to_owned();
@@ -188,7 +188,7 @@ fn a_clock_that_jumps_while_it_runs_and_comes_back_changes_no_root() {
 #[test]
 fn a_root_from_the_future_gives_way_to_one_that_is_valid_now() {
     let dir = tempfile::tempdir().unwrap();
-    let vault = Vault::new(dir.path().to_owned());
+    let vault = PemStore::new(dir.path().to_owned());
     open(&vault, NOW + DAY * 500).0.keep().unwrap();
     let (mut ca, opened) = open(&vault, NOW);
     assert!(opened.new_root && opened.damaged.is_none());

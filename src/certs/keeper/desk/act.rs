@@ -20,9 +20,9 @@ use crate::certs::preflight::clock;
 use crate::certs::record::{Blame, Doing, Failure, Outcome, Parts};
 use crate::certs::worker::{self, Done, OrderTask, Reporter};
 use crate::state::history::Ended;
+use crate::state::pem_store::Slot;
 use crate::state::schema::{IssuerMemory, Key, LastError};
 use crate::state::slug::Slug;
-use crate::state::vault::Slot;
 
 /// For certificate files, all that are looked at in one go; the loop over certificates waits for them.
 const FILES_TIMEOUT: Duration = Duration::from_secs(5);

@@ -10,8 +10,8 @@ use crate::certs::need::{self, Need, Source};
 use crate::certs::plan::{self, Next, Waiting};
 use crate::certs::shelf::{self, Loaded};
 use crate::config::settings::Settings;
+use crate::state::pem_store::Slot;
 use crate::state::schema::Key;
-use crate::state::vault::Slot;
 
 impl Desk {
     /// At the start, before anything runs. Blocks.

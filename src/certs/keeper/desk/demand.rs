@@ -16,8 +16,8 @@ use crate::certs::plan::{self, Next, Waiting};
 use crate::certs::shelf;
 use crate::certs::status;
 use crate::config::settings::Settings;
+use crate::state::pem_store::Slot;
 use crate::state::schema::{Key, OnDemand};
-use crate::state::vault::Slot;
 
 /// Names held on demand.
 const MAX_NAMES: usize = 10_000;

@@ -26,7 +26,7 @@ use crate::certs::shelf::Shelved;
 use crate::certs::status;
 use crate::certs::worker::scratch::Scratch;
 use crate::config::settings::Acme;
-use crate::state::vault::Slot;
+use crate::state::pem_store::Slot;
 
 /// For one question to an authority.
 const QUESTION: Duration = Duration::from_secs(120);

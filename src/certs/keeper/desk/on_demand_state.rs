@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use crate::base::name::HostName;
 use crate::base::time::Timestamp;
 use crate::certs::demand::{Demands, Waiter};
-use crate::state::vault::Slot;
+use crate::state::pem_store::Slot;
 
 /// A name that was wanted.
 pub(super) struct Granted {

@@ -13,9 +13,9 @@ use crate::certs::attic;
 use crate::certs::need::Need;
 use crate::certs::shelf::Shelved;
 use crate::state::finding::Finding;
+use crate::state::pem_store::Slot;
 use crate::state::schema::Key;
 use crate::state::store::Store;
-use crate::state::vault::Slot;
 use crate::telemetry::metrics::certs::CertMetrics;
 
 /// Between two trials of a state folder that seems to be well.

@@ -31,7 +31,7 @@ use crate::proxy::handover::{HandedOver, handover};
 use crate::proxy::serve::serve;
 use crate::proxy::snapshot::{Live, Snapshot};
 use crate::proxy::worker::{Shared, Worker};
-use crate::telemetry::access::{AccessLog, AccessWriter, Rules, hide::Hide, line::Form};
+use crate::telemetry::access::{AccessLog, AccessWriter, Rules, line::Form, redact::Redactor};
 use crate::telemetry::metrics::Metrics;
 
 /// No test takes this long.
@@ -256,7 +256,7 @@ impl Gateway {
     pub(super) async fn at(text: &str, speaks: Speaks, port: u16) -> Self {
         let snapshot = snapshot(text, None);
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let rules = Rules { enabled: true, form: Form::Json, hide: Hide::new([]) };
+        let rules = Rules { enabled: true, form: Form::Json, hide: Redactor::new([]) };
         let (access, writer) = AccessLog::start(rules, Page(Arc::clone(&lines))).unwrap();
         let metrics = Arc::<Metrics>::default();
         let live = Arc::new(Live::from_pointee(snapshot));

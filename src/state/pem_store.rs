@@ -14,8 +14,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::atomic_file::{self, FileError};
 use super::disk_watch::DiskWatch;
-use super::durable::{self, FileError};
 use super::slug::Slug;
 use crate::base::error_chain::ErrorChain;
 use crate::base::secret::Secret;
@@ -58,12 +58,12 @@ pub struct StoredAccount {
 
 /// The folder of PEM files.
 #[derive(Clone, Debug)]
-pub struct Vault {
+pub struct PemStore {
     root: PathBuf,
     watch: DiskWatch,
 }
 
-impl Vault {
+impl PemStore {
     /// In this state folder. Creates nothing yet.
     pub fn new(root: PathBuf) -> Self {
         Self { root, watch: DiskWatch::default() }
@@ -84,8 +84,8 @@ impl Vault {
         let base = self.root.join("certificates");
         let _call = self.watch.note("list", &base);
         let mut slots = Vec::new();
-        for issuer in durable::folders(&base).unwrap_or_default() {
-            for name in durable::folders(&base.join(&issuer)).unwrap_or_default() {
+        for issuer in atomic_file::folders(&base).unwrap_or_default() {
+            for name in atomic_file::folders(&base.join(&issuer)).unwrap_or_default() {
                 if let (Some(issuer), Some(name)) = (Slug::parse(&issuer), Slug::parse(&name)) {
                     slots.push(Slot { issuer, name });
                 }
@@ -113,7 +113,7 @@ impl Vault {
     pub fn save_pair(&self, slot: &Slot, chain: &str, key: &Secret<String>) -> Result<u64, FileError> {
         let folder = self.slot_folder(slot);
         let _call = self.watch.begin("write", &folder)?;
-        durable::make_folder(&folder)?;
+        atomic_file::make_folder(&folder)?;
         let newest = self.generations(slot)?.last().copied();
         let number = match newest.filter(|number| holds(&folder, *number, chain, key)) {
             Some(number) => number,
@@ -166,9 +166,9 @@ impl Vault {
     pub fn account(&self, issuer: &Slug) -> Result<Option<StoredAccount>, FileError> {
         let folder = self.account_folder(issuer);
         let _call = self.watch.begin("read", &folder)?;
-        let Some(key) = durable::read_secret(&folder.join("key.pem"))? else { return Ok(None) };
-        let url = durable::read(&folder.join("url"))?.map(|text| text.trim().to_owned()).filter(|url| !url.is_empty());
-        let next_key = durable::read_secret(&folder.join("next-key.pem"))?;
+        let Some(key) = atomic_file::read_secret(&folder.join("key.pem"))? else { return Ok(None) };
+        let url = atomic_file::read(&folder.join("url"))?.map(|text| text.trim().to_owned()).filter(|url| !url.is_empty());
+        let next_key = atomic_file::read_secret(&folder.join("next-key.pem"))?;
         Ok(Some(StoredAccount { key, url, next_key }))
     }
 
@@ -176,8 +176,8 @@ impl Vault {
     pub fn save_account_key(&self, issuer: &Slug, key: &Secret<String>) -> Result<(), FileError> {
         let folder = self.account_folder(issuer);
         let _call = self.watch.begin("write", &folder)?;
-        durable::remove(&folder.join("url"))?;
-        durable::write(&folder.join("key.pem"), key.expose().as_bytes())
+        atomic_file::remove(&folder.join("url"))?;
+        atomic_file::write(&folder.join("key.pem"), key.expose().as_bytes())
     }
 
     /// Stores the URL the authority gave.
@@ -201,7 +201,7 @@ impl Vault {
         let next = folder.join("next-key.pem");
         let _call = self.watch.begin("move into place", &next)?;
         fs::rename(&next, folder.join("key.pem"))
-            .and_then(|()| durable::sync_folder(&folder))
+            .and_then(|()| atomic_file::sync_folder(&folder))
             .map_err(FileError::of("move into place", &next))
     }
 
@@ -219,7 +219,7 @@ impl Vault {
     pub fn pending_key(&self, slot: &Slot) -> Result<Option<Secret<String>>, FileError> {
         let file = self.pending_file(slot);
         let _call = self.watch.begin("read", &file)?;
-        durable::read_secret(&file)
+        atomic_file::read_secret(&file)
     }
 
     /// Stores that key, before `finalize`.
@@ -239,12 +239,12 @@ impl Vault {
 
     fn write(&self, file: &Path, bytes: &[u8]) -> Result<(), FileError> {
         let _call = self.watch.begin("write", file)?;
-        durable::write(file, bytes)
+        atomic_file::write(file, bytes)
     }
 
     fn remove(&self, file: &Path) -> Result<(), FileError> {
         let _call = self.watch.begin("remove", file)?;
-        durable::remove(file)
+        atomic_file::remove(file)
     }
 
     fn slot_folder(&self, slot: &Slot) -> PathBuf {
@@ -257,7 +257,7 @@ impl Vault {
 
     /// Numbers on disk, oldest first.
     fn generations(&self, slot: &Slot) -> Result<Vec<u64>, FileError> {
-        let folders = durable::folders(&self.slot_folder(slot))?;
+        let folders = atomic_file::folders(&self.slot_folder(slot))?;
         let mut numbers: Vec<u64> = folders.iter().filter_map(|name| name.parse().ok()).collect();
         numbers.sort_unstable();
         Ok(numbers)
@@ -276,8 +276,8 @@ fn read_pair(folder: &Path, generation: u64) -> Result<StoredPair, FileError> {
     let folder = folder.join(generation.to_string());
     let missing = |path: &Path| FileError::of("read", path)(std::io::ErrorKind::NotFound.into());
     let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
-    let chain = durable::read(&cert)?.ok_or_else(|| missing(&cert))?;
-    let key = durable::read_secret(&key)?.ok_or_else(|| missing(&key))?;
+    let chain = atomic_file::read(&cert)?.ok_or_else(|| missing(&cert))?;
+    let key = atomic_file::read_secret(&key)?.ok_or_else(|| missing(&key))?;
     Ok(StoredPair { generation, chain, key })
 }
 
@@ -289,11 +289,11 @@ fn holds(folder: &Path, generation: u64, chain: &str, key: &Secret<String>) -> b
 fn add_pair(folder: &Path, number: u64, chain: &str, key: &Secret<String>) -> Result<u64, FileError> {
     let unfinished = folder.join(format!(".{number}.new"));
     let _left_by_a_crash = fs::remove_dir_all(&unfinished);
-    durable::write(&unfinished.join("key.pem"), key.expose().as_bytes())?;
-    durable::write(&unfinished.join("cert.pem"), chain.as_bytes())?;
+    atomic_file::write(&unfinished.join("key.pem"), key.expose().as_bytes())?;
+    atomic_file::write(&unfinished.join("cert.pem"), chain.as_bytes())?;
     let finished = folder.join(number.to_string());
     fs::rename(&unfinished, &finished)
-        .and_then(|()| durable::sync_folder(folder))
+        .and_then(|()| atomic_file::sync_folder(folder))
         .map_err(FileError::of("move into place", &finished))?;
     Ok(number)
 }
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn the_last_two_generations_are_kept_and_current_is_the_newest() {
         let dir = tempfile::tempdir().unwrap();
-        let vault = Vault::new(dir.path().to_owned());
+        let vault = PemStore::new(dir.path().to_owned());
         for n in 1..=4 {
             assert_eq!(vault.save_pair(&slot(), &format!("cert {n}"), &secret(&format!("key {n}"))).unwrap(), n);
         }
@@ -329,11 +329,11 @@ mod tests {
     #[test]
     fn a_crash_at_any_step_leaves_old_or_new() {
         let dir = tempfile::tempdir().unwrap();
-        let vault = Vault::new(dir.path().to_owned());
+        let vault = PemStore::new(dir.path().to_owned());
         vault.save_pair(&slot(), "cert 1", &secret("key 1")).unwrap();
         let folder = dir.path().join("certificates/ca.example-dir/wildcard_.example.com");
         // Killed after the key of generation 2 was written, and between the rename and the link.
-        durable::write(&folder.join(".2.new/key.pem"), b"key 2").unwrap();
+        atomic_file::write(&folder.join(".2.new/key.pem"), b"key 2").unwrap();
         symlink("9", folder.join(".current.new")).unwrap();
         assert_eq!(vault.pairs(&slot()).len(), 1);
         assert_eq!(vault.save_pair(&slot(), "cert 2", &secret("key 2")).unwrap(), 2);
@@ -351,13 +351,13 @@ mod tests {
     #[test]
     fn a_folder_restored_without_links_takes_new_generations_and_a_repeated_save_adds_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let vault = Vault::new(dir.path().to_owned());
+        let vault = PemStore::new(dir.path().to_owned());
         vault.save_pair(&slot(), "cert 1", &secret("key 1")).unwrap();
         let folder = dir.path().join("certificates/ca.example-dir/wildcard_.example.com");
         // As `cp -rL` leaves it.
         fs::remove_file(folder.join("current")).unwrap();
-        durable::write(&folder.join("current/key.pem"), b"key 1").unwrap();
-        durable::write(&folder.join("current/cert.pem"), b"cert 1").unwrap();
+        atomic_file::write(&folder.join("current/key.pem"), b"key 1").unwrap();
+        atomic_file::write(&folder.join("current/cert.pem"), b"cert 1").unwrap();
         for _ in 0..5 {
             assert_eq!(vault.save_pair(&slot(), "cert 2", &secret("key 2")).unwrap(), 2);
         }
@@ -371,14 +371,14 @@ mod tests {
     #[test]
     fn current_is_mended_without_a_save() {
         let dir = tempfile::tempdir().unwrap();
-        let vault = Vault::new(dir.path().to_owned());
+        let vault = PemStore::new(dir.path().to_owned());
         vault.mend_current(&slot()).unwrap();
         for n in 1..=2 {
             vault.save_pair(&slot(), &format!("cert {n}"), &secret(&format!("key {n}"))).unwrap();
         }
         let current = dir.path().join("certificates/ca.example-dir/wildcard_.example.com/current");
         fs::remove_file(&current).unwrap();
-        durable::write(&current.join("key.pem"), b"key 1").unwrap();
+        atomic_file::write(&current.join("key.pem"), b"key 1").unwrap();
         vault.mend_current(&slot()).unwrap();
         assert_eq!(fs::read_to_string(current.join("key.pem")).unwrap(), "key 2");
     }
@@ -386,7 +386,7 @@ mod tests {
     #[test]
     fn a_generation_without_its_key_is_reported_and_the_older_one_still_offered() {
         let dir = tempfile::tempdir().unwrap();
-        let vault = Vault::new(dir.path().to_owned());
+        let vault = PemStore::new(dir.path().to_owned());
         vault.save_pair(&slot(), "cert 1", &secret("key 1")).unwrap();
         vault.save_pair(&slot(), "cert 2", &secret("key 2")).unwrap();
         fs::remove_file(vault.generation_folder(&slot(), 2).join("key.pem")).unwrap();
@@ -399,7 +399,7 @@ mod tests {
     #[test]
     fn an_account_is_its_key_first_and_its_url_later() {
         let dir = tempfile::tempdir().unwrap();
-        let (vault, issuer) = (Vault::new(dir.path().to_owned()), slot().issuer);
+        let (vault, issuer) = (PemStore::new(dir.path().to_owned()), slot().issuer);
         assert!(vault.account(&issuer).unwrap().is_none());
         vault.save_account_key(&issuer, &secret("k")).unwrap();
         assert_eq!(vault.account(&issuer).unwrap().unwrap().url, None);
@@ -412,7 +412,7 @@ mod tests {
     #[test]
     fn an_accounts_next_key_takes_its_place_in_one_step_or_is_dropped() {
         let dir = tempfile::tempdir().unwrap();
-        let (vault, issuer) = (Vault::new(dir.path().to_owned()), slot().issuer);
+        let (vault, issuer) = (PemStore::new(dir.path().to_owned()), slot().issuer);
         vault.save_account_key(&issuer, &secret("old")).unwrap();
         vault.save_account_url(&issuer, "https://ca.example/acct/1").unwrap();
         vault.save_next_account_key(&issuer, &secret("dropped")).unwrap();
@@ -430,7 +430,7 @@ mod tests {
     #[test]
     fn a_pending_key_stays_until_dropped() {
         let dir = tempfile::tempdir().unwrap();
-        let vault = Vault::new(dir.path().to_owned());
+        let vault = PemStore::new(dir.path().to_owned());
         vault.save_pending_key(&slot(), &secret("k")).unwrap();
         assert_eq!(vault.pending_key(&slot()).unwrap().unwrap().expose(), "k");
         vault.drop_pending_key(&slot()).unwrap();

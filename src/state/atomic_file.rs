@@ -152,7 +152,7 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
 
 /// Takes away what group and others may do with `path` and everything below it; symbolic links are left alone.
 /// Returns what was laxer, with the mode it had, and what could not be changed.
-pub fn tighten(path: &Path) -> Vec<Laxer> {
+pub fn tighten(path: &Path) -> Vec<LooserMode> {
     let mut found = Vec::new();
     tighten_into(path, 8, &mut found);
     found
@@ -160,7 +160,7 @@ pub fn tighten(path: &Path) -> Vec<Laxer> {
 
 /// A file or folder that others could read.
 #[derive(Debug)]
-pub struct Laxer {
+pub struct LooserMode {
     /// Which.
     pub path: PathBuf,
     /// Its mode until now, such as `0o644`.
@@ -170,16 +170,16 @@ pub struct Laxer {
 }
 
 /// As [`tighten`] for this one file or folder, leaving what is below it.
-pub fn tighten_one(path: &Path) -> Option<Laxer> {
+pub fn tighten_one(path: &Path) -> Option<LooserMode> {
     let facts = fs::symlink_metadata(path).ok().filter(|facts| !facts.is_symlink())?;
     let mode = facts.mode() & 0o7777;
     (mode & 0o077 != 0).then(|| {
         let failed = fs::set_permissions(path, Permissions::from_mode(mode & 0o7700)).err();
-        Laxer { path: path.to_owned(), mode, failed }
+        LooserMode { path: path.to_owned(), mode, failed }
     })
 }
 
-fn tighten_into(path: &Path, depth: u8, found: &mut Vec<Laxer>) {
+fn tighten_into(path: &Path, depth: u8, found: &mut Vec<LooserMode>) {
     found.extend(tighten_one(path));
     if fs::symlink_metadata(path).is_ok_and(|facts| facts.is_dir()) && depth > 0 {
         for entry in fs::read_dir(path).into_iter().flatten().flatten() {

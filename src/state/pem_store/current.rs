@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::super::durable::{self, FileError};
+use super::super::atomic_file::{self, FileError};
 
 /// Name of the link or folder.
 const CURRENT: &str = "current";
@@ -27,7 +27,7 @@ pub(super) fn point(folder: &Path, generation: u64) -> Result<(), FileError> {
         // Only links are missing here: a full or read-only disk refuses the copies as well.
         Err(_) => copy(&folder.join(generation.to_string()), &new)?,
     }
-    swap(folder).and_then(|()| durable::sync_folder(folder)).map_err(FileError::of("point", &current))
+    swap(folder).and_then(|()| atomic_file::sync_folder(folder)).map_err(FileError::of("point", &current))
 }
 
 /// Whether `current` names this generation. A folder counts when its files are those of the generation.
@@ -50,7 +50,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), FileError> {
     for file in ["key.pem", "cert.pem"] {
         let source = from.join(file);
         let bytes = fs::read(&source).map_err(FileError::of("read", &source))?;
-        durable::write(&to.join(file), &bytes)?;
+        atomic_file::write(&to.join(file), &bytes)?;
     }
     Ok(())
 }
@@ -89,8 +89,8 @@ mod tests {
     fn slot() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         for n in 1..=2 {
-            durable::write(&dir.path().join(format!("{n}/key.pem")), format!("key {n}").as_bytes()).unwrap();
-            durable::write(&dir.path().join(format!("{n}/cert.pem")), format!("cert {n}").as_bytes()).unwrap();
+            atomic_file::write(&dir.path().join(format!("{n}/key.pem")), format!("key {n}").as_bytes()).unwrap();
+            atomic_file::write(&dir.path().join(format!("{n}/cert.pem")), format!("cert {n}").as_bytes()).unwrap();
         }
         dir
     }

@@ -35,7 +35,7 @@ const DEEPEST: u8 = 3;
 
 /// The patterns in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hide {
+pub struct Redactor {
     patterns: Vec<Pattern>,
 }
 
@@ -47,7 +47,7 @@ struct Pattern {
     open_end: bool,
 }
 
-impl Hide {
+impl Redactor {
     /// The built-in patterns and `more`, in which `*` matches any run of characters.
     pub fn new<'a>(more: impl IntoIterator<Item = &'a str>) -> Self {
         Self { patterns: BUILT_IN.into_iter().chain(more).map(Pattern::new).collect() }
@@ -203,7 +203,7 @@ mod tests {
 
     fn shown(more: &[&str], url: &str) -> String {
         let mut out = Vec::new();
-        Hide::new(more.iter().copied()).push_url(url, &mut Bounded::new(&mut out, Escape::Human, 500));
+        Redactor::new(more.iter().copied()).push_url(url, &mut Bounded::new(&mut out, Escape::Human, 500));
         String::from_utf8(out).unwrap()
     }
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::durable::{self, FileError};
+use super::atomic_file::{self, FileError};
 use crate::base::time::Timestamp;
 
 /// Moves `path` (a file or folder of the state folder `root`) to `damaged/<moment>-<where it was>`; returns where it
@@ -14,7 +14,7 @@ pub fn set_aside(root: &Path, path: &Path, now: Timestamp) -> Result<Option<Path
         return Ok(None);
     }
     let damaged = root.join("damaged");
-    durable::make_folder(&damaged)?;
+    atomic_file::make_folder(&damaged)?;
     let was = path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('/', "-");
     let moment = now.to_string().replace(':', "");
     let free = (0..1_000).map(|n| match n {
@@ -23,7 +23,7 @@ pub fn set_aside(root: &Path, path: &Path, now: Timestamp) -> Result<Option<Path
     });
     let place = free.into_iter().find(|place| fs::symlink_metadata(place).is_err()).unwrap_or_else(|| damaged.join("last"));
     fs::rename(path, &place).map_err(FileError::of("set aside", path))?;
-    let _best_effort = durable::sync_folder(&damaged);
+    let _best_effort = atomic_file::sync_folder(&damaged);
     Ok(Some(place))
 }
 

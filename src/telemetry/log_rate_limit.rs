@@ -3,14 +3,14 @@
 use std::cell::Cell;
 
 /// Lets `most` lines a second through and counts the others.
-pub struct Throttle {
+pub struct LogRateLimit {
     most: u32,
     second: Cell<u64>,
     said: Cell<u32>,
     withheld: Cell<u64>,
 }
 
-impl Throttle {
+impl LogRateLimit {
     /// At most `most` lines a second.
     pub const fn new(most: u32) -> Self {
         Self { most, second: Cell::new(0), said: Cell::new(0), withheld: Cell::new(0) }
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_counted_not_written() {
-        let throttle = Throttle::new(2);
+        let throttle = LogRateLimit::new(2);
         let seen: Vec<_> = [5, 5, 5, 5, 6].map(|second| throttle.admit(second)).into();
         assert_eq!(seen, [Some(0), Some(0), None, None, Some(2)]);
     }
