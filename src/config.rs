@@ -3,21 +3,21 @@
 
 pub mod settings;
 
-pub mod problem;
+pub mod diagnostic;
+pub mod environment;
 pub mod source;
-pub mod surroundings;
 
+pub mod env_expand;
 pub mod env_values;
-pub mod expand;
 pub mod lex;
 pub mod tree;
 
-pub mod foreign;
+pub mod directives;
+pub mod migration_hints;
 pub mod raw;
-pub mod vocabulary;
 
 pub mod defaults;
-pub mod dns_services;
+pub mod dns_providers;
 pub mod resolve;
 
 pub mod diff;

@@ -124,8 +124,8 @@ mod tests {
     use super::*;
     use crate::base::name::Identifier;
     use crate::certs::issuer::local_ca::LocalCa;
+    use crate::config::environment::Environment;
     use crate::config::resolve;
-    use crate::config::surroundings::Surroundings;
 
     const NOW: Timestamp = Timestamp::from_unix(1_795_219_200);
 
@@ -134,7 +134,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let vault = PemStore::new(dir.path().join("state"));
         let text = "acme {\n    directory https://ca.example/dir\n}\na.example b.example localhost {\n    respond 200\n}\n";
-        let settings = resolve::from_text("test.conf", text, &Surroundings::default()).unwrap().settings;
+        let settings = resolve::from_text("test.conf", text, &Environment::default()).unwrap().settings;
         let slot = need::needs(&settings)[0].slots().remove(0);
         let mut ca = LocalCa::open(&PemStore::new(dir.path().join("other")), NOW).unwrap().0;
         let (chain, key) = ca.make(&[Identifier::parse("a.example").unwrap()], NOW).unwrap();

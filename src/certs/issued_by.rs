@@ -131,8 +131,8 @@ pub fn staging_note(issuer: &str, meant: Option<&Meant>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::environment::Environment;
     use crate::config::resolve::from_text;
-    use crate::config::surroundings::Surroundings;
 
     #[test]
     fn a_staging_certificate_says_which_line_to_remove() {
@@ -140,7 +140,7 @@ mod tests {
                     localhost {\n    respond 200\n}\n";
         let text = text.replace("*.example.com ", "");
         let settings =
-            from_text("doorward.conf", &text, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}")).settings;
+            from_text("doorward.conf", &text, &Environment::default()).unwrap_or_else(|report| panic!("{report}")).settings;
         let names = MeantNames::of(&settings);
         let said =
             |name: &str, issuer: &str| not_trusted(name, "203.0.113.9".parse().unwrap(), "unknown CA", issuer, names.find(name));

@@ -11,8 +11,8 @@ use super::say;
 use crate::admin::api::{Cause, Reply, Request};
 use crate::admin::client::{self, AskError};
 use crate::config::defaults;
+use crate::config::environment::Environment;
 use crate::config::load::{self, LoadError};
-use crate::config::surroundings::Surroundings;
 
 /// Where the machine's service has its socket (`RuntimeDirectory=doorward`).
 const SERVICE: &str = "/run/doorward/admin.sock";
@@ -78,7 +78,7 @@ fn socket(args: &AskArgs) -> Result<PathBuf, Exit> {
 }
 
 /// The machine's service has its socket in the runtime folder, which only systemd's own child knows by the environment.
-fn configured(socket: PathBuf, surroundings: &Surroundings) -> Vec<PathBuf> {
+fn configured(socket: PathBuf, surroundings: &Environment) -> Vec<PathBuf> {
     let by_default = defaults::settings(surroundings).admin.as_ref() == Some(&socket);
     if by_default || socket == Path::new(defaults::STATE).join(defaults::ADMIN) {
         vec![socket, SERVICE.into()]
@@ -88,7 +88,7 @@ fn configured(socket: PathBuf, surroundings: &Surroundings) -> Vec<PathBuf> {
 }
 
 /// Where a gateway without a file has it (`doorward proxy`, `doorward demo`), and then the service.
-fn anywhere(surroundings: &Surroundings) -> Vec<PathBuf> {
+fn anywhere(surroundings: &Environment) -> Vec<PathBuf> {
     let folders = home::state_folders(&User::of_process(), surroundings);
     folders.into_iter().map(|state| state.join(defaults::ADMIN)).chain([SERVICE.into()]).collect()
 }
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn only_the_services_own_configuration_leads_to_its_socket() {
-        let facts = Surroundings::default();
+        let facts = Environment::default();
         assert_eq!(configured("/var/lib/doorward/admin.sock".into(), &facts).len(), 2);
         assert_eq!(configured("/srv/other/admin.sock".into(), &facts), [PathBuf::from("/srv/other/admin.sock")]);
         assert_eq!(anywhere(&facts).last(), Some(&PathBuf::from(SERVICE)));

@@ -8,14 +8,14 @@ use super::exit::Exit;
 use super::say;
 use crate::base::error_chain::ErrorChain;
 use crate::base::file_watch::Looked;
+use crate::config::diagnostic::Report;
+use crate::config::environment::Environment;
 use crate::config::load::{self, LoadError, Loaded};
-use crate::config::problem::Report;
-use crate::config::surroundings::Surroundings;
 
 /// The facts about this process that a configuration's meaning depends on.
-pub fn surroundings(staging: bool) -> Result<Surroundings, Exit> {
-    match Surroundings::of_process() {
-        Ok(facts) => Ok(Surroundings { staging, ..facts }),
+pub fn surroundings(staging: bool) -> Result<Environment, Exit> {
+    match Environment::of_process() {
+        Ok(facts) => Ok(Environment { staging, ..facts }),
         Err(error) => {
             say::complaint(&format!("doorward: the working folder cannot be found: {error}; change to one that exists"));
             Err(Exit::Failed)
@@ -24,7 +24,7 @@ pub fn surroundings(staging: bool) -> Result<Surroundings, Exit> {
 }
 
 /// Loads without a word.
-pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, LoadError> {
+pub fn load(path: Option<&Path>, surroundings: &Environment) -> Result<Loaded, LoadError> {
     match path.and_then(load::read_pipe) {
         Some(text) => load::load_piped(text?, surroundings, &mut Looked::default()),
         None => load::load(path, surroundings),

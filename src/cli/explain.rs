@@ -103,8 +103,8 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::environment::Environment;
     use crate::config::resolve::from_text;
-    use crate::config::surroundings::Surroundings;
 
     const CONFIG: &str = "example.com {
     security-headers
@@ -125,7 +125,7 @@ mod tests {
 ";
 
     fn page_of(url: &str, fields: &[&str]) -> String {
-        let settings = from_text("a.conf", CONFIG, &Surroundings::default()).unwrap().settings;
+        let settings = from_text("a.conf", CONFIG, &Environment::default()).unwrap().settings;
         let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
         page(&explain::explain(&settings, &Question::new(url, "GET", &fields, None).unwrap()))
     }

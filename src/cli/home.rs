@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::trust::machine::Person;
 use crate::config::defaults;
-use crate::config::surroundings::Surroundings;
+use crate::config::environment::Environment;
 
 /// Facts about the user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,13 +34,13 @@ impl User {
 }
 
 /// The user's own state folder, where the usual one is not theirs to write; `None` where it is.
-pub fn state_instead(user: &User, surroundings: &Surroundings) -> Option<PathBuf> {
+pub fn state_instead(user: &User, surroundings: &Environment) -> Option<PathBuf> {
     let usual = defaults::settings(surroundings).state;
     if surroundings.has_state_folder || user.uid == 0 || owner(&usual) == Some(user.uid) { None } else { user.state() }
 }
 
 /// State folders of this person and this machine, the likeliest first.
-pub fn state_folders(user: &User, surroundings: &Surroundings) -> Vec<PathBuf> {
+pub fn state_folders(user: &User, surroundings: &Environment) -> Vec<PathBuf> {
     std::iter::once(defaults::settings(surroundings).state)
         .chain(user.state())
         .chain(std::iter::once(defaults::STATE.into()))
@@ -58,8 +58,8 @@ mod tests {
     #[test]
     fn a_plain_user_without_a_state_folder_gets_one_at_home() {
         let user = |uid| User { state_home: Some("/home/ann/.local/state".into()), uid };
-        let bare = Surroundings::default();
-        let with_folder = Surroundings { has_state_folder: true, ..Surroundings::default() };
+        let bare = Environment::default();
+        let with_folder = Environment { has_state_folder: true, ..Environment::default() };
         assert_eq!(state_instead(&user(12_345), &bare), Some("/home/ann/.local/state/doorward".into()));
         assert_eq!(state_instead(&user(12_345), &with_folder), None);
         assert_eq!(state_instead(&user(0), &bare), None);

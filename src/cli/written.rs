@@ -58,9 +58,9 @@ fn word(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::environment::Environment;
     use crate::config::resolve::from_text;
     use crate::config::settings::Settings;
-    use crate::config::surroundings::Surroundings;
 
     fn args(domain: &str, target: &str) -> ProxyArgs {
         ProxyArgs {
@@ -74,7 +74,7 @@ mod tests {
     }
 
     fn settings(text: &str) -> Result<Settings, String> {
-        from_text("", text, &Surroundings::default()).map(|resolved| resolved.settings).map_err(|report| report.to_string())
+        from_text("", text, &Environment::default()).map(|resolved| resolved.settings).map_err(|report| report.to_string())
     }
 
     #[test]

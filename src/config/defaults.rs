@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::env_values::EnvValues;
+use super::environment::Environment;
 use super::settings::{
     Acme, At, Balance, ChallengeKind, CircuitBreaker, GatewayLimits, Health, KeyKind, Level, Log, LogFormat, MaxFails,
     MemoryLimit, Propagation, Protocols, PublicPorts, Settings, StatusRange, Timeouts, Tls, TlsVersions, Upstream,
     UpstreamProtocols, UpstreamTimeouts, UpstreamTls,
 };
-use super::surroundings::Surroundings;
 use crate::base::size::ByteSize;
 
 /// Let's Encrypt: free, without an account made by hand, and asked for by nearly everybody.
@@ -115,7 +115,7 @@ pub const MAX_HELD: u32 = 1000;
 pub const HEALTH_EVERY: Duration = Duration::from_secs(10);
 
 /// The gateway without any site.
-pub fn settings(surroundings: &Surroundings) -> Settings {
+pub fn settings(surroundings: &Environment) -> Settings {
     let state = state(surroundings);
     Settings {
         // Authorities ask for no contact any more; Let's Encrypt ended its expiry mails in 2025.
@@ -150,12 +150,12 @@ pub fn settings(surroundings: &Surroundings) -> Settings {
     }
 }
 
-fn state(surroundings: &Surroundings) -> PathBuf {
+fn state(surroundings: &Environment) -> PathBuf {
     if surroundings.has_state_folder { surroundings.folder.join(STATE_HERE) } else { STATE.into() }
 }
 
 /// The operator's socket when the configuration names none.
-pub fn admin(surroundings: &Surroundings, state: &std::path::Path) -> PathBuf {
+pub fn admin(surroundings: &Environment, state: &std::path::Path) -> PathBuf {
     surroundings.runtime_folder.as_deref().unwrap_or(state).join(ADMIN)
 }
 

@@ -78,7 +78,7 @@ pub fn between(old: &Settings, new: &Settings) -> Difference {
 }
 
 /// A host's answers: every block with the backends it leads to, without its place.
-type Way<'a> = ((&'a SiteTls, Option<&'a ClientCertificates>), Vec<(String, &'a Policy, Answer<'a>)>);
+type ReloadAction<'a> = ((&'a SiteTls, Option<&'a ClientCertificates>), Vec<(String, &'a Policy, Answer<'a>)>);
 
 #[derive(PartialEq)]
 enum Answer<'a> {
@@ -87,7 +87,7 @@ enum Answer<'a> {
 }
 
 /// Each host with its port, and how it is answered.
-fn hosts(settings: &Settings) -> BTreeMap<String, Way<'_>> {
+fn hosts(settings: &Settings) -> BTreeMap<String, ReloadAction<'_>> {
     let way = |site| move |host: &super::settings::SiteHost| (shown(host), way(site, settings));
     settings.sites.iter().flat_map(|site| site.hosts.iter().map(way(site))).collect()
 }
@@ -96,7 +96,7 @@ fn shown(host: &super::settings::SiteHost) -> String {
     format!("{}://{}:{}", if host.plain { "http" } else { "https" }, host.pattern, host.port)
 }
 
-fn way<'a>(site: &'a Site, settings: &'a Settings) -> Way<'a> {
+fn way<'a>(site: &'a Site, settings: &'a Settings) -> ReloadAction<'a> {
     let answer = |block: &'a Block| match &block.end {
         End::Proxy(id) => Answer::Backends(&settings.upstreams[id.0]),
         End::Redirect { .. } | End::Respond { .. } | End::Files(_) => Answer::Other(&block.end),
@@ -140,13 +140,13 @@ fn gateway(settings: &Settings) -> impl PartialEq + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::environment::Environment;
     use crate::config::resolve::from_text;
-    use crate::config::surroundings::Surroundings;
 
     const OLD: &str = "a.example b.example {\n proxy 1\n}\nhttp://c.example {\n proxy up\n}\nupstream up {\n to 2\n}\n";
 
     fn settings(text: &str) -> Settings {
-        from_text("", text, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}")).settings
+        from_text("", text, &Environment::default()).unwrap_or_else(|report| panic!("{report}")).settings
     }
 
     /// `OLD` with one replacement, and what differs then.

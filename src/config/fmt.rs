@@ -1,8 +1,8 @@
 //! The formatter: one form for every configuration. Comments and the spelling of every word survive; only blanks, empty
 //! lines and indentation change. Works on tokens, so that it knows no word's meaning.
 
+use super::diagnostic::{Diagnostics, Report};
 use super::lex::{Token, TokenKind, lex};
-use super::problem::{Findings, Report};
 use super::source::Sources;
 use super::tree;
 
@@ -11,7 +11,7 @@ const STEP: usize = 4;
 
 /// The text in its one form, or what is wrong with its braces and quotes. `name` is what problems call it.
 pub fn format(name: &str, text: &str) -> Result<String, Report> {
-    let mut findings = Findings::default();
+    let mut findings = Diagnostics::default();
     let mut sources = Sources::default();
     let file = sources.add(name, text, "/".into());
     let tokens = lex(text, file, &mut findings);
@@ -90,7 +90,7 @@ mod tests {
     fn every_word_is_the_same_afterwards() {
         let text = include_str!("json/everything.conf");
         let words = |text: &str| {
-            let tokens = lex(text, 0, &mut Findings::default());
+            let tokens = lex(text, 0, &mut Diagnostics::default());
             let words = tokens.into_iter().filter(|token| token.kind != TokenKind::EndOfLine);
             words.map(|token| format!("{:?} {}", token.kind, text[token.span.range()].trim_end())).collect::<Vec<_>>()
         };

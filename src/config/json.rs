@@ -28,10 +28,10 @@ pub(super) fn is_json(name: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::problem::Findings;
+    use crate::config::diagnostic::Diagnostics;
+    use crate::config::environment::Environment;
     use crate::config::resolve::{self, Resolved};
     use crate::config::source::Sources;
-    use crate::config::surroundings::Surroundings;
 
     /// Every word of the language, those that wait for their part of the gateway too.
     const EVERYTHING: &str = include_str!("json/everything.conf");
@@ -41,8 +41,8 @@ mod tests {
     fn resolve(name: &str, text: &str) -> Resolved {
         let environment = [("EAB_KEY", "Zm9v"), ("HASH", HASH), ("TSIG", "c2VjcmV0"), ("TOKEN", "hunter2!"), ("PIN", "1234")];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let surroundings = Surroundings { environment, folder: "/etc/doorward".into(), ..Surroundings::default() };
-        let (mut findings, mut sources) = (Findings::default(), Sources::default());
+        let surroundings = Environment { environment, folder: "/etc/doorward".into(), ..Environment::default() };
+        let (mut findings, mut sources) = (Diagnostics::default(), Sources::default());
         let tree = resolve::read(name, text, "/etc/doorward".into(), &mut sources, &surroundings, &mut findings);
         let secret = |path: &std::path::Path| Ok(if path.ends_with("bob.hash") { HASH } else { "kid-1 Zm9v" }.to_owned());
         resolve::finish(tree, sources, &surroundings, &secret, findings).unwrap_or_else(|report| panic!("{report}"))
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn a_secret_that_was_left_out_is_refused_with_its_path() {
         let text = r#"{ "acme": { "eab": ["kid-1", "(redacted)"] } }"#;
-        let problems = resolve::from_text("a.json", text, &Surroundings::default()).unwrap_err().to_string();
+        let problems = resolve::from_text("a.json", text, &Environment::default()).unwrap_err().to_string();
         assert!(problems.contains("this secret was left out when the configuration was printed"), "{problems}");
         assert!(problems.contains("note: it is `acme.eab[1]`"), "{problems}");
     }

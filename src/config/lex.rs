@@ -1,7 +1,7 @@
 //! The block language's words. Lexically a Caddyfile: words parted by blanks, `{` and `}` as words of their own, `#`
 //! comments where a word could begin, double quotes with `\"`. It gives no meaning to any word.
 
-use super::problem::{Findings, Problem, quote};
+use super::diagnostic::{Diagnostic, Diagnostics, quote};
 use super::source::Span;
 
 /// A piece of text with its place.
@@ -34,7 +34,7 @@ pub enum TokenKind {
 }
 
 /// Cuts a text into tokens. Never fails: what cannot stand is a problem, and reading goes on behind it.
-pub fn lex(text: &str, file: u32, findings: &mut Findings) -> Vec<Token> {
+pub fn lex(text: &str, file: u32, findings: &mut Diagnostics) -> Vec<Token> {
     let mut lexer = Lexer { text, file, at: 0, tokens: Vec::new(), findings };
     // A byte order mark is what some editors put before UTF-8; it is no part of the first word.
     lexer.skip_prefix('\u{feff}');
@@ -50,7 +50,7 @@ struct Lexer<'a> {
     file: u32,
     at: usize,
     tokens: Vec<Token>,
-    findings: &'a mut Findings,
+    findings: &'a mut Diagnostics,
 }
 
 impl Lexer<'_> {
@@ -141,7 +141,7 @@ impl Lexer<'_> {
 
     fn complain(&mut self, start: usize, end: usize, what: impl Into<String>, hint: &str) {
         let place = self.span(start, end);
-        self.findings.push(Problem::at(place, what).hint(hint));
+        self.findings.push(Diagnostic::at(place, what).hint(hint));
     }
 
     fn push(&mut self, kind: TokenKind, start: usize) {
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &str) {
-        let mut findings = Findings::default();
+        let mut findings = Diagnostics::default();
         let tokens = lex(text, 0, &mut findings);
         let mut shown: Vec<String> = tokens
             .iter()

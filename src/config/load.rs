@@ -7,10 +7,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::problem::{Findings, Report};
+use super::diagnostic::{Diagnostics, Report};
+use super::environment::Environment;
 use super::resolve;
 use super::settings::Settings;
-use super::surroundings::Surroundings;
 use crate::base::file_watch::Looked;
 
 mod glob;
@@ -59,13 +59,13 @@ pub enum LoadError {
 }
 
 /// Loads the file of this path, or the first of those that are looked for.
-pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, LoadError> {
+pub fn load(path: Option<&Path>, surroundings: &Environment) -> Result<Loaded, LoadError> {
     load_looking(path, surroundings, &mut Looked::default())
 }
 
 /// As [`load`], and puts into `looked` what the result depends on, loaded or refused: every file that was read or would have
 /// been, and every folder that a pattern looked into or would have.
-pub fn load_looking(path: Option<&Path>, surroundings: &Surroundings, looked: &mut Looked) -> Result<Loaded, LoadError> {
+pub fn load_looking(path: Option<&Path>, surroundings: &Environment, looked: &mut Looked) -> Result<Loaded, LoadError> {
     let path = match path {
         Some(path) => path.to_owned(),
         None => {
@@ -80,7 +80,7 @@ pub fn load_looking(path: Option<&Path>, surroundings: &Surroundings, looked: &m
 }
 
 /// As [`load_looking`], for a text that came through a pipe; paths in it start from the working folder.
-pub fn load_piped(text: String, surroundings: &Surroundings, looked: &mut Looked) -> Result<Loaded, LoadError> {
+pub fn load_piped(text: String, surroundings: &Environment, looked: &mut Looked) -> Result<Loaded, LoadError> {
     let name = Path::new("standard input");
     let mut loaded = load_text(name, text, surroundings, looked)?;
     // There is no such file.
@@ -90,7 +90,7 @@ pub fn load_piped(text: String, surroundings: &Surroundings, looked: &mut Looked
     Ok(loaded)
 }
 
-fn load_text(path: &Path, text: String, surroundings: &Surroundings, looked: &mut Looked) -> Result<Loaded, LoadError> {
+fn load_text(path: &Path, text: String, surroundings: &Environment, looked: &mut Looked) -> Result<Loaded, LoadError> {
     let mut files = import::Files::new(surroundings, looked);
     let tree = files.first(path, &text);
     let import::Files { sources, findings, mut read, listed, looked, .. } = files;
@@ -131,7 +131,7 @@ pub fn read_pipe(path: &Path) -> Option<Result<String, LoadError>> {
 
 /// Where the operator's socket of a configuration is, `None` when it is switched off. Whatever is wrong with the rest of
 /// the text does not matter: a gateway goes on serving while its file is broken, and must still be found.
-pub fn admin(path: Option<&Path>, surroundings: &Surroundings) -> Result<Option<PathBuf>, LoadError> {
+pub fn admin(path: Option<&Path>, surroundings: &Environment) -> Result<Option<PathBuf>, LoadError> {
     let path = match path {
         Some(path) => path.to_owned(),
         None => search(surroundings).ok_or(LoadError::NotFound)?,
@@ -143,7 +143,7 @@ pub fn admin(path: Option<&Path>, surroundings: &Surroundings) -> Result<Option<
     let tree = files.first(&path, &text);
     let tree = tree.into_iter().filter(|node| matches!(node.name().text.as_str(), "admin" | "state")).collect();
     let no_secret = |_: &Path| Err("no secret is needed here".to_owned());
-    let resolved = resolve::finish(tree, files.sources, surroundings, &no_secret, Findings::default());
+    let resolved = resolve::finish(tree, files.sources, surroundings, &no_secret, Diagnostics::default());
     Ok(resolved.map_err(LoadError::Refused)?.settings.admin)
 }
 
@@ -163,11 +163,11 @@ pub fn named_files(settings: &Settings) -> impl Iterator<Item = &PathBuf> {
     upstreams.chain(sites).filter(move |path| seen.insert(*path))
 }
 
-fn search(surroundings: &Surroundings) -> Option<PathBuf> {
+fn search(surroundings: &Environment) -> Option<PathBuf> {
     SEARCHED.iter().map(PathBuf::from).find(|path| surroundings.folder.join(path).is_file())
 }
 
-impl Surroundings {
+impl Environment {
     /// The facts about this process, read once.
     pub fn of_process() -> io::Result<Self> {
         let environment =
@@ -202,14 +202,14 @@ mod tests {
     }
 
     fn load_in(folder: &Path) -> Result<Loaded, LoadError> {
-        load(None, &Surroundings { folder: folder.to_owned(), ..Surroundings::default() })
+        load(None, &Environment { folder: folder.to_owned(), ..Environment::default() })
     }
 
     #[test]
     fn the_operators_socket_is_found_in_a_broken_configuration() {
         let check = |text: &str, expected: Option<&str>| {
             let folder = folder(&[("doorward.conf", text)]);
-            let surroundings = Surroundings { folder: folder.path().to_owned(), ..Surroundings::default() };
+            let surroundings = Environment { folder: folder.path().to_owned(), ..Environment::default() };
             let socket = admin(None, &surroundings).unwrap();
             let expected = expected.map(|path| folder.path().join(path));
             assert_eq!(socket, expected, "for {text:?}");
@@ -264,8 +264,7 @@ mod tests {
     #[test]
     fn what_is_no_text_file_is_refused() {
         let nothing = folder(&[]);
-        let error =
-            load(Some(Path::new("none.conf")), &Surroundings { folder: nothing.path().into(), ..Surroundings::default() });
+        let error = load(Some(Path::new("none.conf")), &Environment { folder: nothing.path().into(), ..Environment::default() });
         assert_eq!(error.unwrap_err().to_string(), "cannot read the configuration none.conf");
         std::fs::write(nothing.path().join("doorward.conf"), b"a\nb \xff\n").unwrap();
         let LoadError::Unreadable { source, .. } = load_in(nothing.path()).unwrap_err() else { panic!("it was read") };

@@ -1,13 +1,13 @@
 //! The tree as directives, word for word: every word known, its values counted, its parts in one form. What the values
 //! mean is `resolve`'s concern.
 
-use super::foreign;
-use super::problem::{Findings, Problem, nearest, quote};
+use super::diagnostic::{Diagnostic, Diagnostics, nearest, quote};
+use super::directives::{Context, DirectiveKind, DirectiveSpec};
+use super::migration_hints;
 use super::source::Span;
 use super::tree::{Node, Word};
-use super::vocabulary::{Context, Form, Spec};
 
-mod heads;
+mod site_address;
 
 /// A whole configuration, as typed.
 #[derive(Clone, Debug, Default)]
@@ -85,12 +85,12 @@ impl Directives {
 }
 
 /// Reads a tree.
-pub fn read(tree: Vec<Node>, findings: &mut Findings) -> Raw {
+pub fn read(tree: Vec<Node>, findings: &mut Diagnostics) -> Raw {
     Reader { findings }.top(tree)
 }
 
 struct Reader<'a> {
-    findings: &'a mut Findings,
+    findings: &'a mut Diagnostics,
 }
 
 impl Reader<'_> {
@@ -98,7 +98,7 @@ impl Reader<'_> {
         let mut raw = Raw::default();
         let mut words = Vec::new();
         for node in tree {
-            if heads::opens_site(&node) {
+            if site_address::opens_site(&node) {
                 raw.sites.extend(self.site(node));
             } else {
                 words.push(node);
@@ -114,7 +114,7 @@ impl Reader<'_> {
                 "write `{} {{`, what to do, and `}}`, each on a line of its own",
                 node.words[0].text.trim_end_matches(',')
             );
-            self.findings.push(Problem::at(node.words[0].span, "a site needs braces").hint(hint));
+            self.findings.push(Diagnostic::at(node.words[0].span, "a site needs braces").hint(hint));
             return None;
         };
         let mut paths = Vec::new();
@@ -126,24 +126,24 @@ impl Reader<'_> {
                 words.push(inner);
             }
         }
-        let heads = heads::without_commas(node.words);
+        let heads = site_address::without_commas(node.words);
         Some(RawSite { heads, words: self.words(words, Context::Site), paths })
     }
 
     fn path(&mut self, node: Node) -> Option<RawPath> {
         let Some(block) = node.block else {
             let hint = format!("write `{} {{`, what to do, and `}}`, each on a line of its own", node.words[0].text);
-            self.findings.push(Problem::at(node.words[0].span, "a path needs braces").hint(hint));
+            self.findings.push(Diagnostic::at(node.words[0].span, "a path needs braces").hint(hint));
             return None;
         };
         let (nested, words): (Vec<Node>, Vec<Node>) = block.into_iter().partition(|inner| inner.name().text.starts_with('/'));
         for inner in nested {
             self.findings.push(
-                Problem::at(inner.name().span, "a path stands inside another path's braces")
+                Diagnostic::at(inner.name().span, "a path stands inside another path's braces")
                     .hint("put it beside the other path and write it whole; the longest path wins"),
             );
         }
-        Some(RawPath { heads: heads::without_commas(node.words), words: self.words(words, Context::Path) })
+        Some(RawPath { heads: site_address::without_commas(node.words), words: self.words(words, Context::Path) })
     }
 
     /// Reads the words of one place and refuses what stands twice.
@@ -158,7 +158,7 @@ impl Reader<'_> {
             };
             let earlier = list.iter_mut().find(|other| other.name.text == directive.name.text);
             match (earlier, spec.form) {
-                (Some(earlier), Form::Parts(inside)) => self.merge(earlier, directive, inside),
+                (Some(earlier), DirectiveKind::Parts(inside)) => self.merge(earlier, directive, inside),
                 (Some(earlier), _) if !spec.repeats => self.twice(&directive.name, &earlier.name),
                 _ => list.push(directive),
             }
@@ -166,9 +166,14 @@ impl Reader<'_> {
         Directives { list, incomplete }
     }
 
-    fn spec(&mut self, node: &Node, context: Context) -> Option<Spec> {
+    fn spec(&mut self, node: &Node, context: Context) -> Option<DirectiveSpec> {
         if context == Context::Free {
-            return Some(Spec { name: "", form: Form::Values(0, usize::MAX), repeats: false, usage: "NAME VALUE..." });
+            return Some(DirectiveSpec {
+                name: "",
+                form: DirectiveKind::Values(0, usize::MAX),
+                repeats: false,
+                usage: "NAME VALUE...",
+            });
         }
         let name = &node.name().text;
         let found = context.find(name);
@@ -179,10 +184,10 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, word: &Word, context: Context) {
-        let problem = Problem::at(word.span, format!("{} is not a word that can stand here", quote(&word.text)));
+        let problem = Diagnostic::at(word.span, format!("{} is not a word that can stand here", quote(&word.text)));
         let hint = if let Some(place) = context.elsewhere(&word.text) {
             format!("`{}` stands {place}", word.text)
-        } else if let Some(instead) = foreign::instead(&word.text) {
+        } else if let Some(instead) = migration_hints::instead(&word.text) {
             instead.to_owned()
         } else if let Some(near) = nearest(&word.text, context.words().map(|spec| spec.name)) {
             format!("did you mean `{near}`?")
@@ -193,13 +198,13 @@ impl Reader<'_> {
         self.findings.push(problem.hint(hint));
     }
 
-    fn directive(&mut self, node: Node, spec: Spec) -> Option<Directive> {
+    fn directive(&mut self, node: Node, spec: DirectiveSpec) -> Option<Directive> {
         let mut words = node.words.into_iter();
         let name = words.next().expect("a node has a name");
         let values: Vec<Word> = words.collect();
         let braces = node.block.is_some();
         match spec.form {
-            Form::Values(least, most) => {
+            DirectiveKind::Values(least, most) => {
                 if braces {
                     self.misuse(&name, "takes no braces", spec);
                     return None;
@@ -207,7 +212,7 @@ impl Reader<'_> {
                 self.count(&name, &values, least, most, spec)?;
                 Some(Directive { name, values, parts: Directives::default(), braces })
             }
-            Form::Parts(inside) => {
+            DirectiveKind::Parts(inside) => {
                 let nodes = match node.block {
                     Some(block) if values.is_empty() => block,
                     None if values.is_empty() => {
@@ -218,7 +223,7 @@ impl Reader<'_> {
                 };
                 Some(Directive { name, values: Vec::new(), parts: self.words(nodes, inside), braces })
             }
-            Form::Block { least, most, inside, optional } => {
+            DirectiveKind::Block { least, most, inside, optional } => {
                 if !braces && !optional {
                     self.misuse(&name, "needs braces", spec);
                     return None;
@@ -230,7 +235,7 @@ impl Reader<'_> {
         }
     }
 
-    fn count(&mut self, name: &Word, values: &[Word], least: usize, most: usize, spec: Spec) -> Option<()> {
+    fn count(&mut self, name: &Word, values: &[Word], least: usize, most: usize, spec: DirectiveSpec) -> Option<()> {
         if values.len() < least {
             let seen = if values.is_empty() { "has no value" } else { "has too few values" };
             self.misuse(name, seen, spec);
@@ -238,12 +243,12 @@ impl Reader<'_> {
         }
         let Some(extra) = values.get(most) else { return Some(()) };
         let what = format!("{} has one value too many: {}", quote(&name.text), quote(&extra.text));
-        self.findings.push(Problem::at(extra.span, what).hint(usage(spec)));
+        self.findings.push(Diagnostic::at(extra.span, what).hint(usage(spec)));
         None
     }
 
-    fn misuse(&mut self, name: &Word, seen: &str, spec: Spec) {
-        self.findings.push(Problem::at(name.span, format!("{} {seen}", quote(&name.text))).hint(usage(spec)));
+    fn misuse(&mut self, name: &Word, seen: &str, spec: DirectiveSpec) {
+        self.findings.push(Diagnostic::at(name.span, format!("{} {seen}", quote(&name.text))).hint(usage(spec)));
     }
 
     fn merge(&mut self, earlier: &mut Directive, later: Directive, inside: Context) {
@@ -258,13 +263,13 @@ impl Reader<'_> {
 
     fn twice(&mut self, name: &Word, first: &Word) {
         self.findings.push(
-            Problem::at(name.span, format!("{} is written twice", quote(&name.text)))
+            Diagnostic::at(name.span, format!("{} is written twice", quote(&name.text)))
                 .also(first.span, "first here")
                 .hint("keep one of the two"),
         );
     }
 }
 
-fn usage(spec: Spec) -> String {
+fn usage(spec: DirectiveSpec) -> String {
     format!("it is written: {}", spec.usage)
 }

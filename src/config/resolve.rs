@@ -5,35 +5,35 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::defaults;
-use super::problem::{Findings, Problem, Report};
+use super::diagnostic::{Diagnostic, Diagnostics, Report};
+use super::environment::Environment;
 use super::raw::{self, Directives, Raw};
 use super::settings::{Acme, Settings};
 use super::source::{Sources, Span};
-use super::surroundings::Surroundings;
 use super::tree::Node;
-use super::{expand, json, lex, tree};
+use super::{env_expand, json, lex, tree};
 
 mod acme;
 mod auth;
 mod base64url;
 mod canonical;
-mod checks;
+mod client_tls;
 mod dns;
-mod end;
 mod gateway;
-mod handshake;
-mod head;
+mod handler;
 mod health;
 mod limits;
+mod parse;
 mod path;
 mod policy;
 mod resolver;
 mod site;
+mod site_address;
 mod target;
 mod tls;
 mod trusted;
 mod upstream;
-mod values;
+mod validate;
 
 pub use resolver::ReadSecret;
 pub use trusted::named_networks;
@@ -51,13 +51,13 @@ pub struct Resolved {
 
 /// Resolves one text of the block language that imports nothing, such as one made of command line arguments.
 /// `name` is what problems call it; an empty one is the command line.
-pub fn from_text(name: &str, text: &str, surroundings: &Surroundings) -> Result<Resolved, Report> {
-    let mut findings = Findings::default();
+pub fn from_text(name: &str, text: &str, surroundings: &Environment) -> Result<Resolved, Report> {
+    let mut findings = Diagnostics::default();
     let mut sources = Sources::default();
     let tree = read(name, text, surroundings.folder.clone(), &mut sources, surroundings, &mut findings);
     for import in tree.iter().filter(|node| node.name().text == "import") {
         findings.push(
-            Problem::at(import.span(), "an import needs a file to start from").hint("put this into a file and use --config"),
+            Diagnostic::at(import.span(), "an import needs a file to start from").hint("put this into a file and use --config"),
         );
     }
     let no_files = |_: &Path| Err("no file can be read for the command line".to_owned());
@@ -70,8 +70,8 @@ pub fn read(
     text: &str,
     folder: PathBuf,
     sources: &mut Sources,
-    surroundings: &Surroundings,
-    findings: &mut Findings,
+    surroundings: &Environment,
+    findings: &mut Diagnostics,
 ) -> Vec<Node> {
     let file = sources.add(name, text, folder);
     let mut tree = if json::is_json(name, text) {
@@ -82,7 +82,7 @@ pub fn read(
         tree::parse(lex::lex(text, file, findings), findings)
     };
     let lookup = |name: &str| surroundings.environment.get(name).cloned();
-    expand::expand(&mut tree, &lookup, &mut sources.env_values, findings);
+    env_expand::expand(&mut tree, &lookup, &mut sources.env_values, findings);
     tree
 }
 
@@ -90,9 +90,9 @@ pub fn read(
 pub fn finish(
     tree: Vec<Node>,
     sources: Sources,
-    surroundings: &Surroundings,
+    surroundings: &Environment,
     secret: ReadSecret<'_>,
-    mut findings: Findings,
+    mut findings: Diagnostics,
 ) -> Result<Resolved, Report> {
     // A word that could not be read has no meaning; complaining about that too would be noise.
     let unread: Vec<Option<Span>> = findings.problems.iter().map(|problem| problem.place).collect();
@@ -110,7 +110,7 @@ pub fn finish(
     }
 }
 
-fn in_order_of_text(list: &mut Vec<Problem>) {
+fn in_order_of_text(list: &mut Vec<Diagnostic>) {
     list.sort_by_key(|problem| problem.place.map_or((u32::MAX, 0), |span| (span.file, span.start)));
     list.dedup();
 }
@@ -147,11 +147,11 @@ mod tests {
     use crate::config::settings::SiteTls;
 
     fn check(text: &str) -> Settings {
-        from_text("", text, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}")).settings
+        from_text("", text, &Environment::default()).unwrap_or_else(|report| panic!("{report}")).settings
     }
 
     fn refused(text: &str) -> String {
-        from_text("a.conf", text, &Surroundings::default()).map(|_| ()).unwrap_err().to_string()
+        from_text("a.conf", text, &Environment::default()).map(|_| ()).unwrap_err().to_string()
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn challenges_that_no_authority_can_ask_for_are_warned_of() {
         let check = |top: &str, site: &str, expected: &[&str]| {
-            let resolved = from_text("", &format!("{top}\n{site} {{\n respond 204\n}}\n"), &Surroundings::default());
+            let resolved = from_text("", &format!("{top}\n{site} {{\n respond 204\n}}\n"), &Environment::default());
             let warned = resolved.unwrap_or_else(|report| panic!("{report}")).warnings.to_string();
             let seen: Vec<&str> = warned.lines().filter_map(|line| line.strip_prefix("warning: ")).collect();
             assert_eq!(seen, expected, "for {top} {site}");
@@ -190,7 +190,7 @@ mod tests {
     fn where_a_value_stands_is_kept_and_is_no_part_of_what_it_means() {
         let text = "acme {\n    staging\n}\nexample.com {\n    tls a.pem a.key\n    /ws/* {\n        origin https://example.com\n        \
                     proxy 127.0.0.1:8000\n    }\n}\n";
-        let resolved = |text: &str| from_text("a.conf", text, &Surroundings::default()).unwrap().settings;
+        let resolved = |text: &str| from_text("a.conf", text, &Environment::default()).unwrap().settings;
         let places = |settings: &Settings| {
             let site = &settings.sites[0];
             let SiteTls::Files { at: files, .. } = &site.tls else { panic!("no files") };

@@ -202,7 +202,7 @@ pub struct Log {
     pub hide: Vec<String>,
 }
 
-/// Form of a log line.
+/// DirectiveKind of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// Human on a terminal, JSON otherwise.

@@ -1,7 +1,7 @@
 //! Words gathered into lines and braces; a tree that remembers where each word stood. It knows no word's meaning.
 
+use super::diagnostic::{Diagnostic, Diagnostics};
 use super::lex::{Token, TokenKind};
-use super::problem::{Findings, Problem};
 use super::settings::Place;
 use super::source::Span;
 
@@ -52,7 +52,7 @@ impl Node {
 }
 
 /// Gathers tokens into a tree. Never fails: what cannot stand is a problem, and reading goes on.
-pub fn parse(tokens: Vec<Token>, findings: &mut Findings) -> Vec<Node> {
+pub fn parse(tokens: Vec<Token>, findings: &mut Diagnostics) -> Vec<Node> {
     let mut parser = Parser {
         open: Vec::new(),
         nodes: Vec::new(),
@@ -65,7 +65,7 @@ pub fn parse(tokens: Vec<Token>, findings: &mut Findings) -> Vec<Node> {
     for token in tokens {
         if token.kind == TokenKind::Open && parser.open.len() == DEEPEST {
             parser.findings.push(
-                Problem::at(token.span, format!("braces nest deeper than {DEEPEST}"))
+                Diagnostic::at(token.span, format!("braces nest deeper than {DEEPEST}"))
                     .hint("close the ones before it; the language itself needs four"),
             );
             // What follows has lost its place, and nothing of the rest would be about the person's text.
@@ -102,7 +102,7 @@ struct Parser<'a> {
     said: bool,
     /// Whether the line before was one of words only, which a `{` on a line of its own most likely belongs to.
     after_words: bool,
-    findings: &'a mut Findings,
+    findings: &'a mut Diagnostics,
 }
 
 impl Parser<'_> {
@@ -166,9 +166,9 @@ impl Parser<'_> {
         self.line = Line::Closed;
         match self.open.pop() {
             Some(opened) => self.close(opened),
-            None => {
-                self.findings.push(Problem::at(brace, "this `}` closes nothing").hint("remove it, or find the missing `{` above"))
-            }
+            None => self
+                .findings
+                .push(Diagnostic::at(brace, "this `}` closes nothing").hint("remove it, or find the missing `{` above")),
         }
     }
 
@@ -181,7 +181,7 @@ impl Parser<'_> {
 
     fn stray(&mut self, span: Span, what: &str, hint: &str) {
         if !self.said {
-            self.findings.push(Problem::at(span, what).hint(hint));
+            self.findings.push(Diagnostic::at(span, what).hint(hint));
         }
         self.said = true;
     }
@@ -189,8 +189,9 @@ impl Parser<'_> {
     fn finish(mut self) -> Vec<Node> {
         self.end_words();
         while let Some(opened) = self.open.pop() {
-            self.findings
-                .push(Problem::at(opened.brace, "this `{` is never closed").hint("add a `}` on a line of its own where it ends"));
+            self.findings.push(
+                Diagnostic::at(opened.brace, "this `{` is never closed").hint("add a `}` on a line of its own where it ends"),
+            );
             self.close(opened);
         }
         self.nodes
@@ -214,7 +215,7 @@ mod tests {
     }
 
     fn check(text: &str, expected: &str) {
-        let mut findings = Findings::default();
+        let mut findings = Diagnostics::default();
         let tokens = lex(text, 0, &mut findings);
         let mut shown = vec![show(&parse(tokens, &mut findings))];
         shown.extend(findings.problems.into_iter().map(|p| p.what));
@@ -242,7 +243,7 @@ mod tests {
 
     #[test]
     fn depth_is_bounded() {
-        let mut findings = Findings::default();
+        let mut findings = Diagnostics::default();
         let tokens = lex(&"a {\n".repeat(100_000), 0, &mut findings);
         parse(tokens, &mut findings);
         assert_eq!(findings.problems[0].what, "braces nest deeper than 16");

@@ -279,7 +279,7 @@ mod tests {
     use super::*;
     use crate::base::size::ByteSize;
     use crate::config::defaults;
-    use crate::config::surroundings::Surroundings;
+    use crate::config::environment::Environment;
 
     fn headers(fields: &[(&str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
@@ -312,7 +312,7 @@ mod tests {
             header_size: ByteSize(100),
             header_count: 2,
             url_size: ByteSize(8),
-            ..defaults::settings(&Surroundings::default()).limits
+            ..defaults::settings(&Environment::default()).limits
         };
         let check = |uri: &str, fields: &[(&str, &str)], expected: Result<(), Refusal>| {
             let seen = within(&limits, Version::HTTP_11, &uri.parse().unwrap(), &headers(fields)).map(|_| ());
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn cookies_count_as_one_field_in_every_version() {
         let limits =
-            GatewayLimits { header_size: ByteSize(120), header_count: 2, ..defaults::settings(&Surroundings::default()).limits };
+            GatewayLimits { header_size: ByteSize(120), header_count: 2, ..defaults::settings(&Environment::default()).limits };
         let check = |version, fields: &[(&str, &str)], expected: Result<(), Refusal>| {
             let seen = within(&limits, version, &Uri::from_static("/"), &headers(fields)).map(|_| ());
             assert_eq!(seen, expected, "for {version:?} {fields:?}");

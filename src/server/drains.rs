@@ -100,13 +100,13 @@ fn unknown(snapshot: &Snapshot, written: &str) -> UnknownTarget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::environment::Environment;
     use crate::config::resolve::from_text;
-    use crate::config::surroundings::Surroundings;
     use crate::proxy::cluster::Wish;
     use crate::proxy::cluster::trust::Trust;
 
     fn snapshot(text: &str, before: Option<&Snapshot>) -> Snapshot {
-        let settings = from_text("", text, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}")).settings;
+        let settings = from_text("", text, &Environment::default()).unwrap_or_else(|report| panic!("{report}")).settings;
         let trust = Trust::new(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
         Snapshot::build(&settings, before, &trust).unwrap()
     }

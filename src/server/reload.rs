@@ -11,9 +11,9 @@ use crate::base::file_watch::Looked;
 use crate::base::task::NoResult;
 use crate::base::time::{Clock, SystemClock};
 use crate::certs::preflight::{self, BadFiles};
+use crate::config::diagnostic;
 use crate::config::diff::{self, Restart};
 use crate::config::load::{self, LoadError, Loaded};
-use crate::config::problem;
 use crate::config::settings::{DefaultCertificate, Settings, SiteTls};
 use crate::listeners::bind::{self, BindError};
 use crate::listeners::front::Front;
@@ -92,7 +92,7 @@ fn sites(count: usize) -> String {
 struct Prepared {
     settings: Arc<Settings>,
     snapshot: Snapshot,
-    warnings: problem::Report,
+    warnings: diagnostic::Report,
     restart: Vec<Restart>,
 }
 

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use crate::base::file_watch::Looked;
+use crate::config::environment::Environment;
 use crate::config::load::{self, LoadError, Loaded};
 use crate::config::resolve::{Resolved, from_text};
-use crate::config::surroundings::Surroundings;
 
 /// A configuration's origin.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub struct Source {
     /// Where.
     pub origin: Origin,
     /// Environment, working folder and switches of the command line.
-    pub surroundings: Surroundings,
+    pub surroundings: Environment,
 }
 
 impl Source {

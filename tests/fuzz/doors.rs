@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use doorward::base::addr::{IpNet, Trusted};
 use doorward::base::proxy_header::{self, Progress};
+use doorward::config::environment::Environment;
 use doorward::config::resolve::from_text;
-use doorward::config::surroundings::Surroundings;
 use doorward::config::{fmt, json};
 use doorward::listeners::http2::filter::{Breach, Filter};
 use doorward::listeners::http3::control::Uni;
@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::Control;
 pub fn config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let read =
-        |text: &str| from_text("fuzz.conf", text, &Surroundings::default()).map(|resolved| json::document(&resolved.settings));
+        |text: &str| from_text("fuzz.conf", text, &Environment::default()).map(|resolved| json::document(&resolved.settings));
     let (meant, formatted) = (read(text), fmt::format("fuzz.conf", text));
     if let (Ok(meant), Ok(formatted)) = (meant, formatted) {
         let again = fmt::format("fuzz.conf", &formatted).expect("what was formatted can be formatted");

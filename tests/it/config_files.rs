@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 
 use doorward::base::rng::Rng;
 use doorward::config::defaults;
+use doorward::config::diagnostic::Report;
+use doorward::config::environment::Environment;
 use doorward::config::json;
 use doorward::config::load;
-use doorward::config::problem::Report;
 use doorward::config::resolve::{Resolved, from_text};
-use doorward::config::surroundings::Surroundings;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-fn surroundings() -> Surroundings {
+fn surroundings() -> Environment {
     let environment =
         [("HOST", "env.example"), ("TSIG", "c2VjcmV0")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    Surroundings { environment, folder: "/etc/doorward".into(), ..Surroundings::default() }
+    Environment { environment, folder: "/etc/doorward".into(), ..Environment::default() }
 }
 
 /// Every configuration of a folder, with its file's name.

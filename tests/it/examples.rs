@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use doorward::config::environment::Environment;
 use doorward::config::resolve::from_text;
 use doorward::config::settings::Settings;
-use doorward::config::surroundings::Surroundings;
 
 use crate::support::example::{Example, Running};
 use crate::support::peers::{self, Backend};
@@ -20,7 +20,7 @@ const SOON: Duration = wait::LIMIT;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn settings(text: &str) -> Settings {
-    from_text("example", text, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}")).settings
+    from_text("example", text, &Environment::default()).unwrap_or_else(|report| panic!("{report}")).settings
 }
 
 /// What FastAPI saw of a request, as the yard's application tells it.

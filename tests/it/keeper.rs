@@ -11,9 +11,9 @@ use doorward::certs::catalog::Lookup;
 use doorward::certs::keeper::{self, KeeperHandle, Keeping};
 use doorward::certs::preflight::PublicPorts;
 use doorward::certs::status::{CertState, NameStatus};
+use doorward::config::environment::Environment;
 use doorward::config::resolve;
 use doorward::config::settings::{Settings, SiteTls};
-use doorward::config::surroundings::Surroundings;
 use doorward::telemetry::metrics::Metrics;
 use rustls::sign::CertifiedKey;
 use tempfile::TempDir;
@@ -59,7 +59,7 @@ impl House {
     fn settings(&self, names: &[&str]) -> Arc<Settings> {
         let sites: String = names.iter().map(|name| format!("{name} {{\n proxy 1\n}}\n")).collect();
         let text = format!("state {}\nacme {{\n{}}}\n{sites}", self.state().display(), self.acme);
-        let mut settings = resolve::from_text("test.conf", &text, &Surroundings::default()).unwrap().settings;
+        let mut settings = resolve::from_text("test.conf", &text, &Environment::default()).unwrap().settings;
         for site in &mut settings.sites {
             if let SiteTls::Acme(acme) = &mut site.tls {
                 Arc::make_mut(acme).rehearsal.clone_from(&self.rehearsal);

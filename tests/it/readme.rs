@@ -1,7 +1,7 @@
 //! What the README shows as configuration is one.
 
+use doorward::config::environment::Environment;
 use doorward::config::resolve::from_text;
-use doorward::config::surroundings::Surroundings;
 
 #[test]
 fn every_configuration_in_the_readme_would_run() {
@@ -9,7 +9,7 @@ fn every_configuration_in_the_readme_would_run() {
     let mut shown = 0;
     for block in unnamed_blocks(&readme) {
         shown += 1;
-        if let Err(report) = from_text("README.md", &block, &Surroundings::default()) {
+        if let Err(report) = from_text("README.md", &block, &Environment::default()) {
             panic!("in\n{block}\n{report}");
         }
     }

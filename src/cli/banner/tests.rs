@@ -1,11 +1,11 @@
 use super::*;
+use crate::config::environment::Environment;
 use crate::config::resolve::from_text;
-use crate::config::surroundings::Surroundings;
 
 const NOW: &str = "2026-11-21T00:00:00Z";
 
 fn banner(text: &str, certs: Vec<CertLine>) -> Banner {
-    let settings = from_text("", text, &Surroundings::default()).unwrap().settings;
+    let settings = from_text("", text, &Environment::default()).unwrap().settings;
     let status = StatusReport {
         version: "1.2.3".into(),
         config: "/etc/doorward/doorward.conf".into(),

@@ -1,7 +1,7 @@
 //! JSON (RFC 8259) with the place of every value and the path that leads to it. `serde_json` keeps neither, and a
 //! complaint without a place is worth little; it still reads every string and number.
 
-use crate::config::problem::{Findings, Problem};
+use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::source::Span;
 use crate::config::tree::DEEPEST;
 
@@ -19,7 +19,7 @@ pub(super) enum Kind {
     /// A string's content, or a number as it is written.
     Scalar(String),
     Array(Vec<Value>),
-    /// Members in the order of the text.
+    /// ObjectWriter in the order of the text.
     Object(Vec<(Key, Value)>),
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Key {
 pub(super) type Paths = Vec<(u32, String)>;
 
 /// Reads one document. `None` with a problem when it is no JSON.
-pub(super) fn parse(text: &str, file: u32, findings: &mut Findings) -> Option<(Value, Paths)> {
+pub(super) fn parse(text: &str, file: u32, findings: &mut Diagnostics) -> Option<(Value, Paths)> {
     let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let mut parser = Parser { text, file, at: start, paths: Vec::new(), path: String::new(), depth: 0 };
     let value = parser.document();
@@ -50,7 +50,7 @@ struct Parser<'a> {
     depth: usize,
 }
 
-type Read<T> = Result<T, Problem>;
+type Read<T> = Result<T, Diagnostic>;
 
 impl Parser<'_> {
     fn document(&mut self) -> Read<Value> {
@@ -79,7 +79,7 @@ impl Parser<'_> {
     fn nested(&mut self, read: fn(&mut Self) -> Read<Kind>) -> Read<Kind> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(Problem::at(self.span(self.at), format!("this nests deeper than {DEEPEST}"))
+            return Err(Diagnostic::at(self.span(self.at), format!("this nests deeper than {DEEPEST}"))
                 .hint("the language itself needs eight"));
         }
         self.at += 1;
@@ -150,7 +150,7 @@ impl Parser<'_> {
         let written = self.text.get(start..self.at).unwrap_or_default();
         serde_json::from_str(written).map_err(|_| {
             self.at = start + 1;
-            Problem::at(self.span(start), "this string is not JSON")
+            Diagnostic::at(self.span(start), "this string is not JSON")
                 .hint("close it with a double quote; escape line breaks and `\\`")
         })
     }
@@ -163,7 +163,7 @@ impl Parser<'_> {
         match serde_json::from_str::<serde_json::Number>(written) {
             Ok(_) => Ok(written.to_owned()),
             Err(_) => {
-                Err(Problem::at(self.span(start), "this number is not JSON").hint("write digits, without a zero before them"))
+                Err(Diagnostic::at(self.span(start), "this number is not JSON").hint("write digits, without a zero before them"))
             }
         }
     }
@@ -179,10 +179,10 @@ impl Parser<'_> {
         Err(self.unexpected("a value"))
     }
 
-    fn unexpected(&self, expected: &str) -> Problem {
+    fn unexpected(&self, expected: &str) -> Diagnostic {
         let end = self.text[self.at..].chars().next().map_or(self.at, |c| self.at + c.len_utf8());
         let span = Span { file: self.file, start: self.small(self.at), end: self.small(end) };
-        Problem::at(span, format!("this is not JSON: here should be {expected}"))
+        Diagnostic::at(span, format!("this is not JSON: here should be {expected}"))
             .hint("JSON has no comments and no comma after the last element")
     }
 
@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &str) {
-        let mut findings = Findings::default();
+        let mut findings = Diagnostics::default();
         let shown = match parse(text, 0, &mut findings) {
             Some((_, paths)) => paths.into_iter().map(|(_, path)| path).collect::<Vec<_>>().join(" "),
             None => format!("! {} at {:?}", findings.problems[0].what, findings.problems[0].place.unwrap().range()),

@@ -1,21 +1,21 @@
 //! JSON → the tree that the block language gives. What a word means, and whether it exists, is for the floors above.
 
 use super::parse::{self, Key, Kind, Paths, Value};
-use crate::config::problem::{Findings, Problem};
+use crate::config::diagnostic::{Diagnostic, Diagnostics};
+use crate::config::directives;
 use crate::config::settings::Place;
 use crate::config::source::Span;
 use crate::config::tree::{Node, Word};
-use crate::config::vocabulary;
 
 /// Reads a document into lines, and the paths of its values for messages.
-pub(in crate::config) fn tree(text: &str, file: u32, findings: &mut Findings) -> (Vec<Node>, Paths) {
+pub(in crate::config) fn tree(text: &str, file: u32, findings: &mut Diagnostics) -> (Vec<Node>, Paths) {
     let Some((value, paths)) = parse::parse(text, file, findings) else { return (Vec::new(), Vec::new()) };
     let nodes = Reader { findings }.document(value);
     (nodes, paths)
 }
 
 struct Reader<'a> {
-    findings: &'a mut Findings,
+    findings: &'a mut Diagnostics,
 }
 
 impl Reader<'_> {
@@ -117,8 +117,8 @@ impl Reader<'_> {
         let name = value_word(key.name, key.span);
         match value.kind {
             Kind::Null => Vec::new(),
-            Kind::Bool(false) if vocabulary::is_flag(&name.text) => Vec::new(),
-            Kind::Bool(true) if vocabulary::is_flag(&name.text) => vec![Node { words: vec![name], block: None }],
+            Kind::Bool(false) if directives::is_flag(&name.text) => Vec::new(),
+            Kind::Bool(true) if directives::is_flag(&name.text) => vec![Node { words: vec![name], block: None }],
             Kind::Array(lines) if !lines.is_empty() && lines.iter().all(|line| matches!(line.kind, Kind::Array(_))) => {
                 lines.into_iter().map(|line| self.line(name.clone(), line)).collect()
             }
@@ -185,7 +185,7 @@ impl Reader<'_> {
     }
 
     fn refuse(&mut self, span: Span, what: &str, hint: &str) {
-        self.findings.push(Problem::at(span, what).hint(hint));
+        self.findings.push(Diagnostic::at(span, what).hint(hint));
     }
 }
 

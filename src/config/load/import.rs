@@ -7,10 +7,10 @@ use std::path::{Component, Path, PathBuf};
 use super::glob;
 use super::text::{LARGEST, read_text};
 use crate::base::file_watch::Looked;
-use crate::config::problem::{Findings, Problem, quote};
+use crate::config::diagnostic::{Diagnostic, Diagnostics, quote};
+use crate::config::environment::Environment;
 use crate::config::resolve;
 use crate::config::source::Sources;
-use crate::config::surroundings::Surroundings;
 use crate::config::tree::{Node, Word};
 
 /// One file a site, for ten thousand sites.
@@ -22,10 +22,10 @@ const DEEPEST: usize = 8;
 
 /// What was read so far.
 pub(super) struct Files<'a> {
-    surroundings: &'a Surroundings,
+    surroundings: &'a Environment,
     pub(super) looked: &'a mut Looked,
     pub(super) sources: Sources,
-    pub(super) findings: Findings,
+    pub(super) findings: Diagnostics,
     pub(super) read: Vec<PathBuf>,
     pub(super) listed: Vec<PathBuf>,
     /// The files whose imports are being read, outermost first.
@@ -34,12 +34,12 @@ pub(super) struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn new(surroundings: &'a Surroundings, looked: &'a mut Looked) -> Self {
+    pub(super) fn new(surroundings: &'a Environment, looked: &'a mut Looked) -> Self {
         Self {
             surroundings,
             looked,
             sources: Sources::default(),
-            findings: Findings::default(),
+            findings: Diagnostics::default(),
             read: Vec::new(),
             listed: Vec::new(),
             chain: Vec::new(),
@@ -85,7 +85,7 @@ impl<'a> Files<'a> {
             }
         };
         if paths.is_empty() {
-            let problem = Problem::at(word.span, format!("no file is called {}", quote(&word.text)));
+            let problem = Diagnostic::at(word.span, format!("no file is called {}", quote(&word.text)));
             self.findings.warn(problem.hint("this is well while there are none yet"));
         }
         paths.iter().flat_map(|path| self.imported(word, path)).collect()
@@ -117,7 +117,7 @@ impl<'a> Files<'a> {
     }
 
     fn refuse(&mut self, word: &Word, what: String, hint: &str) {
-        self.findings.push(Problem::at(word.span, what).hint(hint));
+        self.findings.push(Diagnostic::at(word.span, what).hint(hint));
     }
 
     /// The files a pattern means, sorted by name; for a path without stars just that path, there or not.

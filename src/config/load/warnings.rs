@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::base::regular_file;
 use crate::base::subprocess;
-use crate::config::problem::Problem;
+use crate::config::diagnostic::Diagnostic;
 use crate::config::settings::{Alert, Block, DnsProvider, End, Settings, SiteTls};
 
 /// Files that settings name and this process cannot read now. Only warned of: a certificate may come later, and is
 /// watched for.
-pub(super) fn unreadable_files(settings: &Settings) -> impl Iterator<Item = Problem> {
+pub(super) fn unreadable_files(settings: &Settings) -> impl Iterator<Item = Diagnostic> {
     let sites = settings.sites.iter().flat_map(|site| {
         let files: Vec<&PathBuf> = match &site.tls {
             SiteTls::Files { chain, key, .. } => vec![chain, key],
@@ -27,7 +27,7 @@ pub(super) fn unreadable_files(settings: &Settings) -> impl Iterator<Item = Prob
         let error = regular_file::open(path).err()?;
         let what = format!("{whose} names the file {}, which cannot be read: {error}", path.display());
         Some(
-            Problem::general(what)
+            Diagnostic::general(what)
                 .hint("put it there, readable for the gateway's user; relative paths start from the configuration's folder"),
         )
     };
@@ -37,7 +37,7 @@ pub(super) fn unreadable_files(settings: &Settings) -> impl Iterator<Item = Prob
 
 /// Folders of `files` in which the state or a file with secrets lies. `files` serves none of them, and a mistake in the
 /// layout of folders is better found now than by a 404.
-pub(super) fn served_secrets(settings: &Settings) -> impl Iterator<Item = Problem> {
+pub(super) fn served_secrets(settings: &Settings) -> impl Iterator<Item = Diagnostic> {
     let folders: BTreeSet<&Path> = settings.sites.iter().flat_map(|site| &site.blocks).filter_map(folder_of).collect();
     let private = settings.private_files();
     folders.into_iter().flat_map(move |folder| {
@@ -47,16 +47,16 @@ pub(super) fn served_secrets(settings: &Settings) -> impl Iterator<Item = Proble
         };
         let (shown, state) = (folder.display(), settings.state.display());
         let inside = lies_in(folder, &settings.state).then(|| {
-            Problem::general(format!("`files {shown}` lies in the state folder {state}, of which nothing is served"))
+            Diagnostic::general(format!("`files {shown}` lies in the state folder {state}, of which nothing is served"))
                 .hint("move the site's files out of the state folder")
         });
         let around = (inside.is_none() && lies_in(&settings.state, folder)).then(|| {
-            Problem::general(format!("the state folder {state} lies in the folder of `files {shown}`; it is not served"))
+            Diagnostic::general(format!("the state folder {state} lies in the folder of `files {shown}`; it is not served"))
                 .hint("move the state folder, with `state`, out of what is public")
         });
         let files = private.iter().filter(move |file| lies_in(file, folder)).map(move |file| {
             let what = format!("{} lies in the folder of `files {shown}`; it is not served", file.display());
-            Problem::general(what).hint("move it out of what is public: copies and backups of it in the folder are served")
+            Diagnostic::general(what).hint("move it out of what is public: copies and backups of it in the folder are served")
         });
         inside.into_iter().chain(around).chain(files).collect::<Vec<_>>()
     })
@@ -71,7 +71,7 @@ fn folder_of(block: &Block) -> Option<&Path> {
 
 /// Programs that settings name and that could not be started now. Only warned of: they may come later, and what is served
 /// does not depend on them.
-pub(super) fn unrunnable_programs(settings: &Settings) -> impl Iterator<Item = Problem> {
+pub(super) fn unrunnable_programs(settings: &Settings) -> impl Iterator<Item = Diagnostic> {
     let of_sites = settings.sites.iter().filter_map(|site| match &site.tls {
         SiteTls::Acme(acme) => Some(acme),
         SiteTls::Internal | SiteTls::Files { .. } | SiteTls::Off => None,
@@ -93,7 +93,7 @@ pub(super) fn unrunnable_programs(settings: &Settings) -> impl Iterator<Item = P
         let why = subprocess::obstacle(path)?;
         let what = format!("`{word}` names the program {}, which cannot be run: {why}", path.display());
         Some(
-            Problem::general(what)
+            Diagnostic::general(what)
                 .hint("put it there and make it executable: chmod +x; relative paths start from the file's folder"),
         )
     })

@@ -9,7 +9,7 @@ use super::resolver::Resolver;
 use crate::base::name;
 use crate::base::secret::Secret;
 use crate::config::defaults::{DIRECTORY, STAGING_DIRECTORY};
-use crate::config::problem::Problem;
+use crate::config::diagnostic::Diagnostic;
 use crate::config::raw::{Directive, Directives};
 use crate::config::settings::{Acme, Alert, At, ChallengeKind, Credential, Eab, KeyKind, Propagation, REDACTED, SecretSource};
 use crate::config::source::Span;
@@ -71,7 +71,7 @@ impl Resolver<'_> {
         }
         if acme.directory != DIRECTORY {
             let what = "--staging knows only Let's Encrypt's staging directory, and `directory` names another authority";
-            let problem = at.map_or_else(|| Problem::general(what), |span| Problem::at(span, what));
+            let problem = at.map_or_else(|| Diagnostic::general(what), |span| Diagnostic::at(span, what));
             self.findings.push(problem.hint("leave --staging out, and name that authority's staging directory by `directory`"));
         }
         Acme { at: At::default(), ..at_directory(&acme, Some(STAGING_DIRECTORY.to_owned())) }
@@ -84,7 +84,7 @@ impl Resolver<'_> {
         };
         if let Some(directive) = written {
             self.findings.push(
-                Problem::at(
+                Diagnostic::at(
                     staging.name.span,
                     "`staging` means Let's Encrypt's staging directory, and `directory` names one too",
                 )

@@ -2,7 +2,7 @@
 
 use super::resolver::Resolver;
 use crate::base::password::Hash;
-use crate::config::problem::{Problem, quote};
+use crate::config::diagnostic::{Diagnostic, quote};
 use crate::config::raw::Directive;
 use crate::config::settings::{Auth, ForwardAuth, Jwt, JwtKeys, TokenPlace};
 use crate::config::tree::Word;
@@ -16,7 +16,7 @@ impl Resolver<'_> {
         let (first, others) = directive.parts.list.split_first()?;
         if let Some(second) = others.first() {
             self.findings.push(
-                Problem::at(second.name.span, "there are two ways to pass")
+                Diagnostic::at(second.name.span, "there are two ways to pass")
                     .also(first.name.span, "the first one")
                     .hint("keep one of them"),
             );

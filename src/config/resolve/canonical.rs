@@ -5,7 +5,7 @@ use super::resolver::Resolver;
 use super::site::Head;
 use crate::base::name::HostPattern;
 use crate::config::defaults;
-use crate::config::problem::quote;
+use crate::config::diagnostic::quote;
 use crate::config::raw::{Directive, RawSite};
 use crate::config::settings::{Block, End, PathPattern, Place, Policy, Settings, Site, SiteHost};
 
@@ -85,12 +85,12 @@ fn of_redirect(own: &Policy) -> Policy {
 
 #[cfg(test)]
 mod tests {
+    use crate::config::environment::Environment;
     use crate::config::resolve::from_text;
     use crate::config::settings::{End, Site};
-    use crate::config::surroundings::Surroundings;
 
     fn check(text: &str, expected: &[&str]) {
-        let sites = from_text("test.conf", text, &Surroundings::default()).unwrap_or_else(|r| panic!("{r}")).settings.sites;
+        let sites = from_text("test.conf", text, &Environment::default()).unwrap_or_else(|r| panic!("{r}")).settings.sites;
         let shown: Vec<String> = sites.iter().map(shown).collect();
         assert_eq!(shown, expected, "for {text}");
     }

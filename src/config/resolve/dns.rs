@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use super::resolver::Resolver;
 use crate::base::name;
 use crate::base::secret::Secret;
-use crate::config::dns_services::{self, Service};
-use crate::config::problem::{Problem, any_of, nearest, quote};
+use crate::config::diagnostic::{Diagnostic, any_of, nearest, quote};
+use crate::config::dns_providers::{self, Service};
 use crate::config::raw::{Directive, Directives};
 use crate::config::settings::{Acme, ChallengeKind, Credential, DnsProvider, Rfc2136, TsigAlgorithm, TsigKey};
 use crate::config::tree::Word;
@@ -29,7 +29,7 @@ impl Resolver<'_> {
             (Some(directive), hook) => {
                 if let Some(hook) = hook {
                     self.findings.push(
-                        Problem::at(hook.name.span, "the record can be set in one way only")
+                        Diagnostic::at(hook.name.span, "the record can be set in one way only")
                             .also(directive.name.span, "the other way")
                             .hint("keep either `dns` or `dns-hook`"),
                     );
@@ -50,8 +50,8 @@ impl Resolver<'_> {
         if name.text == RFC2136 {
             return self.rfc2136(directive).map(DnsProvider::Rfc2136);
         }
-        let Some(service) = dns_services::find(&name.text) else {
-            let names: Vec<&str> = dns_services::ALL.iter().map(|service| service.name).chain([RFC2136]).collect();
+        let Some(service) = dns_providers::find(&name.text) else {
+            let names: Vec<&str> = dns_providers::ALL.iter().map(|service| service.name).chain([RFC2136]).collect();
             let hint = match nearest(&name.text, names.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known are {}; for any other, write a program and name it by `dns-hook PATH`", names.join(", ")),
@@ -163,7 +163,7 @@ impl Resolver<'_> {
             }
             if let Some(first) = directive.parts.list[..at].iter().find(|other| other.name.text == name.text) {
                 self.findings.push(
-                    Problem::at(name.span, format!("{} is written twice", quote(&name.text)))
+                    Diagnostic::at(name.span, format!("{} is written twice", quote(&name.text)))
                         .also(first.name.span, "first here")
                         .hint("keep one of the two"),
                 );

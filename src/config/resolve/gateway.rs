@@ -8,7 +8,7 @@ use super::trusted::named_networks;
 use crate::base::addr::IpNet;
 use crate::base::size::ByteSize;
 use crate::config::defaults;
-use crate::config::problem::quote;
+use crate::config::diagnostic::quote;
 use crate::config::raw::{Directive, Directives};
 use crate::config::settings::{
     Ban, GatewayLimits, Level, Log, LogFormat, MemoryLimit, Protocols, PublicPorts, Settings, Timeouts,

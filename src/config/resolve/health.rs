@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::resolver::Resolver;
 use crate::config::defaults;
-use crate::config::problem::quote;
+use crate::config::diagnostic::quote;
 use crate::config::raw::{Directive, Directives};
 use crate::config::settings::{CircuitBreaker, Health, Hold, MaxFails, StatusRange, Upstream};
 use crate::config::tree::Word;

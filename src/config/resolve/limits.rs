@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::resolver::Resolver;
 use crate::base::duration;
 use crate::base::size::ByteSize;
-use crate::config::problem::quote;
+use crate::config::diagnostic::quote;
 use crate::config::raw::{Directive, Directives};
 use crate::config::settings::{LimitKey, MessageLimit, Policy, RequestLimit};
 use crate::config::tree::Word;

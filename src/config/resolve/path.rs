@@ -1,12 +1,12 @@
 //! Paths: the heads of path braces, and the paths that words take as values.
 
 use super::resolver::Resolver;
-use crate::config::problem::quote;
+use crate::config::diagnostic::quote;
 use crate::config::settings::PathPattern;
 use crate::config::tree::Word;
 
 /// What is wrong with a path, and what to do.
-type Complaint = (String, String);
+type PathError = (String, String);
 
 impl Resolver<'_> {
     /// The head of path braces.
@@ -25,7 +25,7 @@ impl Resolver<'_> {
     }
 }
 
-fn pattern(text: &str) -> Result<PathPattern, Complaint> {
+fn pattern(text: &str) -> Result<PathPattern, PathError> {
     let (path, prefix) = match text.strip_suffix("/*") {
         Some(_) => (&text[..text.len() - 1], true),
         None => (text, false),
@@ -40,7 +40,7 @@ fn pattern(text: &str) -> Result<PathPattern, Complaint> {
 }
 
 /// Refuses what no request's path can be: requests are brought into their normal form before they are compared.
-fn possible(path: &str) -> Result<(), Complaint> {
+fn possible(path: &str) -> Result<(), PathError> {
     let never = |why: &str, hint: &str| Err((format!("{} can never match: {why}", quote(path)), hint.to_owned()));
     if !path.starts_with('/') {
         return Err((format!("{} is not a path", quote(path)), "begin it with a slash".into()));

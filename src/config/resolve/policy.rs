@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use super::resolver::Resolver;
 use crate::base::client_fact::ClientFact;
 use crate::config::defaults;
-use crate::config::problem::quote;
+use crate::config::diagnostic::quote;
 use crate::config::raw::{Directive, Directives};
 use crate::config::settings::{At, HeaderEdit, Origins, PathPattern, Policy};
 use crate::config::tree::Word;

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::config::problem::{Findings, Problem};
+use crate::config::diagnostic::{Diagnostic, Diagnostics};
+use crate::config::environment::Environment;
 use crate::config::settings::Place;
 use crate::config::source::{Sources, Span};
-use crate::config::surroundings::Surroundings;
 use crate::config::tree::Word;
 
 /// Reads the text of a file with a secret; the error is for a person. Only `load` has one that touches the disk.
@@ -13,9 +13,9 @@ pub type ReadSecret<'a> = &'a dyn Fn(&Path) -> Result<String, String>;
 
 pub(super) struct Resolver<'a> {
     pub(super) sources: &'a Sources,
-    pub(super) surroundings: &'a Surroundings,
+    pub(super) surroundings: &'a Environment,
     pub(super) secret: ReadSecret<'a>,
-    pub(super) findings: &'a mut Findings,
+    pub(super) findings: &'a mut Diagnostics,
 }
 
 impl Resolver<'_> {
@@ -25,6 +25,6 @@ impl Resolver<'_> {
     }
 
     pub(super) fn complain(&mut self, span: Span, what: impl Into<String>, hint: impl Into<String>) {
-        self.findings.push(Problem::at(span, what).hint(hint));
+        self.findings.push(Diagnostic::at(span, what).hint(hint));
     }
 }

@@ -1,9 +1,9 @@
 //! A site: its hosts, its certificate's source, and its blocks with the longest path first.
 
-use super::end;
+use super::handler;
 use super::resolver::Resolver;
 use super::upstream::Groups;
-use crate::config::problem::{Problem, quote};
+use crate::config::diagnostic::{Diagnostic, quote};
 use crate::config::raw::{Directives, RawSite};
 use crate::config::settings::{Block, PathPattern, Place, Policy, PortMap, Settings, Site, SiteHost, SiteRefusals};
 use crate::config::source::Span;
@@ -73,7 +73,7 @@ impl Resolver<'_> {
         });
         let mut blocks = Vec::new();
         for plan in planned {
-            if end::written(plan.words).is_none() {
+            if handler::written(plan.words).is_none() {
                 self.nothing_answers(plan.words, plan.span);
                 continue;
             }
@@ -87,7 +87,7 @@ impl Resolver<'_> {
     /// Every block with its path and policy, in the order of the text.
     fn planned<'a>(&mut self, raw: &'a RawSite, own: &Policy) -> Vec<Planned<'a>> {
         let mut planned: Vec<Planned<'a>> = Vec::new();
-        match end::written(&raw.words) {
+        match handler::written(&raw.words) {
             Some(end) => planned.push(Planned {
                 path: PathPattern::Prefix("/".into()),
                 words: &raw.words,
@@ -123,7 +123,7 @@ impl Resolver<'_> {
 
     fn shadowed(&mut self, head: &Word, first: Span) {
         self.findings.push(
-            Problem::at(head.span, format!("{} can never answer: another line answers there already", quote(&head.text)))
+            Diagnostic::at(head.span, format!("{} can never answer: another line answers there already", quote(&head.text)))
                 .also(first, "this one answers")
                 .hint("keep one of the two"),
         );

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::resolver::Resolver;
 use crate::base::name::{self, HostName};
-use crate::config::problem::{nearest, quote};
+use crate::config::diagnostic::{nearest, quote};
 use crate::config::settings::{At, Target, TargetAddress, TargetScheme};
 use crate::config::tree::Word;
 
@@ -19,7 +19,7 @@ pub(super) enum Written {
 }
 
 /// What is wrong with a target, and what to do.
-type Complaint = (String, String);
+type TargetError = (String, String);
 
 const SCHEMES: [(&str, TargetScheme, u16); 5] = [
     ("http", TargetScheme::Http, 80),
@@ -56,7 +56,7 @@ impl Resolver<'_> {
     }
 }
 
-fn read(text: &str) -> Result<Written, Complaint> {
+fn read(text: &str) -> Result<Written, TargetError> {
     let Some((written, rest)) = text.split_once("://") else { return bare(text) };
     let Some((_, scheme, port)) = SCHEMES.iter().find(|(name, _, _)| *name == written) else {
         let hint = match nearest(written, SCHEMES.iter().map(|(name, _, _)| *name)) {
@@ -75,7 +75,7 @@ fn read(text: &str) -> Result<Written, Complaint> {
     Ok(Written::Target(Target { address, scheme: *scheme, weight: 1, backup: false, at: At::default() }))
 }
 
-fn bare(text: &str) -> Result<Written, Complaint> {
+fn bare(text: &str) -> Result<Written, TargetError> {
     let digits = text.strip_prefix(':').unwrap_or(text);
     if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
         return Ok(http(TargetAddress::Loopback(port(digits)?)));
@@ -97,7 +97,7 @@ fn http(address: TargetAddress) -> Written {
     Written::Target(Target { address, scheme: TargetScheme::Http, weight: 1, backup: false, at: At::default() })
 }
 
-fn address(authority: &str, default_port: Option<u16>) -> Result<TargetAddress, Complaint> {
+fn address(authority: &str, default_port: Option<u16>) -> Result<TargetAddress, TargetError> {
     let not_one = |hint: String| (format!("{} is not a target", quote(authority)), hint);
     if authority.contains('@') {
         return Err(not_one("leave out what stands before the `@`; a name and password go into `request-headers`".into()));
@@ -118,7 +118,7 @@ fn address(authority: &str, default_port: Option<u16>) -> Result<TargetAddress, 
     HostName::parse(host).map(|name| TargetAddress::Name(name, port)).map_err(|error| not_one(error.to_string()))
 }
 
-fn port(digits: &str) -> Result<u16, Complaint> {
+fn port(digits: &str) -> Result<u16, TargetError> {
     let port = digits.parse().ok().filter(|port| *port != 0);
     port.ok_or_else(|| (format!("{} is not a port", quote(digits)), "write a number from 1 to 65535".into()))
 }

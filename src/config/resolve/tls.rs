@@ -6,7 +6,7 @@ use super::resolver::Resolver;
 use super::site::Head;
 use crate::base::issuable::NeverIssued;
 use crate::base::name::HostPattern;
-use crate::config::problem::{nearest, quote};
+use crate::config::diagnostic::{nearest, quote};
 use crate::config::raw::{Directive, RawSite};
 use crate::config::settings::{Acme, At, ChallengeKind, Settings, SiteHost, SiteTls};
 

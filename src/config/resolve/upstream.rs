@@ -5,7 +5,7 @@ use super::target::Written;
 use crate::base::duration;
 use crate::base::name::HostName;
 use crate::config::defaults;
-use crate::config::problem::{Problem, any_of, nearest, quote};
+use crate::config::diagnostic::{Diagnostic, any_of, nearest, quote};
 use crate::config::raw::{Directive, Directives};
 use crate::config::settings::{
     Balance, HashOf, ProxyProtocol, Resolve, SameSite, Sticky, Target, TargetAddress, TargetScheme, Upstream, UpstreamId,
@@ -56,7 +56,7 @@ impl Resolver<'_> {
         for directive in top.all("upstream") {
             let word = directive.value();
             if let Some((_, first)) = list.iter().find(|(other, _)| other.name == word.text) {
-                let problem = Problem::at(word.span, format!("there are two upstreams {}", quote(&word.text)));
+                let problem = Diagnostic::at(word.span, format!("there are two upstreams {}", quote(&word.text)));
                 self.findings.push(problem.also(*first, "first here").hint("give them different names"));
                 continue;
             }
@@ -270,7 +270,7 @@ impl Resolver<'_> {
     pub(super) fn unused(&mut self, groups: &Groups) {
         for (group, (span, used)) in groups.list.iter().zip(&groups.named) {
             if !used {
-                let problem = Problem::at(*span, format!("nothing uses the upstream {}", quote(&group.name)));
+                let problem = Diagnostic::at(*span, format!("nothing uses the upstream {}", quote(&group.name)));
                 self.findings.warn(problem.hint(format!("add `proxy {}` to a site, or remove it", group.name)));
             }
         }

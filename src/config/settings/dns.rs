@@ -16,7 +16,7 @@ pub enum DnsProvider {
     Rfc2136(Rfc2136),
     /// A company's service, over its own interface.
     Service {
-        /// Its name in [`crate::config::dns_services::ALL`].
+        /// Its name in [`crate::config::dns_providers::ALL`].
         name: &'static str,
         /// Its parameters in the order of the text: all that it needs, each once.
         parameters: Vec<(&'static str, Credential)>,

@@ -69,12 +69,12 @@ fn standing(line: &CertLine, name: &str) -> Finding {
 mod tests {
     use super::*;
     use crate::certs::preflight::finding::Weight;
+    use crate::config::environment::Environment;
     use crate::config::resolve::from_text;
-    use crate::config::surroundings::Surroundings;
 
     fn meant() -> MeantNames {
         let text = "acme {\n    staging\n}\na.test {\n    respond 200\n}\n";
-        MeantNames::of(&from_text("a.conf", text, &Surroundings::default()).unwrap().settings)
+        MeantNames::of(&from_text("a.conf", text, &Environment::default()).unwrap().settings)
     }
 
     fn line(name: &str) -> CertLine {

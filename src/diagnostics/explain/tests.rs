@@ -1,6 +1,6 @@
 use super::*;
+use crate::config::environment::Environment;
 use crate::config::resolve::from_text;
-use crate::config::surroundings::Surroundings;
 
 const CONFIG: &str = "
 upstream app {
@@ -37,7 +37,7 @@ admin.example.com:8443 {
 ";
 
 fn explained(url: &str, fields: &[&str]) -> Explanation {
-    let settings = from_text("a.conf", CONFIG, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}")).settings;
+    let settings = from_text("a.conf", CONFIG, &Environment::default()).unwrap_or_else(|report| panic!("{report}")).settings;
     let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
     explain(&settings, &Question::new(url, "GET", &fields, None).unwrap())
 }
@@ -65,7 +65,7 @@ fn values_from_the_environment_are_explained_by_their_names() {
     let text = "a.example {\n headers {\n  set x-key \"key {$TOKEN}\"\n }\n auth {\n  forward http://127.0.0.1:1/{$TOKEN}\n }\n \
                 redirect https://b.example/{$TOKEN}\n}\n";
     let environment = [("TOKEN".to_owned(), "hunter2!".to_owned())].into();
-    let surroundings = Surroundings { environment, ..Surroundings::default() };
+    let surroundings = Environment { environment, ..Environment::default() };
     let settings = from_text("a.conf", text, &surroundings).unwrap_or_else(|report| panic!("{report}")).settings;
     let told = explain(&settings, &Question::new("https://a.example/", "GET", &[], None).unwrap());
     let told = serde_json::to_string(&told).unwrap();
@@ -158,7 +158,7 @@ example.com {
     proxy 3000
 }
 ";
-    let settings = from_text("a.conf", config, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}")).settings;
+    let settings = from_text("a.conf", config, &Environment::default()).unwrap_or_else(|report| panic!("{report}")).settings;
     let explained = |url: &str| explain(&settings, &Question::new(url, "GET", &[], None).unwrap());
     let told = explained("https://mtls.example.com/x");
     assert_eq!(
@@ -193,7 +193,7 @@ example.com {
 fn urls_are_explained_by_their_public_ports() {
     let text = "http-port 8080\nhttps-port 8443\npublic-http-port 80\npublic-https-port 443\n\
                 a.example:9443 {\n respond 204\n}\na.example {\n respond 200\n}\nb.example:9443 {\n respond 204\n}\n";
-    let settings = from_text("a.conf", text, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}")).settings;
+    let settings = from_text("a.conf", text, &Environment::default()).unwrap_or_else(|report| panic!("{report}")).settings;
     let check = |url: &str, expected: &str| {
         let seen = result(&explain(&settings, &Question::new(url, "GET", &[], None).unwrap()));
         assert!(seen.starts_with(expected), "{url}: {seen}");

@@ -182,7 +182,7 @@ fn careless_world() -> (tempfile::TempDir, Arc<Private>) {
     symlink("state", root.join("aside")).unwrap();
     symlink("../site.key", root.join("docs/index.html.gz")).unwrap();
     let text = format!("state {0}/state\na.example {{\n tls {0}/site.pem {0}/site.key\n respond 200 a\n}}\n", root.display());
-    let surroundings = crate::config::surroundings::Surroundings::default();
+    let surroundings = crate::config::environment::Environment::default();
     let mut settings = crate::config::resolve::from_text("", &text, &surroundings).unwrap().settings;
     settings.sources = ["doorward.conf", "part.conf"].map(|name| root.join(name)).into();
     (world, Private::of(&settings))

@@ -83,13 +83,13 @@ const fn name_of(edit: &HeaderEdit) -> &HeaderName {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::environment::Environment;
     use crate::config::resolve::from_text;
-    use crate::config::surroundings::Surroundings;
 
     fn guard(words: &str) -> Guard {
         let text = format!("a.test {{\n {words}\n proxy 127.0.0.1:1\n}}");
         Guard::of(
-            &from_text("a.conf", &text, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}")).settings.sites[0]
+            &from_text("a.conf", &text, &Environment::default()).unwrap_or_else(|report| panic!("{report}")).settings.sites[0]
                 .blocks[0]
                 .policy,
         )

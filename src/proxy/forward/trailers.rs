@@ -65,13 +65,13 @@ mod tests {
     use http::header::HeaderValue;
 
     use super::*;
+    use crate::config::environment::Environment;
     use crate::config::resolve::from_text;
-    use crate::config::surroundings::Surroundings;
 
     fn guard() -> Guard {
         let words = "request-headers set X-Tenant a\n auth forward http://127.0.0.1:1/ {\n copy Remote-User\n }";
         let text = format!("a.test {{\n {words}\n proxy 127.0.0.1:1\n}}");
-        let read = from_text("a.conf", &text, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}"));
+        let read = from_text("a.conf", &text, &Environment::default()).unwrap_or_else(|report| panic!("{report}"));
         Guard::of(&read.settings.sites[0].blocks[0].policy)
     }
 

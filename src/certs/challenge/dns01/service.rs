@@ -137,12 +137,12 @@ fn updater(service: &str, parameters: &[(&'static str, Credential)]) -> Option<R
 mod tests {
     use super::*;
     use crate::base::secret::Secret;
-    use crate::config::dns_services;
+    use crate::config::dns_providers;
     use crate::config::settings::SecretSource;
 
     #[test]
     fn every_service_that_the_configuration_knows_can_be_spoken_to() {
-        for service in dns_services::ALL {
+        for service in dns_providers::ALL {
             let value = |name: &str| match name {
                 "endpoint" => "ovh-eu",
                 "url" => "https://dns.example:8443",

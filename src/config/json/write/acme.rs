@@ -2,7 +2,7 @@
 
 use super::object_writer::{ObjectWriter, list, path, secret};
 use crate::base::duration;
-use crate::config::dns_services;
+use crate::config::dns_providers;
 use crate::config::json::print::Json;
 use crate::config::settings::{Acme, Alert, Credential, DnsProvider, Eab, KeyKind, Propagation, Rfc2136, SecretSource};
 
@@ -70,7 +70,7 @@ fn updates(rfc2136: &Rfc2136) -> Json {
 
 /// What is no secret is printed as it is.
 fn service_parameter(service: &str, name: &str, credential: &Credential) -> Json {
-    let known = dns_services::find(service).and_then(|service| service.parameter(name));
+    let known = dns_providers::find(service).and_then(|service| service.parameter(name));
     match (&credential.from, known) {
         (SecretSource::InPlace, Some(parameter)) if !parameter.secret => credential.value.expose().as_str().into(),
         (from, _) => Json::List(secret(from)),

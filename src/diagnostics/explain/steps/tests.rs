@@ -3,16 +3,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::config::environment::Environment;
 use crate::config::resolve::from_text;
 use crate::config::settings::Settings;
-use crate::config::surroundings::Surroundings;
 use crate::proxy::limit::kept::Kept;
 use crate::proxy::step::{Building, Step};
 
 /// The policy of the first block of a site with these words.
 fn policy(words: &str) -> Policy {
     let text = format!("a.test {{\n{words}\nrespond 200 here\n}}\n");
-    let settings: Settings = from_text("", &text, &Surroundings::default()).unwrap_or_else(|report| panic!("{report}")).settings;
+    let settings: Settings = from_text("", &text, &Environment::default()).unwrap_or_else(|report| panic!("{report}")).settings;
     settings.sites[0].blocks[0].policy.clone()
 }
 

@@ -19,8 +19,8 @@ use tokio::time::timeout;
 
 use crate::base::rng::Rng;
 use crate::base::task;
+use crate::config::environment::Environment;
 use crate::config::resolve::from_text;
-use crate::config::surroundings::Surroundings;
 use crate::proxy::body::Body;
 use crate::proxy::client_io::{Activity, ClientIo, Ticks};
 use crate::proxy::cluster::sticky::Seal;
@@ -303,7 +303,7 @@ impl Gateway {
 }
 
 fn snapshot(text: &str, before: Option<&Snapshot>) -> Snapshot {
-    let resolved = from_text("test.conf", text, &Surroundings::default()).unwrap_or_else(|r| panic!("{}", r.render(false)));
+    let resolved = from_text("test.conf", text, &Environment::default()).unwrap_or_else(|r| panic!("{}", r.render(false)));
     let trust = Trust::new(Arc::new(rustls::crypto::aws_lc_rs::default_provider())).sealing(Seal::new(&[7; 32]));
     Snapshot::build(&resolved.settings, before, &trust).unwrap()
 }

@@ -9,7 +9,7 @@ use crate::base::addr::{self, IpNet};
 use crate::base::duration;
 use crate::base::name::{self, HostName};
 use crate::base::size::ByteSize;
-use crate::config::problem::{any_of, nearest, quote};
+use crate::config::diagnostic::{any_of, nearest, quote};
 use crate::config::raw::Directives;
 use crate::config::tree::Word;
 

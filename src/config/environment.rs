@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Facts about the process and its machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Surroundings {
+pub struct Environment {
     /// The environment, for `{$NAME}`.
     pub environment: BTreeMap<String, String>,
     /// The working folder, absolute. Paths written on the command line start here.

@@ -30,7 +30,7 @@ pub enum Context {
 
 /// What may stand behind a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum DirectiveKind {
     /// Values only, at least and at most so many.
     Values(usize, usize),
     /// Parts in braces, or one part on the line: `log { level info }` and `log level info` are the same.
@@ -50,19 +50,19 @@ pub enum Form {
 
 /// One word of the language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spec {
+pub struct DirectiveSpec {
     /// The word.
     pub name: &'static str,
     /// What may stand behind it.
-    pub form: Form,
+    pub form: DirectiveKind,
     /// Whether it may be written more than once in one place.
     pub repeats: bool,
     /// How it is written, for messages.
     pub usage: &'static str,
 }
 
-impl Spec {
-    const fn new(name: &'static str, form: Form, usage: &'static str) -> Self {
+impl DirectiveSpec {
+    const fn new(name: &'static str, form: DirectiveKind, usage: &'static str) -> Self {
         Self { name, form, repeats: false, usage }
     }
 
@@ -73,27 +73,34 @@ impl Spec {
 
 const MANY: usize = usize::MAX;
 
-const fn flag(name: &'static str) -> Spec {
-    Spec::new(name, Form::Values(0, 0), name)
+const fn flag(name: &'static str) -> DirectiveSpec {
+    DirectiveSpec::new(name, DirectiveKind::Values(0, 0), name)
 }
 
-const fn one(name: &'static str, usage: &'static str) -> Spec {
-    Spec::new(name, Form::Values(1, 1), usage)
+const fn one(name: &'static str, usage: &'static str) -> DirectiveSpec {
+    DirectiveSpec::new(name, DirectiveKind::Values(1, 1), usage)
 }
 
-const fn values(name: &'static str, least: usize, most: usize, usage: &'static str) -> Spec {
-    Spec::new(name, Form::Values(least, most), usage)
+const fn values(name: &'static str, least: usize, most: usize, usage: &'static str) -> DirectiveSpec {
+    DirectiveSpec::new(name, DirectiveKind::Values(least, most), usage)
 }
 
-const fn parts(name: &'static str, inside: Context, usage: &'static str) -> Spec {
-    Spec::new(name, Form::Parts(inside), usage)
+const fn parts(name: &'static str, inside: Context, usage: &'static str) -> DirectiveSpec {
+    DirectiveSpec::new(name, DirectiveKind::Parts(inside), usage)
 }
 
-const fn block(name: &'static str, least: usize, most: usize, inside: Context, optional: bool, usage: &'static str) -> Spec {
-    Spec::new(name, Form::Block { least, most, inside, optional }, usage)
+const fn block(
+    name: &'static str,
+    least: usize,
+    most: usize,
+    inside: Context,
+    optional: bool,
+    usage: &'static str,
+) -> DirectiveSpec {
+    DirectiveSpec::new(name, DirectiveKind::Block { least, most, inside, optional }, usage)
 }
 
-const TOP: &[Spec] = &[
+const TOP: &[DirectiveSpec] = &[
     one("email", "email ADDRESS"),
     one("state", "state FOLDER"),
     values("bind", 1, MANY, "bind ADDRESS..."),
@@ -118,7 +125,7 @@ const TOP: &[Spec] = &[
     values("import", 1, 1, "import PATH").repeated(),
 ];
 
-const ACME: &[Spec] = &[
+const ACME: &[DirectiveSpec] = &[
     one("directory", "directory URL"),
     flag("staging"),
     one("ca-file", "ca-file PATH"),
@@ -137,14 +144,14 @@ const ACME: &[Spec] = &[
     one("alert", "alert URL, or alert PATH"),
 ];
 
-const SITE: &[Spec] = &[
+const SITE: &[DirectiveSpec] = &[
     block("tls", 1, 2, Context::Acme, true, "tls CERT KEY, tls internal, or tls acme { ... }"),
     one("canonical", "canonical HOST"),
     one("certificate", "certificate shared"),
     values("client-certificates", 1, 3, "client-certificates CA-FILE [optional] [headers]"),
 ];
 
-const BLOCK: &[Spec] = &[
+const BLOCK: &[DirectiveSpec] = &[
     values("proxy", 1, MANY, "proxy TARGET..."),
     values("redirect", 1, 2, "redirect TARGET [CODE]"),
     block("files", 1, 1, Context::Files, true, "files FOLDER, or files FOLDER { ... }"),
@@ -172,7 +179,7 @@ const BLOCK: &[Spec] = &[
     one("errors", "errors FOLDER"),
 ];
 
-const UPSTREAM: &[Spec] = &[
+const UPSTREAM: &[DirectiveSpec] = &[
     values("to", 1, MANY, "to TARGET... [weight N] [backup]").repeated(),
     values("resolve", 1, MANY, "resolve dns [ADDRESS...], resolve srv [ADDRESS...], or resolve every 30s"),
     values("balance", 1, 3, "balance round-robin"),
@@ -191,9 +198,9 @@ const UPSTREAM: &[Spec] = &[
     one("proxy-protocol", "proxy-protocol v2"),
 ];
 
-const STICKY: &[Spec] = &[one("max-age", "max-age 1d"), one("same-site", "same-site lax")];
+const STICKY: &[DirectiveSpec] = &[one("max-age", "max-age 1d"), one("same-site", "same-site lax")];
 
-const HEALTH: &[Spec] = &[
+const HEALTH: &[DirectiveSpec] = &[
     one("timeout", "timeout 5s"),
     values("status", 1, MANY, "status 2xx 3xx"),
     one("rise", "rise 1"),
@@ -201,16 +208,16 @@ const HEALTH: &[Spec] = &[
     one("host", "host NAME"),
 ];
 
-const GATEWAY_LOG: &[Spec] = &[
+const GATEWAY_LOG: &[DirectiveSpec] = &[
     one("format", "format human"),
     one("access", "access off"),
     one("level", "level info"),
     values("hide", 1, MANY, "hide QUERY-KEY..."),
 ];
 
-const SITE_LOG: &[Spec] = &[one("access", "access off")];
+const SITE_LOG: &[DirectiveSpec] = &[one("access", "access off")];
 
-const TIMEOUTS: &[Spec] = &[
+const TIMEOUTS: &[DirectiveSpec] = &[
     one("handshake", "handshake 10s"),
     one("header", "header 60s"),
     one("body", "body 60s"),
@@ -218,7 +225,7 @@ const TIMEOUTS: &[Spec] = &[
     one("idle", "idle 5min"),
 ];
 
-const GATEWAY_LIMITS: &[Spec] = &[
+const GATEWAY_LIMITS: &[DirectiveSpec] = &[
     one("connections", "connections 20000"),
     one("header-size", "header-size 64KiB"),
     one("header-count", "header-count 200"),
@@ -227,7 +234,7 @@ const GATEWAY_LIMITS: &[Spec] = &[
     one("memory", "memory auto, memory 512MiB, or memory off"),
 ];
 
-const LIMITS: &[Spec] = &[
+const LIMITS: &[DirectiveSpec] = &[
     values("requests", 1, 6, "requests 10/s [burst 20] [by ip]"),
     one("connections", "connections N"),
     one("body", "body 10MiB"),
@@ -235,42 +242,42 @@ const LIMITS: &[Spec] = &[
     values("message", 1, 2, "message 64KiB [100/min]"),
 ];
 
-const HEADERS: &[Spec] = &[
+const HEADERS: &[DirectiveSpec] = &[
     values("set", 2, 2, "set NAME VALUE").repeated(),
     values("add", 2, 2, "add NAME VALUE").repeated(),
     one("remove", "remove NAME").repeated(),
 ];
 
-const UPSTREAM_TIMEOUTS: &[Spec] = &[
+const UPSTREAM_TIMEOUTS: &[DirectiveSpec] = &[
     one("connect", "connect 5s"),
     one("first-byte", "first-byte 60s, or first-byte off"),
     one("idle", "idle 60s, or idle off"),
     one("keep-alive", "keep-alive 4s"),
 ];
 
-const UPSTREAM_TLS: &[Spec] = &[
+const UPSTREAM_TLS: &[DirectiveSpec] = &[
     one("ca-file", "ca-file PATH"),
     one("server-name", "server-name NAME"),
     values("client", 2, 2, "client CERT KEY"),
     flag("insecure"),
 ];
 
-const AUTH: &[Spec] = &[
+const AUTH: &[DirectiveSpec] = &[
     block("basic", 0, 0, Context::Free, false, "basic { NAME HASH }"),
     block("forward", 1, 1, Context::ForwardAuth, true, "forward URL, or forward URL { ... }"),
     block("jwt", 0, 0, Context::Jwt, false, "jwt { ... }"),
 ];
 
-const FILES: &[Spec] = &[
+const FILES: &[DirectiveSpec] = &[
     values("cache", 1, 2, "cache 30d [immutable]"),
     one("fallback", "fallback /index.html"),
     one("links", "links inside, or links follow"),
     flag("list"),
 ];
 
-const FORWARD_AUTH: &[Spec] = &[values("copy", 1, MANY, "copy HEADER...")];
+const FORWARD_AUTH: &[DirectiveSpec] = &[values("copy", 1, MANY, "copy HEADER...")];
 
-const JWT: &[Spec] = &[
+const JWT: &[DirectiveSpec] = &[
     values("keys", 1, 2, "keys file PATH, or keys URL"),
     values("algorithms", 1, MANY, "algorithms RS256 ES256"),
     values("issuer", 1, MANY, "issuer NAME..."),
@@ -281,14 +288,14 @@ const JWT: &[Spec] = &[
 
 /// Whether a word stands alone wherever it stands, so that its value in JSON is `true` or `false`.
 pub fn is_flag(name: &str) -> bool {
-    const ALL: [&[Spec]; 6] = [ACME, BLOCK, UPSTREAM_TLS, SITE, JWT, FILES];
-    ALL.iter().any(|specs| specs.iter().any(|spec| spec.name == name && spec.form == Form::Values(0, 0)))
+    const ALL: [&[DirectiveSpec]; 6] = [ACME, BLOCK, UPSTREAM_TLS, SITE, JWT, FILES];
+    ALL.iter().any(|specs| specs.iter().any(|spec| spec.name == name && spec.form == DirectiveKind::Values(0, 0)))
 }
 
 impl Context {
     /// The words that may stand here.
-    pub fn words(self) -> impl Iterator<Item = &'static Spec> {
-        let (own, shared): (&'static [Spec], &'static [Spec]) = match self {
+    pub fn words(self) -> impl Iterator<Item = &'static DirectiveSpec> {
+        let (own, shared): (&'static [DirectiveSpec], &'static [DirectiveSpec]) = match self {
             Self::Top => (TOP, &[]),
             Self::Acme => (ACME, &[]),
             Self::Site => (SITE, BLOCK),
@@ -314,7 +321,7 @@ impl Context {
     }
 
     /// The word of this name, if it may stand here.
-    pub fn find(self, name: &str) -> Option<&'static Spec> {
+    pub fn find(self, name: &str) -> Option<&'static DirectiveSpec> {
         self.words().find(|spec| spec.name == name)
     }
 

@@ -2,15 +2,15 @@
 //! never become a brace or a comment, and becomes a second word only as the hosts of a site: a variable that stands there
 //! alone may hold several, with blanks or commas between them. `{$$` is a literal `{$`.
 
+use super::diagnostic::{Diagnostic, Diagnostics, quote};
 use super::env_values::EnvValues;
-use super::problem::{Findings, Problem, quote};
 use super::tree::{Node, Word};
 
 /// Looks a variable up.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Puts the environment into every word of a tree, and takes down in `values` what came from it.
-pub fn expand(nodes: &mut [Node], environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Findings) {
+pub fn expand(nodes: &mut [Node], environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Diagnostics) {
     for node in nodes {
         if node.block.is_some() {
             node.words = node.words.drain(..).flat_map(|word| expand_host(word, environment, values, findings)).collect();
@@ -21,21 +21,21 @@ pub fn expand(nodes: &mut [Node], environment: Lookup<'_>, values: &mut EnvValue
     }
 }
 
-fn expand_below(node: &mut Node, environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Findings) {
+fn expand_below(node: &mut Node, environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Diagnostics) {
     for node in node.block.iter_mut().flatten() {
         expand_words(node, environment, values, findings);
         expand_below(node, environment, values, findings);
     }
 }
 
-fn expand_words(node: &mut Node, environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Findings) {
+fn expand_words(node: &mut Node, environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Diagnostics) {
     for word in &mut node.words {
         expand_word(word, environment, values, findings);
     }
 }
 
 /// A word before the braces of a block outside of all others, which is a host of a site.
-fn expand_host(mut word: Word, environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Findings) -> Vec<Word> {
+fn expand_host(mut word: Word, environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Diagnostics) -> Vec<Word> {
     let stands_alone = !word.quoted && is_one_variable(&word.text);
     expand_word(&mut word, environment, values, findings);
     let parts = || word.text.split(|c: char| c.is_whitespace() || c == ',').filter(|part| !part.is_empty());
@@ -51,7 +51,7 @@ fn is_one_variable(text: &str) -> bool {
     inside.is_some_and(|inside| !inside.starts_with('$') && !inside.contains(['{', '}']))
 }
 
-fn expand_word(word: &mut Word, environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Findings) {
+fn expand_word(word: &mut Word, environment: Lookup<'_>, values: &mut EnvValues, findings: &mut Diagnostics) {
     refuse_placeholder(word, findings);
     if !word.text.contains("{$") {
         return;
@@ -70,7 +70,7 @@ fn expand_word(word: &mut Word, environment: Lookup<'_>, values: &mut EnvValues,
         }
         let Some((inside, behind)) = rest.split_once('}') else {
             findings.push(
-                Problem::at(word.span, "this `{$` has no `}`").hint("write `{$NAME}`, or `{$$` for the characters themselves"),
+                Diagnostic::at(word.span, "this `{$` has no `}`").hint("write `{$NAME}`, or `{$$` for the characters themselves"),
             );
             break;
         };
@@ -82,7 +82,7 @@ fn expand_word(word: &mut Word, environment: Lookup<'_>, values: &mut EnvValues,
             }
             Ok(Value::Default(default)) => text.push_str(default),
             Err(name) => findings.push(
-                Problem::at(word.span, format!("the environment has no variable {}", quote(name)))
+                Diagnostic::at(word.span, format!("the environment has no variable {}", quote(name)))
                     .hint(format!("set it, or write a default: `{{${name}:default}}`")),
             ),
         }
@@ -123,16 +123,17 @@ fn value<'a>(inside: &'a str, environment: Lookup<'_>) -> Result<Value<'a>, &'a 
 }
 
 /// What the lexer refuses in a text must not come in through the environment.
-fn refuse_control(text: &str, word: &Word, findings: &mut Findings) {
+fn refuse_control(text: &str, word: &Word, findings: &mut Diagnostics) {
     if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
         findings.push(
-            Problem::at(word.span, "the environment puts a control character into this word").hint("set the variable without it"),
+            Diagnostic::at(word.span, "the environment puts a control character into this word")
+                .hint("set the variable without it"),
         );
     }
 }
 
 /// `{host}` and the like are the Caddyfile's; a person who writes one expects it to be replaced.
-fn refuse_placeholder(word: &Word, findings: &mut Findings) {
+fn refuse_placeholder(word: &Word, findings: &mut Diagnostics) {
     if word.quoted {
         return;
     }
@@ -145,7 +146,7 @@ fn refuse_placeholder(word: &Word, findings: &mut Findings) {
             let what = format!("`{{{name}}}` is a placeholder, and this language has none");
             let hint =
                 "a redirect to a bare origin keeps path and query by itself; put the word in quotes if you mean the braces";
-            findings.push(Problem::at(word.span, what).hint(hint));
+            findings.push(Diagnostic::at(word.span, what).hint(hint));
             return;
         }
     }
@@ -154,12 +155,12 @@ fn refuse_placeholder(word: &Word, findings: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::environment::Environment;
     use crate::config::resolve::from_text;
     use crate::config::source::Span;
-    use crate::config::surroundings::Surroundings;
 
     fn check(text: &str, expected: &str) {
-        let mut findings = Findings::default();
+        let mut findings = Diagnostics::default();
         let mut word = Word::plain(text, Span { file: 0, start: 0, end: 0 });
         let environment = |name: &str| match name {
             "PORT" => Some("8000".to_owned()),
@@ -186,11 +187,11 @@ mod tests {
 
     #[test]
     fn a_variable_may_hold_several_hosts_of_a_site_and_several_words_of_nothing_else() {
-        let surroundings = Surroundings {
+        let surroundings = Environment {
             environment: [("HOSTS", "a.example, b.example\tc.example"), ("TEXT", "two words"), ("ONE", "d.example")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
-            ..Surroundings::default()
+            ..Environment::default()
         };
         let hosts = |head: &str| {
             let text = format!("{head} {{\n respond 200 {{$TEXT}}\n}}\n");

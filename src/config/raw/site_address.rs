@@ -1,9 +1,9 @@
 //! Whether a line opens a site: its first word is a host, and none of ours.
 
-use crate::config::foreign;
-use crate::config::problem::nearest;
+use crate::config::diagnostic::nearest;
+use crate::config::directives::Context;
+use crate::config::migration_hints;
 use crate::config::tree::{Node, Word};
-use crate::config::vocabulary::Context;
 
 /// Whether this line, outside of all braces, is the head of a site.
 pub(super) fn opens_site(node: &Node) -> bool {
@@ -18,7 +18,7 @@ pub(super) fn opens_site(node: &Node) -> bool {
     // A single label is a host of the local network, unless it is a slip in one of our words or another server's word.
     node.block.is_some()
         && !head.quoted
-        && foreign::instead(text).is_none()
+        && migration_hints::instead(text).is_none()
         && nearest(text, Context::Top.words().map(|spec| spec.name)).is_none()
         && Context::Top.elsewhere(text).is_none()
 }

@@ -2,7 +2,7 @@
 
 use super::resolver::Resolver;
 use crate::base::name::HostPattern;
-use crate::config::problem::{nearest, quote};
+use crate::config::diagnostic::{nearest, quote};
 use crate::config::raw::{Directive, Directives, RawSite};
 use crate::config::settings::{At, Cipher, ClientCertificates, DefaultCertificate, Settings, TlsVersions};
 use crate::config::source::Span;

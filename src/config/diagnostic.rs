@@ -14,7 +14,7 @@ const RENDERED: usize = 100;
 
 /// One complaint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct Diagnostic {
     /// Where it stands; `None` when it belongs to no place in a text.
     pub place: Option<Span>,
     /// What was seen and what is wrong with it.
@@ -25,7 +25,7 @@ pub struct Problem {
     pub also: Option<(Span, String)>,
 }
 
-impl Problem {
+impl Diagnostic {
     /// A complaint about a place in a text.
     pub fn at(place: Span, what: impl Into<String>) -> Self {
         Self { place: Some(place), what: what.into(), hint: None, also: None }
@@ -64,31 +64,31 @@ impl Problem {
 
 /// Problems and warnings as they are collected.
 #[derive(Clone, Debug, Default)]
-pub struct Findings {
+pub struct Diagnostics {
     /// Each of these refuses the configuration.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<Diagnostic>,
     /// The configuration runs, but perhaps not as meant.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<Diagnostic>,
 }
 
-impl Findings {
+impl Diagnostics {
     /// Adds a problem.
-    pub fn push(&mut self, problem: Problem) {
+    pub fn push(&mut self, problem: Diagnostic) {
         self.problems.push(problem);
     }
 
     /// Adds a warning.
-    pub fn warn(&mut self, problem: Problem) {
+    pub fn warn(&mut self, problem: Diagnostic) {
         self.warnings.push(problem);
     }
 }
 
-/// Findings of one kind with the texts they are about, ready to be shown.
+/// Diagnostics of one kind with the texts they are about, ready to be shown.
 #[derive(Clone, Debug)]
 pub struct Report {
     sources: Sources,
     severity: Severity,
-    list: Vec<Problem>,
+    list: Vec<Diagnostic>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,29 +99,29 @@ enum Severity {
 
 impl Report {
     /// Problems that refuse a configuration.
-    pub fn errors(sources: Sources, list: Vec<Problem>) -> Self {
+    pub fn errors(sources: Sources, list: Vec<Diagnostic>) -> Self {
         Self::of(sources, Severity::Error, list)
     }
 
     /// Remarks on a configuration that runs.
-    pub fn warnings(sources: Sources, list: Vec<Problem>) -> Self {
+    pub fn warnings(sources: Sources, list: Vec<Diagnostic>) -> Self {
         Self::of(sources, Severity::Warning, list)
     }
 
     /// Its findings repeat words, and a word may be a secret from the environment.
-    fn of(sources: Sources, severity: Severity, mut list: Vec<Problem>) -> Self {
+    fn of(sources: Sources, severity: Severity, mut list: Vec<Diagnostic>) -> Self {
         list.iter_mut().for_each(|problem| problem.hide(&sources.env_values));
         Self { sources, severity, list }
     }
 
     /// One more finding, behind the others.
-    pub fn add(&mut self, mut problem: Problem) {
+    pub fn add(&mut self, mut problem: Diagnostic) {
         problem.hide(&self.sources.env_values);
         self.list.push(problem);
     }
 
     /// The findings in the order of the text.
-    pub fn list(&self) -> &[Problem] {
+    pub fn list(&self) -> &[Diagnostic] {
         &self.list
     }
 
@@ -154,7 +154,7 @@ impl Report {
         text
     }
 
-    fn group<'a>(&'a self, problem: &'a Problem) -> Group<'a> {
+    fn group<'a>(&'a self, problem: &'a Diagnostic) -> Group<'a> {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_problem_shows_its_line_and_underlines_the_word() {
-        let problem = Problem::at(Span { file: 0, start: 14, end: 18 }, "`4000x` is not a port").hint("write 4000");
+        let problem = Diagnostic::at(Span { file: 0, start: 14, end: 18 }, "`4000x` is not a port").hint("write 4000");
         assert_eq!(
             Report::errors(sources("a.example {\n  proxy\n}\n"), vec![problem]).to_string(),
             "error: `4000x` is not a port\n --> a.conf:2:3\n  |\n2 |   proxy\n  |   ^^^^\n  |\n  = help: write 4000\n\n1 problem"
@@ -291,7 +291,7 @@ mod tests {
         let key = "k".repeat(100);
         sources.env_values.note_variable("KEY", &key);
         sources.env_values.note_word("https://{$KEY}", &format!("https://{key}"));
-        let problem = Problem::general(format!("{} is no URL", quote(&format!("https://{key}")))).hint(format!("not {key}"));
+        let problem = Diagnostic::general(format!("{} is no URL", quote(&format!("https://{key}")))).hint(format!("not {key}"));
         let said = Report::errors(sources, vec![problem]).to_string();
         assert!(said.contains("`https://{$KEY}` is no URL") && said.contains("not {$KEY}") && !said.contains("kkk"), "{said}");
     }

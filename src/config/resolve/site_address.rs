@@ -2,12 +2,12 @@
 
 use super::resolver::Resolver;
 use crate::base::name::{self, HostPattern};
-use crate::config::problem::quote;
+use crate::config::diagnostic::quote;
 use crate::config::settings::{Settings, SiteHost};
 use crate::config::tree::Word;
 
 /// What is wrong with a head, and what to do.
-type Complaint = (String, String);
+type SiteAddressError = (String, String);
 
 impl Resolver<'_> {
     pub(super) fn head(&mut self, word: &Word, settings: &Settings) -> Option<SiteHost> {
@@ -17,7 +17,7 @@ impl Resolver<'_> {
     }
 }
 
-fn read(text: &str, http_port: u16, https_port: u16) -> Result<SiteHost, Complaint> {
+fn read(text: &str, http_port: u16, https_port: u16) -> Result<SiteHost, SiteAddressError> {
     let (plain, rest) = match text.split_once("://") {
         None => (false, text),
         Some(("http", rest)) => (true, rest),
@@ -55,7 +55,7 @@ fn read(text: &str, http_port: u16, https_port: u16) -> Result<SiteHost, Complai
     Ok(SiteHost { pattern, plain, port })
 }
 
-fn split_port(text: &str) -> Result<(&str, Option<u16>), Complaint> {
+fn split_port(text: &str) -> Result<(&str, Option<u16>), SiteAddressError> {
     if name::parse_ip(text).is_some() {
         return Ok((text, None));
     }

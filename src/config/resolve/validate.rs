@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::resolver::Resolver;
 use super::site::Head;
 use crate::base::name::HostPattern;
-use crate::config::problem::Problem;
+use crate::config::diagnostic::Diagnostic;
 use crate::config::raw::{Directive, Directives, RawSite};
 use crate::config::settings::{
     Block, ChallengeKind, End, PathPattern, PortMap, PublicPorts, Settings, SiteHost, SiteTls, TargetAddress,
@@ -26,7 +26,7 @@ impl Resolver<'_> {
         self.circles(raw, settings);
         self.hsts_in_vain(raw, settings);
         if raw.is_empty() && self.findings.problems.is_empty() {
-            let problem = Problem::general("there is no site in this configuration");
+            let problem = Diagnostic::general("there is no site in this configuration");
             self.findings.warn(problem.hint("add `example.com {`, `proxy 127.0.0.1:8000` and `}`, each on a line of its own"));
         }
     }
@@ -44,7 +44,7 @@ impl Resolver<'_> {
         for (host, span) in heads {
             if let Some(earlier) = first.get(&(&host.pattern, host.port)) {
                 self.findings.push(
-                    Problem::at(*span, format!("{} has a site already, so this one could never answer", host.pattern))
+                    Diagnostic::at(*span, format!("{} has a site already, so this one could never answer", host.pattern))
                         .also(*earlier, "first here")
                         .hint("put both into one site, or give one another port"),
                 );
@@ -61,7 +61,7 @@ impl Resolver<'_> {
             let (plain, earlier) = *first.entry(host.port).or_insert((host.plain, *span));
             if plain != host.plain {
                 self.findings.push(
-                    Problem::at(*span, format!("port {} cannot speak both http and https", host.port))
+                    Diagnostic::at(*span, format!("port {} cannot speak both http and https", host.port))
                         .also(earlier, if plain { "http here" } else { "https here" })
                         .hint("give one of them another port"),
                 );
@@ -99,7 +99,7 @@ impl Resolver<'_> {
                 && site.heads.iter().all(plain)
                 && settings.sites.iter().any(|site| site.tls == SiteTls::Off)
             {
-                let problem = Problem::at(hsts.name.span, "browsers ignore `hsts` over plain http (RFC 6797 section 8.1)");
+                let problem = Diagnostic::at(hsts.name.span, "browsers ignore `hsts` over plain http (RFC 6797 section 8.1)");
                 self.findings.warn(problem.hint("remove it, or let the site speak https"));
             }
         }
@@ -128,7 +128,7 @@ impl Resolver<'_> {
                 );
                 let hint =
                     format!("write `{public} {usual}` if port {usual} is forwarded here, or leave {kind} out of `challenges`");
-                self.findings.warn(Problem::at(directive.span(), what).hint(hint));
+                self.findings.warn(Diagnostic::at(directive.span(), what).hint(hint));
             }
         }
     }

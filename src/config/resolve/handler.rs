@@ -3,7 +3,7 @@
 use super::resolver::Resolver;
 use super::upstream::Groups;
 use crate::config::defaults;
-use crate::config::problem::{Problem, quote};
+use crate::config::diagnostic::{Diagnostic, quote};
 use crate::config::raw::{Directive, Directives};
 use crate::config::settings::{Cache, End, Files};
 use crate::config::tree::Word;
@@ -22,7 +22,7 @@ impl Resolver<'_> {
         let others = words.list.iter().filter(|directive| ENDS.contains(&directive.name.text.as_str())).skip(1);
         for second in others {
             self.findings.push(
-                Problem::at(second.name.span, format!("`{}` would never answer: one line before it does", second.name.text))
+                Diagnostic::at(second.name.span, format!("`{}` would never answer: one line before it does", second.name.text))
                     .also(first.name.span, "this one answers")
                     .hint("keep one of them, or give each a path of its own: `/path/* {`"),
             );
