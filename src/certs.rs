@@ -1,27 +1,27 @@
 //! Has a valid certificate for every name: needs → plan → order → bundle → catalog.
 
-pub mod need;
-pub mod pace;
+pub mod desired;
+pub mod inventory;
 pub mod plan;
 pub mod preflight;
-pub mod record;
+pub mod rate_limit;
 
-pub mod alarm;
-mod attic;
+pub mod alert;
 pub mod bundle;
 pub mod catalog;
+mod cert_cache;
 pub mod challenge;
-pub mod demand;
+mod cleanup;
 pub mod export;
 pub mod file_messages;
 pub mod import;
 pub mod issued_by;
 pub mod issuer;
-pub mod keeper;
+pub mod manager;
+pub mod on_demand;
+mod order_task;
 pub mod resolver;
-mod shelf;
 pub mod status;
-mod worker;
 
 #[cfg(test)]
 mod fixtures;

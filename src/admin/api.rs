@@ -6,12 +6,12 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::certs::preflight::beacon::Beacon;
+use crate::certs::preflight::self_test::SelfTest;
 
 mod authorities;
 mod certs;
 
-pub use authorities::{AccountDone, AccountLine, AccountWish, AccountsReport, RevokeReport, TestReport};
+pub use authorities::{AccountDone, AccountLine, AccountRequest, AccountsReport, RevokeReport, TestReport};
 pub use certs::{BudgetLine, CertLine, CertsReport, ShareLine, WindowLine};
 
 /// The version of the words below.
@@ -89,7 +89,7 @@ pub enum Request {
     /// Do this with an account.
     Account {
         /// What.
-        wish: AccountWish,
+        wish: AccountRequest,
         /// A part of its directory's URL; needed where there are several.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         issuer: Option<String>,
@@ -127,8 +127,8 @@ impl Request {
             Self::RevokeCert { .. } => "revoke-cert",
             Self::TestCert { .. } => "test-cert",
             Self::Accounts => "accounts",
-            Self::Account { wish: AccountWish::RollKey, .. } => "roll-account-key",
-            Self::Account { wish: AccountWish::Deactivate, .. } => "deactivate-account",
+            Self::Account { wish: AccountRequest::RollKey, .. } => "roll-account-key",
+            Self::Account { wish: AccountRequest::Deactivate, .. } => "deactivate-account",
             Self::Maintenance { .. } => "maintenance",
             Self::Bans => "bans",
             Self::Unban { .. } => "unban",
@@ -149,7 +149,7 @@ pub enum Reply {
     /// The target is out, or back.
     Drained(DrainReport),
     /// What the light looks like.
-    Beacon(Beacon),
+    Beacon(SelfTest),
     /// The renewal was begun; how it ends is told by `certs` and the log.
     Renewing {
         /// As it was asked for.
@@ -385,7 +385,7 @@ pub trait Operator: 'static {
     /// Takes a target out, or back.
     async fn drain(&self, target: &str, drained: bool) -> Result<DrainReport, Refusal>;
     /// Shows a light by which an address is known to lead here.
-    async fn beacon(&self) -> Result<Beacon, Refusal>;
+    async fn beacon(&self) -> Result<SelfTest, Refusal>;
     /// Begins the renewal of the certificate for `name`.
     async fn renew(&self, name: &str, insist: bool) -> Result<(), Refusal>;
     /// Has the certificate of `name` revoked.
@@ -395,7 +395,7 @@ pub trait Operator: 'static {
     /// Every account.
     async fn accounts(&self) -> AccountsReport;
     /// Does something with an account.
-    async fn account(&self, wish: AccountWish, issuer: Option<&str>) -> Result<AccountDone, Refusal>;
+    async fn account(&self, wish: AccountRequest, issuer: Option<&str>) -> Result<AccountDone, Refusal>;
     /// Closes the site of a host, or every site, and opens it with no seconds; whose it was.
     async fn maintain(&self, site: Option<&str>, seconds: Option<u64>) -> Result<Vec<String>, Refusal>;
     /// Who is shut out.
@@ -474,7 +474,7 @@ mod tests {
             "{\"version\":1,\"reply\":{\"answer\":\"refused\",\"cause\":\"config\",\"words\":\"line 3: no\"}}\n"
         );
         let beacon =
-            Reply::Beacon(Beacon { token: "t".into(), says: "s".into(), server_name: "n".into(), certificate: "c".into() });
+            Reply::Beacon(SelfTest { token: "t".into(), says: "s".into(), server_name: "n".into(), certificate: "c".into() });
         let shown = "{\"answer\":\"beacon\",\"token\":\"t\",\"says\":\"s\",\"server_name\":\"n\",\"certificate\":\"c\"}\n";
         assert_eq!(String::from_utf8(line(&beacon)).unwrap(), shown);
         assert_eq!(serde_json::from_str::<Reply>(shown).unwrap(), beacon);

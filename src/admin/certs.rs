@@ -1,4 +1,4 @@
-//! Certificates in the words of the admin socket: as the keeper tells of them, and as they lie in a state folder while no
+//! Certificates in the words of the admin socket: as the manager tells of them, and as they lie in a state folder while no
 //! gateway runs.
 
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::path::Path;
 use super::api::{BudgetLine, CertLine, CertsReport, ShareLine, WindowLine};
 use crate::base::time::Timestamp;
 use crate::certs::bundle::CertBundle;
+use crate::certs::desired::{self, DesiredCert, Source};
 use crate::certs::issuer::files;
-use crate::certs::need::{self, Need, Source};
-use crate::certs::pace::{Budget, Share};
+use crate::certs::rate_limit::{Budget, Share};
 use crate::certs::status::NameStatus;
 use crate::config::settings::Settings;
 use crate::state::pem_store::{PemStore, Slot};
 
-/// What the keeper tells.
+/// What the manager tells.
 pub fn line(status: &NameStatus) -> CertLine {
     let status = status.clone();
     CertLine {
@@ -56,13 +56,13 @@ fn budget_line(budget: &Budget) -> BudgetLine {
 pub fn stored(state: &Path, settings: Option<&Settings>, now: Timestamp) -> CertsReport {
     let vault = PemStore::new(state.to_owned());
     let certs = match settings {
-        Some(settings) => need::needs(settings).iter().map(|need| of_need(&vault, need, now)).collect(),
+        Some(settings) => desired::needs(settings).iter().map(|need| of_need(&vault, need, now)).collect(),
         None => vault.slots().iter().filter_map(|slot| of_slot(&vault, slot, now)).collect(),
     };
     CertsReport { certs }
 }
 
-fn of_need(vault: &PemStore, need: &Need, now: Timestamp) -> CertLine {
+fn of_need(vault: &PemStore, need: &DesiredCert, now: Timestamp) -> CertLine {
     let names = need.names.iter().map(ToString::to_string).collect();
     let blank = CertLine { names, next_why: "no gateway runs".to_owned(), ..CertLine::default() };
     match &need.source {
@@ -135,7 +135,7 @@ mod tests {
         let vault = PemStore::new(dir.path().join("state"));
         let text = "acme {\n    directory https://ca.example/dir\n}\na.example b.example localhost {\n    respond 200\n}\n";
         let settings = resolve::from_text("test.conf", text, &Environment::default()).unwrap().settings;
-        let slot = need::needs(&settings)[0].slots().remove(0);
+        let slot = desired::needs(&settings)[0].slots().remove(0);
         let mut ca = LocalCa::open(&PemStore::new(dir.path().join("other")), NOW).unwrap().0;
         let (chain, key) = ca.make(&[Identifier::parse("a.example").unwrap()], NOW).unwrap();
         vault.save_pair(&slot, &chain, &key).unwrap();

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use super::api::{AccountDone, AccountWish, AccountsReport, BansReport, CertLine, CertsReport, DrainReport, Operator, Refusal};
+use super::api::{
+    AccountDone, AccountRequest, AccountsReport, BansReport, CertLine, CertsReport, DrainReport, Operator, Refusal,
+};
 use super::api::{ReloadReport, RemarkLine, RevokeReport, StatusReport, TestReport};
 use super::backends;
 use super::certs::line;
@@ -14,8 +16,8 @@ use crate::base::error_chain::ErrorChain;
 use crate::base::name::HostPattern;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
-use crate::certs::keeper::RenewError;
-use crate::certs::preflight::beacon::{Beacon, Lit};
+use crate::certs::manager::RenewError;
+use crate::certs::preflight::self_test::{SelfTest, SelfTestGuard};
 use crate::certs::status::NameStatus;
 use crate::config::settings::PortMap;
 use crate::listeners::bind::{Role, Spot};
@@ -84,9 +86,9 @@ impl Operator for Desk {
         Ok(DrainReport { target: done.target, upstreams: done.groups, drained, open: done.open })
     }
 
-    async fn beacon(&self) -> Result<Beacon, Refusal> {
+    async fn beacon(&self) -> Result<SelfTest, Refusal> {
         let gateway = self.gateway()?;
-        let lit = Lit::new(&gateway.certs().board, SystemClock.now());
+        let lit = SelfTestGuard::new(&gateway.certs().board, SystemClock.now());
         let lit = lit.map_err(|error| Refusal::gateway(format!("no light can be shown: {}", ErrorChain(&error))))?;
         let beacon = lit.beacon.clone();
         task::spawn_local("beacon", async move {
@@ -121,7 +123,7 @@ impl Operator for Desk {
         }
     }
 
-    async fn account(&self, wish: AccountWish, issuer: Option<&str>) -> Result<AccountDone, Refusal> {
+    async fn account(&self, wish: AccountRequest, issuer: Option<&str>) -> Result<AccountDone, Refusal> {
         errands::account(self.gateway()?.certs(), wish, issuer).await
     }
 

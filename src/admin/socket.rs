@@ -263,11 +263,11 @@ fn audit(request: &Request, peer: tokio::net::unix::UCred) {
 mod tests {
     use std::io::{Read, Write};
 
-    use super::super::api::{AccountDone, AccountWish, AccountsReport, BansReport, CertsReport, DrainReport, Refusal};
+    use super::super::api::{AccountDone, AccountRequest, AccountsReport, BansReport, CertsReport, DrainReport, Refusal};
     use super::super::api::{ReloadReport, RevokeReport, StatusReport, TestReport};
     use super::super::client::{self, AskError};
     use super::*;
-    use crate::certs::preflight::beacon::Beacon;
+    use crate::certs::preflight::self_test::SelfTest;
 
     struct Fake;
 
@@ -284,8 +284,8 @@ mod tests {
         async fn drain(&self, target: &str, drained: bool) -> Result<DrainReport, Refusal> {
             Ok(DrainReport { target: target.to_owned(), drained, ..DrainReport::default() })
         }
-        async fn beacon(&self) -> Result<Beacon, Refusal> {
-            Ok(Beacon { token: "t".into(), ..Beacon::default() })
+        async fn beacon(&self) -> Result<SelfTest, Refusal> {
+            Ok(SelfTest { token: "t".into(), ..SelfTest::default() })
         }
         async fn renew(&self, name: &str, _insist: bool) -> Result<(), Refusal> {
             if name == "a.example" { Ok(()) } else { Err(Refusal::question("unknown")) }
@@ -299,7 +299,7 @@ mod tests {
         async fn accounts(&self) -> AccountsReport {
             AccountsReport::default()
         }
-        async fn account(&self, _wish: AccountWish, _issuer: Option<&str>) -> Result<AccountDone, Refusal> {
+        async fn account(&self, _wish: AccountRequest, _issuer: Option<&str>) -> Result<AccountDone, Refusal> {
             Err(Refusal::gateway("busy"))
         }
         async fn maintain(&self, site: Option<&str>, _seconds: Option<u64>) -> Result<Vec<String>, Refusal> {

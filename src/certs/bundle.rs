@@ -13,9 +13,9 @@ use crate::base::secret::Secret;
 use crate::base::time::{Timestamp, Validity};
 use crate::certs::issuer::renewal_info;
 
+mod chain;
 mod error;
 mod leaf;
-mod links;
 mod pem;
 mod read;
 mod signature;
@@ -53,7 +53,7 @@ impl CertBundle {
         let bundle = Self::assemble(chain_pem, key_pem)?;
         bundle.leaf.holds_at(now)?;
         let bundle = bundle.linked(key_pem, roots)?;
-        links::issuer_holds_at(&bundle.certified.cert, now)?;
+        chain::issuer_holds_at(&bundle.certified.cert, now)?;
         match wanted.iter().find(|wanted| !bundle.leaf.covers(wanted)) {
             None => Ok(bundle),
             Some(missing) => Err(BundleError::NotCovered { missing: missing.clone(), covered: bundle.leaf.identifiers.clone() }),
@@ -70,7 +70,7 @@ impl CertBundle {
         now: Timestamp,
     ) -> Result<(Self, Option<String>), BundleError> {
         match Self::build(chain_pem, key_pem, wanted, now) {
-            Err(BundleError::Cut { subject, issuer }) if !links::tells_its_issuer(chain_pem) => {
+            Err(BundleError::Cut { subject, issuer }) if !chain::tells_its_issuer(chain_pem) => {
                 let bundle = Self::assemble(chain_pem, key_pem)?;
                 bundle.leaf.holds_at(now)?;
                 let covered = || bundle.leaf.identifiers.clone();
@@ -86,7 +86,7 @@ impl CertBundle {
             built => {
                 let bundle = built?;
                 let root = || {
-                    links::superfluous_root(&bundle.certified.cert).map(|root| {
+                    chain::superfluous_root(&bundle.certified.cert).map(|root| {
                     format!(
                         "the chain ends with the root `{root}`, which clients have already; without it every handshake is shorter \
                          (it is needed for DANE-TA records only)"
@@ -115,23 +115,23 @@ impl CertBundle {
         if has_key(&chain[0]) || !chain.iter().any(has_key) {
             return Self::of(chain, signing, chain_pem.to_owned(), None);
         }
-        let arranged = links::arrange(chain, public_key.as_deref())?;
+        let arranged = chain::arrange(chain, public_key.as_deref())?;
         let chain_pem = if arranged.note.is_some() { pem::chain(&arranged.chain) } else { chain_pem.to_owned() };
         Self::of(arranged.chain, signing, chain_pem, arranged.note)
     }
 
     /// Looks at the links, and sorts them first where that is needed.
     fn linked(self, key_pem: &Secret<String>, roots: &[CertificateDer<'_>]) -> Result<Self, BundleError> {
-        let unlinked = match links::check(&self.certified.cert, roots) {
+        let unlinked = match chain::check(&self.certified.cert, roots) {
             Ok(unchecked) => return Ok(self.noted(unchecked)),
             Err(error @ BundleError::Unlinked { .. }) => error,
             Err(error) => return Err(error),
         };
-        let arranged = links::arrange(self.certified.cert.clone(), None)?;
+        let arranged = chain::arrange(self.certified.cert.clone(), None)?;
         if arranged.note.is_none() {
             return Err(unlinked);
         }
-        let unchecked = links::check(&arranged.chain, roots)?;
+        let unchecked = chain::check(&arranged.chain, roots)?;
         let signing = any_supported_type(&read_key(key_pem)?).map_err(|_| BundleError::KeyUnusable)?;
         let chain_pem = pem::chain(&arranged.chain);
         Ok(Self::of(arranged.chain, signing, chain_pem, arranged.note)?.noted(unchecked))

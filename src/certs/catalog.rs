@@ -1,4 +1,4 @@
-//! What is served: an immutable map from names to signing keys. Pure; the keeper builds a new one whenever something
+//! What is served: an immutable map from names to signing keys. Pure; the manager builds a new one whenever something
 //! changed, and handshakes only look.
 
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::sign::CertifiedKey;
 
-use super::demand::Demands;
+use super::on_demand::OnDemandRules;
 use crate::base::addr::unmapped;
 use crate::base::name::Identifier;
 
@@ -24,7 +24,7 @@ pub struct Catalog {
     /// For a client that no certificate is for.
     default: Option<Standing>,
     /// What may be asked for.
-    demands: Option<Arc<Demands>>,
+    demands: Option<Arc<OnDemandRules>>,
     /// For each name on demand that is held: set when somebody asks for it.
     asked: HashMap<Box<str>, Arc<AtomicBool>>,
 }
@@ -79,13 +79,13 @@ impl Catalog {
     }
 
     /// With names on demand, and for those that are held what is set when somebody asks for them.
-    pub fn with_demands(mut self, demands: Arc<Demands>, asked: HashMap<Box<str>, Arc<AtomicBool>>) -> Self {
+    pub fn with_demands(mut self, demands: Arc<OnDemandRules>, asked: HashMap<Box<str>, Arc<AtomicBool>>) -> Self {
         (self.demands, self.asked) = (Some(demands), asked);
         self
     }
 
     /// What may be asked for, if anything may.
-    pub fn demands(&self) -> Option<&Demands> {
+    pub fn demands(&self) -> Option<&OnDemandRules> {
         self.demands.as_deref()
     }
 

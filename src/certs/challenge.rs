@@ -25,7 +25,7 @@ pub struct ChallengeBoard {
     proofs: ArcSwap<Proofs>,
     next: AtomicU64,
     /// Of those who set records for dns-01, which no listener reads.
-    pub(in crate::certs) turns: dns01::turns::Turns,
+    pub(in crate::certs) turns: dns01::name_lock::NameLocks,
     /// What orders wait for outside of their authority.
     pub(in crate::certs) waits: waits::Waits,
 }

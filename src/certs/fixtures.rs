@@ -95,8 +95,8 @@ pub(crate) fn certified() -> Arc<rustls::sign::CertifiedKey> {
 }
 
 /// A need of these names at an authority with this directory.
-pub(crate) fn acme_need(directory: &str, names: &[&str]) -> super::need::Need {
+pub(crate) fn acme_need(directory: &str, names: &[&str]) -> super::desired::DesiredCert {
     let mut site = site(names, &SiteTls::Acme(acme(directory)));
     site.shared_certificate = true;
-    super::need::needs(&settings(vec![site])).remove(0)
+    super::desired::needs(&settings(vec![site])).remove(0)
 }

@@ -3,16 +3,16 @@
 
 mod account_key;
 mod acme_sh;
+mod apply;
 mod caddy;
 mod certbot;
 mod folders;
 mod look;
 mod stock;
-mod take;
 
+pub use apply::{Applied, Kept, Report, take};
 pub use look::{NoStore, look};
-pub use stock::{Found, FoundAccount, Stock, Tool};
-pub use take::{Kept, Report, Taken, take};
+pub use stock::{ForeignStore, Found, FoundAccount, Tool};
 
 #[cfg(test)]
 mod tests;

@@ -6,12 +6,12 @@ use crate::base::time::Timestamp;
 
 pub mod account;
 pub mod acme;
-mod contents;
+mod cert_params;
 pub mod files;
 pub mod http;
 mod jws;
-pub mod ledger;
 pub mod local_ca;
+pub mod order_store;
 pub mod renewal_info;
 pub mod revoke;
 pub mod self_signed;

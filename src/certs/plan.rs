@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::need::{Authority, Need, Source};
-use super::pace::{self, Limit, OrderLimit};
-use super::record::{Book, Doing, NOT_YET, Record};
+use super::desired::{Authority, DesiredCert, Source};
+use super::inventory::{Doing, Inventory, NOT_YET, Record};
+use super::rate_limit::{self, Limit, OrderLimit};
 use crate::base::time::Timestamp;
 use crate::state::schema::IssuerMemory;
 use crate::state::slug::Slug;
@@ -29,7 +29,7 @@ pub enum Action<'a> {
     /// Obtain a certificate from an authority.
     Issue {
         /// For which need.
-        need: &'a Need,
+        need: &'a DesiredCert,
         /// From whom.
         from: &'a Authority,
         /// What made it due.
@@ -38,7 +38,7 @@ pub enum Action<'a> {
     /// Try the order at the staging directory of an authority where it failed.
     Rehearse {
         /// For which need.
-        need: &'a Need,
+        need: &'a DesiredCert,
         /// The authority it is for.
         of: &'a Authority,
         /// Whom to ask.
@@ -49,21 +49,21 @@ pub enum Action<'a> {
     /// Let the local authority make one.
     Make {
         /// For which need.
-        need: &'a Need,
+        need: &'a DesiredCert,
         /// What made it due.
         why: Why,
     },
     /// Ask an authority when it wants the certificate renewed (RFC 9773).
     AskWindow {
         /// For which need.
-        need: &'a Need,
+        need: &'a DesiredCert,
         /// Whom.
         from: &'a Authority,
     },
     /// Look by our own means whether what failed at a validation is in order.
     Look {
         /// For which need.
-        need: &'a Need,
+        need: &'a DesiredCert,
         /// Where it failed.
         from: &'a Authority,
     },
@@ -114,8 +114,8 @@ pub enum Waiting {
     Clock,
 }
 
-/// Decides for all needs. At most [`pace::AT_A_TIME`] things are under way at one authority; renewals go first.
-pub fn plan<'a>(needs: &'a [Need], book: &Book, now: Timestamp) -> Plan<'a> {
+/// Decides for all needs. At most [`rate_limit::AT_A_TIME`] things are under way at one authority; renewals go first.
+pub fn plan<'a>(needs: &'a [DesiredCert], book: &Inventory, now: Timestamp) -> Plan<'a> {
     let mut wanted = Vec::new();
     let mut wake = now + Duration::from_secs(86_400);
     for need in needs {
@@ -149,7 +149,7 @@ pub(crate) fn turns(nexts: &[Next<'_>]) -> Vec<Option<usize>> {
 }
 
 /// Decides for one need, as if it were alone.
-pub fn next<'a>(need: &'a Need, book: &Book, now: Timestamp) -> Next<'a> {
+pub fn next<'a>(need: &'a DesiredCert, book: &Inventory, now: Timestamp) -> Next<'a> {
     let fresh = Record::default();
     let record = book.records.get(&need.id).unwrap_or(&fresh);
     if record.doing.is_some() {
@@ -173,7 +173,7 @@ pub fn next<'a>(need: &'a Need, book: &Book, now: Timestamp) -> Next<'a> {
     }
 }
 
-fn order<'a>(need: &'a Need, from: &'a Authority, record: &Record, why: Why) -> Action<'a> {
+fn order<'a>(need: &'a DesiredCert, from: &'a Authority, record: &Record, why: Why) -> Action<'a> {
     match rehearsal(from, record) {
         Some(at) => Action::Rehearse { need, of: from, at, why },
         None => Action::Issue { need, from, why },
@@ -200,7 +200,7 @@ fn due(source: &Source, record: &Record, now: Timestamp) -> Option<Why> {
 }
 
 /// A certificate is held and not due: perhaps its authority is to be asked for its window.
-fn quiet<'a>(need: &'a Need, record: &Record, book: &Book, now: Timestamp) -> Next<'a> {
+fn quiet<'a>(need: &'a DesiredCert, record: &Record, book: &Inventory, now: Timestamp) -> Next<'a> {
     let (Some(held), Some(renewal)) = (&record.held, &record.memory.renewal) else { return Next::Nothing };
     let Source::Acme(authorities) = &need.source else { return Next::Wait(renewal.renew_at, Waiting::Renewal) };
     let authority = authorities.iter().find(|authority| authority.issuer == held.issuer);
@@ -217,7 +217,13 @@ fn quiet<'a>(need: &'a Need, record: &Record, book: &Book, now: Timestamp) -> Ne
 }
 
 /// What stands in the way of an order now, and until when.
-fn obstacle(authorities: &[Authority], record: &Record, book: &Book, why: Why, now: Timestamp) -> Option<(Timestamp, Waiting)> {
+fn obstacle(
+    authorities: &[Authority],
+    record: &Record,
+    book: &Inventory,
+    why: Why,
+    now: Timestamp,
+) -> Option<(Timestamp, Waiting)> {
     let from = choose(authorities, record, book, now);
     let memory = &record.memory;
     // A failure elsewhere is no reason to wait here, until each has had its turn.
@@ -225,7 +231,7 @@ fn obstacle(authorities: &[Authority], record: &Record, book: &Book, why: Why, n
     let pause = memory.pause.and_then(|pause| pause.holds(now)).filter(|_| !fresh && (!record.asked || memory.limited));
     let pause = pause.map(|until| fallback_at(authorities, record, now).map_or(until, |other| until.min(other)));
     let life = record.held.as_ref().filter(|held| held.validity.holds_at(now)).map(|held| held.validity.lifetime());
-    let budget = pace::held_back(&memory.history, life, now);
+    let budget = rate_limit::held_back(&memory.history, life, now);
     let staging = rehearsal(from, record);
     let down = paused(staging.as_ref().map_or(&from.issuer, |at| &at.issuer), book, now);
     let bucket = empty_bucket(&from.acme.directory, book.issuers.get(&from.issuer), why, now);
@@ -240,12 +246,12 @@ fn obstacle(authorities: &[Authority], record: &Record, book: &Book, why: Why, n
     .max_by_key(|(until, _)| *until)
 }
 
-fn paused(issuer: &Slug, book: &Book, now: Timestamp) -> Option<Timestamp> {
+fn paused(issuer: &Slug, book: &Inventory, now: Timestamp) -> Option<Timestamp> {
     book.issuers.get(issuer)?.pause?.holds(now)
 }
 
 fn empty_bucket(directory: &str, memory: Option<&IssuerMemory>, why: Why, now: Timestamp) -> Option<Timestamp> {
-    let limit = pace::order_limit(directory)?;
+    let limit = rate_limit::order_limit(directory)?;
     (limit.left(memory?.bucket, now) <= kept(limit, why)).then(|| now + limit.refill)
 }
 
@@ -255,9 +261,9 @@ const fn kept(limit: OrderLimit, why: Why) -> u32 {
 }
 
 /// Whether the bucket has an order for this action besides those for all that is under way, which may not be counted yet.
-fn has_tokens(action: &Action<'_>, under_way: usize, book: &Book, now: Timestamp) -> bool {
+fn has_tokens(action: &Action<'_>, under_way: usize, book: &Inventory, now: Timestamp) -> bool {
     let Action::Issue { from, why, .. } = action else { return true };
-    let Some(limit) = pace::order_limit(&from.acme.directory) else { return true };
+    let Some(limit) = rate_limit::order_limit(&from.acme.directory) else { return true };
     let left = limit.left(book.issuers.get(&from.issuer).and_then(|memory| memory.bucket), now) as usize;
     left > kept(limit, *why) as usize + under_way
 }
@@ -265,7 +271,7 @@ fn has_tokens(action: &Action<'_>, under_way: usize, book: &Book, now: Timestamp
 /// The first authority, until it has failed for a day or half of the time that was left at the renewal has gone; from
 /// then on the one behind that which failed last, and again the first. One that is down, or asked to be left alone, is
 /// passed over for one that is not.
-fn choose<'a>(authorities: &'a [Authority], record: &Record, book: &Book, now: Timestamp) -> &'a Authority {
+fn choose<'a>(authorities: &'a [Authority], record: &Record, book: &Inventory, now: Timestamp) -> &'a Authority {
     let Some(failed) = place(authorities, record).filter(|_| has_failed_long(record, now)) else { return &authorities[0] };
     let in_turn = || (1..=authorities.len()).map(|step| &authorities[(failed + step) % authorities.len()]);
     let free = in_turn().find(|authority| paused(&authority.issuer, book, now).is_none());
@@ -318,7 +324,7 @@ const MAX_LOOKS: usize = 4;
 
 /// What may still be begun at each authority.
 struct Permits<'a> {
-    book: &'a Book,
+    book: &'a Inventory,
     now: Timestamp,
     /// Things under way.
     taken: BTreeMap<Slug, usize>,
@@ -327,7 +333,7 @@ struct Permits<'a> {
 }
 
 impl<'a> Permits<'a> {
-    fn new(book: &'a Book, now: Timestamp) -> Self {
+    fn new(book: &'a Inventory, now: Timestamp) -> Self {
         let (mut taken, mut looks) = (BTreeMap::new(), 0);
         for doing in book.records.values().filter_map(|record| record.doing.as_ref()) {
             match doing {
@@ -350,7 +356,7 @@ impl<'a> Permits<'a> {
             Action::Issue { from, .. } | Action::AskWindow { from, .. } => &from.issuer,
         };
         let taken = self.taken.entry(issuer.clone()).or_default();
-        if *taken == pace::AT_A_TIME || !has_tokens(action, *taken, self.book, self.now) {
+        if *taken == rate_limit::AT_A_TIME || !has_tokens(action, *taken, self.book, self.now) {
             return false;
         }
         *taken += 1;
@@ -360,7 +366,7 @@ impl<'a> Permits<'a> {
 
 impl<'a> Action<'a> {
     /// For which need.
-    pub const fn need(&self) -> &'a Need {
+    pub const fn need(&self) -> &'a DesiredCert {
         match self {
             Self::Issue { need, .. }
             | Self::Rehearse { need, .. }

@@ -15,17 +15,17 @@ use crate::certs::issuer::files::{self, FilesError};
 pub use crate::config::settings::PublicPorts;
 use crate::config::settings::{At, DefaultCertificate, Settings, SiteTls};
 
-pub mod advice;
 pub mod authority;
-pub mod beacon;
 pub mod caa;
 pub mod cdn;
 pub mod clock;
+pub mod collect;
 pub mod finding;
-pub mod look;
-pub mod outside;
-pub mod reach;
+pub mod order_check;
+pub mod probe;
+pub mod reachability;
 pub mod recheck;
+pub mod self_test;
 
 /// The addresses of this machine, its own loopback among them.
 pub fn own_addresses() -> Vec<IpAddr> {

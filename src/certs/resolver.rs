@@ -16,7 +16,7 @@ pub struct CatalogResolver {
 }
 
 impl CatalogResolver {
-    /// Over the catalog that the keeper publishes.
+    /// Over the catalog that the manager publishes.
     pub const fn new(catalog: Arc<ArcSwap<Catalog>>) -> Self {
         Self { catalog }
     }

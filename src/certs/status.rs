@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
+use super::cert_cache::{CachedCert, CertCache};
 use super::challenge::dns01;
 use super::challenge::waits::Waits;
+use super::desired::{DesiredCert, Source};
 use super::file_messages::{self, FileMessage};
-use super::need::{Need, Source};
-use super::pace::{self, Budget};
+use super::inventory::{Doing, Inventory, Record};
 use super::plan::{self, Action, Next, Waiting};
-use super::record::{Book, Doing, Record};
-use super::shelf::{Shelf, Shelved};
+use super::rate_limit::{self, Budget};
 use crate::base::time::Timestamp;
 use crate::state::schema::IssuerMemory;
 use crate::state::slug::Slug;
@@ -86,12 +86,18 @@ impl CertState {
 }
 
 /// How every need stands.
-pub(in crate::certs) fn statuses(needs: &[Need], book: &Book, shelf: &Shelf, waits: &Waits, now: Timestamp) -> Vec<NameStatus> {
+pub(in crate::certs) fn statuses(
+    needs: &[DesiredCert],
+    book: &Inventory,
+    cache: &CertCache,
+    waits: &Waits,
+    now: Timestamp,
+) -> Vec<NameStatus> {
     let nexts: Vec<Next<'_>> = needs.iter().map(|need| plan::next(need, book, now)).collect();
     let turns = plan::turns(&nexts);
     let all = needs.iter().zip(&nexts).zip(turns);
     let each = |((need, next), turn)| {
-        let mut status = status(need, next, turn, book, shelf.get(&need.id), now);
+        let mut status = status(need, next, turn, book, cache.get(&need.id), now);
         let is_ordered = |record: &Record| matches!(record.doing, Some(Doing::Issuing(_) | Doing::Rehearsing { .. }));
         if book.records.get(&need.id).is_some_and(is_ordered) {
             let records: Vec<String> = need.names.iter().filter_map(dns01::record_name).collect();
@@ -103,13 +109,13 @@ pub(in crate::certs) fn statuses(needs: &[Need], book: &Book, shelf: &Shelf, wai
 }
 
 /// That the certificate of a need's files has ended, or ends soon.
-pub(crate) fn end_of_files(need: &Need, shelved: Option<&Shelved>, now: Timestamp) -> Option<FileMessage> {
+pub(crate) fn end_of_files(need: &DesiredCert, shelved: Option<&CachedCert>, now: Timestamp) -> Option<FileMessage> {
     let Source::Files { chain, at, .. } = &need.source else { return None };
     file_messages::end(&need.title(), chain, &at.0, shelved?.bundle.validity(), now)
 }
 
 /// Why a need has no certificate yet, for a handshake that is refused.
-pub(crate) fn why_coming(need: &Need, book: &Book) -> String {
+pub(crate) fn why_coming(need: &DesiredCert, book: &Inventory) -> String {
     let error = book.records.get(&need.id).and_then(|record| record.memory.last_error.as_ref());
     match error {
         Some(error) if matches!(need.source, Source::Files { .. }) => format!("its files cannot be used: {}", error.words),
@@ -119,11 +125,11 @@ pub(crate) fn why_coming(need: &Need, book: &Book) -> String {
 }
 
 fn status(
-    need: &Need,
+    need: &DesiredCert,
     next: &Next<'_>,
     turn: Option<usize>,
-    book: &Book,
-    shelved: Option<&Shelved>,
+    book: &Inventory,
+    shelved: Option<&CachedCert>,
     now: Timestamp,
 ) -> NameStatus {
     let fresh = Record::default();
@@ -144,7 +150,7 @@ fn status(
         challenge: record.memory.worked.clone(),
         last_error: last_error.map(|error| error.words.clone()).or_else(|| file.as_ref().map(|message| message.seen.clone())),
         remedy: last_error.map_or_else(|| file.map(|message| message.remedy), |error| error.remedy.clone()),
-        unsaved: shelved.is_some_and(Shelved::is_unsaved),
+        unsaved: shelved.is_some_and(CachedCert::is_unsaved),
         from: asked_of(need),
         serial: shelved.map(|shelved| shelved.bundle.serial().to_owned()),
         window: window.map(|window| (window.start().to_string(), window.end().to_string())),
@@ -154,7 +160,7 @@ fn status(
     }
 }
 
-fn state(need: &Need, record: &Record, shelved: Option<&Shelved>, next: &Next<'_>, now: Timestamp) -> CertState {
+fn state(need: &DesiredCert, record: &Record, shelved: Option<&CachedCert>, next: &Next<'_>, now: Timestamp) -> CertState {
     let issuing = matches!(record.doing, Some(Doing::Issuing(_) | Doing::Rehearsing { .. }));
     match shelved.map(|shelved| shelved.bundle.validity().not_after) {
         Some(not_after) if not_after < now => CertState::Expired,
@@ -169,11 +175,11 @@ fn state(need: &Need, record: &Record, shelved: Option<&Shelved>, next: &Next<'_
 }
 
 fn describe(
-    need: &Need,
+    need: &DesiredCert,
     next: &Next<'_>,
     turn: Option<usize>,
     record: &Record,
-    book: &Book,
+    book: &Inventory,
     now: Timestamp,
 ) -> (Option<Timestamp>, String) {
     match (next, &need.source) {
@@ -181,9 +187,10 @@ fn describe(
         (Next::Act(Action::Look { .. }), _) => {
             (record.memory.pause.map(|pause| pause.until), "the wait after a failure".to_owned())
         }
-        (Next::Act(_), _) => {
-            (Some(now), format!("it waits for its turn as number {}; {} are done at a time", turn.unwrap_or(1), pace::AT_A_TIME))
-        }
+        (Next::Act(_), _) => (
+            Some(now),
+            format!("it waits for its turn as number {}; {} are done at a time", turn.unwrap_or(1), rate_limit::AT_A_TIME),
+        ),
         (Next::Nothing, _) => match &record.doing {
             Some(Doing::Issuing(issuer)) => (Some(now), format!("{issuer} is being asked for it")),
             Some(Doing::Rehearsing { at, .. }) => (Some(now), format!("after a failure, the order is tried at {at} first")),
@@ -210,7 +217,7 @@ fn describe(
 }
 
 /// Several authorities may be left alone; the one that is meant is the one whose pause ends at `until`.
-fn issuer_words(need: &Need, book: &Book, until: Timestamp, now: Timestamp) -> String {
+fn issuer_words(need: &DesiredCert, book: &Inventory, until: Timestamp, now: Timestamp) -> String {
     let paused = |issuer: &IssuerMemory| issuer.pause.and_then(|pause| pause.holds(now)) == Some(until);
     let issuers = asked_places(need).into_iter().filter_map(|issuer| book.issuers.get(&issuer));
     let why = issuers.into_iter().find(|issuer| paused(issuer)).map_or("", |issuer| issuer.why.as_str());
@@ -218,7 +225,7 @@ fn issuer_words(need: &Need, book: &Book, until: Timestamp, now: Timestamp) -> S
 }
 
 /// Every authority that an order for this need may go to, those of rehearsals included.
-fn asked_places(need: &Need) -> Vec<Slug> {
+fn asked_places(need: &DesiredCert) -> Vec<Slug> {
     match &need.source {
         Source::Acme(authorities) => authorities
             .iter()
@@ -229,7 +236,7 @@ fn asked_places(need: &Need) -> Vec<Slug> {
     }
 }
 
-fn budget(need: &Need, record: &Record, book: &Book, now: Timestamp) -> Option<Budget> {
+fn budget(need: &DesiredCert, record: &Record, book: &Inventory, now: Timestamp) -> Option<Budget> {
     let Source::Acme(authorities) = &need.source else { return None };
     let first = authorities.first()?;
     let life = record.held.as_ref().filter(|held| held.validity.holds_at(now)).map(|held| held.validity.lifetime());
@@ -237,7 +244,7 @@ fn budget(need: &Need, record: &Record, book: &Book, now: Timestamp) -> Option<B
     Some(Budget::of(&record.memory.history, life, &first.acme.directory, bucket, now))
 }
 
-fn asked_of(need: &Need) -> String {
+fn asked_of(need: &DesiredCert) -> String {
     match &need.source {
         Source::Acme(authorities) => authorities.first().map(|authority| authority.acme.directory.clone()).unwrap_or_default(),
         Source::Local => "the local authority".to_owned(),
@@ -252,10 +259,10 @@ mod tests {
 
     use super::*;
     use crate::base::rng::Rng;
+    use crate::certs::desired::needs;
     use crate::certs::fixtures;
-    use crate::certs::need::needs;
-    use crate::certs::pace::Share;
-    use crate::certs::record::{Blame, Failure, Outcome, Parts};
+    use crate::certs::inventory::{Blame, Failure, Outcome, Parts};
+    use crate::certs::rate_limit::Share;
     use crate::config::settings::{Acme, SiteTls};
     use crate::state::history::Ended;
     use crate::state::schema::Pause;
@@ -265,15 +272,15 @@ mod tests {
     #[test]
     fn a_failed_need_says_what_was_said_and_when_it_is_tried_again() {
         let need = fixtures::acme_need("https://ca.example/dir", &["a.example"]);
-        let mut book = Book::default();
-        let before = statuses(std::slice::from_ref(&need), &book, &Shelf::new(), &Waits::default(), NOW).remove(0);
+        let mut book = Inventory::default();
+        let before = statuses(std::slice::from_ref(&need), &book, &CertCache::new(), &Waits::default(), NOW).remove(0);
         assert_eq!((before.state, before.issuer.as_str()), (CertState::Obtaining, "https://ca.example/dir"));
         assert_eq!(why_coming(&need, &book), "it is being obtained from https://ca.example/dir");
         let words = "port 80 is closed".to_owned();
         let parts = Parts { remedy: Some("open it".to_owned()), ..Parts::default() };
         let failure = Failure { issuer: need.id.issuer.clone(), blame: Blame::Name(None), ended: Ended::Unproved, words, parts };
         book.settle(&need.id, Outcome::Failed(failure), NOW, &mut Rng::seeded(1));
-        let after = statuses(std::slice::from_ref(&need), &book, &Shelf::new(), &Waits::default(), NOW).remove(0);
+        let after = statuses(std::slice::from_ref(&need), &book, &CertCache::new(), &Waits::default(), NOW).remove(0);
         assert_eq!((after.state, after.fails), (CertState::Paused, 1));
         assert_eq!(after.last_error.as_deref(), Some("port 80 is closed"));
         assert_eq!(after.remedy.as_deref(), Some("open it"));
@@ -289,14 +296,15 @@ mod tests {
         let first = Acme { fallback: vec![second], ..(*fixtures::acme("https://first.example/dir")).clone() };
         let site = fixtures::site(&["a.example"], &SiteTls::Acme(Arc::new(first)));
         let need = needs(&fixtures::settings(vec![site])).remove(0);
-        let mut book = Book::default();
+        let mut book = Inventory::default();
         for (slot, wait, why) in [(&need.slots()[0], 600, "first is busy"), (&need.slots()[1], 60, "second is busy")] {
             let pause = Some(Pause::starting(NOW, Duration::from_secs(wait)));
             let memory = IssuerMemory { pause, asked: true, why: why.to_owned(), ..IssuerMemory::default() };
             book.issuers.insert(slot.issuer.clone(), memory);
         }
-        let why =
-            |book: &Book| statuses(std::slice::from_ref(&need), book, &Shelf::new(), &Waits::default(), NOW).remove(0).next_why;
+        let why = |book: &Inventory| {
+            statuses(std::slice::from_ref(&need), book, &CertCache::new(), &Waits::default(), NOW).remove(0).next_why
+        };
         assert_eq!(why(&book), "the authority is left alone: first is busy");
         let record = book.records.entry(need.id.clone()).or_default();
         record.memory.failing_since = Some(NOW - Duration::from_secs(100_000));
@@ -307,7 +315,7 @@ mod tests {
     #[test]
     fn those_who_wait_for_their_turn_are_told_where_they_stand() {
         let needs = ["a.example", "b.example"].map(|name| fixtures::acme_need("https://ca.example/dir", &[name]));
-        let all = statuses(&needs, &Book::default(), &Shelf::new(), &Waits::default(), NOW);
+        let all = statuses(&needs, &Inventory::default(), &CertCache::new(), &Waits::default(), NOW);
         assert_eq!(all[0].next_why, "it waits for its turn as number 1; 10 are done at a time");
         assert_eq!(all[1].next_why, "it waits for its turn as number 2; 10 are done at a time");
     }
@@ -315,7 +323,8 @@ mod tests {
     #[test]
     fn a_wrong_clock_is_said() {
         let need = fixtures::acme_need("https://ca.example/dir", &["a.example"]);
-        let status = statuses(&[need], &Book::default(), &Shelf::new(), &Waits::default(), Timestamp::from_unix(0)).remove(0);
+        let status =
+            statuses(&[need], &Inventory::default(), &CertCache::new(), &Waits::default(), Timestamp::from_unix(0)).remove(0);
         assert_eq!(status.state, CertState::Paused);
         assert!(status.next_why.contains("clock says 1970"), "{}", status.next_why);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::args::{AccountAction, AccountArgs, DeactivateArgs, ShowAccountArgs};
 use super::exit::Exit;
 use super::{ask, say};
-use crate::admin::api::{AccountDone, AccountLine, AccountWish, AccountsReport, Reply, Request};
+use crate::admin::api::{AccountDone, AccountLine, AccountRequest, AccountsReport, Reply, Request};
 use crate::base::escape::escaped;
 
 /// Until every authority has answered or been given up by the gateway.
@@ -17,7 +17,7 @@ const MAX_SHOWN: usize = 2_000;
 pub fn account(action: &AccountAction) -> Exit {
     match action {
         AccountAction::Show(args) => show(args),
-        AccountAction::RollKey(args) => act(AccountWish::RollKey, args),
+        AccountAction::RollKey(args) => act(AccountRequest::RollKey, args),
         AccountAction::Deactivate(args) => deactivate(args),
     }
 }
@@ -64,10 +64,10 @@ fn deactivate(args: &DeactivateArgs) -> Exit {
         );
         return Exit::Failed;
     }
-    act(AccountWish::Deactivate, &args.account)
+    act(AccountRequest::Deactivate, &args.account)
 }
 
-fn act(wish: AccountWish, args: &AccountArgs) -> Exit {
+fn act(wish: AccountRequest, args: &AccountArgs) -> Exit {
     let request = Request::Account { wish, issuer: args.issuer.clone() };
     match ask::ask(&args.ask, request, ANSWER_TIMEOUT) {
         Ok(Reply::Account(done)) => {

@@ -10,7 +10,7 @@ use super::{ask, configuration, say};
 use crate::admin::api::{CertsReport, Reply, Request, StatusReport};
 use crate::admin::client;
 use crate::config::settings::Settings;
-use crate::diagnostics::doctor::{self, Finding, PublicPorts, Running, Weight, Wish};
+use crate::diagnostics::doctor::{self, Finding, PublicPorts, Running, Severity, Wish};
 
 /// Looking takes the gateway no time.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ pub fn examine(settings: Arc<Settings>, args: &DoctorArgs) -> Exit {
         say::part(&page(&findings));
     }
     let worst = findings.iter().map(|finding| finding.weight).max();
-    if worst == Some(Weight::Prevents) { Exit::Failed } else { Exit::Done }
+    if worst == Some(Severity::Prevents) { Exit::Failed } else { Exit::Done }
 }
 
 /// What the running gateway says; nothing where none runs.
@@ -76,13 +76,13 @@ fn running(args: &DoctorArgs) -> Result<Option<Running>, Exit> {
 /// What prevents first, then what is worth knowing, then what is fine.
 fn page(findings: &[Finding]) -> String {
     let mut text = String::new();
-    for weight in [Weight::Prevents, Weight::Note, Weight::Fine] {
+    for weight in [Severity::Prevents, Severity::Note, Severity::Fine] {
         for finding in findings.iter().filter(|finding| finding.weight == weight) {
             text.push_str(&paragraph(finding));
         }
     }
     let count = |weight| findings.iter().filter(|finding| finding.weight == weight).count();
-    let summary = match (count(Weight::Prevents), count(Weight::Note)) {
+    let summary = match (count(Severity::Prevents), count(Severity::Note)) {
         (0, 0) => "All is well.".to_owned(),
         (0, 1) => "Nothing prevents anything; 1 note.".to_owned(),
         (0, notes) => format!("Nothing prevents anything; {notes} notes."),
@@ -95,9 +95,9 @@ fn page(findings: &[Finding]) -> String {
 
 fn paragraph(finding: &Finding) -> String {
     let mark = match finding.weight {
-        Weight::Prevents => "FAIL",
-        Weight::Note => "note",
-        Weight::Fine => "ok  ",
+        Severity::Prevents => "FAIL",
+        Severity::Note => "note",
+        Severity::Fine => "ok  ",
     };
     let about = if finding.about.is_empty() { String::new() } else { format!("{}: ", finding.about) };
     let repair = if finding.repair.is_empty() { String::new() } else { format!("       -> {}\n", finding.repair) };

@@ -14,16 +14,16 @@ use crate::base::error_chain::ErrorChain;
 use crate::base::name::Identifier;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
+use crate::certs::desired::{self, Authority, DesiredCert, Source};
 use crate::certs::issued_by::MeantNames;
-use crate::certs::need::{self, Authority, Need, Source};
 pub use crate::certs::preflight::PublicPorts;
 use crate::certs::preflight::authority::{self, Asked};
-use crate::certs::preflight::beacon::Beacon;
-use crate::certs::preflight::caa::Asker;
-pub use crate::certs::preflight::finding::{Finding, Weight};
-use crate::certs::preflight::look::{self, Ways};
-use crate::certs::preflight::outside::{self, Here};
+use crate::certs::preflight::caa::CaaSubject;
+use crate::certs::preflight::collect::{self, Ways};
+pub use crate::certs::preflight::finding::{Finding, Severity};
 use crate::certs::preflight::own_addresses;
+use crate::certs::preflight::reachability::{self, LocalAddrs};
+use crate::certs::preflight::self_test::SelfTest;
 use crate::config::settings::{Acme, Settings};
 use crate::net::dns::Dns;
 use crate::state::pem_store::PemStore;
@@ -54,7 +54,7 @@ pub struct Wish {
 /// What only the running gateway knows.
 pub struct Running {
     /// The light it shows.
-    pub beacon: Beacon,
+    pub beacon: SelfTest,
     /// How it stands.
     pub status: StatusReport,
     /// Its certificates.
@@ -90,7 +90,7 @@ pub async fn examine(wish: &Wish) -> Vec<Finding> {
 
 /// The part that asks the world: authorities, name servers, and our own doors from without.
 async fn outside(wish: &Wish, stand_in: Option<&StandIn>) -> Vec<Finding> {
-    let needs: Vec<Need> = need::needs(&wish.settings);
+    let needs: Vec<DesiredCert> = desired::needs(&wish.settings);
     let mut by_authority: BTreeMap<String, (Authority, Vec<Identifier>)> = BTreeMap::new();
     for need in &needs {
         let Source::Acme(authorities) = &need.source else { continue };
@@ -140,20 +140,20 @@ async fn look_at(names: &[Identifier], visit: &Visit<'_>) -> Vec<Finding> {
         }
     };
     let account = account(visit);
-    let asker = Asker { identities: &visit.asked.identities, account: account.as_deref(), challenges: &acme.challenges };
-    let here = Here { own: visit.own, asker, ports: visit.wish.public, public_authority: acme.is_public() };
+    let asker = CaaSubject { identities: &visit.asked.identities, account: account.as_deref(), challenges: &acme.challenges };
+    let here = LocalAddrs { own: visit.own, asker, ports: visit.wish.public, public_authority: acme.is_public() };
     let mut findings = Vec::new();
     for some in names.chunks(AT_A_TIME) {
         let looking: Vec<_> = some
             .iter()
             .map(|name| {
                 let (name, dns, ways) = (name.clone(), dns.clone(), visit.ways.cloned());
-                task::spawn_local("look at a name", async move { look::look(&name, &dns, ways.as_ref()).await })
+                task::spawn_local("look at a name", async move { collect::look(&name, &dns, ways.as_ref()).await })
             })
             .collect();
         for looked in looking {
             if let Ok(Some(facts)) = looked.await {
-                findings.extend(outside::judge(&facts, &here).findings);
+                findings.extend(reachability::judge(&facts, &here).findings);
             }
         }
     }
@@ -172,7 +172,7 @@ impl Wish {
     }
 }
 
-fn no_such_name(name: &str, needs: &[Need]) -> Finding {
+fn no_such_name(name: &str, needs: &[DesiredCert]) -> Finding {
     let known = needs.iter().find(|need| need.names.iter().any(|own| own.to_string().eq_ignore_ascii_case(name)));
     match known {
         Some(_) => Finding::fine("authority", name, "its certificate comes from this machine, so that nobody is asked for it"),

@@ -15,7 +15,7 @@ use super::tls::{Peer, TlsFront, TlsRoots};
 use crate::base::addr::IpNet;
 use crate::certs::challenge::ChallengeBoard;
 use crate::certs::issued_by::MeantNames;
-use crate::certs::keeper::KeeperHandle;
+use crate::certs::manager::CertManagerHandle;
 use crate::config::settings::{PortMap, Settings, Timeouts};
 use crate::proxy::visitors::Visitors;
 
@@ -57,7 +57,7 @@ impl Front {
         settings: &Settings,
         quic: &BTreeSet<u16>,
         roots: &TlsRoots,
-        certs: &KeeperHandle,
+        certs: &CertManagerHandle,
         visitors: &[Option<Arc<Visitors>>],
     ) -> Result<Self, rustls::Error> {
         let guarded = Guarded::new(&settings.sites, visitors);

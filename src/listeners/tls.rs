@@ -1,6 +1,6 @@
 //! The TLS side of a connection: one look at the client's hello decides between the challenge certificate, a site's
 //! certificate, a stand-in for one that is being obtained by http-01, and a refusal. A handshake waits for the client only, never for disk, network or a lock; but for a name on
-//! demand it waits for its certificate ([`Door::obtain`]).
+//! demand it waits for its certificate ([`OnDemandHandle::obtain`]).
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -24,8 +24,8 @@ use crate::certs::catalog::{Catalog, Lookup};
 use crate::certs::challenge::ChallengeBoard;
 use crate::certs::challenge::stand_in::StandInResolver;
 use crate::certs::challenge::tls_alpn01::{self, ProofResolver};
-use crate::certs::demand::Door;
-use crate::certs::keeper::KeeperHandle;
+use crate::certs::manager::CertManagerHandle;
+use crate::certs::on_demand::OnDemandHandle;
 use crate::certs::resolver::{CatalogResolver, PinnedResolver};
 use crate::config::settings::{Protocols, Settings, Tls};
 use crate::proxy::client_io::Socket;
@@ -60,7 +60,7 @@ pub struct TlsFront {
     stand_in: Arc<ServerConfig>,
     board: Arc<ChallengeBoard>,
     catalog: Arc<ArcSwap<Catalog>>,
-    demand: Door,
+    demand: OnDemandHandle,
 }
 
 /// What outlives reloads: the cryptography and the keys of session tickets, without which a reload would end every
@@ -95,7 +95,7 @@ impl TlsFront {
     pub fn new(
         settings: &Settings,
         roots: &TlsRoots,
-        certs: &KeeperHandle,
+        certs: &CertManagerHandle,
         guarded: Option<Arc<Guarded>>,
     ) -> Result<Self, rustls::Error> {
         let resolver = Arc::new(CatalogResolver::new(Arc::clone(&certs.catalog)));

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::base::name::HostPattern;
 use crate::base::task::BlockingSlot;
-use crate::certs::keeper::KeeperHandle;
+use crate::certs::manager::CertManagerHandle;
 use crate::config::settings::{Settings, Site, SiteHost};
 use crate::listeners::bind::Spot;
 use crate::listeners::tls::TlsRoots;
@@ -43,7 +43,7 @@ pub struct Gateway {
     pub(super) common: Common,
     pub(super) roots: TlsRoots,
     pub(super) trust: Arc<Trust>,
-    pub(super) certs: KeeperHandle,
+    pub(super) certs: CertManagerHandle,
     pub(super) checkups: Checkups,
     pub(super) drains: Drains,
     pub(super) logs: Logs,
@@ -72,8 +72,8 @@ impl Gateway {
         self.sockets.borrow().open().clone()
     }
 
-    /// The certificates' keeper.
-    pub fn certs(&self) -> &KeeperHandle {
+    /// The certificates' manager.
+    pub fn certs(&self) -> &CertManagerHandle {
         &self.certs
     }
 

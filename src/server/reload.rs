@@ -224,7 +224,7 @@ fn read(before: &Before, looked: &mut Looked) -> Result<Prepared, ReloadError> {
     settings.admin.clone_from(&old.admin);
     load::named_files(&settings).for_each(|path| looked.look(path));
     if let Err(error) = certificate_files(&settings) {
-        // Once they are accepted, the keeper watches them.
+        // Once they are accepted, the manager watches them.
         served_files(&settings).for_each(|path| looked.look(path));
         return Err(error);
     }

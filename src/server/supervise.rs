@@ -22,7 +22,7 @@ use crate::base::hostinfo;
 use crate::base::rng::Rng;
 use crate::base::task::{self, BlockingSlot};
 use crate::base::time::SystemClock;
-use crate::certs::keeper::{self, Keeping};
+use crate::certs::manager::{self, Keeping};
 use crate::certs::preflight::PublicPorts;
 use crate::config::load::{self, Loaded};
 use crate::config::settings::Settings;
@@ -91,9 +91,9 @@ pub enum StartError {
     /// The crypto library refused.
     #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
-    /// The keeper of certificates cannot work.
+    /// The manager of certificates cannot work.
     #[error(transparent)]
-    Keeper(keeper::StartError),
+    Keeper(manager::StartError),
 }
 
 /// Runs a gateway until it is told to stop. `attend` is called once it listens; what it spawns lives on the control
@@ -124,7 +124,7 @@ pub fn run(options: Options, attend: impl AsyncFnOnce(Rc<Gateway>)) -> Result<()
         let files = task::spawn_local("config", reload_on_change::follow(Rc::downgrade(&gateway)));
         let reloads = task::spawn_local("reload", reload_when_wanted(Rc::downgrade(&gateway)));
         serve(&gateway, &mut signals).await;
-        // The keeper is about to stand still on purpose.
+        // The manager is about to stand still on purpose.
         vigil.end();
         drain(&gateway, &mut signals).await;
         for task in [eyes, scales, watchdog, files, reloads] {
@@ -153,7 +153,7 @@ fn start(options: Options) -> Result<Gateway, StartError> {
     let change = sockets.prepare(bind::wanted(&settings), count).map_err(StartError::Bind)?;
     let metrics = Arc::new(Metrics::default());
     let (access, logs) = Logs::start(&settings.log, level).map_err(StartError::System)?;
-    let certs = keeper::start(Keeping {
+    let certs = manager::start(Keeping {
         settings: Arc::clone(&settings),
         metrics: Arc::clone(&metrics),
         clock: Arc::new(SystemClock),
@@ -197,7 +197,7 @@ fn common(
     quic: &BTreeSet<u16>,
     roots: &TlsRoots,
     trust: &Trust,
-    certs: &keeper::KeeperHandle,
+    certs: &manager::CertManagerHandle,
     access: AccessLog,
     metrics: Arc<Metrics>,
 ) -> Result<Common, StartError> {

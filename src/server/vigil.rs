@@ -13,8 +13,8 @@ use arc_swap::ArcSwapOption;
 use tokio::runtime::Builder;
 
 use crate::base::time::{Clock, SystemClock, Timestamp};
-use crate::certs::alarm::{self, Alarm, Trouble, send};
-use crate::certs::keeper::StallMemory;
+use crate::certs::alert::{self, AlertKind, AlertMessage, send};
+use crate::certs::manager::StallMemory;
 use crate::config::settings::Alert;
 use crate::telemetry::metrics::Metrics;
 
@@ -47,7 +47,7 @@ enum Verdict {
     /// It stands still; that was said.
     Still,
     /// It stands still, and that is to be said.
-    Alarm,
+    AlertMessage,
     /// It turns again.
     Recovered,
 }
@@ -62,9 +62,9 @@ impl Seen {
         self.still = self.still.saturating_add(1);
         match self.still >= MAX_MISSED {
             false => Verdict::Well,
-            true if alarm::is_due(self.alarmed, now) => {
+            true if alert::is_due(self.alarmed, now) => {
                 self.alarmed = Some(now);
-                Verdict::Alarm
+                Verdict::AlertMessage
             }
             true => Verdict::Still,
         }
@@ -84,7 +84,7 @@ impl Vigil {
                 let verdict = seen.look(metrics.certs.is_stalled(now), now);
                 shown.store(matches!(verdict, Verdict::Well | Verdict::Recovered), Ordering::Relaxed);
                 tell(verdict, &metrics, &alert, now);
-                if matches!(verdict, Verdict::Alarm | Verdict::Recovered) {
+                if matches!(verdict, Verdict::AlertMessage | Verdict::Recovered) {
                     keep_apart(memory.clone(), seen.alarmed);
                 }
             }
@@ -110,11 +110,11 @@ fn tell(verdict: Verdict, metrics: &Metrics, alert: &ArcSwapOption<Alert>, now: 
     match verdict {
         Verdict::Well | Verdict::Still => (),
         Verdict::Recovered => tracing::info!(event = "renewal_recovered", "certificates are renewed again"),
-        Verdict::Alarm => {
+        Verdict::AlertMessage => {
             tracing::error!(event = "renewal_stalled", "no certificate is renewed: {WHY}; please report it");
             metrics.certs.alarms.add_one();
             if let Some(alert) = alert.load_full() {
-                send_now(&alert, &Alarm::new(Trouble::RenewalStalled, &[], None, WHY, now));
+                send_now(&alert, &AlertMessage::new(AlertKind::RenewalStalled, &[], None, WHY, now));
             }
         }
     }
@@ -129,7 +129,7 @@ fn keep_apart(memory: StallMemory, raised: Option<Timestamp>) {
 }
 
 /// Sends on a runtime of its own, since the others may be what stands still.
-fn send_now(alert: &Alert, alarm: &Alarm) {
+fn send_now(alert: &Alert, alarm: &AlertMessage) {
     run_apart(SENDING, send::send(alert, alarm));
 }
 
@@ -158,9 +158,9 @@ mod tests {
 
     #[test]
     fn a_loop_that_stands_still_is_told_of_once_a_day_until_it_turns() {
-        use Verdict::{Alarm, Recovered, Still, Well};
+        use Verdict::{AlertMessage, Recovered, Still, Well};
         let looks = [(true, 0), (true, 15), (true, 30), (true, 45), (true, 60), (true, 86_445), (false, 86_460), (false, 86_475)];
-        check(&looks, &[Well, Well, Well, Alarm, Still, Alarm, Recovered, Well]);
+        check(&looks, &[Well, Well, Well, AlertMessage, Still, AlertMessage, Recovered, Well]);
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
         let alert = Alert::Url(format!("http://{}/", listener.local_addr().unwrap()));
         let (metrics, target) = (Metrics::default(), ArcSwapOption::from_pointee(alert));
         thread::scope(|scope| {
-            scope.spawn(|| tell(Verdict::Alarm, &metrics, &target, Timestamp::from_unix(1_800_000_000)));
+            scope.spawn(|| tell(Verdict::AlertMessage, &metrics, &target, Timestamp::from_unix(1_800_000_000)));
             let (mut socket, _) = listener.accept().unwrap();
             socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
             let (mut came, mut piece) = (String::new(), [0; 1_024]);

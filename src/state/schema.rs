@@ -25,7 +25,7 @@ pub enum Key {
     /// [`IssuerMemory`].
     Issuer(Slug),
     /// [`Timestamp`] of the last alarm about a certificate whose life runs out.
-    Alarm(Slot),
+    AlertMessage(Slot),
     /// [`OnDemand`] of a name that somebody asked for.
     OnDemand(Slot),
     /// [`Timestamp`] of the last alarm that the loop of renewals stands still.
@@ -41,7 +41,7 @@ impl Key {
             Self::Need(slot) => format!("need/{}/{}", slot.issuer, slot.name),
             Self::Order(slot) => format!("order/{}/{}", slot.issuer, slot.name),
             Self::Issuer(issuer) => format!("issuer/{issuer}"),
-            Self::Alarm(slot) => format!("alarm/{}/{}", slot.issuer, slot.name),
+            Self::AlertMessage(slot) => format!("alarm/{}/{}", slot.issuer, slot.name),
             Self::OnDemand(slot) => format!("on-demand/{}/{}", slot.issuer, slot.name),
             Self::Stall => "stall/alarm".to_owned(),
             Self::Record(slot) => format!("record/{}/{}", slot.issuer, slot.name),
@@ -57,7 +57,7 @@ impl Key {
             "need" => Self::Need(slot(parts.next())?),
             "order" => Self::Order(slot(parts.next())?),
             "issuer" => Self::Issuer(issuer),
-            "alarm" => Self::Alarm(slot(parts.next())?),
+            "alarm" => Self::AlertMessage(slot(parts.next())?),
             "on-demand" => Self::OnDemand(slot(parts.next())?),
             "stall" if issuer.as_str() == "alarm" => Self::Stall,
             "record" => Self::Record(slot(parts.next())?),
@@ -346,7 +346,7 @@ mod tests {
         let Key::Need(slot) = key() else { unreachable!() };
         let record = TxtRecord { name: "_acme-challenge.a.example".into(), value: "x-_Y".into() };
         let record = record.key(&Slug::parse("x").unwrap());
-        for key in [key(), issuer, Key::Alarm(slot.clone()), Key::OnDemand(slot), Key::Stall, record] {
+        for key in [key(), issuer, Key::AlertMessage(slot.clone()), Key::OnDemand(slot), Key::Stall, record] {
             assert_eq!(Key::parse(&key.to_text()), Some(key));
         }
         for bad in ["", "need/a", "need/a/b/c", "issuer/", "other/a", "need/../b"] {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use doorward::base::error_chain::ErrorChain;
 use doorward::certs::issuer::account::{AccountShown, Closed};
 use doorward::certs::issuer::acme::OrderCause;
-use doorward::certs::issuer::ledger::AccountLedger;
+use doorward::certs::issuer::order_store::AccountStore;
 
 use crate::acme_desk::{Customer, Desk, Memory};
 use crate::support::fault::{Fault, FaultProxy, Kind};

@@ -16,7 +16,7 @@ use doorward::certs::challenge::{ChallengeBoard, http01, tls_alpn01};
 use doorward::certs::issuer::account::AcmeAccount;
 use doorward::certs::issuer::acme::{Issued, OrderError, OrderJob, order};
 use doorward::certs::issuer::http::{AcmeHttp, HttpLimits};
-use doorward::certs::issuer::ledger::{AccountFacts, AccountLedger, InFlight, LedgerError, OrderLedger};
+use doorward::certs::issuer::order_store::{AccountFacts, AccountStore, InFlight, LedgerError, OrderStore};
 use doorward::config::settings::{Acme, At, ChallengeKind, Eab, KeyKind, SecretSource};
 use doorward::state::schema::TxtRecord;
 use http::{Request, Response, StatusCode};
@@ -155,7 +155,7 @@ impl Memory {
     }
 }
 
-impl AccountLedger for Memory {
+impl AccountStore for Memory {
     fn account(&self) -> Result<AccountFacts, LedgerError> {
         Ok(self.0.lock().unwrap().account.clone())
     }
@@ -192,7 +192,7 @@ impl AccountLedger for Memory {
     }
 }
 
-impl OrderLedger for Memory {
+impl OrderStore for Memory {
     fn in_flight(&self) -> Result<Option<InFlight>, LedgerError> {
         Ok(self.0.lock().unwrap().in_flight.clone())
     }
@@ -290,7 +290,7 @@ impl Customer {
         let identifiers = names.iter().map(|name| Identifier::parse(name).unwrap()).collect();
         let acme = Arc::new(self.acme.clone());
         let job = OrderJob { acme, identifiers, replaces: replaces.map(str::to_owned), most_failures: 3 };
-        let ledger: Arc<dyn OrderLedger> = Arc::<Memory>::clone(&self.memory);
+        let ledger: Arc<dyn OrderStore> = Arc::<Memory>::clone(&self.memory);
         let issued = order(&job, &self.account, &ledger, &desk.board).await?;
         assert!(desk.board.is_empty(), "a proof outlived its order");
         ledger.forget_order().unwrap();

@@ -8,7 +8,7 @@ use doorward::base::error_chain::ErrorChain;
 use doorward::base::time::{Clock, SystemClock, Timestamp};
 use doorward::certs::issuer::Rejection;
 use doorward::certs::issuer::acme::OrderCause;
-use doorward::certs::issuer::ledger::AccountLedger;
+use doorward::certs::issuer::order_store::AccountStore;
 use doorward::certs::issuer::renewal_info;
 
 use crate::acme_desk::{self, Customer, Desk, Memory};

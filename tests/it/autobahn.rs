@@ -28,7 +28,7 @@ const PARTS: [&[&str]; 3] = [
 ];
 
 /// What was thought of each case.
-type Verdicts = BTreeMap<String, Value>;
+type Decisions = BTreeMap<String, Value>;
 
 #[test]
 fn autobahn_thinks_the_same_of_a_backend_through_the_gateway_as_without_it() {
@@ -58,7 +58,7 @@ fn autobahn_thinks_the_same_of_a_backend_through_the_gateway_as_without_it() {
 }
 
 /// The cases that the backend fails by itself, or of which something else is thought on another way.
-fn suspects(verdicts: &[Verdicts; 3]) -> Vec<String> {
+fn suspects(verdicts: &[Decisions; 3]) -> Vec<String> {
     let [direct, through @ ..] = verdicts;
     let is_well =
         |case: &str, verdict: &Value| verdict["behavior"] != "FAILED" && through.iter().all(|way| way.get(case) == Some(verdict));
@@ -66,7 +66,7 @@ fn suspects(verdicts: &[Verdicts; 3]) -> Vec<String> {
 }
 
 /// What is thought of each case on each way; all at once.
-fn judge_all(ways: &[String; 3], parts: &[&[&str]]) -> [Verdicts; 3] {
+fn judge_all(ways: &[String; 3], parts: &[&[&str]]) -> [Decisions; 3] {
     thread::scope(|scope| {
         let running = ways.each_ref().map(|url| {
             let parts = parts.iter().map(|cases| scope.spawn(move || judge(url, cases)));
@@ -77,7 +77,7 @@ fn judge_all(ways: &[String; 3], parts: &[&[&str]]) -> [Verdicts; 3] {
 }
 
 /// Has the client of the suite run some cases.
-fn judge(url: &str, cases: &[&str]) -> Verdicts {
+fn judge(url: &str, cases: &[&str]) -> Decisions {
     let folder = tempfile::tempdir().unwrap();
     let spec = json!({
         "outdir": folder.path(),

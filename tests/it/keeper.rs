@@ -8,7 +8,7 @@ use std::time::Duration;
 use doorward::base::rng::Rng;
 use doorward::base::time::{Clock, SystemClock, Timestamp};
 use doorward::certs::catalog::Lookup;
-use doorward::certs::keeper::{self, KeeperHandle, Keeping};
+use doorward::certs::manager::{self, CertManagerHandle, Keeping};
 use doorward::certs::preflight::PublicPorts;
 use doorward::certs::status::{CertState, NameStatus};
 use doorward::config::environment::Environment;
@@ -68,7 +68,7 @@ impl House {
         Arc::new(settings)
     }
 
-    fn start(&mut self, names: &[&str]) -> (KeeperHandle, Desk) {
+    fn start(&mut self, names: &[&str]) -> (CertManagerHandle, Desk) {
         self.metrics = Arc::default();
         let keeping = Keeping {
             settings: self.settings(names),
@@ -77,13 +77,13 @@ impl House {
             rng: Rng::from_os(),
             ports: PublicPorts { plain: self.ports.0, tls: self.ports.1 },
         };
-        let handle = keeper::start(keeping).unwrap();
+        let handle = manager::start(keeping).unwrap();
         let desk = Desk::showing(Arc::clone(&handle.board), self.ports.0, self.ports.1);
         (handle, desk)
     }
 
     /// Starts it, with the authority allowed, and waits for the first certificate of each name.
-    async fn serve(&mut self, names: &[&str]) -> (KeeperHandle, Desk) {
+    async fn serve(&mut self, names: &[&str]) -> (CertManagerHandle, Desk) {
         let (handle, desk) = self.start(names);
         handle.go();
         for name in names {
@@ -100,7 +100,7 @@ fn run(work: impl AsyncFnOnce()) {
     runtime.block_on(async { tokio::time::timeout(STEP * 3, work()).await.expect("done in time") });
 }
 
-async fn until(handle: &KeeperHandle, is_so: impl Fn(&[NameStatus]) -> bool) {
+async fn until(handle: &CertManagerHandle, is_so: impl Fn(&[NameStatus]) -> bool) {
     let waited = async {
         while !is_so(&handle.status()) {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -110,14 +110,14 @@ async fn until(handle: &KeeperHandle, is_so: impl Fn(&[NameStatus]) -> bool) {
     assert!(outcome.is_ok(), "it did not come to that: {:#?}", handle.status());
 }
 
-fn served(handle: &KeeperHandle, name: &str) -> Option<Arc<CertifiedKey>> {
+fn served(handle: &CertManagerHandle, name: &str) -> Option<Arc<CertifiedKey>> {
     match handle.catalog.load().lookup(Some(name), None) {
         Lookup::Found(key) => Some(key),
         Lookup::Coming(_) | Lookup::Demand | Lookup::Unknown => None,
     }
 }
 
-fn leaf(handle: &KeeperHandle, name: &str) -> Vec<u8> {
+fn leaf(handle: &CertManagerHandle, name: &str) -> Vec<u8> {
     served(handle, name).unwrap().cert[0].to_vec()
 }
 

@@ -29,7 +29,7 @@ const WALLED_IN: &[(&str, &str)] = &[
     ("sled", "state/journal"),
     ("instant_acme", "certs/issuer"),
     ("hickory_proto", "net/dns"),
-    ("dns_update", "certs/challenge/dns01/service"),
+    ("dns_update", "certs/challenge/dns01/provider"),
     ("quinn", "listeners/quic"),
 ];
 

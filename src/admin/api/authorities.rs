@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What can be done with an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum AccountWish {
+pub enum AccountRequest {
     /// Give it another key.
     RollKey,
     /// Close it for good.

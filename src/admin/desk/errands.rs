@@ -3,10 +3,10 @@
 use crate::admin::api::{self, AccountLine, AccountsReport, Refusal, RevokeReport, TestReport};
 use crate::certs::issuer::account::AccountShown;
 use crate::certs::issuer::revoke::Reason;
-use crate::certs::keeper::{AccountWish, ErrandError, KeeperHandle};
+use crate::certs::manager::{AccountRequest, CertManagerHandle, ErrandError};
 
 /// Has the certificate of `name` revoked.
-pub(super) async fn revoke(certs: &KeeperHandle, name: &str, reason: &str) -> Result<RevokeReport, Refusal> {
+pub(super) async fn revoke(certs: &CertManagerHandle, name: &str, reason: &str) -> Result<RevokeReport, Refusal> {
     let known = Reason::ALL.map(Reason::as_str).join(", ");
     let reason = Reason::parse(reason)
         .ok_or_else(|| Refusal::question(format!("`{reason}` is no reason of a revocation; there are {known}")))?;
@@ -16,13 +16,13 @@ pub(super) async fn revoke(certs: &KeeperHandle, name: &str, reason: &str) -> Re
 }
 
 /// Tries an order.
-pub(super) async fn test(certs: &KeeperHandle, name: &str, directory: Option<&str>) -> Result<TestReport, Refusal> {
+pub(super) async fn test(certs: &CertManagerHandle, name: &str, directory: Option<&str>) -> Result<TestReport, Refusal> {
     let trial = certs.try_order(name, directory).await.map_err(refusal)?;
     Ok(TestReport { names: trial.names, directory: trial.directory, proved_by: trial.proved_by, failed: trial.failed })
 }
 
 /// Tells of every account.
-pub(super) async fn accounts(certs: &KeeperHandle) -> AccountsReport {
+pub(super) async fn accounts(certs: &CertManagerHandle) -> AccountsReport {
     let line = |shown: AccountShown| AccountLine {
         directory: shown.directory,
         url: shown.url,
@@ -36,13 +36,13 @@ pub(super) async fn accounts(certs: &KeeperHandle) -> AccountsReport {
 
 /// Does something with an account.
 pub(super) async fn account(
-    certs: &KeeperHandle,
-    wish: api::AccountWish,
+    certs: &CertManagerHandle,
+    wish: api::AccountRequest,
     issuer: Option<&str>,
 ) -> Result<api::AccountDone, Refusal> {
     let wish = match wish {
-        api::AccountWish::RollKey => AccountWish::RollKey,
-        api::AccountWish::Deactivate => AccountWish::Deactivate,
+        api::AccountRequest::RollKey => AccountRequest::RollKey,
+        api::AccountRequest::Deactivate => AccountRequest::Deactivate,
     };
     let done = certs.account(wish, issuer).await.map_err(refusal)?;
     Ok(api::AccountDone { directory: done.directory, thumbprint: done.thumbprint, note: done.note })

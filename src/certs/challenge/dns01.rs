@@ -15,22 +15,22 @@ use crate::base::error_chain::ErrorChain;
 use crate::base::name::Identifier;
 use crate::base::task;
 use crate::base::time::Clock;
-use crate::certs::issuer::ledger::OrderLedger;
+use crate::certs::issuer::order_store::OrderStore;
 use crate::config::settings::{Acme, DnsProvider, Propagation};
 use crate::net::dns::Dns;
 use crate::state::schema::TxtRecord;
 
 mod change;
+pub(in crate::certs) mod cleanup;
 mod error;
+pub(super) mod name_lock;
 pub mod propagation;
-mod service;
-pub(in crate::certs) mod sweep;
-pub(super) mod turns;
+mod provider;
 
 pub use error::RecordError;
 
+use name_lock::NameLockGuard;
 use propagation::Spread;
-use turns::Turn;
 
 /// How long a record is waited for. Slow services take some minutes until all of their servers have it.
 const PROPAGATION: Duration = Duration::from_secs(300);
@@ -70,7 +70,7 @@ impl Publisher {
         board: &ChallengeBoard,
         name: &str,
         value: &str,
-        ledger: &Arc<dyn OrderLedger>,
+        ledger: &Arc<dyn OrderStore>,
     ) -> Result<Placed, RecordError> {
         let asked = name;
         let name = self.canonical(name).await;
@@ -141,7 +141,7 @@ impl Publisher {
         }
     }
 
-    async fn keep(&self, ledger: &Arc<dyn OrderLedger>, record: &TxtRecord, there: bool) -> Result<(), RecordError> {
+    async fn keep(&self, ledger: &Arc<dyn OrderStore>, record: &TxtRecord, there: bool) -> Result<(), RecordError> {
         let (ledger, kept) = (Arc::clone(ledger), record.clone());
         let written = task::blocking("dns-record-note", move || match there {
             true => ledger.keep_record(&kept),
@@ -157,9 +157,9 @@ pub(in crate::certs) struct Placed(Option<Standing>);
 
 struct Standing {
     publisher: Arc<Publisher>,
-    turn: Arc<Turn>,
+    turn: Arc<NameLockGuard>,
     record: TxtRecord,
-    ledger: Arc<dyn OrderLedger>,
+    ledger: Arc<dyn OrderStore>,
 }
 
 impl Drop for Placed {

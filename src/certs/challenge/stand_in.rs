@@ -6,7 +6,7 @@
 //! It is made when the challenge is published, never during a handshake, and falls with the challenge. It is not stored, not
 //! in the catalog, and over a connection that was shown it nothing is served but answers to challenges. There is one for a
 //! challenge, so their number is bounded as that of challenges is. QUIC does not use it: a CDN asks its origin over TCP.
-//! Clients of a name on demand wait for the certificate itself ([`crate::certs::demand`]); only a trusted proxy, through which
+//! Clients of a name on demand wait for the certificate itself ([`crate::certs::on_demand`]); only a trusted proxy, through which
 //! the validation may come, is shown the stand-in.
 
 use std::sync::Arc;

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use super::folders::{folders, name, setting};
-use super::{Found, FoundAccount, Stock, Tool, account_key};
+use super::{ForeignStore, Found, FoundAccount, Tool, account_key};
 use crate::state::atomic_file;
 
 /// Deepest path of a directory's URL below `ca`.
 const DEEPEST: u8 = 6;
 
-pub(super) fn look(path: &Path) -> Option<Stock> {
+pub(super) fn look(path: &Path) -> Option<ForeignStore> {
     let (root, certificates) = match found(path) {
         Some(one) => (path.parent()?, vec![one]),
         None => (path, folders(path).iter().filter_map(|folder| found(folder)).collect()),
@@ -18,7 +18,7 @@ pub(super) fn look(path: &Path) -> Option<Stock> {
     is_store.then(|| {
         let mut accounts = Vec::new();
         accounts_in(&root.join("ca"), "https:/", DEEPEST, &mut accounts);
-        Stock { tool: Tool::AcmeSh, certificates, accounts }
+        ForeignStore { tool: Tool::AcmeSh, certificates, accounts }
     })
 }
 

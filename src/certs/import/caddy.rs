@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::folders::{folders, name};
-use super::{Found, FoundAccount, Stock, Tool, account_key};
+use super::{ForeignStore, Found, FoundAccount, Tool, account_key};
 use crate::state::atomic_file;
 
 /// Caddy's own authority for local names: doorward has one of its own.
 const LOCAL: &str = "local";
 
-pub(super) fn look(path: &Path) -> Option<Stock> {
+pub(super) fn look(path: &Path) -> Option<ForeignStore> {
     let root = [Some(path), path.parent(), path.parent().and_then(Path::parent), path.ancestors().nth(3)]
         .into_iter()
         .flatten()
@@ -30,7 +30,7 @@ pub(super) fn look(path: &Path) -> Option<Stock> {
         let directory = directories.get(&name(&issuer)).cloned();
         folders(&issuer.join("users")).into_iter().filter_map(move |user| account(&user, directory.clone()?))
     });
-    Some(Stock { tool: Tool::Caddy, certificates, accounts: users.collect() })
+    Some(ForeignStore { tool: Tool::Caddy, certificates, accounts: users.collect() })
 }
 
 /// Other stores have a folder of this name, too; Caddy's names each file after its folder.

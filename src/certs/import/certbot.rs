@@ -5,20 +5,20 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::folders::{folders, name, setting};
-use super::{Found, FoundAccount, Stock, Tool, account_key};
+use super::{ForeignStore, Found, FoundAccount, Tool, account_key};
 use crate::state::atomic_file;
 
 /// Deepest path of a directory's URL below `accounts`.
 const DEEPEST: u8 = 6;
 
-pub(super) fn look(path: &Path) -> Option<Stock> {
+pub(super) fn look(path: &Path) -> Option<ForeignStore> {
     let (root, only) = root_of(path)?;
     let live = folders(&root.join("live"));
     let wanted = live.iter().filter(|folder| only.as_ref().is_none_or(|only| name(folder) == *only));
     let certificates = wanted.filter(|folder| folder.join("fullchain.pem").exists()).map(|folder| found(root, folder)).collect();
     let mut accounts = Vec::new();
     accounts_in(&root.join("accounts"), "https:/", DEEPEST, &mut accounts);
-    Some(Stock { tool: Tool::Certbot, certificates, accounts })
+    Some(ForeignStore { tool: Tool::Certbot, certificates, accounts })
 }
 
 /// The store a path belongs to, and the one certificate it names.

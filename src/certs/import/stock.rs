@@ -28,7 +28,7 @@ impl Tool {
 
 /// What a store holds.
 #[derive(Debug)]
-pub struct Stock {
+pub struct ForeignStore {
     /// Whose it is.
     pub tool: Tool,
     /// Its certificates.

@@ -14,8 +14,8 @@ use super::*;
 use crate::base::name::Identifier;
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
+use crate::certs::desired::DesiredCert;
 use crate::certs::issuer::local_ca::LocalCa;
-use crate::certs::need::Need;
 use crate::state::pem_store::{PemStore, Slot};
 use crate::state::slug::Slug;
 
@@ -52,10 +52,10 @@ impl World {
         (chain, key.expose().clone())
     }
 
-    fn take(&self, path: &Path, needs: &[Need]) -> (Tool, Vec<String>) {
+    fn take(&self, path: &Path, needs: &[DesiredCert]) -> (Tool, Vec<String>) {
         let stock = look(path).unwrap();
         let report = take(&stock, &self.vault, needs, USUAL, NOW);
-        let told = |taken: Taken| match taken.came {
+        let told = |taken: Applied| match taken.came {
             Ok(Kept::Stored { names, not_after }) => {
                 format!("{}: stored {} {}", taken.title, names.join("+"), not_after.is_some())
             }

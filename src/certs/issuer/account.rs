@@ -11,24 +11,24 @@ use serde_json::json;
 use super::acme::{OrderCause, RefusedBinding, blocking};
 use super::http::{AcmeHttp, HttpFailure, Refusal, problem};
 use super::jws::{self, AccountKey, SignedError, Signer};
-use super::ledger::{AccountFacts, AccountLedger};
+use super::order_store::{AccountFacts, AccountStore};
 use crate::config::settings::{Acme, Eab};
 
 mod binding;
-mod close;
-mod keep;
+mod deactivate;
+mod info;
+mod key_rollover;
 mod lost;
-mod roll;
-mod show;
+mod restore;
 
-pub use close::Closed;
+pub use deactivate::Closed;
+pub use info::AccountShown;
 pub(super) use lost::Recovered;
-pub use show::AccountShown;
 
 /// Our account at one authority. One for each directory: two would race to make two accounts.
 pub struct AcmeAccount {
     http: AcmeHttp,
-    ledger: Arc<dyn AccountLedger>,
+    ledger: Arc<dyn AccountStore>,
     email: Option<String>,
     eab: Option<Eab>,
     held: tokio::sync::Mutex<Option<Arc<Registered>>>,
@@ -42,7 +42,7 @@ pub(super) struct Registered {
 
 impl AcmeAccount {
     /// The account at the authority that `http` speaks to. Nothing is read or asked yet.
-    pub fn new(http: AcmeHttp, acme: &Acme, email: Option<String>, ledger: Arc<dyn AccountLedger>) -> Self {
+    pub fn new(http: AcmeHttp, acme: &Acme, email: Option<String>, ledger: Arc<dyn AccountStore>) -> Self {
         Self { http, ledger, email, eab: acme.eab.clone(), held: tokio::sync::Mutex::default() }
     }
 

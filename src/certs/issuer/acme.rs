@@ -4,24 +4,24 @@
 //! An order is a small machine over the authority's own state, so that a first run, a run after a crash and a run after
 //! a lost answer are the same code: pending is proved, ready is finalized, processing is waited for, valid is fetched.
 
-mod advice;
-mod begin;
+mod authorize;
 mod blocking;
-mod choice;
+mod csr;
+mod dns_records;
 mod error;
+mod finalize;
 mod job;
-mod obtain;
-mod patience;
-mod prove;
-mod publish;
+mod new_order;
+mod remedy;
 mod replaced;
-mod request;
+mod retry;
 mod run;
+mod select_challenge;
 
 pub(super) use blocking::blocking;
+pub use csr::new_key;
 pub use error::{FailedProof, OrderCause, OrderError, RefusedBinding, Step};
 pub use job::{Issued, OrderJob};
-pub use request::new_key;
 pub use run::order;
 
 pub(super) use error::RefusedPart;

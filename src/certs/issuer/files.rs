@@ -28,19 +28,19 @@ pub fn every(certificates: usize) -> Duration {
 
 /// What can be seen of both files without reading them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stamp {
+pub struct FileVersion {
     chain: Option<FileStamp>,
     key: Option<FileStamp>,
 }
 
 /// Looks at the files; links are followed.
-pub fn look(chain: &Path, key: &Path) -> Stamp {
-    Stamp { chain: FileStamp::of(chain), key: FileStamp::of(key) }
+pub fn look(chain: &Path, key: &Path) -> FileVersion {
+    FileVersion { chain: FileStamp::of(chain), key: FileStamp::of(key) }
 }
 
 /// When they are read: once both hold still, because whoever renews them replaces one file after the other; and again while
 /// they are refused, at the latest when the certificate becomes valid.
-pub type Watch = Schedule<Stamp>;
+pub type Watch = Schedule<FileVersion>;
 
 /// Files that were read and are right.
 #[derive(Debug)]

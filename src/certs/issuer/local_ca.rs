@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
 
-use super::contents::{self, BACKDATED};
+use super::cert_params::{self, BACKDATED};
 use crate::base::name::Identifier;
 use crate::base::secret::Secret;
 use crate::base::time::{Timestamp, Validity};
@@ -22,14 +22,14 @@ use crate::state::pem_store::PemStore;
 mod aside;
 mod authority;
 mod error;
-mod succession;
+mod rollover;
 
 pub use error::LocalCaError;
-pub use succession::next_root_file;
+pub use rollover::next_root_file;
 
 use aside::stand_in;
 use authority::{Authority, LoadError, ROOT, files, is_fresh, keep, load, make_intermediate, make_root, signed_by};
-use succession::{Stage, can_sign, is_successor, stage, successor, wants_successor};
+use rollover::{RootPhase, can_sign, is_successor, stage, successor, wants_successor};
 
 /// Half a day: a stolen leaf is worthless tomorrow.
 const LEAF_LIFE: Duration = Duration::from_secs(12 * 3_600);
@@ -102,7 +102,7 @@ impl LocalCa {
     pub fn keep(&self) -> Result<(), LocalCaError> {
         aside::keep_root(&self.vault, &self.root)
             .and_then(|()| keep(&self.vault, "intermediate", &self.intermediate))
-            .and_then(|()| succession::keep_successor(&self.vault, &self.root, self.next.as_ref()))
+            .and_then(|()| rollover::keep_successor(&self.vault, &self.root, self.next.as_ref()))
             .map_err(LocalCaError::Keep)
     }
 
@@ -166,15 +166,15 @@ impl LocalCa {
             self.intermediate = make_intermediate(&self.root, now)?;
         }
         match stage(self.root.validity, now) {
-            Stage::Ending if self.next.is_none() => {
+            RootPhase::Ending if self.next.is_none() => {
                 self.next = match successor(&self.vault, now).filter(|next| next.pem != self.root.pem) {
                     Some(next) => Some(next),
                     None => Some(make_root(now)?),
                 };
             }
             // The end was near by a clock that was ahead. The successor's files stay for the day when it is.
-            Stage::Fresh => self.next = None,
-            Stage::Ending | Stage::Over => (),
+            RootPhase::Fresh => self.next = None,
+            RootPhase::Ending | RootPhase::Over => (),
         }
         Ok(())
     }
@@ -194,7 +194,7 @@ impl LocalCa {
 fn leaf_params(names: &[Identifier], now: Timestamp) -> Result<CertificateParams, LocalCaError> {
     let validity = Validity { not_before: now - BACKDATED, not_after: now + LEAF_LIFE };
     let title = names.first().map(ToString::to_string).filter(|title| title.len() <= 64).unwrap_or_default();
-    let mut params = contents::server(&title, names, validity)?;
+    let mut params = cert_params::server(&title, names, validity)?;
     params.use_authority_key_identifier_extension = true;
     Ok(params)
 }

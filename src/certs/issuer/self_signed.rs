@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rcgen::KeyPair;
 
-use super::contents::{self, BACKDATED};
+use super::cert_params::{self, BACKDATED};
 use super::local_ca::LocalCaError;
 use crate::base::name::Identifier;
 use crate::base::secret::Secret;
@@ -15,7 +15,7 @@ use crate::base::time::{Timestamp, Validity};
 pub fn make(names: &[Identifier], life: Duration, now: Timestamp) -> Result<(String, Secret<String>), LocalCaError> {
     let key = KeyPair::generate().map_err(LocalCaError::Sign)?;
     let validity = Validity { not_before: now - BACKDATED, not_after: now + life };
-    let params = contents::server("doorward self-signed", names, validity)?;
+    let params = cert_params::server("doorward self-signed", names, validity)?;
     let certificate = params.self_signed(&key).map_err(LocalCaError::Sign)?;
     Ok((certificate.pem(), Secret::new(key.serialize_pem())))
 }

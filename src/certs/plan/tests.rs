@@ -17,7 +17,7 @@
 //! clock wrong | right      1970, and back
 //! clock ahead SPAN         ours alone: the CA goes on by its own
 //! ca calls back everything the window of each certificate lies in the past, and moves along with each answer
-//! run SPAN                 time goes by, looked at as often as the keeper would
+//! run SPAN                 time goes by, looked at as often as the manager would
 //! jump SPAN | back SPAN    the wall clock jumps
 //! restart | reload | renew NAME
 //! expect rehearsals NAME N..M | second NAME N..M
@@ -32,10 +32,10 @@ use crate::base::duration;
 use crate::base::name::Identifier;
 use crate::base::rng::Rng;
 use crate::base::time::{Validity, Window};
+use crate::certs::desired::Authority;
 use crate::certs::fixtures::acme;
-use crate::certs::need::Authority;
+use crate::certs::inventory::{Blame, Failure, Held, Outcome, Parts};
 use crate::certs::preflight::recheck::{NameWays, Provable};
-use crate::certs::record::{Blame, Failure, Held, Outcome, Parts};
 use crate::config::settings::{Acme, ChallengeKind, Place};
 use crate::state::history::Ended;
 use crate::state::pem_store::Slot;
@@ -53,8 +53,8 @@ struct World {
     ca: &'static str,
     /// Time as it really went by, which the CA counts in.
     real: i64,
-    needs: Vec<Need>,
-    book: Book,
+    needs: Vec<DesiredCert>,
+    book: Inventory,
     rng: Rng,
     life: Duration,
     up: bool,
@@ -95,7 +95,7 @@ impl World {
             ca: CA,
             real: 0,
             needs: Vec::new(),
-            book: Book::default(),
+            book: Inventory::default(),
             rng: Rng::seeded(20_261_121),
             life: Duration::from_secs(90 * 86_400),
             up: true,
@@ -130,7 +130,7 @@ impl World {
         let rehearsal = self.staging.map(|_| STAGING.to_owned());
         let mut authorities = vec![Authority::new(Arc::new(Acme { rehearsal, ..(*acme(self.ca)).clone() }))];
         authorities.extend(self.second.map(|_| Authority::new(acme(SECOND))));
-        self.needs.push(Need {
+        self.needs.push(DesiredCert {
             id,
             names,
             source: Source::Acme(authorities),
@@ -144,7 +144,7 @@ impl World {
         self.needs.iter().find(|need| need.names[0].to_string() == name).expect("a needed name").id.clone()
     }
 
-    /// The keeper's loop, with a check interval that grows with what it has to get through.
+    /// The manager's loop, with a check interval that grows with what it has to get through.
     fn run(&mut self, span: Duration) {
         let end = self.now + span;
         let longest = Duration::from_secs((span.as_secs() / 1_000).clamp(60, 6 * 3_600));
@@ -292,7 +292,7 @@ impl World {
 
     /// One more order, counted by us and by the CA; whether the CA takes it.
     fn count_order(&mut self) -> bool {
-        let Some(limit) = pace::order_limit(self.ca) else { return true };
+        let Some(limit) = rate_limit::order_limit(self.ca) else { return true };
         let memory = self.book.issuers.entry(Slug::of_url(self.ca)).or_default();
         memory.bucket = Some(limit.take(memory.bucket, self.now));
         let back = (self.real - self.left_at) as f64 / limit.refill.as_secs_f64();
@@ -455,7 +455,7 @@ fn renewals_go_before_first_time_names_and_ten_at_a_time() {
     };
     world.book.settle(&id, Outcome::Issued(held), EARLIEST, &mut world.rng);
     let planned = plan(&world.needs, &world.book, EARLIEST + Duration::from_secs(70 * 86_400));
-    assert_eq!(planned.actions.len(), pace::AT_A_TIME);
+    assert_eq!(planned.actions.len(), rate_limit::AT_A_TIME);
     assert_eq!(planned.actions[0].need().id, id);
 }
 
@@ -467,7 +467,7 @@ fn a_certificate_that_begins_in_the_future_is_made_or_ordered_again() {
     local.source = Source::Local;
     let needs = [world.needs[0].clone(), local];
     let now = world.now;
-    let planned = |book: &Book, need: &Need| match next(need, book, now) {
+    let planned = |book: &Inventory, need: &DesiredCert| match next(need, book, now) {
         Next::Act(Action::Make { why, .. } | Action::Issue { why, .. }) => Some(why),
         Next::Act(Action::Rehearse { .. } | Action::AskWindow { .. } | Action::Look { .. }) | Next::Wait(..) | Next::Nothing => {
             None
@@ -479,7 +479,7 @@ fn a_certificate_that_begins_in_the_future_is_made_or_ordered_again() {
         let not_before = now + Duration::from_secs(ahead);
         let validity = Validity { not_before, not_after: not_before + Duration::from_secs(90 * 86_400) };
         let held = Held { issuer: Slug::of_url(CA), validity, serial: "1".to_owned(), has_window: false };
-        let mut book = Book::default();
+        let mut book = Inventory::default();
         book.settle(&needs[0].id, Outcome::Issued(held), now, &mut world.rng);
         assert_eq!((planned(&book, &needs[0]), planned(&book, &needs[1])), (acme, made), "{ahead} s ahead");
     }

@@ -7,7 +7,7 @@ use crate::net::dns::Caa;
 
 /// Who asks for what.
 #[derive(Clone, Copy, Debug)]
-pub struct Asker<'a> {
+pub struct CaaSubject<'a> {
     /// The names by which the authority knows itself in these records; none where it does not say.
     pub identities: &'a [String],
     /// Our account there, empty where we have none yet; `None` where that is not known, and records that name one are taken
@@ -18,7 +18,7 @@ pub struct Asker<'a> {
 }
 
 /// Judges the records in force for `name`, which stand at `at`; none means that everybody may.
-pub fn judge(name: &str, wildcard: bool, in_force: Option<(&str, &[Caa])>, asker: &Asker<'_>) -> Finding {
+pub fn judge(name: &str, wildcard: bool, in_force: Option<(&str, &[Caa])>, asker: &CaaSubject<'_>) -> Finding {
     let Some((at, records)) = in_force else {
         return Finding::fine("caa", name, "no CAA record forbids anybody to issue");
     };
@@ -77,7 +77,7 @@ pub fn judge(name: &str, wildcard: bool, in_force: Option<(&str, &[Caa])>, asker
 }
 
 /// The challenges that the records leave us; all of them where they say nothing.
-pub fn challenges_left(in_force: Option<&[Caa]>, wildcard: bool, asker: &Asker<'_>) -> Vec<ChallengeKind> {
+pub fn challenges_left(in_force: Option<&[Caa]>, wildcard: bool, asker: &CaaSubject<'_>) -> Vec<ChallengeKind> {
     let relevant = relevant(in_force.unwrap_or_default(), wildcard);
     let ours: Vec<_> = relevant.iter().filter(|issue| asker.is_named_by(issue) && asker.is_account_of(issue)).collect();
     let left = |kind: &ChallengeKind| ours.is_empty() || ours.iter().any(|issue| issue.allows(*kind));
@@ -119,7 +119,7 @@ impl<'a> Issue<'a> {
     }
 }
 
-impl Asker<'_> {
+impl CaaSubject<'_> {
     fn is_named_by(&self, issue: &Issue<'_>) -> bool {
         self.identities.iter().any(|identity| identity.eq_ignore_ascii_case(issue.domain))
     }
@@ -135,7 +135,7 @@ impl Asker<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Weight;
+    use super::super::finding::Severity;
     use super::*;
 
     fn records(texts: &[(&str, &str)]) -> Vec<Caa> {
@@ -148,10 +148,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(texts: &[(&str, &str)], wildcard: bool, weight: Weight, says: &str) {
+    fn check(texts: &[(&str, &str)], wildcard: bool, weight: Severity, says: &str) {
         let identities = ["letsencrypt.org".to_owned()];
         let challenges = [ChallengeKind::Http01, ChallengeKind::TlsAlpn01];
-        let asker = Asker { identities: &identities, account: Some("https://ca/acct/1"), challenges: &challenges };
+        let asker = CaaSubject { identities: &identities, account: Some("https://ca/acct/1"), challenges: &challenges };
         let records = records(texts);
         let found = judge("a.test", wildcard, Some(("test", &records)), &asker);
         assert_eq!(found.weight, weight, "{found:?}");
@@ -160,43 +160,43 @@ mod tests {
 
     #[test]
     fn only_who_is_named_may_issue() {
-        check(&[("issue", "letsencrypt.org")], false, Weight::Fine, "let letsencrypt.org issue");
-        check(&[("issue", "LetsEncrypt.org ; x=y")], false, Weight::Fine, "");
+        check(&[("issue", "letsencrypt.org")], false, Severity::Fine, "let letsencrypt.org issue");
+        check(&[("issue", "LetsEncrypt.org ; x=y")], false, Severity::Fine, "");
         check(
             &[("issue", "other.example")],
             false,
-            Weight::Prevents,
+            Severity::Prevents,
             "other.example issue; expected letsencrypt.org -> add `test. CAA",
         );
-        check(&[("issue", ";")], false, Weight::Prevents, "let nobody issue");
-        check(&[("issue", "other.example"), ("issue", "letsencrypt.org")], false, Weight::Fine, "");
-        check(&[("iodef", "mailto:a@b.test")], false, Weight::Fine, "forbid nobody");
-        check(&[("!strange", "x")], false, Weight::Prevents, "marked critical");
+        check(&[("issue", ";")], false, Severity::Prevents, "let nobody issue");
+        check(&[("issue", "other.example"), ("issue", "letsencrypt.org")], false, Severity::Fine, "");
+        check(&[("iodef", "mailto:a@b.test")], false, Severity::Fine, "forbid nobody");
+        check(&[("!strange", "x")], false, Severity::Prevents, "marked critical");
     }
 
     #[test]
     fn wildcards_have_records_of_their_own() {
-        check(&[("issue", "other.example"), ("issuewild", "letsencrypt.org")], true, Weight::Fine, "");
-        check(&[("issue", "letsencrypt.org"), ("issuewild", ";")], true, Weight::Prevents, "nobody");
-        check(&[("issue", "letsencrypt.org"), ("issuewild", ";")], false, Weight::Fine, "");
-        check(&[("issue", "letsencrypt.org")], true, Weight::Fine, "");
+        check(&[("issue", "other.example"), ("issuewild", "letsencrypt.org")], true, Severity::Fine, "");
+        check(&[("issue", "letsencrypt.org"), ("issuewild", ";")], true, Severity::Prevents, "nobody");
+        check(&[("issue", "letsencrypt.org"), ("issuewild", ";")], false, Severity::Fine, "");
+        check(&[("issue", "letsencrypt.org")], true, Severity::Fine, "");
     }
 
     #[test]
     fn the_account_and_the_challenge_count() {
-        check(&[("issue", "letsencrypt.org; accounturi=https://ca/acct/1")], false, Weight::Fine, "");
-        check(&[("issue", "letsencrypt.org; accounturi=https://ca/acct/2")], false, Weight::Prevents, "another account");
-        check(&[("issue", "letsencrypt.org; validationmethods=dns-01,http-01")], false, Weight::Fine, "");
+        check(&[("issue", "letsencrypt.org; accounturi=https://ca/acct/1")], false, Severity::Fine, "");
+        check(&[("issue", "letsencrypt.org; accounturi=https://ca/acct/2")], false, Severity::Prevents, "another account");
+        check(&[("issue", "letsencrypt.org; validationmethods=dns-01,http-01")], false, Severity::Fine, "");
         check(
             &[("issue", "letsencrypt.org; validationmethods=dns-01")],
             false,
-            Weight::Prevents,
+            Severity::Prevents,
             "allows dns-01 only; expected http-01 or",
         );
         check(
             &[("issue", "letsencrypt.org;validationmethods=dns-01;accounturi=https://ca/acct/1")],
             false,
-            Weight::Prevents,
+            Severity::Prevents,
             "dns-01 only",
         );
     }
@@ -205,7 +205,7 @@ mod tests {
     fn the_challenges_that_are_left_are_those_that_a_record_allows() {
         let identities = ["letsencrypt.org".to_owned()];
         let challenges = [ChallengeKind::Http01, ChallengeKind::TlsAlpn01];
-        let asker = Asker { identities: &identities, account: None, challenges: &challenges };
+        let asker = CaaSubject { identities: &identities, account: None, challenges: &challenges };
         let left = |texts: &[(&str, &str)]| challenges_left(Some(&records(texts)), false, &asker);
         assert_eq!(left(&[("issue", "letsencrypt.org; validationmethods=tls-alpn-01")]), [ChallengeKind::TlsAlpn01]);
         assert_eq!(left(&[("issue", "letsencrypt.org")]), challenges);

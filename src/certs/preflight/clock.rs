@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::finding::{Finding, Weight};
+use super::finding::{Finding, Severity};
 use crate::base::duration;
 use crate::base::time::{ClockReading, Timestamp};
 
@@ -33,7 +33,7 @@ pub fn judge(theirs: Timestamp, ours: Timestamp) -> Finding {
 pub fn wrong(reading: ClockReading) -> Option<String> {
     let ClockReading { ours, theirs } = reading;
     let found = judge(theirs, ours);
-    (found.weight == Weight::Prevents).then(|| format!("{} ({ours} here, {theirs} there)", found.seen))
+    (found.weight == Severity::Prevents).then(|| format!("{} ({ours} here, {theirs} there)", found.seen))
 }
 
 #[cfg(test)]
@@ -64,10 +64,10 @@ mod tests {
             let found = judge(Timestamp::from_unix(1_000_000), Timestamp::from_unix(1_000_000 + ours));
             assert_eq!(found.weight, expected, "{found:?}");
         };
-        check(0, Weight::Fine);
-        check(-60, Weight::Fine);
-        check(600, Weight::Note);
-        check(-7_200, Weight::Prevents);
-        check(7_200, Weight::Prevents);
+        check(0, Severity::Fine);
+        check(-60, Severity::Fine);
+        check(600, Severity::Note);
+        check(-7_200, Severity::Prevents);
+        check(7_200, Severity::Prevents);
     }
 }

@@ -12,7 +12,7 @@ pub struct Finding {
     /// The certificate's name, the backend or the port; empty where it is about the machine.
     pub about: String,
     /// What it means.
-    pub weight: Weight,
+    pub weight: Severity,
     /// What was seen.
     pub seen: String,
     /// What was expected; empty where all is well.
@@ -24,7 +24,7 @@ pub struct Finding {
 /// What a finding means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Weight {
+pub enum Severity {
     /// As it should be.
     Fine,
     /// Worth knowing; it prevents nothing by itself.
@@ -37,7 +37,7 @@ impl Finding {
     /// All is well.
     pub fn fine(check: &'static str, about: impl Into<String>, seen: impl Into<String>) -> Self {
         let (expected, repair) = (String::new(), String::new());
-        Self { check, about: about.into(), weight: Weight::Fine, seen: seen.into(), expected, repair }
+        Self { check, about: about.into(), weight: Severity::Fine, seen: seen.into(), expected, repair }
     }
 
     /// Something is not as it should be; by default that prevents.
@@ -49,12 +49,12 @@ impl Finding {
         repair: impl Into<String>,
     ) -> Self {
         let (expected, repair) = (expected.into(), repair.into());
-        Self { check, about: about.into(), weight: Weight::Prevents, seen: seen.into(), expected, repair }
+        Self { check, about: about.into(), weight: Severity::Prevents, seen: seen.into(), expected, repair }
     }
 
     /// The same as a note.
     pub fn noted(self) -> Self {
-        Self { weight: Weight::Note, ..self }
+        Self { weight: Severity::Note, ..self }
     }
 }
 

@@ -9,12 +9,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::beacon::Lit;
-use super::caa::Asker;
+use super::caa::CaaSubject;
 use super::cdn;
-use super::look::{self, Ways};
-use super::outside::{self, Answer, Here, NameFacts};
-use super::reach::Seen;
+use super::collect::{self, Ways};
+use super::probe::ProbeReply;
+use super::reachability::{self, Answer, LocalAddrs, NameFacts};
+use super::self_test::SelfTestGuard;
 use super::{PublicPorts, own_addresses};
 use crate::base::name::Identifier;
 use crate::base::time::Timestamp;
@@ -78,16 +78,16 @@ pub async fn look(
     now: Timestamp,
 ) -> Option<Provable> {
     let dns = Dns::configured(&acme.resolvers).await.ok()?;
-    let lit = Lit::new(board, now).ok()?;
+    let lit = SelfTestGuard::new(board, now).ok()?;
     let ways = Ways { plain: Some(ports.plain), tls: Some(ports.tls), beacon: lit.beacon.clone() };
     let own = own_addresses();
-    let asker = Asker { identities, account: None, challenges: &acme.challenges };
-    let here = Here { own: &own, asker, ports, public_authority: acme.is_public() };
+    let asker = CaaSubject { identities, account: None, challenges: &acme.challenges };
+    let here = LocalAddrs { own: &own, asker, ports, public_authority: acme.is_public() };
     let look = async {
         let mut provable = Provable::default();
         for name in names.iter().take(MAX_NAMES) {
             let facts = facts(name, &dns, &ways).await;
-            provable.0.push(ways_of(&facts, outside::judge(&facts, &here).challenges));
+            provable.0.push(ways_of(&facts, reachability::judge(&facts, &here).challenges));
         }
         provable
     };
@@ -100,7 +100,7 @@ fn ways_of(facts: &NameFacts, challenges: Vec<ChallengeKind>) -> NameWays {
     let leads_here = |kind: &ChallengeKind| {
         facts.doors.iter().any(|door| {
             let seen = if *kind == ChallengeKind::Http01 { &door.plain } else { &door.tls };
-            *seen == Some(Seen::Ourselves)
+            *seen == Some(ProbeReply::Ourselves)
         })
     };
     let seen = possible.iter().copied().filter(leads_here).collect();
@@ -116,15 +116,15 @@ const fn is_record(kind: ChallengeKind) -> bool {
 async fn facts(name: &Identifier, dns: &Dns, ways: &Ways) -> NameFacts {
     let host = match name {
         Identifier::Dns(host) => host.to_string(),
-        Identifier::Wildcard(_) | Identifier::Ip(_) => return look::look(name, dns, Some(ways)).await,
+        Identifier::Wildcard(_) | Identifier::Ip(_) => return collect::look(name, dns, Some(ways)).await,
     };
     let zone = dns.zone(&host).await.ok();
     let server = zone.and_then(|zone| zone.servers.into_iter().flat_map(|server| server.addresses).next());
-    let Some(server) = server else { return look::look(name, dns, Some(ways)).await };
-    let own = look::look(name, &Dns::only(server), Some(ways)).await;
+    let Some(server) = server else { return collect::look(name, dns, Some(ways)).await };
+    let own = collect::look(name, &Dns::only(server), Some(ways)).await;
     let has_addresses = [&own.four, &own.six].into_iter().any(|answer| matches!(answer, Answer::Addresses(_)));
     // An alias that leads out of the zone, or a server that is asked in vain from here.
-    let mut facts = if has_addresses { own } else { look::look(name, dns, Some(ways)).await };
+    let mut facts = if has_addresses { own } else { collect::look(name, dns, Some(ways)).await };
     if facts.caa.is_err() {
         facts.caa = dns.caa_in_force(&host).await.map_err(|error| error.to_string());
     }

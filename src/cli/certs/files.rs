@@ -12,7 +12,7 @@ use crate::cli::say;
 use crate::config::load::LoadError;
 use crate::config::settings::Settings;
 use crate::diagnostics::offline::export::{self, Exported};
-use crate::diagnostics::offline::import::{self, Imported, Kept, Taken};
+use crate::diagnostics::offline::import::{self, Applied, Imported, Kept};
 
 /// Characters of a reason.
 const MAX_SHOWN: usize = 1_000;
@@ -74,7 +74,7 @@ fn told(imported: &Imported) -> String {
     text
 }
 
-fn fate(taken: &Taken) -> String {
+fn fate(taken: &Applied) -> String {
     let title = escaped(&taken.title, MAX_SHOWN);
     match &taken.came {
         Ok(Kept::Stored { names, not_after: Some(ends) }) => {
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn an_import_tells_the_fate_of_each_thing() {
-        let taken = |title: &str, came| Taken { title: title.into(), came };
+        let taken = |title: &str, came| Applied { title: title.into(), came };
         let ends = Timestamp::parse("2027-02-01T00:00:00Z");
         let certificates = vec![
             taken("a.example", Ok(Kept::Stored { names: vec!["a.example".into()], not_after: ends })),

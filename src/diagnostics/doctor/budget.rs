@@ -43,7 +43,7 @@ fn of(line: &CertLine) -> Option<Finding> {
 mod tests {
     use super::*;
     use crate::admin::api::BudgetLine;
-    use crate::certs::preflight::finding::Weight;
+    use crate::certs::preflight::finding::Severity;
 
     #[test]
     fn what_is_used_up_prevents_and_is_named() {
@@ -60,9 +60,9 @@ mod tests {
             CertsReport { certs: vec![line, CertLine::default()] }
         };
         let found = judge(&report(1), None);
-        assert_eq!((found.len(), found[0].weight), (1, Weight::Fine));
+        assert_eq!((found.len(), found[0].weight), (1, Severity::Fine));
         let found = judge(&report(5), Some("A.test"));
-        assert!(found[0].weight == Weight::Prevents && found[0].seen.starts_with("5 of 5 failed validations"), "{found:?}");
+        assert!(found[0].weight == Severity::Prevents && found[0].seen.starts_with("5 of 5 failed validations"), "{found:?}");
         assert!(judge(&report(5), Some("b.test")).is_empty());
     }
 }

@@ -68,7 +68,7 @@ fn standing(line: &CertLine, name: &str) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certs::preflight::finding::Weight;
+    use crate::certs::preflight::finding::Severity;
     use crate::config::environment::Environment;
     use crate::config::resolve::from_text;
 
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(line: CertLine, weight: Weight, says: &str) {
+    fn check(line: CertLine, weight: Severity, says: &str) {
         let found = judge(&CertsReport { certs: vec![line] }, None, &meant());
         let worst = found.iter().max_by_key(|finding| finding.weight).unwrap();
         let said = format!("{worst}; {}", worst.repair);
@@ -97,8 +97,8 @@ mod tests {
 
     #[test]
     fn no_standing_failure_is_fine() {
-        check(line("b.test"), Weight::Fine, "valid, by Pear CA, until 2026-12-01T00:00:00Z");
-        check(CertLine { state: "expired".into(), ..line("b.test") }, Weight::Prevents, "browsers refuse it");
+        check(line("b.test"), Severity::Fine, "valid, by Pear CA, until 2026-12-01T00:00:00Z");
+        check(CertLine { state: "expired".into(), ..line("b.test") }, Severity::Prevents, "browsers refuse it");
         let failing = CertLine {
             failures: 3,
             last_error: Some("policy forbids the issuance".into()),
@@ -107,27 +107,27 @@ mod tests {
         };
         check(
             failing.clone(),
-            Weight::Note,
+            Severity::Note,
             "failed 3 times, at last: policy forbids the issuance; expected a renewal that succeeds; take the name out",
         );
-        check(CertLine { expires: None, state: "paused".into(), ..failing }, Weight::Prevents, "take the name out");
+        check(CertLine { expires: None, state: "paused".into(), ..failing }, Severity::Prevents, "take the name out");
         let alarmed = CertLine { alarmed: Some("2026-11-20T00:00:00Z".into()), ..line("b.test") };
-        check(alarmed, Weight::Prevents, "has no successor");
-        check(CertLine { unsaved: true, ..line("b.test") }, Weight::Note, "in memory only");
+        check(alarmed, Severity::Prevents, "has no successor");
+        check(CertLine { unsaved: true, ..line("b.test") }, Severity::Note, "in memory only");
         let stuck = CertLine { expires: None, state: "stuck".into(), ..line("b.test") };
-        check(stuck, Weight::Prevents, "none is held (stuck)");
+        check(stuck, Severity::Prevents, "none is held (stuck)");
         let waiting = CertLine { expires: None, state: "being obtained".into(), next_why: "it waits".into(), ..line("b.test") };
-        check(waiting, Weight::Note, "being obtained: it waits");
+        check(waiting, Severity::Note, "being obtained: it waits");
     }
 
     #[test]
     fn a_certificate_of_a_staging_authority_is_noted_with_the_line_that_asks_for_it() {
         check(
             line("a.test"),
-            Weight::Note,
+            Severity::Note,
             "it is from 'Pear CA', a staging authority that no browser trusts; remove 'staging' (a.conf:2)",
         );
         let named = CertLine { issuer: "(STAGING) Pretend Pear X1".into(), ..line("b.test") };
-        check(named, Weight::Note, "a staging authority that no browser trusts");
+        check(named, Severity::Note, "a staging authority that no browser trusts");
     }
 }

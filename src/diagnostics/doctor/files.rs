@@ -3,18 +3,19 @@
 use crate::base::error_chain::ErrorChain;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock, Timestamp};
+use crate::certs::desired::{self, DesiredCert, Source};
 use crate::certs::file_messages::{self, FileMessage};
 use crate::certs::issuer::files::{self, FilesError};
-use crate::certs::need::{self, Need, Source};
-use crate::certs::preflight::finding::{Finding, Weight};
+use crate::certs::preflight::finding::{Finding, Severity};
 use crate::config::settings::Settings;
 
 const CHECK: &str = "files";
 
 /// Every pair of files, or that of one name.
 pub async fn examine(settings: &Settings, name: Option<&str>) -> Vec<Finding> {
-    let wanted = |need: &Need| name.is_none_or(|name| need.names.iter().any(|own| own.to_string().eq_ignore_ascii_case(name)));
-    let needs: Vec<Need> = need::needs(settings).into_iter().filter(wanted).collect();
+    let wanted =
+        |need: &DesiredCert| name.is_none_or(|name| need.names.iter().any(|own| own.to_string().eq_ignore_ascii_case(name)));
+    let needs: Vec<DesiredCert> = desired::needs(settings).into_iter().filter(wanted).collect();
     let now = SystemClock.now();
     task::blocking("certificate files", move || needs.iter().flat_map(|need| judge(need, now)).collect())
         .await
@@ -23,8 +24,8 @@ pub async fn examine(settings: &Settings, name: Option<&str>) -> Vec<Finding> {
 
 /// What is wrong with the files of all sites and can be served all the same, a sentence each.
 pub fn warnings(settings: &Settings, now: Timestamp) -> Vec<String> {
-    let needs = need::needs(settings);
-    let worth = |finding: &Finding| finding.weight != Weight::Fine;
+    let needs = desired::needs(settings);
+    let worth = |finding: &Finding| finding.weight != Severity::Fine;
     needs
         .iter()
         .flat_map(|need| judge(need, now))
@@ -34,7 +35,7 @@ pub fn warnings(settings: &Settings, now: Timestamp) -> Vec<String> {
 }
 
 /// One pair of files. Blocks.
-fn judge(need: &Need, now: Timestamp) -> Vec<Finding> {
+fn judge(need: &DesiredCert, now: Timestamp) -> Vec<Finding> {
     let Source::Files { chain, key, at } = &need.source else { return Vec::new() };
     let name = need.names.first().map_or_else(|| need.title(), ToString::to_string);
     let said = |message: FileMessage| Finding::trouble(CHECK, "", message.seen, "", message.remedy);

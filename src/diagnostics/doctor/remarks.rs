@@ -44,7 +44,7 @@ pub(super) fn parted(text: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certs::preflight::finding::Weight;
+    use crate::certs::preflight::finding::Severity;
 
     #[test]
     fn a_remark_is_a_note_with_its_remedy_and_one_about_tls_prevents() {
@@ -59,7 +59,7 @@ mod tests {
             ..StatusReport::default()
         };
         let found = judge(&status);
-        assert_eq!((found[0].weight, found[1].weight), (Weight::Note, Weight::Prevents));
+        assert_eq!((found[0].weight, found[1].weight), (Severity::Note, Severity::Prevents));
         assert_eq!(found[0].repair, "raise its own limit");
         let seen = "a.test: the backend answered 431 (header: 2 bytes; our limit: 3) (seen at 2026-11-21T00:00:00Z)";
         assert_eq!(found[0].seen, seen);

@@ -16,8 +16,8 @@ use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
 use crate::certs::challenge::tls_alpn01::{ALPN, ProofResolver};
 use crate::certs::challenge::{ChallengeBoard, http01};
-use crate::certs::preflight::beacon::{Beacon, Lit};
 use crate::certs::preflight::finding::Finding;
+use crate::certs::preflight::self_test::{SelfTest, SelfTestGuard};
 use crate::config::settings::Settings;
 use crate::listeners::bind::{self, Listening, Role};
 
@@ -28,7 +28,7 @@ const MAX_REQUEST: usize = 4 << 10;
 
 /// Open ports with a light; they close with it.
 pub(super) struct StandIn {
-    lit: Lit,
+    lit: SelfTestGuard,
     tasks: Vec<tokio::task::JoinHandle<Option<()>>>,
 }
 
@@ -37,7 +37,7 @@ impl StandIn {
     pub(super) fn open(settings: &Settings) -> (Vec<Finding>, Option<Self>) {
         let board = ChallengeBoard::new();
         let front = Self::front(&board);
-        let lit = Lit::new(&board, SystemClock.now());
+        let lit = SelfTestGuard::new(&board, SystemClock.now());
         let (mut findings, mut tasks) = (Vec::new(), Vec::new());
         for spot in bind::wanted(settings) {
             let opened = bind::open(spot, 1);
@@ -63,7 +63,7 @@ impl StandIn {
         Some(TlsAcceptor::from(Arc::new(config)))
     }
 
-    pub(super) const fn beacon(&self) -> &Beacon {
+    pub(super) const fn beacon(&self) -> &SelfTest {
         &self.lit.beacon
     }
 }

@@ -109,7 +109,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::certs::preflight::finding::Weight;
+    use crate::certs::preflight::finding::Severity;
 
     #[test]
     fn a_private_folder_that_takes_files_is_fine_and_nothing_is_left_in_it() {
@@ -119,12 +119,12 @@ mod tests {
             let found = judge(&state, gather(&state), None);
             assert!(found.weight == weight && format!("{found} {}", found.repair).contains(says), "{found:?}");
         };
-        found(Weight::Fine, "not there yet");
+        found(Severity::Fine, "not there yet");
         atomic_file::make_folder(&state).unwrap();
-        found(Weight::Fine, "on the disk");
+        found(Severity::Fine, "on the disk");
         assert_eq!(fs::read_dir(&state).unwrap().count(), 0);
         fs::set_permissions(&state, fs::Permissions::from_mode(0o755)).unwrap();
-        found(Weight::Note, "chmod 700");
+        found(Severity::Note, "chmod 700");
     }
 
     #[test]
@@ -139,10 +139,10 @@ mod tests {
             kind: Some(if forbidden { io::ErrorKind::PermissionDenied } else { io::ErrorKind::StorageFull }),
         };
         let weigh = |facts, running: Option<&StatusReport>| judge(Path::new("/s"), facts, running).weight;
-        assert_eq!(weigh(there(true), None), Weight::Note);
-        assert_eq!(weigh(there(false), None), Weight::Prevents);
-        assert_eq!(weigh(there(true), Some(&status(&[]))), Weight::Fine);
-        assert_eq!(weigh(there(true), Some(&status(&["the state folder cannot be written"]))), Weight::Prevents);
+        assert_eq!(weigh(there(true), None), Severity::Note);
+        assert_eq!(weigh(there(false), None), Severity::Prevents);
+        assert_eq!(weigh(there(true), Some(&status(&[]))), Severity::Fine);
+        assert_eq!(weigh(there(true), Some(&status(&["the state folder cannot be written"]))), Severity::Prevents);
     }
 
     #[test]
@@ -150,7 +150,7 @@ mod tests {
         let kind = Some(io::ErrorKind::ReadOnlyFilesystem);
         let facts = Facts::There { mode: 0o755, written: Err("Read-only file system".into()), kind };
         let found = judge(Path::new("/s"), facts, None);
-        assert_eq!(found.weight, Weight::Prevents);
+        assert_eq!(found.weight, Severity::Prevents);
         assert!(found.repair.contains("remount it, or ReadWritePaths= in the unit"), "{found:?}");
     }
 }

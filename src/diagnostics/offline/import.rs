@@ -6,13 +6,13 @@ use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::Path;
 
 use crate::base::time::Timestamp;
+use crate::certs::desired;
 use crate::certs::import::{self, NoStore};
-use crate::certs::need;
 use crate::config::defaults;
 use crate::config::settings::Settings;
 use crate::state::pem_store::PemStore;
 
-pub use crate::certs::import::{Kept, Report, Taken};
+pub use crate::certs::import::{Applied, Kept, Report};
 
 /// What came of it, and whose store it was.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Imported {
 pub fn import(path: &Path, state: &Path, settings: Option<&Settings>, now: Timestamp) -> Result<Imported, NoStore> {
     let stock = import::look(path)?;
     let owner = fs::metadata(state).map(|folder| (folder.uid(), folder.gid())).ok();
-    let needs = settings.map(need::needs).unwrap_or_default();
+    let needs = settings.map(desired::needs).unwrap_or_default();
     let usual = settings.map_or_else(|| defaults::acme().directory, |settings| settings.acme.directory.clone());
     let report = import::take(&stock, &PemStore::new(state.to_owned()), &needs, &usual, now);
     if let Some((uid, gid)) = owner.filter(|(uid, _)| *uid != 0) {

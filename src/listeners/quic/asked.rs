@@ -14,7 +14,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 
 use crate::certs::catalog::{Catalog, Lookup};
-use crate::certs::demand::Door;
+use crate::certs::on_demand::OnDemandHandle;
 use crate::listeners::tls::guarded::Guarded;
 use crate::listeners::tls::{HandshakeError, Refused};
 use crate::proxy::visitors::Visitors;
@@ -23,7 +23,7 @@ use crate::proxy::visitors::Visitors;
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) catalog: Arc<ArcSwap<Catalog>>,
-    pub(super) demand: Door,
+    pub(super) demand: OnDemandHandle,
     pub(super) guarded: Option<Arc<Guarded>>,
     pub(super) tickets: Arc<dyn ProducesTickets>,
     pub(super) local: SocketAddr,

@@ -12,8 +12,8 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use super::asked::Asked;
 use super::keys::Keys;
 use crate::certs::catalog::Catalog;
-use crate::certs::demand::Door;
-use crate::certs::keeper::KeeperHandle;
+use crate::certs::manager::CertManagerHandle;
+use crate::certs::on_demand::OnDemandHandle;
 use crate::certs::resolver::CatalogResolver;
 use crate::config::settings::{Settings, Tls, TlsVersions};
 use crate::listeners::tls::cert_compression;
@@ -42,7 +42,7 @@ pub struct QuicFront {
     transport: Arc<TransportConfig>,
     pub(super) keys: Keys,
     catalog: Arc<ArcSwap<Catalog>>,
-    demand: Door,
+    demand: OnDemandHandle,
     guarded: Option<Arc<Guarded>>,
 }
 
@@ -51,7 +51,7 @@ impl QuicFront {
     pub fn new(
         settings: &Settings,
         roots: &TlsRoots,
-        certs: &KeeperHandle,
+        certs: &CertManagerHandle,
         guarded: Option<Arc<Guarded>>,
     ) -> Result<Self, rustls::Error> {
         let versions = TlsVersions { tls12: false, tls13: true };

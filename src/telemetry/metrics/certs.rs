@@ -20,7 +20,7 @@ pub struct CertMetrics {
     pub files_taken: Counter,
     /// Certificate files refused.
     pub files_refused: Counter,
-    /// Alarms raised, whether or not anybody is told by `alert`.
+    /// AlertState raised, whether or not anybody is told by `alert`.
     pub alarms: Counter,
     /// Turns of the keeper's loop.
     pub ticks: Counter,

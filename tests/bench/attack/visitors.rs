@@ -31,13 +31,13 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// Visitors at work.
 pub struct Visitors {
     stop: Arc<AtomicBool>,
-    books: [Arc<Book>; 4],
+    books: [Arc<Inventory>; 4],
     threads: Vec<thread::JoinHandle<()>>,
 }
 
 /// What one of them waited.
 #[derive(Default)]
-struct Book {
+struct Inventory {
     served: AtomicUsize,
     waits: Mutex<Vec<Duration>>,
     failures: AtomicUsize,
@@ -59,8 +59,8 @@ impl Visitors {
     /// Sends them to localhost at `port`.
     pub fn start(port: u16, root: &Path) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let books: [Arc<Book>; 4] = Default::default();
-        let start = |(way, book): (Way, &Arc<Book>)| {
+        let books: [Arc<Inventory>; 4] = Default::default();
+        let start = |(way, book): (Way, &Arc<Inventory>)| {
             let one = One { way, port, root: root.to_owned(), stop: Arc::clone(&stop), book: Arc::clone(book) };
             thread::spawn(move || server::runtime().block_on(one.visit()))
         };
@@ -89,7 +89,7 @@ impl Visitors {
     }
 }
 
-impl Book {
+impl Inventory {
     fn words(&self) -> String {
         let mut waits = std::mem::take(&mut *self.waits.lock().expect("no visitor panics"));
         waits.sort_unstable();
@@ -113,7 +113,7 @@ struct One {
     port: u16,
     root: std::path::PathBuf,
     stop: Arc<AtomicBool>,
-    book: Arc<Book>,
+    book: Arc<Inventory>,
 }
 
 impl One {

@@ -98,7 +98,7 @@ struct Rule {
 }
 
 #[derive(Default)]
-struct Book {
+struct Inventory {
     rules: VecDeque<Rule>,
     seen: Vec<Kind>,
     /// Requests whose fault has had its effect.
@@ -110,7 +110,7 @@ struct Book {
 /// The running proxy.
 pub struct FaultProxy {
     server: Server,
-    book: Arc<Mutex<Book>>,
+    book: Arc<Mutex<Inventory>>,
     ahead: Arc<Mutex<Ahead>>,
     root: PathBuf,
 }
@@ -131,7 +131,7 @@ impl Ahead {
 impl FaultProxy {
     /// Starts one before `pebble`.
     pub fn start(pebble: &Pebble) -> Self {
-        let book = Arc::new(Mutex::new(Book::default()));
+        let book = Arc::new(Mutex::new(Inventory::default()));
         let (chain, key) = pebble.authority().sign(&[]);
         let acceptor = TlsAcceptor::from(Arc::new(client::server_config(&chain, &key, &[b"http/1.1"])));
         let ahead = Arc::new(Mutex::new(Ahead::of(pebble)));
@@ -201,7 +201,7 @@ impl FaultProxy {
         wait::until_true(&format!("{count} requests of {kind:?}"), limit, || self.count(kind) >= count);
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn book(&self) -> MutexGuard<'_, Inventory> {
         lock(&self.book)
     }
 }
@@ -209,7 +209,7 @@ impl FaultProxy {
 #[derive(Clone)]
 struct Road {
     ahead: Arc<Mutex<Ahead>>,
-    book: Arc<Mutex<Book>>,
+    book: Arc<Mutex<Inventory>>,
 }
 
 async fn listen(listener: TcpListener, acceptor: TlsAcceptor, road: Road) {
@@ -318,6 +318,6 @@ fn cut(chain: &Bytes) -> Bytes {
     chain.slice(..second + (chain.len() - second) / 2)
 }
 
-fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
+fn lock(book: &Mutex<Inventory>) -> MutexGuard<'_, Inventory> {
     book.lock().expect("nothing panics under this lock")
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::service::{self, Change};
+use super::provider::{self, Change};
 use super::{Publisher, RecordError};
 use crate::base::subprocess::{self, Program};
 use crate::config::settings::{DnsProvider, Rfc2136, TsigAlgorithm, TsigKey};
@@ -20,7 +20,7 @@ impl Publisher {
             DnsProvider::Rfc2136(rfc2136) => self.by_update(rfc2136, record, present).await,
             DnsProvider::Service { name, parameters } => {
                 let zone = self.apex(record).await?;
-                service::change(name, parameters, Change { zone: &zone, record, present }).await
+                provider::change(name, parameters, Change { zone: &zone, record, present }).await
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::certs::issuer::ledger::LedgerError;
+use crate::certs::issuer::order_store::LedgerError;
 use crate::net::dns::DnsError;
 use crate::net::dns::update::UpdateError;
 

@@ -16,7 +16,7 @@ const POLL_INTERVALS: (Duration, Duration) = (Duration::from_millis(100), Durati
 
 /// What one server says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Sight {
+enum Visibility {
     /// It has the record.
     Seen,
     /// It answers, and has not.
@@ -43,13 +43,13 @@ pub async fn until_seen(dns: &Dns, record: &TxtRecord, limit: Duration, unasked:
     loop {
         let mut sights = match &zone {
             Ok(zone) => look(&zone.servers, record).await,
-            Err(error) => vec![Sight::Unknown(format!("the zone's name servers: {}", ErrorChain(error)))],
+            Err(error) => vec![Visibility::Unknown(format!("the zone's name servers: {}", ErrorChain(error)))],
         };
-        let all_unknown = sights.iter().all(|sight| matches!(sight, Sight::Unknown(_)));
+        let all_unknown = sights.iter().all(|sight| matches!(sight, Visibility::Unknown(_)));
         if all_unknown {
             let resolver = sight(dns.txt(&record.name).await, record, "the resolver");
             // What it lacks may be an older answer that it remembers: only the zone's own servers know better.
-            sights.push(if resolver == Sight::Seen { resolver } else { Sight::Unknown(resolver.words().to_owned()) });
+            sights.push(if resolver == Visibility::Seen { resolver } else { Visibility::Unknown(resolver.words().to_owned()) });
             if zone.is_err() {
                 zone = dns.zone(&record.name).await;
             }
@@ -69,7 +69,7 @@ pub async fn until_seen(dns: &Dns, record: &TxtRecord, limit: Duration, unasked:
     }
 }
 
-impl Sight {
+impl Visibility {
     fn words(&self) -> &str {
         match self {
             Self::Seen => "",
@@ -78,14 +78,14 @@ impl Sight {
     }
 }
 
-async fn look(servers: &[NameServer], record: &TxtRecord) -> Vec<Sight> {
+async fn look(servers: &[NameServer], record: &TxtRecord) -> Vec<Visibility> {
     let mut sights = Vec::new();
     for server in servers {
-        let mut best = Sight::Unknown(format!("{} has no address", server.name));
+        let mut best = Visibility::Unknown(format!("{} has no address", server.name));
         for address in &server.addresses {
             let seen = sight(Dns::only(*address).txt(&record.name).await, record, &format!("{} ({})", server.name, address.ip()));
             // One of its addresses may be of a kind that this machine cannot reach.
-            let settled = !matches!(seen, Sight::Unknown(_));
+            let settled = !matches!(seen, Visibility::Unknown(_));
             best = seen;
             if settled {
                 break;
@@ -96,21 +96,21 @@ async fn look(servers: &[NameServer], record: &TxtRecord) -> Vec<Sight> {
     sights
 }
 
-fn sight(answer: Result<Vec<String>, DnsError>, record: &TxtRecord, who: &str) -> Sight {
+fn sight(answer: Result<Vec<String>, DnsError>, record: &TxtRecord, who: &str) -> Visibility {
     match answer {
-        Ok(texts) if texts.contains(&record.value) => Sight::Seen,
-        Ok(texts) => Sight::Missing(format!("{who} has {} other TXT records of that name", texts.len())),
-        Err(error) if error.is_absence() => Sight::Missing(format!("{who} has no such record")),
-        Err(error) => Sight::Unknown(format!("{who}: {}", ErrorChain(&error))),
+        Ok(texts) if texts.contains(&record.value) => Visibility::Seen,
+        Ok(texts) => Visibility::Missing(format!("{who} has {} other TXT records of that name", texts.len())),
+        Err(error) if error.is_absence() => Visibility::Missing(format!("{who} has no such record")),
+        Err(error) => Visibility::Unknown(format!("{who}: {}", ErrorChain(&error))),
     }
 }
 
-fn is_everywhere(sights: &[Sight]) -> bool {
-    sights.contains(&Sight::Seen) && !sights.iter().any(|sight| matches!(sight, Sight::Missing(_)))
+fn is_everywhere(sights: &[Visibility]) -> bool {
+    sights.contains(&Visibility::Seen) && !sights.iter().any(|sight| matches!(sight, Visibility::Missing(_)))
 }
 
-fn tell(sights: &[Sight]) -> String {
-    sights.iter().map(Sight::words).filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; ")
+fn tell(sights: &[Visibility]) -> String {
+    sights.iter().map(Visibility::words).filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -119,9 +119,10 @@ mod tests {
 
     #[test]
     fn a_record_is_everywhere_when_every_server_that_answers_has_it() {
-        let (seen, missing, unknown) = (Sight::Seen, Sight::Missing("b lacks it".into()), Sight::Unknown("c is mute".into()));
-        let check = |sights: &[&Sight], expected| {
-            let sights: Vec<Sight> = sights.iter().map(|sight| (*sight).clone()).collect();
+        let (seen, missing, unknown) =
+            (Visibility::Seen, Visibility::Missing("b lacks it".into()), Visibility::Unknown("c is mute".into()));
+        let check = |sights: &[&Visibility], expected| {
+            let sights: Vec<Visibility> = sights.iter().map(|sight| (*sight).clone()).collect();
             assert_eq!(is_everywhere(&sights), expected, "{sights:?}");
         };
         check(&[&seen], true);

@@ -2,7 +2,7 @@
 
 use super::error::OrderCause;
 use crate::base::task;
-use crate::certs::issuer::ledger::LedgerError;
+use crate::certs::issuer::order_store::LedgerError;
 
 /// Asks a ledger on a thread that may block.
 pub(in crate::certs::issuer) async fn blocking<T: Send + 'static>(

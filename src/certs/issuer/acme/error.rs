@@ -17,7 +17,7 @@ use crate::certs::challenge::dns01::RecordError;
 use crate::certs::challenge::tls_alpn01::ProofError;
 use crate::certs::issuer::http::{HttpFailure, Kind, problem};
 use crate::certs::issuer::jws::AccountKeyError;
-use crate::certs::issuer::ledger::LedgerError;
+use crate::certs::issuer::order_store::LedgerError;
 use crate::config::settings::{At, ChallengeKind};
 
 /// How far an order was.

@@ -8,15 +8,15 @@ use instant_acme::{Account, Order, OrderStatus};
 use super::blocking::blocking;
 use super::error::{FailedProof, OrderCause, OrderError, Step};
 use super::job::{Issued, OrderJob};
-use super::patience::{Repeat, Rhythm, call};
 use super::replaced;
+use super::retry::{PollInterval, Repeat, call};
 use crate::base::mutex::lock;
 use crate::base::name::Identifier;
 use crate::certs::challenge::ChallengeBoard;
 use crate::certs::challenge::dns01::RecordError;
 use crate::certs::issuer::account::{AcmeAccount, Recovered, Registered};
 use crate::certs::issuer::http::Notes;
-use crate::certs::issuer::ledger::{LedgerError, OrderLedger};
+use crate::certs::issuer::order_store::{LedgerError, OrderStore};
 use crate::config::settings::ChallengeKind;
 
 /// Turns of the machine in one call. A straight order takes five; each repeated finalize or failed proof adds two.
@@ -28,7 +28,7 @@ const MAX_TURNS: usize = 24;
 pub async fn order(
     job: &OrderJob,
     account: &AcmeAccount,
-    ledger: &Arc<dyn OrderLedger>,
+    ledger: &Arc<dyn OrderStore>,
     board: &Arc<ChallengeBoard>,
 ) -> Result<Issued, OrderError> {
     let (step, failed) = (Step::Account, Vec::new());
@@ -54,7 +54,7 @@ pub async fn order(
 pub(super) struct Run<'a> {
     pub(super) job: &'a OrderJob,
     pub(super) account: &'a AcmeAccount,
-    pub(super) ledger: &'a Arc<dyn OrderLedger>,
+    pub(super) ledger: &'a Arc<dyn OrderStore>,
     pub(super) board: &'a Arc<ChallengeBoard>,
     pub(super) step: Step,
     pub(super) failed: Vec<FailedProof>,
@@ -71,7 +71,7 @@ pub(super) struct Run<'a> {
 }
 
 /// instant-acme's account, with what it reads over.
-pub(super) struct Talk {
+pub(super) struct AcmeSession {
     pub(super) registered: Arc<Registered>,
     pub(super) account: Account,
     pub(super) notes: Arc<Mutex<Notes>>,
@@ -104,7 +104,7 @@ impl Run<'_> {
         self.turn(&talk).await
     }
 
-    async fn sign_in(&mut self) -> Result<Talk, OrderCause> {
+    async fn sign_in(&mut self) -> Result<AcmeSession, OrderCause> {
         self.step = Step::Account;
         // Freely: the authority finds the account again by its key, so telling it twice makes no second one.
         let registered = call(Repeat::Freely, async || self.account.registered().await).await?;
@@ -117,10 +117,10 @@ impl Run<'_> {
             parts.await.map(|account| (account, notes))
         })
         .await?;
-        Ok(Talk { registered, account, notes })
+        Ok(AcmeSession { registered, account, notes })
     }
 
-    async fn turn(&mut self, talk: &Talk) -> Result<Issued, OrderCause> {
+    async fn turn(&mut self, talk: &AcmeSession) -> Result<Issued, OrderCause> {
         self.step = Step::Order;
         let mut order = self.find_or_begin(talk).await?;
         for _ in 0..MAX_TURNS {
@@ -152,13 +152,13 @@ impl Run<'_> {
     /// that is gone for a moment has not lost the order.
     pub(super) async fn poll(
         &self,
-        talk: &Talk,
+        talk: &AcmeSession,
         order: &mut Order,
         budget: Duration,
         done: fn(OrderStatus) -> bool,
     ) -> Result<OrderStatus, OrderCause> {
         const MAX_MISSES: u32 = 3;
-        let mut rhythm = Rhythm::new(budget);
+        let mut rhythm = PollInterval::new(budget);
         let (mut retry_after, mut misses) = (None, 0);
         loop {
             rhythm.beat(retry_after, self.account.http().now()).await?;
@@ -185,7 +185,7 @@ impl Run<'_> {
     pub(super) async fn keep<T: Send + 'static>(
         &self,
         what: &'static str,
-        work: impl FnOnce(&dyn OrderLedger) -> Result<T, LedgerError> + Send + 'static,
+        work: impl FnOnce(&dyn OrderStore) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, OrderCause> {
         let store = Arc::clone(self.ledger);
         blocking(what, move || work(&*store)).await

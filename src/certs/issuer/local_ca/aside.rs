@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::authority::{Authority, LoadError, ROOT, files, keep, load};
 use super::error::LocalCaError;
-use super::succession::{can_sign, successor};
+use super::rollover::{can_sign, successor};
 use crate::base::hex;
 use crate::base::time::Timestamp;
 use crate::state::atomic_file::FileError;

@@ -12,7 +12,7 @@ use super::error::LocalCaError;
 use crate::base::error_chain::ErrorChain;
 use crate::base::secret::Secret;
 use crate::base::time::{Timestamp, Validity};
-use crate::certs::issuer::contents;
+use crate::certs::issuer::cert_params;
 use crate::state::atomic_file::{self, FileError};
 use crate::state::pem_store::PemStore;
 
@@ -82,7 +82,7 @@ pub(super) fn make_intermediate(root: &Authority, now: Timestamp) -> Result<Auth
 }
 
 fn authority_params(name: &str, below: u8, validity: Validity) -> CertificateParams {
-    let mut params = contents::of(name, validity);
+    let mut params = cert_params::of(name, validity);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
