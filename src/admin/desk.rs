@@ -20,7 +20,7 @@ use crate::certs::manager::RenewError;
 use crate::certs::preflight::self_test::{SelfTest, SelfTestGuard};
 use crate::certs::status::NameStatus;
 use crate::config::settings::PortMap;
-use crate::listeners::bind::{Role, Spot};
+use crate::listeners::bind::{ListenKey, Role};
 use crate::server::gateway::Gateway;
 use crate::server::reload::{ReloadError, Wanted};
 use crate::telemetry::log::events;
@@ -230,7 +230,7 @@ fn alarms(certs: &[NameStatus], stalled: bool, hanging: Option<String>, metrics:
     alarms
 }
 
-fn listen(spot: &Spot, ports: PortMap) -> String {
+fn listen(spot: &ListenKey, ports: PortMap) -> String {
     let spoken = match spot.role {
         Role::Tls => "https, wss",
         Role::Plain => "http",

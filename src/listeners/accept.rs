@@ -13,15 +13,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::bind::{Listening, Role, Spot};
+use super::bind::{ListenKey, Listening, Role};
 use super::cleartext;
-use super::conns::{Conns, Order};
+use super::connections::{CloseReason, ConnectionRegistry};
 use super::context::ConnectionContext;
-use super::front::Front;
 use super::http::{Caller, Version};
+use super::listener_config::ListenerConfig;
 use super::proxy_protocol;
 use super::quic::listener::Listener;
-use super::tls::{self, Greeted};
+use super::tls::{self, Handshaken};
 use crate::base::addr::unmapped_socket;
 use crate::base::proxy_header::Ends;
 use crate::base::task;
@@ -36,16 +36,16 @@ const OUT_OF_FILES: Duration = Duration::from_millis(100);
 /// One worker's side of the listeners.
 pub struct Door {
     context: Rc<ConnectionContext>,
-    conns: Rc<Conns>,
-    listening: RefCell<HashMap<Spot, Vec<JoinHandle<Option<()>>>>>,
-    quic: RefCell<HashMap<Spot, Vec<Listener>>>,
+    conns: Rc<ConnectionRegistry>,
+    listening: RefCell<HashMap<ListenKey, Vec<JoinHandle<Option<()>>>>>,
+    quic: RefCell<HashMap<ListenKey, Vec<Listener>>>,
     /// QUIC sockets that take nothing new and still carry connections.
     left: RefCell<Vec<Listener>>,
 }
 
 impl Door {
     /// A door without sockets.
-    pub fn new(front: Arc<ArcSwap<Front>>, worker: Rc<Worker>, metrics: Arc<Metrics>) -> Rc<Self> {
+    pub fn new(front: Arc<ArcSwap<ListenerConfig>>, worker: Rc<Worker>, metrics: Arc<Metrics>) -> Rc<Self> {
         Rc::new(Self {
             context: ConnectionContext::new(front, worker, metrics),
             conns: Rc::default(),
@@ -56,7 +56,7 @@ impl Door {
     }
 
     /// Starts accepting on the sockets of `spot`, and no longer on those it had before.
-    pub fn listen(self: &Rc<Self>, spot: Spot, sockets: Vec<Listening>) -> io::Result<()> {
+    pub fn listen(self: &Rc<Self>, spot: ListenKey, sockets: Vec<Listening>) -> io::Result<()> {
         self.leave(&spot);
         for socket in sockets {
             match socket {
@@ -75,13 +75,13 @@ impl Door {
     }
 
     /// Stops accepting on `spot`. Its connections live on; those of QUIC, which need its socket, are asked to finish.
-    pub fn leave(&self, spot: &Spot) {
+    pub fn leave(&self, spot: &ListenKey) {
         for accepting in self.listening.borrow_mut().remove(spot).into_iter().flatten() {
             accepting.abort();
         }
         for listener in self.quic.borrow_mut().remove(spot).into_iter().flatten() {
             listener.leave();
-            listener.conns().order_all(Order::Finish);
+            listener.conns().order_all(CloseReason::Finish);
             self.left.borrow_mut().push(listener);
         }
     }
@@ -91,9 +91,9 @@ impl Door {
         for (_, accepting) in self.listening.borrow_mut().drain() {
             accepting.iter().for_each(JoinHandle::abort);
         }
-        let spots: Vec<Spot> = self.quic.borrow().keys().copied().collect();
+        let spots: Vec<ListenKey> = self.quic.borrow().keys().copied().collect();
         spots.iter().for_each(|spot| self.leave(spot));
-        self.conns.order_all(Order::Finish);
+        self.conns.order_all(CloseReason::Finish);
     }
 
     /// Sweeps the connections once a second, for as long as the worker runs.
@@ -144,7 +144,7 @@ impl Door {
         }));
     }
 
-    async fn receive(&self, front: Arc<Front>, role: Role, mut stream: TcpStream, peer: SocketAddr) {
+    async fn receive(&self, front: Arc<ListenerConfig>, role: Role, mut stream: TcpStream, peer: SocketAddr) {
         // Without a local address the client is gone already. Failing to switch Nagle off only costs latency.
         let Ok(local) = stream.local_addr().map(unmapped_socket) else { return };
         let _ = stream.set_nodelay(true);
@@ -171,7 +171,7 @@ impl Door {
             // QUIC's sockets are [`Listener`]'s.
             Role::Plain | Role::Quic => (ClientIo::plain(stream, activity), Version::H1, None),
             Role::Tls => match front.tls.accept(stream, server, front.peer(peer.ip()), deadline).await {
-                Ok(Some(Greeted { stream, facts })) => {
+                Ok(Some(Handshaken { stream, facts })) => {
                     let session = stream.get_ref().1;
                     tls::count(session, &self.context.metrics().handshakes);
                     let version = if session.alpn_protocol() == Some(b"h2") { Version::H2 } else { Version::H1 };

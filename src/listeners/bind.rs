@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::holder::{self, Holder};
-use super::quic::steer::{self, Place};
+use super::port_owner::{self, PortOwner};
+use super::quic::cid_routing::{self, WorkerIndex};
 use crate::base::addr::ListenAddr;
 use crate::config::settings::Settings;
 
@@ -30,7 +30,7 @@ pub enum Role {
 
 /// A place to listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Spot {
+pub struct ListenKey {
     /// Address and port.
     pub addr: SocketAddr,
     /// What is spoken there.
@@ -45,7 +45,7 @@ pub enum Listening {
     /// A listening one.
     Tcp(TcpListener),
     /// One whose packets are a thread's own, as far as [`steer`] could have it so.
-    Udp(UdpSocket, Place),
+    Udp(UdpSocket, WorkerIndex),
 }
 
 /// Why a place cannot be listened on.
@@ -57,7 +57,7 @@ pub enum BindError {
         /// Where.
         spot: ListenAddr,
         /// By whom, as far as it can be told.
-        holder: Holder,
+        holder: PortOwner,
         /// The directive that moves us elsewhere.
         word: &'static str,
     },
@@ -91,7 +91,7 @@ pub enum BindError {
 
 /// Every place the settings ask for, each once: the http port when any name wants https or plain http there, the https
 /// port when any name has a certificate, and the ports that sites name themselves. Where TLS is spoken, QUIC is as well.
-pub fn wanted(settings: &Settings) -> BTreeSet<Spot> {
+pub fn wanted(settings: &Settings) -> BTreeSet<ListenKey> {
     let mut ports: BTreeSet<(u16, Role)> = BTreeSet::new();
     for host in settings.sites.iter().flat_map(|site| &site.hosts) {
         ports.insert((host.port, if host.plain { Role::Plain } else { Role::Tls }));
@@ -107,13 +107,13 @@ pub fn wanted(settings: &Settings) -> BTreeSet<Spot> {
     let only_v6 = settings.bind.iter().any(IpAddr::is_ipv4);
     let spots = |(port, role): &(u16, Role)| {
         let (port, role) = (*port, *role);
-        settings.bind.iter().map(move |ip| Spot { addr: SocketAddr::new(*ip, port), role, only_v6 })
+        settings.bind.iter().map(move |ip| ListenKey { addr: SocketAddr::new(*ip, port), role, only_v6 })
     };
     ports.iter().flat_map(spots).collect()
 }
 
 /// Opens `spot` once for each of `workers`, all or nothing.
-pub fn open(spot: Spot, workers: usize) -> Result<Vec<Listening>, BindError> {
+pub fn open(spot: ListenKey, workers: usize) -> Result<Vec<Listening>, BindError> {
     let opened = match spot.role {
         Role::Plain | Role::Tls => open_tcp(spot, workers),
         Role::Quic => open_udp(spot, workers),
@@ -121,21 +121,21 @@ pub fn open(spot: Spot, workers: usize) -> Result<Vec<Listening>, BindError> {
     opened.map_err(|error| explain(spot, error))
 }
 
-fn open_tcp(spot: Spot, workers: usize) -> io::Result<Vec<Listening>> {
+fn open_tcp(spot: ListenKey, workers: usize) -> io::Result<Vec<Listening>> {
     // Port sharing would quietly share with an older doorward of the same user as well; a first socket without it
     // finds out whether anybody is there.
     drop(fresh(spot, |addr| listen(addr, spot.only_v6, false))?);
     (0..workers).map(|_| fresh(spot, |addr| listen(addr, spot.only_v6, true)).map(Listening::Tcp)).collect()
 }
 
-fn open_udp(spot: Spot, workers: usize) -> io::Result<Vec<Listening>> {
+fn open_udp(spot: ListenKey, workers: usize) -> io::Result<Vec<Listening>> {
     drop(fresh(spot, |addr| receive(addr, spot.only_v6, false))?);
     let sockets: io::Result<Vec<_>> = (0..workers).map(|_| fresh(spot, |addr| receive(addr, spot.only_v6, true))).collect();
-    Ok(steer::share(sockets?).map(|(socket, place)| Listening::Udp(socket, place)).collect())
+    Ok(cid_routing::share(sockets?).map(|(socket, place)| Listening::Udp(socket, place)).collect())
 }
 
 /// Opens `spot`. An IPv6 wildcard on a machine without IPv6 becomes the IPv4 one.
-fn fresh<T>(spot: Spot, open: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+fn fresh<T>(spot: ListenKey, open: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     match open(spot.addr) {
         Err(error) if spot.addr.ip() == IpAddr::from([0; 16]) && without_ipv6(&error) => {
             open(SocketAddr::new(IpAddr::from([0; 4]), spot.addr.port()))
@@ -182,7 +182,7 @@ fn without_ipv6(error: &io::Error) -> bool {
 }
 
 /// What an error at a place means for a person.
-pub fn explain(spot: Spot, error: io::Error) -> BindError {
+pub fn explain(spot: ListenKey, error: io::Error) -> BindError {
     let word = match spot.role {
         Role::Plain => "http-port",
         Role::Tls | Role::Quic => "https-port",
@@ -191,8 +191,8 @@ pub fn explain(spot: Spot, error: io::Error) -> BindError {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             let holder = match spot.role {
-                Role::Plain | Role::Tls => holder::of_port(spot.addr.port()),
-                Role::Quic => holder::of_udp_port(spot.addr.port()),
+                Role::Plain | Role::Tls => port_owner::of_port(spot.addr.port()),
+                Role::Quic => port_owner::of_udp_port(spot.addr.port()),
             };
             BindError::InUse { spot: at, holder, word }
         }
@@ -206,8 +206,8 @@ pub fn explain(spot: Spot, error: io::Error) -> BindError {
 mod tests {
     use super::*;
 
-    fn local(port: u16) -> Spot {
-        Spot { addr: SocketAddr::from(([127, 0, 0, 1], port)), role: Role::Tls, only_v6: false }
+    fn local(port: u16) -> ListenKey {
+        ListenKey { addr: SocketAddr::from(([127, 0, 0, 1], port)), role: Role::Tls, only_v6: false }
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn a_udp_port_in_use_is_refused_with_its_holder() {
         let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let spot = Spot { role: Role::Quic, ..local(holder.local_addr().unwrap().port()) };
+        let spot = ListenKey { role: Role::Quic, ..local(holder.local_addr().unwrap().port()) };
         let error = open(spot, 2).unwrap_err().to_string();
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
         drop(holder);
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn an_address_of_another_machine_is_named_as_such() {
-        let spot = Spot { addr: "192.0.2.1:8443".parse().unwrap(), ..local(0) };
+        let spot = ListenKey { addr: "192.0.2.1:8443".parse().unwrap(), ..local(0) };
         assert!(matches!(open(spot, 1), Err(BindError::NotOurs { .. })));
     }
 }

@@ -105,7 +105,7 @@ fn recognized(bytes: &mut BytesMut, port: u16) -> Option<Option<Cleartext>> {
     let request = match head::read(bytes, &limits, &mut HeaderMap::new()) {
         Found::Part => return None,
         Found::Head(head) => head.request,
-        Found::Refused(_) => return Some(None),
+        Found::RejectedHello(_) => return Some(None),
     };
     let authority = request.headers().get(header::HOST).and_then(|host| arrive::host(host.as_bytes()).ok());
     let host = authority.map(|(host, _)| host);

@@ -10,11 +10,11 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::cleartext::Cleartext;
-use super::front::Front;
 use super::http::Unreadable;
 use super::http3::date::Dates;
+use super::listener_config::ListenerConfig;
 use super::proxy_protocol::HeaderError;
-use super::tls::Refused;
+use super::tls::RejectedHello;
 use super::untrusted;
 use crate::base::addr::unmapped_socket;
 use crate::base::time::{Clock, SystemClock};
@@ -32,7 +32,7 @@ const FEW: u64 = 64;
 
 /// See the module.
 pub struct ConnectionContext {
-    front: Arc<ArcSwap<Front>>,
+    front: Arc<ArcSwap<ListenerConfig>>,
     worker: Rc<Worker>,
     metrics: Arc<Metrics>,
     throttle: LogRateLimit,
@@ -41,7 +41,7 @@ pub struct ConnectionContext {
 }
 
 impl ConnectionContext {
-    pub(super) fn new(front: Arc<ArcSwap<Front>>, worker: Rc<Worker>, metrics: Arc<Metrics>) -> Rc<Self> {
+    pub(super) fn new(front: Arc<ArcSwap<ListenerConfig>>, worker: Rc<Worker>, metrics: Arc<Metrics>) -> Rc<Self> {
         Rc::new(Self {
             front,
             worker,
@@ -53,7 +53,7 @@ impl ConnectionContext {
     }
 
     /// What connections are received with now.
-    pub(super) fn front(&self) -> Arc<Front> {
+    pub(super) fn front(&self) -> Arc<ListenerConfig> {
         self.front.load_full()
     }
 
@@ -140,7 +140,7 @@ impl ConnectionContext {
     }
 
     /// A refused handshake is the commonest sign of a missing name or certificate, so it is named, at a bounded rate.
-    pub(super) fn note(&self, refused: &Refused, peer: SocketAddr) {
+    pub(super) fn note(&self, refused: &RejectedHello, peer: SocketAddr) {
         let code = refused.why.fault();
         self.metrics.handshakes.failed(code);
         if untrusted::remark(&self.front.load(), refused, peer.ip(), &self.metrics.remarks) {

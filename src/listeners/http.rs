@@ -6,16 +6,16 @@ use h2::RecvStream;
 use http::header::{self, HeaderValue};
 use http::{Request, Response, StatusCode};
 
-use super::conns::{Driven, Member};
-use super::gather::{Gather, Gathered};
+use super::connections::{ConnectionGuard, Driven};
 use super::header_room::{count, room_for_header, room_for_section};
 use super::http1::connection::{self, Service};
 use super::http1::head::{self, HeadLimits};
+use super::http01_responder;
 use super::http2::filter::Breach;
 use super::http2::{self, Serving};
 use super::http3::date::Dates;
 use super::open::Open;
-use super::plain;
+use super::write_coalescer::{Gathered, WriteCoalescer};
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
 use crate::certs::challenge::ChallengeBoard;
@@ -55,7 +55,7 @@ impl Http {
 
     /// Serves a connection to its end. What the protocol itself refused, before there was a request to answer, comes
     /// back; everything else is told by the requests' own records.
-    pub async fn serve(&self, io: ClientIo, version: Version, caller: Caller, member: Member) -> Option<Unreadable> {
+    pub async fn serve(&self, io: ClientIo, version: Version, caller: Caller, member: ConnectionGuard) -> Option<Unreadable> {
         match version {
             Version::H1 => {
                 self.serve_h1(io, caller, member).await;
@@ -65,16 +65,16 @@ impl Http {
         }
     }
 
-    async fn serve_h1(&self, io: ClientIo, caller: Caller, member: Member) {
+    async fn serve_h1(&self, io: ClientIo, caller: Caller, member: ConnectionGuard) {
         let caller = Rc::new(caller);
         let activity = std::sync::Arc::clone(member.activity());
         let calls = Calls { caller, make: answer };
         Driven::new(connection::Connection::new(io, calls, self.h1, activity), member).await;
     }
 
-    async fn serve_h2(&self, io: ClientIo, caller: Caller, member: Member) -> Option<Unreadable> {
+    async fn serve_h2(&self, io: ClientIo, caller: Caller, member: ConnectionGuard) -> Option<Unreadable> {
         let (caller, activity) = (Rc::new(caller), std::sync::Arc::clone(member.activity()));
-        let mut io = Gather::new(io, room_for_section(&self.limits));
+        let mut io = WriteCoalescer::new(io, room_for_section(&self.limits));
         let seen = io.clone();
         let admit = move |mut request: Request<RecvStream>, respond| {
             if let Some(found) = seen.found(request.body().stream_id().as_u32()) {
@@ -168,7 +168,7 @@ async fn answer(caller: Rc<Caller>, mut request: Request<Body>, open: OpenReques
     if is_extended_connect(request.method(), request.extensions()) {
         request.extensions_mut().insert(open.for_tunnel());
     }
-    if let Some(response) = plain::challenge(&caller.challenges, &request) {
+    if let Some(response) = http01_responder::challenge(&caller.challenges, &request) {
         return Ok(response.map(|body| Open::new(body, open)));
     }
     let mut response = serve(Rc::clone(&caller.worker), Rc::clone(&caller.connection), request).await?;

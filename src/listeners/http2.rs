@@ -14,7 +14,7 @@ use h2::server::{Builder, Connection, Handshake, SendResponse};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::conns::Finish;
+use super::connections::Finish;
 use super::header_room::room_for_section;
 use crate::config::settings::GatewayLimits;
 

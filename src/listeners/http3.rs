@@ -12,4 +12,4 @@ pub mod date;
 pub mod frames;
 pub mod message;
 pub mod qpack;
-pub mod wire;
+pub mod varint;

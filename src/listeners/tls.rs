@@ -34,13 +34,13 @@ use crate::proxy::visitors::Visitors;
 use crate::telemetry::metrics::handshakes::HandshakeMetrics;
 
 pub mod cert_compression;
-pub mod fault;
-pub mod guarded;
-pub mod spoken;
+pub mod client_auth;
+pub mod error;
 mod tickets;
+pub mod versions;
 
-pub use fault::{HandshakeError, Refused};
-use guarded::Guarded;
+use client_auth::ClientAuthSites;
+pub use error::{HandshakeError, RejectedHello};
 use tickets::Tickets;
 
 /// What is left for the rest of a handshake that had to wait for its certificate.
@@ -53,7 +53,7 @@ const PROXY_WAIT: Duration = Duration::from_secs(2);
 /// What a handshake needs; rebuilt at a reload, but for the tickets' keys.
 pub struct TlsFront {
     sites: Arc<ServerConfig>,
-    guarded: Option<Arc<Guarded>>,
+    guarded: Option<Arc<ClientAuthSites>>,
     /// For each site that asks clients for a certificate.
     asking: HashMap<usize, Arc<ServerConfig>>,
     challenge: Arc<ServerConfig>,
@@ -75,7 +75,7 @@ pub struct TlsRoots {
 }
 
 /// A connection whose handshake is done.
-pub struct Greeted {
+pub struct Handshaken {
     /// What is said over it.
     pub stream: TlsStream<Socket>,
     /// Who came.
@@ -96,7 +96,7 @@ impl TlsFront {
         settings: &Settings,
         roots: &TlsRoots,
         certs: &CertManagerHandle,
-        guarded: Option<Arc<Guarded>>,
+        guarded: Option<Arc<ClientAuthSites>>,
     ) -> Result<Self, rustls::Error> {
         let resolver = Arc::new(CatalogResolver::new(Arc::clone(&certs.catalog)));
         let site = |verifier| {
@@ -138,8 +138,8 @@ impl TlsFront {
         local: SocketAddr,
         peer: Peer,
         mut deadline: Instant,
-    ) -> Result<Option<Greeted>, Refused> {
-        let unnamed = |why| Refused { server_name: None, why };
+    ) -> Result<Option<Handshaken>, RejectedHello> {
+        let unnamed = |why| RejectedHello { server_name: None, why };
         let started = LazyConfigAcceptor::new(Acceptor::default(), Socket(tcp));
         let start = match tokio::time::timeout_at(deadline, started).await {
             Ok(Ok(start)) => start,
@@ -166,23 +166,23 @@ impl TlsFront {
             // It went as soon as it had come.
             Choice::Demand => {
                 refuse(start, deadline).await;
-                return Err(Refused { server_name, why: HandshakeError::UnknownName });
+                return Err(RejectedHello { server_name, why: HandshakeError::UnknownName });
             }
             Choice::Refuse(why) => {
                 refuse(start, deadline).await;
-                return Err(Refused { server_name, why });
+                return Err(RejectedHello { server_name, why });
             }
         };
         let mut stream = match tokio::time::timeout_at(deadline, start.into_stream(Arc::clone(&config))).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(Refused { server_name, why: HandshakeError::of_tls(error) }),
-            Err(_) => return Err(Refused { server_name, why: HandshakeError::TooSlow }),
+            Ok(Err(error)) => return Err(RejectedHello { server_name, why: HandshakeError::of_tls(error) }),
+            Err(_) => return Err(RejectedHello { server_name, why: HandshakeError::TooSlow }),
         };
         if !Arc::ptr_eq(&config, &self.challenge) {
             let session = stream.get_ref().1;
             let mut facts = TlsFacts::of(session, visitors.and_then(|visitors| visitors.visitor(session.peer_certificates())));
             facts.is_stand_in = Arc::ptr_eq(&config, &self.stand_in);
-            return Ok(Some(Greeted { stream, facts }));
+            return Ok(Some(Handshaken { stream, facts }));
         }
         tracing::info!(event = "challenge_shown", kind = "tls-alpn-01", name = server_name.as_deref().unwrap_or(""));
         // The validation has seen what it came for (RFC 8737 section 3); whether the close arrives is its affair.
@@ -282,8 +282,8 @@ pub(super) fn with(
     roots: &TlsRoots,
     verifier: Arc<dyn ClientCertVerifier>,
 ) -> Result<rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>, rustls::Error> {
-    let builder = ServerConfig::builder_with_provider(spoken::provider(tls, &roots.provider));
-    Ok(builder.with_protocol_versions(&spoken::versions(tls))?.with_client_cert_verifier(verifier))
+    let builder = ServerConfig::builder_with_provider(versions::provider(tls, &roots.provider));
+    Ok(builder.with_protocol_versions(&versions::versions(tls))?.with_client_cert_verifier(verifier))
 }
 
 /// Counts a handshake that is done.

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use rustls::AlertDescription;
 
-use super::front::Front;
-use super::tls::Refused;
+use super::listener_config::ListenerConfig;
+use super::tls::RejectedHello;
 use crate::base::time::{Clock, SystemClock};
 use crate::certs::catalog::Lookup;
 use crate::certs::issued_by::{self, IssuedBy};
@@ -14,7 +14,7 @@ use crate::telemetry::log::events;
 use crate::telemetry::remarks::Remarks;
 
 /// Whether that is why a handshake failed, and the certificate is not one that browsers trust. It is remarked then.
-pub(super) fn remark(front: &Front, refused: &Refused, client: IpAddr, remarks: &Remarks) -> bool {
+pub(super) fn remark(front: &ListenerConfig, refused: &RejectedHello, client: IpAddr, remarks: &Remarks) -> bool {
     let Some(alert) = refused.why.alert().and_then(alert) else { return false };
     let Lookup::Found(key) = front.tls.lookup(refused.server_name.as_deref()) else { return false };
     let Some(issuer) = IssuedBy::of(&key.cert).filter(|issuer| !issuer.is_public) else { return false };

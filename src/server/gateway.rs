@@ -16,7 +16,7 @@ use crate::base::name::HostPattern;
 use crate::base::task::BlockingSlot;
 use crate::certs::manager::CertManagerHandle;
 use crate::config::settings::{Settings, Site, SiteHost};
-use crate::listeners::bind::Spot;
+use crate::listeners::bind::ListenKey;
 use crate::listeners::tls::TlsRoots;
 use crate::proxy::cluster::trust::Trust;
 use crate::proxy::snapshot::Snapshot;
@@ -68,7 +68,7 @@ impl Gateway {
     }
 
     /// Where we listen.
-    pub fn spots(&self) -> BTreeSet<Spot> {
+    pub fn spots(&self) -> BTreeSet<ListenKey> {
         self.sockets.borrow().open().clone()
     }
 

@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::base::error_chain::ErrorChain;
 use crate::certs::catalog::Catalog;
-use crate::listeners::bind::{Role, Spot};
+use crate::listeners::bind::{ListenKey, Role};
 use crate::proxy::cluster::trust::Anyone;
 use crate::server::gateway::Gateway;
 
@@ -115,7 +115,7 @@ async fn shown(at: SocketAddr, name: &str, provider: &Arc<CryptoProvider>) -> Re
 }
 
 /// Where this machine itself reaches a listening socket.
-fn reach(spot: &Spot) -> SocketAddr {
+fn reach(spot: &ListenKey) -> SocketAddr {
     let ip = match spot.addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         // A socket of every address takes IPv4 as well, unless another one does; then IPv6 is there.
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn a_socket_of_every_address_is_reached_over_loopback() {
         let check = |addr: &str, only_v6, expected: &str| {
-            let spot = Spot { addr: addr.parse().unwrap(), role: Role::Tls, only_v6 };
+            let spot = ListenKey { addr: addr.parse().unwrap(), role: Role::Tls, only_v6 };
             assert_eq!(reach(&spot).to_string(), expected, "for {addr}");
         };
         check("0.0.0.0:443", false, "127.0.0.1:443");

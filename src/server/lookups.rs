@@ -11,7 +11,7 @@ use crate::base::name::HostName;
 use crate::config::settings::{Resolve, TargetAddress, TargetScheme, Upstream};
 use crate::net::system_resolver::SystemResolver;
 use crate::proxy::cluster::Cluster;
-use crate::proxy::cluster::names::Spot;
+use crate::proxy::cluster::names::ListenKey;
 use crate::telemetry::log::events;
 
 mod answer;
@@ -114,7 +114,7 @@ impl Lookup {
         }
     }
 
-    fn found(&self, group: &Cluster, spots: &[Spot]) -> bool {
+    fn found(&self, group: &Cluster, spots: &[ListenKey]) -> bool {
         let Some(moved) = group.found(&self.name, spots) else { return false };
         let (group, name) = (group.settings().name.as_str(), self.name.as_str());
         let (came, left) = (moved.came.join(", "), moved.left.join(", "));

@@ -16,7 +16,7 @@ use crate::config::diff::{self, Restart};
 use crate::config::load::{self, LoadError, Loaded};
 use crate::config::settings::{DefaultCertificate, Settings, SiteTls};
 use crate::listeners::bind::{self, BindError};
-use crate::listeners::front::Front;
+use crate::listeners::listener_config::ListenerConfig;
 use crate::proxy::cluster::trust::Trust;
 use crate::proxy::snapshot::{BuildError, Snapshot};
 use crate::server::gateway::Gateway;
@@ -183,8 +183,8 @@ impl Gateway {
     async fn put_to_work(&self, prepared: Prepared) -> Result<Report, ReloadError> {
         let Prepared { settings, snapshot, warnings, restart } = prepared;
         let change = self.sockets.borrow().prepare(bind::wanted(&settings), self.workers.count()).map_err(ReloadError::Bind)?;
-        let front =
-            Front::new(&settings, &change.quic(), &self.roots, &self.certs, snapshot.visitors()).map_err(ReloadError::Tls)?;
+        let front = ListenerConfig::new(&settings, &change.quic(), &self.roots, &self.certs, snapshot.visitors())
+            .map_err(ReloadError::Tls)?;
         let without: Vec<String> = change.warnings().collect();
         // Certificates before routes: a name is answered only once its certificate, if one can be had at once, is there.
         self.certs.settings(Arc::clone(&settings)).await;

@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 
 use crate::base::error_chain::ErrorChain;
-use crate::listeners::bind::{self, BindError, Listening, Role, Spot};
-use crate::listeners::handed::{Handed, Served};
+use crate::listeners::bind::{self, BindError, ListenKey, Listening, Role};
+use crate::listeners::inherited::{InheritedSockets, Served};
 use crate::server::workers::Workers;
 
 /// The open sockets, and those that systemd handed over.
 pub struct Sockets {
-    open: BTreeSet<Spot>,
-    handed: Handed,
+    open: BTreeSet<ListenKey>,
+    handed: InheritedSockets,
     /// How places are served by those.
     served: Served,
 }
@@ -19,16 +19,16 @@ pub struct Sockets {
 /// A change that is ready: its sockets are open, but nobody accepts on them yet.
 pub struct Change {
     /// By place, for each worker.
-    opened: Vec<(Spot, Vec<Vec<Listening>>)>,
-    wanted: BTreeSet<Spot>,
+    opened: Vec<(ListenKey, Vec<Vec<Listening>>)>,
+    wanted: BTreeSet<ListenKey>,
     served: Served,
-    missing: Vec<(Spot, BindError)>,
+    missing: Vec<(ListenKey, BindError)>,
 }
 
 impl Change {
     /// The ports where QUIC will be spoken on every address that asks for it.
     pub fn quic(&self) -> BTreeSet<u16> {
-        let ports = |spots: &mut dyn Iterator<Item = &Spot>| -> BTreeSet<u16> {
+        let ports = |spots: &mut dyn Iterator<Item = &ListenKey>| -> BTreeSet<u16> {
             spots.filter(|spot| spot.role == Role::Quic).map(|spot| spot.addr.port()).collect()
         };
         let missing = ports(&mut self.missing.iter().map(|(spot, _)| spot));
@@ -46,22 +46,22 @@ impl Change {
 
 impl Sockets {
     /// None yet.
-    pub const fn new(handed: Handed) -> Self {
+    pub const fn new(handed: InheritedSockets) -> Self {
         Self { open: BTreeSet::new(), handed, served: Served::new() }
     }
 
     /// Where we listen now.
-    pub const fn open(&self) -> &BTreeSet<Spot> {
+    pub const fn open(&self) -> &BTreeSet<ListenKey> {
         &self.open
     }
 
     /// Opens what `wanted` needs beyond what is open, for each of `workers`. A client that does not reach QUIC uses TCP,
     /// so a UDP port that cannot be had is done without, until the next change.
-    pub fn prepare(&self, mut wanted: BTreeSet<Spot>, workers: usize) -> Result<Change, BindError> {
+    pub fn prepare(&self, mut wanted: BTreeSet<ListenKey>, workers: usize) -> Result<Change, BindError> {
         let (mut opened, mut missing) = (Vec::new(), Vec::new());
         let served = self.handed.served(&wanted);
         // A place that was open may be served by other handed sockets now, since the places of a port share them.
-        let is_new = |spot: &&Spot| !self.open.contains(spot) || self.served.get(spot) != served.get(spot);
+        let is_new = |spot: &&ListenKey| !self.open.contains(spot) || self.served.get(spot) != served.get(spot);
         for spot in wanted.iter().filter(is_new) {
             let sockets = match served.get(spot) {
                 Some(numbers) => self.handed.copies(numbers, workers).map_err(|error| bind::explain(*spot, error)),

@@ -27,8 +27,8 @@ use crate::certs::preflight::PublicPorts;
 use crate::config::load::{self, Loaded};
 use crate::config::settings::Settings;
 use crate::listeners::bind::{self, BindError};
-use crate::listeners::front::Front;
-use crate::listeners::handed::Handed;
+use crate::listeners::inherited::InheritedSockets;
+use crate::listeners::listener_config::ListenerConfig;
 use crate::listeners::quic::keys::Keys;
 use crate::listeners::tls::TlsRoots;
 use crate::proxy::cluster::sticky::Seal;
@@ -149,7 +149,7 @@ fn start(options: Options) -> Result<Gateway, StartError> {
     load::named_files(&settings).for_each(|path| looked.look(path));
     let settings = Arc::new(settings);
     let count = thread::available_parallelism().map_or(1, usize::from);
-    let mut sockets = Sockets::new(Handed::from_environment());
+    let mut sockets = Sockets::new(InheritedSockets::from_environment());
     let change = sockets.prepare(bind::wanted(&settings), count).map_err(StartError::Bind)?;
     let metrics = Arc::new(Metrics::default());
     let (access, logs) = Logs::start(&settings.log, level).map_err(StartError::System)?;
@@ -202,7 +202,7 @@ fn common(
     metrics: Arc<Metrics>,
 ) -> Result<Common, StartError> {
     let snapshot = Snapshot::build(settings, None, trust).map_err(StartError::Build)?;
-    let front = Front::new(settings, quic, roots, certs, snapshot.visitors()).map_err(StartError::Tls)?;
+    let front = ListenerConfig::new(settings, quic, roots, certs, snapshot.visitors()).map_err(StartError::Tls)?;
     let live = Arc::new(Live::from_pointee(snapshot));
     Ok(Common {
         front: Arc::new(ArcSwap::from_pointee(front)),

@@ -14,17 +14,17 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::base::task;
 use crate::listeners::accept::Door;
-use crate::listeners::bind::{Listening, Spot};
-use crate::listeners::front::Front;
+use crate::listeners::bind::{ListenKey, Listening};
+use crate::listeners::listener_config::ListenerConfig;
 use crate::proxy::worker::{Shared, Worker};
 use crate::telemetry::metrics::Metrics;
 
 /// What a worker is told.
 enum Order {
     /// Accept here, too.
-    Listen(Spot, Vec<Listening>),
+    Listen(ListenKey, Vec<Listening>),
     /// Accept here no longer.
-    Leave(Spot),
+    Leave(ListenKey),
     /// Accept nowhere, and let connections finish.
     Drain,
     /// Have tunnels leave whose route or backend is gone, over so long.
@@ -47,7 +47,7 @@ pub struct Workers {
 #[derive(Clone)]
 pub struct Common {
     /// How connections are received.
-    pub front: Arc<ArcSwap<Front>>,
+    pub front: Arc<ArcSwap<ListenerConfig>>,
     /// The request path's share.
     pub shared: Shared,
     /// Counters.
@@ -78,14 +78,14 @@ impl Workers {
     }
 
     /// Gives each worker its sockets of `spot`, in the place of those it had.
-    pub fn listen(&self, spot: Spot, sockets: Vec<Vec<Listening>>) {
+    pub fn listen(&self, spot: ListenKey, sockets: Vec<Vec<Listening>>) {
         for (worker, sockets) in self.orders.iter().zip(sockets) {
             tell(worker, Order::Listen(spot, sockets));
         }
     }
 
     /// Accepts on `spot` no longer; its connections live on.
-    pub fn leave(&self, spot: Spot) {
+    pub fn leave(&self, spot: ListenKey) {
         self.orders.iter().for_each(|worker| tell(worker, Order::Leave(spot)));
     }
 

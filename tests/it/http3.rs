@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use http::{HeaderMap, Method};
 
 use doorward::listeners::http3::qpack::decode::decode;
-use doorward::listeners::http3::wire;
+use doorward::listeners::http3::varint;
 
 use crate::support::gateway::Gateway;
 use crate::support::h2_frames::{self, H2};
@@ -221,10 +221,10 @@ fn requests_that_are_too_much_get_their_status() {
 /// Header sections in what a server said on a request stream, as `name=value` lines, as far as they are whole.
 fn sections(mut said: &[u8]) -> Vec<String> {
     let mut found = Vec::new();
-    while let Some((kind, length)) = wire::varint(said) {
-        let Some((size, more)) = wire::varint(&said[length..]) else { break };
+    while let Some((kind, length)) = varint::varint(said) {
+        let Some((size, more)) = varint::varint(&said[length..]) else { break };
         let Some(payload) = said[length + more..].get(..usize::try_from(size).unwrap()) else { break };
-        if kind == wire::HEADERS {
+        if kind == varint::HEADERS {
             let section = decode(payload, 10_000).unwrap();
             let lines =
                 section.fields().map(|field| format!("{}={}\n", field.name().escape_ascii(), field.value().escape_ascii()));

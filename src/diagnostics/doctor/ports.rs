@@ -3,7 +3,7 @@
 use crate::admin::api::StatusReport;
 use crate::base::error_chain::ErrorChain;
 use crate::certs::preflight::finding::Finding;
-use crate::listeners::bind::{BindError, Spot};
+use crate::listeners::bind::{BindError, ListenKey};
 
 const CHECK: &str = "ports";
 
@@ -13,7 +13,7 @@ pub fn of_running(status: &StatusReport) -> Vec<Finding> {
 }
 
 /// One that was opened for a moment, or could not be.
-pub fn tried(spot: &Spot, opened: Result<(), &BindError>) -> Finding {
+pub fn tried(spot: &ListenKey, opened: Result<(), &BindError>) -> Finding {
     let about = spot.addr.to_string();
     match opened {
         Ok(()) => Finding::fine(CHECK, about, "no gateway runs, and this port can be had"),

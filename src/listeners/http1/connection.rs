@@ -20,7 +20,7 @@ use super::answer::{self, Asked, Coding};
 use super::head::{self, Found, Head, HeadLimits, Unreadable};
 use super::linger::{Allowance, MAX_DRAIN, MAX_LINGER};
 use super::wire::{ClientState, RequestBody, Wire};
-use crate::listeners::conns::Finish;
+use crate::listeners::connections::Finish;
 use crate::listeners::open::Open;
 use crate::proxy::body::Body;
 use crate::proxy::client_io::{Activity, ClientIo, OpenRequest};
@@ -182,7 +182,7 @@ impl<S: Service> Connection<S> {
                         self.begin(head);
                         return Poll::Ready(());
                     }
-                    Found::Refused(unreadable) => {
+                    Found::RejectedHello(unreadable) => {
                         drop(wire);
                         self.refuse(&unreadable);
                         return Poll::Ready(());

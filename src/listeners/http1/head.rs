@@ -42,7 +42,7 @@ pub enum Found {
     /// A head, which was taken out of the bytes.
     Head(Head),
     /// No head that can be read; the bytes have no further use.
-    Refused(Unreadable),
+    RejectedHello(Unreadable),
 }
 
 /// A request's head, and what it says of its body and of the connection.
@@ -72,7 +72,7 @@ pub struct Unreadable {
 /// Takes a head from the beginning of `bytes`. Its fields are put into what `spare` has.
 pub fn read(bytes: &mut BytesMut, limits: &HeadLimits, spare: &mut HeaderMap) -> Found {
     let block = std::mem::take(bytes).freeze();
-    let refused = |refusal| Found::Refused(Unreadable { refusal, request: unreadable::shown(&block) });
+    let refused = |refusal| Found::RejectedHello(Unreadable { refusal, request: unreadable::shown(&block) });
     match parse(&block, limits, spare) {
         Ok(Some((head, length))) => {
             if length < block.len() {
@@ -316,7 +316,7 @@ mod tests {
                     bytes.escape_ascii()
                 )
             }
-            Found::Refused(Unreadable { refusal, .. }) => refusal.reason().to_owned(),
+            Found::RejectedHello(Unreadable { refusal, .. }) => refusal.reason().to_owned(),
         }
     }
 

@@ -39,7 +39,7 @@ pub enum Breach {
     Compression,
     /// ENHANCE_YOUR_CALM.
     #[error("a header block comes in too many pieces, or too many requests are malformed")]
-    Calm,
+    FloodGuard,
 }
 
 impl Breach {
@@ -48,7 +48,7 @@ impl Breach {
         match self {
             Self::Preface => 1,
             Self::Compression => 9,
-            Self::Calm => 11,
+            Self::FloodGuard => 11,
         }
     }
 }
@@ -171,7 +171,7 @@ impl Filter {
                 return Ok(false);
             }
         }
-        Err(Breach::Calm)
+        Err(Breach::FloodGuard)
     }
 
     /// As [`read`](Self::read), with nothing held before. What is not whole is held.
@@ -264,7 +264,7 @@ impl Filter {
                 break;
             }
         }
-        Err(Breach::Calm)
+        Err(Breach::FloodGuard)
     }
 
     fn give_up(&mut self, bytes: &[u8]) -> Taken {
@@ -291,7 +291,7 @@ impl Filter {
         };
         if is_request && !walked.found.is_nothing() {
             if self.found.len() == MAX_FOUND {
-                return Err(Breach::Calm);
+                return Err(Breach::FloodGuard);
             }
             self.found.push((head.stream, walked.found));
         }

@@ -2,7 +2,7 @@
 //! header compression has size zero, and we push nothing. What they may not say is refused all the same.
 
 use super::code::Code;
-use super::wire::{self, Head};
+use super::varint::{self, Head};
 
 /// The longest frame that is kept until it is whole: some 60 settings.
 const MAX_FRAME: usize = 1024;
@@ -56,7 +56,7 @@ impl Uni {
     /// Reads what came next.
     pub fn read(&mut self, mut bytes: &[u8]) -> Result<(), Code> {
         if self.kind.is_none() {
-            self.kind = self.take(&mut bytes, wire::varint).map(of_type).transpose()?;
+            self.kind = self.take(&mut bytes, varint::varint).map(of_type).transpose()?;
         }
         match self.kind {
             None | Some(Kind::Decoder | Kind::Foreign) => Ok(()),
@@ -70,7 +70,7 @@ impl Uni {
     fn control(&mut self, mut bytes: &[u8]) -> Result<(), Code> {
         loop {
             match self.part {
-                Part::Head => match self.take(&mut bytes, wire::head) {
+                Part::Head => match self.take(&mut bytes, varint::head) {
                     Some(head) => self.part = self.begin(head)?,
                     None => return Ok(()),
                 },
@@ -99,16 +99,16 @@ impl Uni {
 
     fn begin(&mut self, head: Head) -> Result<Part, Code> {
         let first = !std::mem::replace(&mut self.settings, true);
-        if first != (head.kind == wire::SETTINGS) {
+        if first != (head.kind == varint::SETTINGS) {
             return Err(if first { Code::MissingSettings } else { Code::FrameUnexpected });
         }
         match head.kind {
-            wire::SETTINGS | wire::GOAWAY | wire::CANCEL_PUSH | wire::MAX_PUSH_ID => {
+            varint::SETTINGS | varint::GOAWAY | varint::CANCEL_PUSH | varint::MAX_PUSH_ID => {
                 let short = usize::try_from(head.length).is_ok_and(|length| length <= MAX_FRAME);
                 if short { Ok(Part::Payload(head)) } else { Err(Code::ExcessiveLoad) }
             }
-            wire::DATA | wire::HEADERS | wire::PUSH_PROMISE => Err(Code::FrameUnexpected),
-            kind if wire::is_forbidden(kind) => Err(Code::FrameUnexpected),
+            varint::DATA | varint::HEADERS | varint::PUSH_PROMISE => Err(Code::FrameUnexpected),
+            kind if varint::is_forbidden(kind) => Err(Code::FrameUnexpected),
             _ => Ok(Part::Unknown { left: head.length }),
         }
     }
@@ -140,11 +140,11 @@ const fn of_type(kind: u64) -> Result<Kind, Code> {
 
 /// A frame of the control stream, whole.
 fn check(kind: u64, payload: &[u8]) -> Result<(), Code> {
-    if kind == wire::SETTINGS {
+    if kind == varint::SETTINGS {
         return settings(payload);
     }
     // One integer and nothing else; what it says concerns pushes, or requests of ours.
-    match wire::varint(payload) {
+    match varint::varint(payload) {
         Some((_, length)) if length == payload.len() => Ok(()),
         _ => Err(Code::FrameError),
     }
@@ -154,9 +154,9 @@ fn check(kind: u64, payload: &[u8]) -> Result<(), Code> {
 fn settings(mut payload: &[u8]) -> Result<(), Code> {
     let mut seen = Vec::new();
     while !payload.is_empty() {
-        let (name, length) = wire::varint(payload).ok_or(Code::FrameError)?;
+        let (name, length) = varint::varint(payload).ok_or(Code::FrameError)?;
         payload = &payload[length..];
-        let (_, length) = wire::varint(payload).ok_or(Code::FrameError)?;
+        let (_, length) = varint::varint(payload).ok_or(Code::FrameError)?;
         payload = &payload[length..];
         if (0x2..=0x5).contains(&name) || seen.contains(&name) {
             return Err(Code::SettingsError);
@@ -170,10 +170,10 @@ fn settings(mut payload: &[u8]) -> Result<(), Code> {
 pub fn hello(section: u64) -> Vec<u8> {
     const MAX_FIELD_SECTION_SIZE: u64 = 0x6;
     let mut settings = Vec::new();
-    wire::put_varint(MAX_FIELD_SECTION_SIZE, &mut settings);
-    wire::put_varint(section, &mut settings);
+    varint::put_varint(MAX_FIELD_SECTION_SIZE, &mut settings);
+    varint::put_varint(section, &mut settings);
     let mut bytes = vec![0x0];
-    wire::put_head(wire::SETTINGS, settings.len(), &mut bytes);
+    varint::put_head(varint::SETTINGS, settings.len(), &mut bytes);
     bytes.extend_from_slice(&settings);
     bytes
 }
@@ -181,9 +181,9 @@ pub fn hello(section: u64) -> Vec<u8> {
 /// Says that requests from `first` on are not answered here any more (RFC 9114 section 5.2).
 pub fn goaway(first: u64) -> Vec<u8> {
     let mut id = Vec::new();
-    wire::put_varint(first, &mut id);
+    varint::put_varint(first, &mut id);
     let mut bytes = Vec::new();
-    wire::put_head(wire::GOAWAY, id.len(), &mut bytes);
+    varint::put_head(varint::GOAWAY, id.len(), &mut bytes);
     bytes.extend_from_slice(&id);
     bytes
 }
@@ -194,7 +194,7 @@ mod tests {
 
     fn frame(kind: u64, payload: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        wire::put_head(kind, payload.len(), &mut bytes);
+        varint::put_head(kind, payload.len(), &mut bytes);
         bytes.extend_from_slice(payload);
         bytes
     }
@@ -222,20 +222,20 @@ mod tests {
     #[test]
     fn a_control_stream_begins_with_settings_and_keeps_to_its_frames() {
         let control = |frames: &[Vec<u8>]| [vec![0x0], frames.concat()].concat();
-        let settings = || frame(wire::SETTINGS, &[0x6, 0x40, 0x64, 0x21, 0x0]);
+        let settings = || frame(varint::SETTINGS, &[0x6, 0x40, 0x64, 0x21, 0x0]);
         let ok = Ok(Some(Kind::Control));
         check(&control(&[settings()]), ok);
-        check(&control(&[settings(), frame(0xf0700, b"u=1"), frame(wire::MAX_PUSH_ID, &[9]), frame(wire::GOAWAY, &[0])]), ok);
-        check(&control(&[frame(wire::GOAWAY, &[0])]), Err(Code::MissingSettings));
+        check(&control(&[settings(), frame(0xf0700, b"u=1"), frame(varint::MAX_PUSH_ID, &[9]), frame(varint::GOAWAY, &[0])]), ok);
+        check(&control(&[frame(varint::GOAWAY, &[0])]), Err(Code::MissingSettings));
         check(&control(&[settings(), settings()]), Err(Code::FrameUnexpected));
-        check(&control(&[settings(), frame(wire::DATA, b"x")]), Err(Code::FrameUnexpected));
+        check(&control(&[settings(), frame(varint::DATA, b"x")]), Err(Code::FrameUnexpected));
         check(&control(&[settings(), frame(0x6, b"x")]), Err(Code::FrameUnexpected));
-        check(&control(&[settings(), frame(wire::GOAWAY, &[0, 0])]), Err(Code::FrameError));
-        check(&control(&[settings(), frame(wire::GOAWAY, &[])]), Err(Code::FrameError));
-        check(&control(&[frame(wire::SETTINGS, &[0x6])]), Err(Code::FrameError));
-        check(&control(&[frame(wire::SETTINGS, &[0x3, 0x1])]), Err(Code::SettingsError));
-        check(&control(&[frame(wire::SETTINGS, &[0x6, 0x1, 0x6, 0x1])]), Err(Code::SettingsError));
-        check(&control(&[frame(wire::SETTINGS, &[0; MAX_FRAME + 1])]), Err(Code::ExcessiveLoad));
+        check(&control(&[settings(), frame(varint::GOAWAY, &[0, 0])]), Err(Code::FrameError));
+        check(&control(&[settings(), frame(varint::GOAWAY, &[])]), Err(Code::FrameError));
+        check(&control(&[frame(varint::SETTINGS, &[0x6])]), Err(Code::FrameError));
+        check(&control(&[frame(varint::SETTINGS, &[0x3, 0x1])]), Err(Code::SettingsError));
+        check(&control(&[frame(varint::SETTINGS, &[0x6, 0x1, 0x6, 0x1])]), Err(Code::SettingsError));
+        check(&control(&[frame(varint::SETTINGS, &[0; MAX_FRAME + 1])]), Err(Code::ExcessiveLoad));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::code::Code;
-use super::wire::{self, Head};
+use super::varint::{self, Head};
 
 /// Reads frames out of a stream's bytes.
 pub struct Frames {
@@ -114,14 +114,14 @@ impl Frames {
 
     fn head(&mut self, input: &mut Bytes) -> Option<Head> {
         if self.held.is_empty()
-            && let Some((head, length)) = wire::head(input)
+            && let Some((head, length)) = varint::head(input)
         {
             input.advance(length);
             return Some(head);
         }
         while !input.is_empty() {
             self.held.extend_from_slice(&input.split_to(1));
-            if let Some((head, _)) = wire::head(&self.held) {
+            if let Some((head, _)) = varint::head(&self.held) {
                 self.held.clear();
                 return Some(head);
             }
@@ -132,24 +132,24 @@ impl Frames {
     fn begin(&mut self, head: Head) -> Result<(), FrameError> {
         let Head { kind, length } = head;
         (self.part, self.stage) = match (kind, self.stage) {
-            (wire::HEADERS, Stage::Header | Stage::Body) => {
+            (varint::HEADERS, Stage::Header | Stage::Body) => {
                 let left = usize::try_from(length).ok().filter(|length| *length <= self.limit);
                 let left = left.ok_or(FrameError::TooLarge(length))?;
                 let next = if self.stage == Stage::Header { Stage::Body } else { Stage::Over };
                 (Part::Section { left }, next)
             }
-            (wire::DATA, Stage::Body) => (Part::Data { left: length }, Stage::Body),
+            (varint::DATA, Stage::Body) => (Part::Data { left: length }, Stage::Body),
             (
-                wire::DATA
-                | wire::HEADERS
-                | wire::CANCEL_PUSH
-                | wire::SETTINGS
-                | wire::PUSH_PROMISE
-                | wire::GOAWAY
-                | wire::MAX_PUSH_ID,
+                varint::DATA
+                | varint::HEADERS
+                | varint::CANCEL_PUSH
+                | varint::SETTINGS
+                | varint::PUSH_PROMISE
+                | varint::GOAWAY
+                | varint::MAX_PUSH_ID,
                 _,
             ) => return Err(FrameError::Unexpected(kind)),
-            _ if wire::is_forbidden(kind) => return Err(FrameError::Unexpected(kind)),
+            _ if varint::is_forbidden(kind) => return Err(FrameError::Unexpected(kind)),
             (_, stage) => (Part::Unknown { left: length }, stage),
         };
         Ok(())
@@ -186,7 +186,7 @@ mod tests {
 
     fn frame(kind: u64, payload: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        wire::put_head(kind, payload.len(), &mut bytes);
+        varint::put_head(kind, payload.len(), &mut bytes);
         bytes.extend_from_slice(payload);
         bytes
     }
@@ -223,9 +223,9 @@ mod tests {
 
     #[test]
     fn a_message_is_read_however_it_is_cut() {
-        let (header, trailers) = (frame(wire::HEADERS, b"header"), frame(wire::HEADERS, b"trailers"));
-        let (one, two) = (frame(wire::DATA, b"one "), frame(wire::DATA, b"two"));
-        let (grease, nothing) = (frame(0x21 + 0x1f * 99, b"grease"), frame(wire::DATA, b""));
+        let (header, trailers) = (frame(varint::HEADERS, b"header"), frame(varint::HEADERS, b"trailers"));
+        let (one, two) = (frame(varint::DATA, b"one "), frame(varint::DATA, b"two"));
+        let (grease, nothing) = (frame(0x21 + 0x1f * 99, b"grease"), frame(varint::DATA, b""));
         check(std::slice::from_ref(&header), Ok((&["#header"], true)));
         check(&[header.clone(), one.clone(), nothing, two.clone()], Ok((&["#header", "=one two"], true)));
         check(
@@ -240,11 +240,12 @@ mod tests {
 
     #[test]
     fn frames_out_of_order_are_refused() {
-        let (header, data) = (frame(wire::HEADERS, b"header"), frame(wire::DATA, b"x"));
-        check(std::slice::from_ref(&data), Err(FrameError::Unexpected(wire::DATA)));
-        check(&[header.clone(), header.clone(), data], Err(FrameError::Unexpected(wire::DATA)));
-        check(&[header.clone(), header.clone(), header.clone()], Err(FrameError::Unexpected(wire::HEADERS)));
-        for kind in [wire::SETTINGS, wire::GOAWAY, wire::PUSH_PROMISE, wire::CANCEL_PUSH, wire::MAX_PUSH_ID, 2, 6, 8, 9] {
+        let (header, data) = (frame(varint::HEADERS, b"header"), frame(varint::DATA, b"x"));
+        check(std::slice::from_ref(&data), Err(FrameError::Unexpected(varint::DATA)));
+        check(&[header.clone(), header.clone(), data], Err(FrameError::Unexpected(varint::DATA)));
+        check(&[header.clone(), header.clone(), header.clone()], Err(FrameError::Unexpected(varint::HEADERS)));
+        for kind in [varint::SETTINGS, varint::GOAWAY, varint::PUSH_PROMISE, varint::CANCEL_PUSH, varint::MAX_PUSH_ID, 2, 6, 8, 9]
+        {
             check(&[header.clone(), frame(kind, b"x")], Err(FrameError::Unexpected(kind)));
         }
     }
@@ -252,16 +253,16 @@ mod tests {
     #[test]
     fn a_section_beyond_the_limit_is_refused_before_a_byte_of_it_is_kept() {
         let mut bytes = Vec::new();
-        wire::put_head(wire::HEADERS, 1 << 40, &mut bytes);
+        varint::put_head(varint::HEADERS, 1 << 40, &mut bytes);
         check(&[bytes], Err(FrameError::TooLarge(1 << 40)));
-        check(&[frame(wire::HEADERS, &[b'x'; 101])], Err(FrameError::TooLarge(101)));
+        check(&[frame(varint::HEADERS, &[b'x'; 101])], Err(FrameError::TooLarge(101)));
     }
 
     #[test]
     fn a_frame_of_unknown_type_is_dropped_as_it_comes() {
         let mut frames = Frames::new(100);
         let mut head = Vec::new();
-        wire::put_head(0x1f * 7 + 0x21, 1 << 40, &mut head);
+        varint::put_head(0x1f * 7 + 0x21, 1 << 40, &mut head);
         assert_eq!(frames.next(&mut Bytes::from(head)), Ok(None));
         for _ in 0..100 {
             assert_eq!(frames.next(&mut Bytes::from_static(&[0; 10_000])), Ok(None));

@@ -10,7 +10,7 @@ use quinn::VarInt;
 use super::session::Session;
 use super::{request, uni};
 use crate::base::task;
-use crate::listeners::conns::Finish;
+use crate::listeners::connections::Finish;
 use crate::listeners::http3::code::Code;
 use crate::listeners::http3::control;
 

@@ -11,17 +11,17 @@ use quinn::{ConnectionError, Endpoint, EndpointConfig, Incoming};
 use rustls::pki_types::CertificateDer;
 use tokio::task::JoinHandle;
 
-use super::asked::Asked;
+use super::cid_routing::{Ids, WorkerIndex};
+use super::handshake_hooks::HandshakeHooks;
 use super::runtime::OnThisWorker;
 use super::session::{Limits, Session};
-use super::steer::{Ids, Place};
 use crate::base::addr::{unmapped, unmapped_socket};
 use crate::base::name::HostName;
 use crate::base::task;
-use crate::listeners::conns::{Conns, Driven};
+use crate::listeners::connections::{ConnectionRegistry, Driven};
 use crate::listeners::context::ConnectionContext;
-use crate::listeners::front::Front;
-use crate::listeners::tls::{HandshakeError, Refused};
+use crate::listeners::listener_config::ListenerConfig;
+use crate::listeners::tls::{HandshakeError, RejectedHello};
 use crate::proxy::connection::TlsFacts;
 use crate::telemetry::metrics::handshakes::Fault;
 
@@ -36,12 +36,12 @@ const TURN: usize = 16;
 pub struct Listener {
     endpoint: Endpoint,
     accepting: JoinHandle<Option<()>>,
-    conns: Rc<Conns>,
+    conns: Rc<ConnectionRegistry>,
 }
 
 impl Listener {
     /// Starts taking connections from `socket`. To be called on the worker's runtime.
-    pub fn open(context: &Rc<ConnectionContext>, socket: UdpSocket, place: Place) -> io::Result<Self> {
+    pub fn open(context: &Rc<ConnectionContext>, socket: UdpSocket, place: WorkerIndex) -> io::Result<Self> {
         let front = context.front();
         let quic = front.quic.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let server = quic.for_endpoint().map_err(io::Error::other)?;
@@ -52,7 +52,7 @@ impl Listener {
             config.reset_key(key);
         }
         let endpoint = Endpoint::new(config, Some(server), socket, Arc::new(OnThisWorker))?;
-        let conns = Rc::<Conns>::default();
+        let conns = Rc::<ConnectionRegistry>::default();
         let taking = Taking {
             context: Rc::clone(context),
             conns: Rc::clone(&conns),
@@ -70,7 +70,7 @@ impl Listener {
     }
 
     /// Its connections.
-    pub fn conns(&self) -> &Rc<Conns> {
+    pub fn conns(&self) -> &Rc<ConnectionRegistry> {
         &self.conns
     }
 }
@@ -78,7 +78,7 @@ impl Listener {
 /// What taking connections needs.
 struct Taking {
     context: Rc<ConnectionContext>,
-    conns: Rc<Conns>,
+    conns: Rc<ConnectionRegistry>,
     local: SocketAddr,
     handshakes: Rc<Cell<usize>>,
 }
@@ -109,7 +109,7 @@ impl Taking {
         }));
     }
 
-    async fn receive(self: Rc<Self>, front: Arc<Front>, incoming: Incoming) {
+    async fn receive(self: Rc<Self>, front: Arc<ListenerConfig>, incoming: Incoming) {
         let peer = unmapped_socket(incoming.remote_address());
         let local = SocketAddr::new(incoming.local_ip().map_or_else(|| self.local.ip(), unmapped), self.local.port());
         match self.shake_hands(&front, incoming, local).await {
@@ -128,12 +128,12 @@ impl Taking {
 
     async fn shake_hands(
         &self,
-        front: &Front,
+        front: &ListenerConfig,
         incoming: Incoming,
         local: SocketAddr,
-    ) -> Result<(quinn::Connection, TlsFacts), Refused> {
+    ) -> Result<(quinn::Connection, TlsFacts), RejectedHello> {
         let tls = |error: io::Error| HandshakeError::Tls(Fault::Other, error);
-        let unnamed = |why| Refused { server_name: None, why };
+        let unnamed = |why| RejectedHello { server_name: None, why };
         let Some(quic) = &front.quic else { return Err(unnamed(tls(io::ErrorKind::Unsupported.into()))) };
         let (config, asked) = quic.for_connection(local).map_err(|error| unnamed(tls(io::Error::other(error))))?;
         let _in_progress = InProgress::begin(&self.handshakes);
@@ -165,7 +165,7 @@ impl Drop for InProgress {
     }
 }
 
-fn facts(connection: &quinn::Connection, asked: &Asked) -> TlsFacts {
+fn facts(connection: &quinn::Connection, asked: &HandshakeHooks) -> TlsFacts {
     let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
     let server_name = data.and_then(|data| data.server_name).and_then(|name| HostName::parse(&name).ok());
     let shown = connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());

@@ -10,16 +10,16 @@ use http::header::{self, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame};
 
-use super::incoming::{Incoming, ReadError, Upload};
-use super::outgoing::{Gone, Outgoing};
-use super::patience::within;
+use super::request_body::{Incoming, ReadError, Upload};
+use super::response_stream::{Gone, Outgoing};
 use super::session::Session;
+use super::timeout::within;
 use crate::listeners::http::Unreadable;
 use crate::listeners::http3::code::Code;
 use crate::listeners::http3::frames::{FrameError, Piece};
 use crate::listeners::http3::qpack::decode::{SectionError, decode};
 use crate::listeners::http3::qpack::encode;
-use crate::listeners::http3::{message, wire};
+use crate::listeners::http3::{message, varint};
 use crate::proxy::answer;
 use crate::proxy::body::continues::Continue;
 use crate::proxy::body::{Body, BodyError};
@@ -232,13 +232,13 @@ impl Batch {
     fn section(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut section = Vec::with_capacity(HEADER);
         write(&mut section);
-        self.plain.reserve(wire::HEAD + section.len());
-        wire::put_head(wire::HEADERS, section.len(), &mut self.plain);
+        self.plain.reserve(varint::HEAD + section.len());
+        varint::put_head(varint::HEADERS, section.len(), &mut self.plain);
         self.plain.extend_from_slice(&section);
     }
 
     fn data(&mut self, data: Bytes) {
-        wire::put_head(wire::DATA, data.len(), &mut self.plain);
+        varint::put_head(varint::DATA, data.len(), &mut self.plain);
         self.length += data.len();
         self.chunks.push(std::mem::take(&mut self.plain).into());
         self.chunks.push(data);

@@ -11,10 +11,10 @@ use tokio::sync::Notify;
 
 use crate::base::addr::unmapped_socket;
 use crate::listeners::context::ConnectionContext;
-use crate::listeners::front::Front;
 use crate::listeners::http::Unreadable;
 use crate::listeners::http3::code::Code;
 use crate::listeners::http3::control::Kind;
+use crate::listeners::listener_config::ListenerConfig;
 use crate::proxy::client_io::{Activity, OpenRequest};
 use crate::proxy::connection::{Connection, TlsFacts};
 
@@ -60,7 +60,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn of(front: &Front) -> Self {
+    pub(super) fn of(front: &ListenerConfig) -> Self {
         Self { section: front.header_room, allowed: front.header_size, header: front.timeouts.header, send: front.timeouts.send }
     }
 }

@@ -8,8 +8,8 @@ use super::super::hpack::Found;
 use super::*;
 use crate::base::rng::Rng;
 use crate::listeners::field::{Judgement, Kind};
-use crate::listeners::gather::{Gather, Gathered};
 use crate::listeners::http3::qpack::integer;
+use crate::listeners::write_coalescer::{Gathered, WriteCoalescer};
 
 /// What a client says first.
 fn opening() -> Vec<u8> {
@@ -111,8 +111,8 @@ fn a_connection_that_begins_otherwise_is_a_breach() {
 fn a_block_is_bounded_in_bytes_and_frames() {
     let begun = [opening(), frame(HEADERS, 0, 1, GET)].concat();
     let large = [&begun[..], &frame(CONTINUATION, 0, 1, &[b'x'; MAX_PAYLOAD]).repeat(3)].concat();
-    assert_eq!(pass(&large, 1_000), Err(Breach::Calm));
-    assert_eq!(pass(&[&begun[..], &frame(CONTINUATION, 0, 1, &[]).repeat(50)].concat(), 7), Err(Breach::Calm));
+    assert_eq!(pass(&large, 1_000), Err(Breach::FloodGuard));
+    assert_eq!(pass(&[&begun[..], &frame(CONTINUATION, 0, 1, &[]).repeat(50)].concat(), 7), Err(Breach::FloodGuard));
     // Behind a frame that ends the connection nothing is looked at.
     let over = [&begun[..], &frame(0, 0, 1, b"x"), &frame(HEADERS, END_HEADERS, 3, b"\xbe")].concat();
     assert_eq!(pass(&over, 10_000).unwrap(), over);
@@ -126,7 +126,7 @@ fn what_was_found_is_told_once_and_kept_for_few() {
     assert!(filter.take(3).is_some_and(|found| found.wrong.is_some()));
     assert_eq!((filter.take(1), filter.take(3), filter.take(7)), (None, None, None));
     let more: Vec<u8> = (0..=MAX_FOUND).flat_map(|number| bad(101 + 2 * u32::try_from(number).unwrap())).collect();
-    assert_eq!(filter.read(&more, &mut Vec::new()), Err(Breach::Calm));
+    assert_eq!(filter.read(&more, &mut Vec::new()), Err(Breach::FloodGuard));
 }
 
 /// A client's side of the compression, which writes what no library does.
@@ -247,7 +247,7 @@ async fn serve(
     io: tokio::io::DuplexStream,
     mut see: impl FnMut(Request<h2::RecvStream>, u32, Option<Found>),
 ) -> Result<(), h2::Error> {
-    let io = Gather::new(io, 100_000);
+    let io = WriteCoalescer::new(io, 100_000);
     let seen = io.clone();
     let admit = |request: Request<h2::RecvStream>, mut respond: h2::server::SendResponse<Bytes>| {
         let stream = request.body().stream_id().as_u32();

@@ -9,7 +9,7 @@ use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{IdleTimeout, ServerConfig, TransportConfig, VarInt};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
-use super::asked::Asked;
+use super::handshake_hooks::HandshakeHooks;
 use super::keys::Keys;
 use crate::certs::catalog::Catalog;
 use crate::certs::manager::CertManagerHandle;
@@ -17,8 +17,8 @@ use crate::certs::on_demand::OnDemandHandle;
 use crate::certs::resolver::CatalogResolver;
 use crate::config::settings::{Settings, Tls, TlsVersions};
 use crate::listeners::tls::cert_compression;
-use crate::listeners::tls::guarded::Guarded;
-use crate::listeners::tls::{TlsRoots, spoken, with};
+use crate::listeners::tls::client_auth::ClientAuthSites;
+use crate::listeners::tls::{TlsRoots, versions, with};
 
 /// The protocol's name in the handshake (RFC 9114 section 3.1).
 const ALPN: &[u8] = b"h3";
@@ -43,7 +43,7 @@ pub struct QuicFront {
     pub(super) keys: Keys,
     catalog: Arc<ArcSwap<Catalog>>,
     demand: OnDemandHandle,
-    guarded: Option<Arc<Guarded>>,
+    guarded: Option<Arc<ClientAuthSites>>,
 }
 
 impl QuicFront {
@@ -52,7 +52,7 @@ impl QuicFront {
         settings: &Settings,
         roots: &TlsRoots,
         certs: &CertManagerHandle,
-        guarded: Option<Arc<Guarded>>,
+        guarded: Option<Arc<ClientAuthSites>>,
     ) -> Result<Self, rustls::Error> {
         let versions = TlsVersions { tls12: false, tls13: true };
         let spoken = Tls { versions, ..settings.tls.clone() };
@@ -73,33 +73,33 @@ impl QuicFront {
     }
 
     /// For a connection that came to `local`, with what its handshake will ask for.
-    pub(super) fn for_connection(&self, local: SocketAddr) -> Result<(Arc<ServerConfig>, Arc<Asked>), rustls::Error> {
+    pub(super) fn for_connection(&self, local: SocketAddr) -> Result<(Arc<ServerConfig>, Arc<HandshakeHooks>), rustls::Error> {
         let (catalog, demand, guarded) = (Arc::clone(&self.catalog), self.demand.clone(), self.guarded.clone());
         let (tickets, seen) = (Arc::clone(&self.tls.ticketer), OnceLock::new());
-        let asked = Arc::new(Asked { catalog, demand, guarded, tickets, local, seen });
+        let asked = Arc::new(HandshakeHooks { catalog, demand, guarded, tickets, local, seen });
         let mut tls = if self.guarded.is_some() { self.asking(&asked)? } else { self.tls.clone() };
-        tls.cert_resolver = Arc::<Asked>::clone(&asked);
+        tls.cert_resolver = Arc::<HandshakeHooks>::clone(&asked);
         Ok((Arc::new(self.config(tls)?), asked))
     }
 
     /// One that may ask the client for a certificate, as its site wants it.
-    fn asking(&self, asked: &Arc<Asked>) -> Result<rustls::ServerConfig, rustls::Error> {
+    fn asking(&self, asked: &Arc<HandshakeHooks>) -> Result<rustls::ServerConfig, rustls::Error> {
         let mut tls = rustls::ServerConfig::builder_with_provider(Arc::clone(self.tls.crypto_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_client_cert_verifier(Arc::<Asked>::clone(asked))
-            .with_cert_resolver(Arc::<Asked>::clone(asked));
+            .with_client_cert_verifier(Arc::<HandshakeHooks>::clone(asked))
+            .with_cert_resolver(Arc::<HandshakeHooks>::clone(asked));
         tls.alpn_protocols.clone_from(&self.tls.alpn_protocols);
         // The cache too: this is made anew for each connection, and would compress anew for each.
         tls.cert_compressors.clone_from(&self.tls.cert_compressors);
         tls.cert_compression_cache = Arc::clone(&self.tls.cert_compression_cache);
-        tls.ticketer = Arc::<Asked>::clone(asked);
+        tls.ticketer = Arc::<HandshakeHooks>::clone(asked);
         tls.session_storage = Arc::clone(&self.tls.session_storage);
         Ok(tls)
     }
 
     fn config(&self, tls: rustls::ServerConfig) -> Result<ServerConfig, rustls::Error> {
         let lacking = || rustls::Error::General("the crypto library lacks what begins every QUIC connection".to_owned());
-        let crypto = QuicServerConfig::with_initial(Arc::new(tls), spoken::initial().ok_or_else(lacking)?);
+        let crypto = QuicServerConfig::with_initial(Arc::new(tls), versions::initial().ok_or_else(lacking)?);
         let crypto = crypto.map_err(|error| rustls::Error::General(error.to_string()))?;
         let mut config = ServerConfig::new(Arc::new(crypto), Arc::clone(&self.keys.token));
         config.transport_config(Arc::clone(&self.transport)).max_incoming(WAITING);

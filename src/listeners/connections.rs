@@ -14,7 +14,7 @@ use crate::proxy::client_io::{Activity, Seen, Ticks};
 
 /// What a connection is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum CloseReason {
     /// Finish what is open, take nothing new (HTTP/2: GOAWAY).
     Finish,
     /// Close now.
@@ -23,27 +23,27 @@ pub enum Order {
 
 /// All connections of one worker.
 #[derive(Default)]
-pub struct Conns {
+pub struct ConnectionRegistry {
     ticks: Arc<Ticks>,
     entries: RefCell<Vec<Rc<Entry>>>,
 }
 
-/// One connection's place in [`Conns`]; leaves it on drop.
-pub struct Member {
-    conns: Rc<Conns>,
+/// One connection's place in [`ConnectionRegistry`]; leaves it on drop.
+pub struct ConnectionGuard {
+    conns: Rc<ConnectionRegistry>,
     entry: Rc<Entry>,
 }
 
 struct Entry {
     at: Cell<usize>,
     activity: Arc<Activity>,
-    order: Cell<Option<Order>>,
+    order: Cell<Option<CloseReason>>,
     waker: RefCell<Option<Waker>>,
 }
 
-impl Conns {
+impl ConnectionRegistry {
     /// Enters a connection that was accepted now.
-    pub fn enter(self: &Rc<Self>) -> Member {
+    pub fn enter(self: &Rc<Self>) -> ConnectionGuard {
         let mut entries = self.entries.borrow_mut();
         let entry = Rc::new(Entry {
             at: Cell::new(entries.len()),
@@ -52,7 +52,7 @@ impl Conns {
             waker: RefCell::new(None),
         });
         entries.push(Rc::clone(&entry));
-        Member { conns: Rc::clone(self), entry }
+        ConnectionGuard { conns: Rc::clone(self), entry }
     }
 
     /// How many there are.
@@ -66,7 +66,7 @@ impl Conns {
     }
 
     /// Asks every connection to finish or close.
-    pub fn order_all(&self, order: Order) {
+    pub fn order_all(&self, order: CloseReason) {
         for entry in self.entries.borrow().iter() {
             entry.give(order);
         }
@@ -85,7 +85,7 @@ impl Conns {
 }
 
 impl Entry {
-    fn give(&self, order: Order) {
+    fn give(&self, order: CloseReason) {
         self.order.set(Some(order));
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
@@ -93,14 +93,14 @@ impl Entry {
     }
 }
 
-impl Member {
+impl ConnectionGuard {
     /// What the connection's stream notes its doings in.
     pub fn activity(&self) -> &Arc<Activity> {
         &self.entry.activity
     }
 }
 
-impl Drop for Member {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         let mut entries = self.conns.entries.borrow_mut();
         let at = self.entry.at.get();
@@ -112,22 +112,22 @@ impl Drop for Member {
 }
 
 /// Who must leave. A client that takes nothing off us, or sends its header in drops, is cut; a silent one is bid farewell.
-fn verdict(seen: Seen, timeouts: &Timeouts, now: u32) -> Option<Order> {
+fn verdict(seen: Seen, timeouts: &Timeouts, now: u32) -> Option<CloseReason> {
     let over = |since: u32, limit: Duration| since != 0 && u64::from(now.saturating_sub(since)) > limit.as_secs();
     if over(seen.blocked_since, timeouts.send) || over(seen.stuck_since, timeouts.send) {
-        return Some(Order::Close);
+        return Some(CloseReason::Close);
     }
     if seen.open > 0 {
         return None;
     }
     if over(seen.header_since, timeouts.header) {
-        return Some(Order::Close);
+        return Some(CloseReason::Close);
     }
     // Bytes that HTTP/2 still holds for windows that stay shut keep a farewell waiting for ever.
     if over(seen.quiet_since, timeouts.idle.saturating_add(timeouts.send)) {
-        return Some(Order::Close);
+        return Some(CloseReason::Close);
     }
-    over(seen.quiet_since, timeouts.idle).then_some(Order::Finish)
+    over(seen.quiet_since, timeouts.idle).then_some(CloseReason::Finish)
 }
 
 /// A protocol's connection that can be asked to finish.
@@ -136,15 +136,15 @@ pub trait Finish: Future {
     fn finish(self: Pin<&mut Self>);
 }
 
-/// Drives `connection` to its end, obeying what its [`Member`] is asked to do. `None` when it was closed by order.
+/// Drives `connection` to its end, obeying what its [`ConnectionGuard`] is asked to do. `None` when it was closed by order.
 pub struct Driven<C> {
     connection: Pin<Box<C>>,
-    member: Member,
+    member: ConnectionGuard,
 }
 
 impl<C: Finish> Driven<C> {
     /// Takes the connection and its place.
-    pub fn new(connection: C, member: Member) -> Self {
+    pub fn new(connection: C, member: ConnectionGuard) -> Self {
         Self { connection: Box::pin(connection), member }
     }
 }
@@ -154,8 +154,8 @@ impl<C: Finish> Future for Driven<C> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.member.entry.order.take() {
-            Some(Order::Close) => return Poll::Ready(None),
-            Some(Order::Finish) => self.connection.as_mut().finish(),
+            Some(CloseReason::Close) => return Poll::Ready(None),
+            Some(CloseReason::Finish) => self.connection.as_mut().finish(),
             None => (),
         }
         let poll = self.connection.as_mut().poll(cx).map(Some);
@@ -180,7 +180,7 @@ mod tests {
         idle: Duration::from_secs(300),
     };
 
-    fn check(seen: Seen, now: u32, expected: Option<Order>) {
+    fn check(seen: Seen, now: u32, expected: Option<CloseReason>) {
         assert_eq!(verdict(seen, &TIMEOUTS, now), expected, "{seen:?} at {now}");
     }
 
@@ -188,20 +188,20 @@ mod tests {
     fn only_those_over_a_limit_must_leave() {
         let quiet = Seen { open: 0, quiet_since: 1, header_since: 0, blocked_since: 0, stuck_since: 0 };
         check(quiet, 301, None);
-        check(quiet, 302, Some(Order::Finish));
+        check(quiet, 302, Some(CloseReason::Finish));
         check(Seen { header_since: 10, ..quiet }, 70, None);
-        check(Seen { header_since: 10, ..quiet }, 71, Some(Order::Close));
-        check(quiet, 361, Some(Order::Finish));
-        check(quiet, 362, Some(Order::Close));
+        check(Seen { header_since: 10, ..quiet }, 71, Some(CloseReason::Close));
+        check(quiet, 361, Some(CloseReason::Finish));
+        check(quiet, 362, Some(CloseReason::Close));
         check(Seen { open: 1, ..quiet }, 100_000, None);
         check(Seen { open: 1, stuck_since: 40, ..quiet }, 100, None);
-        check(Seen { open: 1, stuck_since: 40, ..quiet }, 101, Some(Order::Close));
-        check(Seen { open: 1, blocked_since: 40, ..quiet }, 101, Some(Order::Close));
+        check(Seen { open: 1, stuck_since: 40, ..quiet }, 101, Some(CloseReason::Close));
+        check(Seen { open: 1, blocked_since: 40, ..quiet }, 101, Some(CloseReason::Close));
     }
 
     #[test]
     fn members_leave_in_any_order() {
-        let conns = Rc::new(Conns::default());
+        let conns = Rc::new(ConnectionRegistry::default());
         let (a, b, c) = (conns.enter(), conns.enter(), conns.enter());
         drop(a);
         drop(c);
@@ -227,8 +227,8 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn an_order_wakes_the_connection() {
-        let conns = Rc::new(Conns::default());
-        for (order, expected) in [(Order::Finish, Some(())), (Order::Close, None)] {
+        let conns = Rc::new(ConnectionRegistry::default());
+        for (order, expected) in [(CloseReason::Finish, Some(())), (CloseReason::Close, None)] {
             let driven = Driven::new(Forever(Rc::default()), conns.enter());
             let (outcome, ()) = tokio::join!(driven, async { conns.order_all(order) });
             assert_eq!(outcome, expected);

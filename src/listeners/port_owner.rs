@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// The program behind a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Holder {
+pub enum PortOwner {
     /// A process whose open files we may read.
     Process {
         /// Its process id.
@@ -18,7 +18,7 @@ pub enum Holder {
     Hidden,
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for PortOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Process { pid, name } => write!(f, "process {pid} ({name})"),
@@ -28,23 +28,23 @@ impl fmt::Display for Holder {
 }
 
 /// Finds the process that listens on TCP `port`.
-pub fn of_port(port: u16) -> Holder {
+pub fn of_port(port: u16) -> PortOwner {
     const LISTEN: &str = "0A";
     find(["/proc/net/tcp", "/proc/net/tcp6"], LISTEN, port)
 }
 
 /// Finds the process that receives on UDP `port`.
-pub fn of_udp_port(port: u16) -> Holder {
+pub fn of_udp_port(port: u16) -> PortOwner {
     const UNCONNECTED: &str = "07";
     find(["/proc/net/udp", "/proc/net/udp6"], UNCONNECTED, port)
 }
 
-fn find(tables: [&str; 2], state: &str, port: u16) -> Holder {
+fn find(tables: [&str; 2], state: &str, port: u16) -> PortOwner {
     let tables = tables.map(|path| fs::read_to_string(path).unwrap_or_default());
     let inodes: Vec<String> =
         tables.iter().flat_map(|table| inodes_of(table, state, port)).map(|i| format!("socket:[{i}]")).collect();
     if inodes.is_empty() {
-        return Holder::Hidden;
+        return PortOwner::Hidden;
     }
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     for process in processes {
@@ -52,10 +52,10 @@ fn find(tables: [&str; 2], state: &str, port: u16) -> Holder {
         if holds_any(&process.path(), &inodes) {
             let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             // A process chooses its own name.
-            return Holder::Process { pid, name: name.trim().escape_default().to_string() };
+            return PortOwner::Process { pid, name: name.trim().escape_default().to_string() };
         }
     }
-    Holder::Hidden
+    PortOwner::Hidden
 }
 
 /// Inodes of the sockets in `state` on `port` in the text of /proc/net/tcp and its like (`proc(5)`).

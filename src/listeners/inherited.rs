@@ -8,12 +8,12 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use socket2::SockRef;
 
-use super::bind::{Listening, Role, Spot};
-use super::quic::steer::Place;
+use super::bind::{ListenKey, Listening, Role};
+use super::quic::cid_routing::WorkerIndex;
 
 /// All that were handed over.
 #[derive(Debug, Default)]
-pub struct Handed(Vec<Socket>);
+pub struct InheritedSockets(Vec<Socket>);
 
 #[derive(Debug)]
 struct Socket {
@@ -38,9 +38,9 @@ struct Reach {
 
 /// The handed sockets by which each place is served, by their numbers. A place without any is served by a socket of another
 /// one; a place that is not in here is served by none, and is to be opened.
-pub type Served = BTreeMap<Spot, Vec<usize>>;
+pub type Served = BTreeMap<ListenKey, Vec<usize>>;
 
-impl Handed {
+impl InheritedSockets {
     /// Takes all of them from the environment; there are none when we were started otherwise.
     pub fn from_environment() -> Self {
         let mut fds = listenfd::ListenFd::from_env();
@@ -58,7 +58,7 @@ impl Handed {
     }
 
     /// Which of them serve which of the places that are wanted.
-    pub fn served(&self, wanted: &BTreeSet<Spot>) -> Served {
+    pub fn served(&self, wanted: &BTreeSet<ListenKey>) -> Served {
         let reaches: Vec<Reach> = self.0.iter().map(|socket| socket.reach).collect();
         served(wanted, &reaches)
     }
@@ -77,7 +77,7 @@ impl Handed {
                 }
                 Kind::Udp(socket) => {
                     socket.set_nonblocking(true)?;
-                    all[at % workers].push(Listening::Udp(socket.try_clone()?, Place::alone()));
+                    all[at % workers].push(Listening::Udp(socket.try_clone()?, WorkerIndex::alone()));
                 }
             }
         }
@@ -96,12 +96,12 @@ impl Kind {
 }
 
 impl Reach {
-    fn is_at(&self, spot: &Spot) -> bool {
+    fn is_at(&self, spot: &ListenKey) -> bool {
         self.addr.port() == spot.addr.port() && self.is_udp == (spot.role == Role::Quic)
     }
 
     /// How well it fits a place of its port: at the same address, of the same family, or not.
-    fn fit(&self, spot: &Spot) -> u8 {
+    fn fit(&self, spot: &ListenKey) -> u8 {
         match () {
             () if self.addr.ip() == spot.addr.ip() => 2,
             () if self.addr.is_ipv4() == spot.addr.is_ipv4() => 1,
@@ -110,7 +110,7 @@ impl Reach {
     }
 
     /// Whether what comes to the place comes to it.
-    fn covers(&self, spot: &Spot) -> bool {
+    fn covers(&self, spot: &ListenKey) -> bool {
         let whole_family = self.addr.ip().is_unspecified() && self.addr.is_ipv4() == spot.addr.is_ipv4();
         let both = self.addr.ip() == IpAddr::from([0; 16]) && self.is_dual;
         self.addr.ip() == spot.addr.ip() || whole_family || both
@@ -119,7 +119,7 @@ impl Reach {
 
 /// Every socket serves the place of its port that fits it best, whatever address it was opened on: who hands it over says
 /// where to listen. A place that gets none may be covered by a socket of another.
-fn served(wanted: &BTreeSet<Spot>, handed: &[Reach]) -> Served {
+fn served(wanted: &BTreeSet<ListenKey>, handed: &[Reach]) -> Served {
     let mut served = Served::new();
     for (number, reach) in handed.iter().enumerate() {
         // The first of those that fit equally well.
@@ -140,9 +140,9 @@ fn served(wanted: &BTreeSet<Spot>, handed: &[Reach]) -> Served {
 mod tests {
     use super::*;
 
-    fn spots(list: &[&str]) -> BTreeSet<Spot> {
+    fn spots(list: &[&str]) -> BTreeSet<ListenKey> {
         let only_v6 = list.iter().any(|text| !text.starts_with('['));
-        list.iter().map(|text| Spot { addr: text.parse().unwrap(), role: Role::Tls, only_v6 }).collect()
+        list.iter().map(|text| ListenKey { addr: text.parse().unwrap(), role: Role::Tls, only_v6 }).collect()
     }
 
     /// Places as they are written, sockets likewise, `+` behind one that takes both families.
@@ -173,13 +173,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let udp = UdpSocket::bind(listener.local_addr().unwrap()).unwrap();
         let addr = listener.local_addr().unwrap();
-        let handed = Handed::new(vec![listener], vec![udp]);
-        let wanted: BTreeSet<Spot> = [Role::Tls, Role::Quic].map(|role| Spot { addr, role, only_v6: false }).into();
+        let handed = InheritedSockets::new(vec![listener], vec![udp]);
+        let wanted: BTreeSet<ListenKey> = [Role::Tls, Role::Quic].map(|role| ListenKey { addr, role, only_v6: false }).into();
         for _ in 0..3 {
             let served = handed.served(&wanted);
             assert_eq!(served.values().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
             let count = |role| {
-                let spot = Spot { addr, role, only_v6: false };
+                let spot = ListenKey { addr, role, only_v6: false };
                 handed.copies(&served[&spot], 2).unwrap().iter().map(Vec::len).collect::<Vec<_>>()
             };
             assert_eq!((count(Role::Tls), count(Role::Quic)), (vec![1, 1], vec![1, 0]));

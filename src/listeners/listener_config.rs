@@ -9,8 +9,8 @@ use http::HeaderValue;
 
 use super::header_room::room_for_section;
 use super::http::Http;
-use super::quic::front::QuicFront;
-use super::tls::guarded::Guarded;
+use super::quic::config::QuicFront;
+use super::tls::client_auth::ClientAuthSites;
 use super::tls::{Peer, TlsFront, TlsRoots};
 use crate::base::addr::IpNet;
 use crate::certs::challenge::ChallengeBoard;
@@ -20,7 +20,7 @@ use crate::config::settings::{PortMap, Settings, Timeouts};
 use crate::proxy::visitors::Visitors;
 
 /// See the module.
-pub struct Front {
+pub struct ListenerConfig {
     /// Limits on a client's slowness.
     pub timeouts: Timeouts,
     /// Most client connections at a time.
@@ -49,7 +49,7 @@ pub struct Front {
     pub board: Arc<ChallengeBoard>,
 }
 
-impl Front {
+impl ListenerConfig {
     /// Puts a front together for a process that has the UDP ports `quic` and asks clients of some sites (`visitors`, by site)
     /// for a certificate; fails only if the crypto library lacks what
     /// every handshake needs.
@@ -60,7 +60,7 @@ impl Front {
         certs: &CertManagerHandle,
         visitors: &[Option<Arc<Visitors>>],
     ) -> Result<Self, rustls::Error> {
-        let guarded = Guarded::new(&settings.sites, visitors);
+        let guarded = ClientAuthSites::new(&settings.sites, visitors);
         let ports = settings.port_map();
         Ok(Self {
             timeouts: settings.timeouts,

@@ -12,12 +12,12 @@ use crate::proxy::visitors::Visitors;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Guarded {
+pub struct ClientAuthSites {
     routes: RouteTable,
     visitors: Vec<Option<Arc<Visitors>>>,
 }
 
-impl Guarded {
+impl ClientAuthSites {
     /// `visitors` are those of each site. `None` when no site asks.
     pub fn new(sites: &[Site], visitors: &[Option<Arc<Visitors>>]) -> Option<Arc<Self>> {
         let asks = visitors.iter().any(Option::is_some);

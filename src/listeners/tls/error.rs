@@ -28,14 +28,14 @@ pub enum HandshakeError {
 
 /// A failed handshake with the name that was asked for, where it came that far.
 #[derive(Debug)]
-pub struct Refused {
+pub struct RejectedHello {
     /// The client's SNI (RFC 6066 section 3), as far as it was sent.
     pub server_name: Option<String>,
     /// Why.
     pub why: HandshakeError,
 }
 
-impl Refused {
+impl RejectedHello {
     /// Why, and what to do where that can be known.
     pub fn in_words(&self) -> String {
         match (&self.why, &self.server_name) {
@@ -109,15 +109,16 @@ mod tests {
 
     #[test]
     fn a_client_without_a_name_is_distinguished_from_one_with_an_unknown_one() {
-        let words =
-            |name: Option<&str>| Refused { server_name: name.map(str::to_owned), why: HandshakeError::UnknownName }.in_words();
+        let words = |name: Option<&str>| {
+            RejectedHello { server_name: name.map(str::to_owned), why: HandshakeError::UnknownName }.in_words()
+        };
         let nameless = words(None);
         assert!(
             nameless.starts_with("the client named no host (no SNI)") && nameless.contains("`default-certificate`"),
             "{nameless}"
         );
         assert!(words(Some("a.test")).starts_with("no site is configured for this name; add a site with it"));
-        let slow = Refused { server_name: None, why: HandshakeError::TooSlow };
+        let slow = RejectedHello { server_name: None, why: HandshakeError::TooSlow };
         assert_eq!(slow.in_words(), "the handshake took too long");
     }
 

@@ -15,23 +15,23 @@ use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 
 use crate::certs::catalog::{Catalog, Lookup};
 use crate::certs::on_demand::OnDemandHandle;
-use crate::listeners::tls::guarded::Guarded;
-use crate::listeners::tls::{HandshakeError, Refused};
+use crate::listeners::tls::client_auth::ClientAuthSites;
+use crate::listeners::tls::{HandshakeError, RejectedHello};
 use crate::proxy::visitors::Visitors;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct HandshakeHooks {
     pub(super) catalog: Arc<ArcSwap<Catalog>>,
     pub(super) demand: OnDemandHandle,
-    pub(super) guarded: Option<Arc<Guarded>>,
+    pub(super) guarded: Option<Arc<ClientAuthSites>>,
     pub(super) tickets: Arc<dyn ProducesTickets>,
     pub(super) local: SocketAddr,
-    pub(super) seen: OnceLock<Seen>,
+    pub(super) seen: OnceLock<ClientHelloFacts>,
 }
 
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct ClientHelloFacts {
     server_name: Option<String>,
     missing: Option<Missing>,
     visitors: Option<Arc<Visitors>>,
@@ -43,16 +43,16 @@ enum Missing {
     Unknown,
 }
 
-impl Asked {
+impl HandshakeHooks {
     /// Why there was no certificate for it, or else what `error` says.
-    pub(super) fn refused(&self, error: HandshakeError) -> Refused {
+    pub(super) fn refused(&self, error: HandshakeError) -> RejectedHello {
         let seen = self.seen.get();
         let why = match seen.and_then(|seen| seen.missing.clone()) {
             Some(Missing::Coming(why)) => HandshakeError::Coming(why),
             Some(Missing::Unknown) => HandshakeError::UnknownName,
             None => error,
         };
-        Refused { server_name: seen.and_then(|seen| seen.server_name.clone()), why }
+        RejectedHello { server_name: seen.and_then(|seen| seen.server_name.clone()), why }
     }
 
     /// Who may come to the site that was asked for, if it lets in not everybody. Nobody knows before the hello.
@@ -65,7 +65,7 @@ impl Asked {
     }
 }
 
-impl ResolvesServerCert for Asked {
+impl ResolvesServerCert for HandshakeHooks {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let server_name = hello.server_name();
         let (key, missing) = match self.catalog.load().lookup(server_name, Some(self.local.ip())) {
@@ -80,13 +80,13 @@ impl ResolvesServerCert for Asked {
         };
         let asks = self.guarded.as_ref().and_then(|guarded| guarded.site(server_name, self.local));
         let visitors = asks.map(|(_, visitors)| Arc::clone(visitors));
-        let _ = self.seen.set(Seen { server_name: server_name.map(str::to_owned), missing, visitors });
+        let _ = self.seen.set(ClientHelloFacts { server_name: server_name.map(str::to_owned), missing, visitors });
         key
     }
 }
 
 /// The verifier of the site, once the hello has named it.
-impl ClientCertVerifier for Asked {
+impl ClientCertVerifier for HandshakeHooks {
     fn offer_client_auth(&self) -> bool {
         self.verifier().is_some_and(ClientCertVerifier::offer_client_auth)
     }
@@ -136,7 +136,7 @@ fn nobody_asked() -> rustls::Error {
 }
 
 /// No tickets where clients show certificates, as over TCP.
-impl ProducesTickets for Asked {
+impl ProducesTickets for HandshakeHooks {
     fn enabled(&self) -> bool {
         self.tickets.enabled()
     }

@@ -15,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use tokio::time::Instant;
 
-use super::calm::Calm;
-use super::conns::Finish;
+use super::connections::Finish;
+use super::flood_guard::FloodGuard;
 use super::http2::filter::{Breach, Filter};
 use super::http2::hpack::Found;
 
@@ -31,7 +31,7 @@ const MAX_DISCARDED: usize = 256 * 1024;
 const PARTING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A stream whose flushes are put off until [`Gathered`] has polled the connection over it. Clones are one stream.
-pub struct Gather<T>(Rc<RefCell<Inner<T>>>);
+pub struct WriteCoalescer<T>(Rc<RefCell<Inner<T>>>);
 
 struct Inner<T> {
     io: T,
@@ -40,17 +40,17 @@ struct Inner<T> {
     unflushed: bool,
     /// Read in this wake-up.
     taken: usize,
-    calm: Calm,
+    calm: FloodGuard,
     filter: Filter,
     /// Behind what was read last, and other than it came.
     ahead: Bytes,
     breach: Option<Breach>,
 }
 
-impl<T> Gather<T> {
+impl<T> WriteCoalescer<T> {
     /// Holds nothing yet. Header sections may be of `room` bytes.
     pub fn new(io: T, room: usize) -> Self {
-        let calm = Calm::new(Instant::now());
+        let calm = FloodGuard::new(Instant::now());
         Self(Rc::new(RefCell::new(Inner {
             io,
             held: Vec::new(),
@@ -79,7 +79,7 @@ impl<T> Gather<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Gather<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> WriteCoalescer<T> {
     /// Ends a connection whose client broke the rules, once what the library had to say is sent: with GOAWAY where it was not
     /// the library that found it (RFC 9113 section 5.4.1), and in stages. A socket that is closed with unread bytes is reset, and the
     /// client never reads why.
@@ -112,7 +112,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Gather<T> {
     }
 }
 
-impl<T> Clone for Gather<T> {
+impl<T> Clone for WriteCoalescer<T> {
     fn clone(&self) -> Self {
         Self(Rc::clone(&self.0))
     }
@@ -148,7 +148,7 @@ impl<T: AsyncWrite + Unpin> Inner<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Gather<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for WriteCoalescer<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let inner = &mut *self.0.borrow_mut();
         loop {
@@ -184,7 +184,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Gather<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Gather<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for WriteCoalescer<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[io::IoSlice::new(bytes)])
     }
@@ -222,15 +222,15 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Gather<T> {
     }
 }
 
-/// A connection over a [`Gather`], which is flushed at the end of each of its wake-ups.
+/// A connection over a [`WriteCoalescer`], which is flushed at the end of each of its wake-ups.
 pub struct Gathered<C, T> {
     connection: Pin<Box<C>>,
-    io: Gather<T>,
+    io: WriteCoalescer<T>,
 }
 
 impl<C, T> Gathered<C, T> {
     /// Both ends of `io`: `connection` writes to it.
-    pub fn new(connection: C, io: Gather<T>) -> Self {
+    pub fn new(connection: C, io: WriteCoalescer<T>) -> Self {
         Self { connection: Box::pin(connection), io }
     }
 }
@@ -265,7 +265,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn one_wake_up_is_one_write_and_a_slow_reader_loses_nothing() {
         let (near, mut far) = tokio::io::duplex(1000);
-        let io = Gather::new(near, 1000);
+        let io = WriteCoalescer::new(near, 1000);
         let mut writer = io.clone();
         let connection = async move {
             for part in 0..20_u8 {
@@ -287,7 +287,7 @@ mod tests {
         let opening = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat();
         let frame = [&[0, 3, 0xdf, 0x21, 0, 0, 0, 0, 0][..], &[0; 991]].concat();
         far.write_all(&[opening, frame.repeat(10 * TURN / 1000 + 1)].concat()).await.unwrap();
-        let io = Gather::new(near, 1000);
+        let io = WriteCoalescer::new(near, 1000);
         let mut reader = io.clone();
         let read = Rc::new(std::cell::Cell::new(0));
         let count = Rc::clone(&read);
@@ -317,7 +317,7 @@ mod tests {
         )
         .await
         .unwrap();
-        let io = Gather::new(near, 1000);
+        let io = WriteCoalescer::new(near, 1000);
         let (mut reader, watched) = (io.clone(), io.clone());
         let connection = async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await };
         let error = Gathered::new(connection, io).await.unwrap().unwrap_err();
@@ -327,7 +327,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn what_is_written_is_sent_when_the_wake_up_ends() {
         let (near, mut far) = tokio::io::duplex(1000);
-        let io = Gather::new(near, 1000);
+        let io = WriteCoalescer::new(near, 1000);
         let mut writer = io.clone();
         let connection = async move {
             writer.write_all(b"one ").await.unwrap();

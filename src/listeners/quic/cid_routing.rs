@@ -13,14 +13,14 @@ const LENGTH: usize = 8;
 
 /// One socket's place among those that share a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct WorkerIndex {
     index: u8,
     of: u8,
     /// Whether packets of its connections come to no other.
     sure: bool,
 }
 
-impl Place {
+impl WorkerIndex {
     /// Of a socket that shares with nobody.
     pub const fn alone() -> Self {
         Self { index: 0, of: 1, sure: true }
@@ -51,14 +51,14 @@ impl Place {
 
 /// Has the sockets, which share a port in this order, share its packets by connection. Beyond 128 sockets, and where the
 /// kernel does not take the instruction, addresses decide, and a client that changes its own starts anew.
-pub fn share(sockets: Vec<UdpSocket>) -> impl Iterator<Item = (UdpSocket, Place)> {
+pub fn share(sockets: Vec<UdpSocket>) -> impl Iterator<Item = (UdpSocket, WorkerIndex)> {
     let of = u8::try_from(sockets.len()).ok().filter(|of| (2..=128).contains(of));
     let attached = of.is_some_and(|of| sockets.first().is_some_and(|first| attach(first, of)));
     let shared = sockets.len() > 1;
     let place = move |index: usize| match of.filter(|_| attached) {
-        Some(of) => Place::of(index, of).unwrap_or(Place::anywhere()),
-        None if shared => Place::anywhere(),
-        None => Place::alone(),
+        Some(of) => WorkerIndex::of(index, of).unwrap_or(WorkerIndex::anywhere()),
+        None if shared => WorkerIndex::anywhere(),
+        None => WorkerIndex::alone(),
     };
     sockets.into_iter().enumerate().map(move |(index, socket)| (socket, place(index)))
 }
@@ -94,7 +94,7 @@ fn program(of: u8) -> [sock_filter; 7] {
 }
 
 /// Gives out connection ids of one place.
-pub struct Ids(pub Place);
+pub struct Ids(pub WorkerIndex);
 
 impl ConnectionIdGenerator for Ids {
     fn generate_cid(&mut self) -> ConnectionId {
@@ -124,17 +124,17 @@ mod tests {
     fn every_id_says_whose_it_is() {
         for of in 1..=128 {
             for index in 0..of {
-                let place = Place::of(usize::from(index), of).unwrap();
+                let place = WorkerIndex::of(usize::from(index), of).unwrap();
                 assert!((0..=u8::MAX).all(|byte| place.mark(byte) % of == index), "{place:?}");
             }
-            let ids: Vec<_> = (0..40).map(|_| Ids(Place::of(usize::from(of - 1), of).unwrap()).generate_cid()).collect();
+            let ids: Vec<_> = (0..40).map(|_| Ids(WorkerIndex::of(usize::from(of - 1), of).unwrap()).generate_cid()).collect();
             assert!(ids.iter().all(|id| id.len() == LENGTH && id[0] % of == of - 1));
             assert!(ids.iter().any(|id| id[1..] != ids[0][1..]));
         }
     }
 
     /// Sockets that share a port, steered.
-    fn group(of: usize) -> Vec<(UdpSocket, Place)> {
+    fn group(of: usize) -> Vec<(UdpSocket, WorkerIndex)> {
         let open = |port: u16| {
             let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
             socket.set_reuse_port(true).unwrap();

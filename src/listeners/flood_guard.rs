@@ -26,7 +26,7 @@ const CONTINUATION: u8 = 9;
 
 /// One connection's count.
 #[derive(Debug)]
-pub struct Calm {
+pub struct FloodGuard {
     /// Bytes until the next frame's head.
     skip: u64,
     head: [u8; HEAD],
@@ -44,7 +44,7 @@ pub struct Calm {
 #[error("a flood of frames that ask for nothing")]
 pub struct Flood;
 
-impl Calm {
+impl FloodGuard {
     /// Of a connection on which nothing was said.
     pub const fn new(now: Instant) -> Self {
         Self { skip: PREFACE, head: [0; HEAD], known: 0, idle: 0, useful: 0, written: 0, since: now, flooded: false }
@@ -112,7 +112,7 @@ mod tests {
     /// How many pings pass when one comes each `pause`, with `others` and so many bytes written between two; 100,000 is all.
     fn passing(pause: Duration, others: &[u8], written: usize) -> usize {
         let start = Instant::now();
-        let mut calm = Calm::new(start);
+        let mut calm = FloodGuard::new(start);
         calm.read(&[b'x'; 24], || start).unwrap();
         let mut passes = |number: usize| {
             let now = start + pause * u32::try_from(number).unwrap();
@@ -138,7 +138,7 @@ mod tests {
         let data = [&[0, 0, 34, 0, 0, 0, 0, 0, 1][..], &PING, &PING].concat();
         let bytes = [&[b'x'; 24][..], &data, &PING.repeat(900)].concat();
         for piece in [1, 5, 9, 10_000] {
-            let mut calm = Calm::new(start);
+            let mut calm = FloodGuard::new(start);
             bytes.chunks(piece).for_each(|piece| calm.read(piece, || start).unwrap());
             assert_eq!((calm.idle, calm.useful), (900, 1), "in pieces of {piece}");
         }

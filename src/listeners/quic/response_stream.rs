@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quinn::VarInt;
 
-use super::patience::within;
+use super::timeout::within;
 use crate::listeners::http3::code::Code;
 
 /// See the module.
