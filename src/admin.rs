@@ -5,5 +5,5 @@ pub mod api;
 mod backends;
 pub mod certs;
 pub mod client;
-pub mod desk;
+pub mod handler;
 pub mod socket;

@@ -3,18 +3,18 @@
 pub mod args;
 pub mod command;
 pub mod exit;
-pub mod say;
+pub mod output;
 
 pub mod configuration;
-pub mod home;
-pub mod written;
+pub mod state_dir;
+pub mod synth_config;
 
 pub mod banner;
 pub mod demo;
 pub mod run;
 
 pub mod account;
-pub mod ask;
+pub mod admin_call;
 mod backends;
 pub mod bans;
 pub mod certs;

@@ -1,20 +1,20 @@
 //! Assembles the parts, reloads, supervises and drains them.
 
-pub mod checkups;
-pub mod drains;
+pub mod config_source;
+mod dns_refresh;
+pub mod drained_targets;
 pub mod gateway;
-pub mod in_service;
-pub mod kept;
+pub mod health_tasks;
+pub mod load_shed;
 pub mod logs;
-mod lookups;
-pub mod memory;
+pub mod persistent_keys;
 pub mod process;
 pub mod reload;
 mod reload_on_change;
 pub mod signals;
 pub mod sockets;
-pub mod source;
 pub mod supervise;
-pub mod vigil;
+pub mod verify_served;
 pub mod watch;
+pub mod watchdog;
 pub mod workers;

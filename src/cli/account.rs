@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::args::{AccountAction, AccountArgs, DeactivateArgs, ShowAccountArgs};
 use super::exit::Exit;
-use super::{ask, say};
+use super::{admin_call, output};
 use crate::admin::api::{AccountDone, AccountLine, AccountRequest, AccountsReport, Reply, Request};
 use crate::base::escape::escaped;
 
@@ -23,9 +23,9 @@ pub fn account(action: &AccountAction) -> Exit {
 }
 
 fn show(args: &ShowAccountArgs) -> Exit {
-    match ask::ask(&args.ask, Request::Accounts, ANSWER_TIMEOUT) {
-        Ok(Reply::Accounts(report)) => say::report(args.json, &report, || pages(&report)),
-        Ok(other) => ask::unexpected(&other),
+    match admin_call::ask(&args.ask, Request::Accounts, ANSWER_TIMEOUT) {
+        Ok(Reply::Accounts(report)) => output::report(args.json, &report, || pages(&report)),
+        Ok(other) => admin_call::unexpected(&other),
         Err(exit) => exit,
     }
 }
@@ -57,7 +57,7 @@ fn page(line: &AccountLine) -> String {
 
 fn deactivate(args: &DeactivateArgs) -> Exit {
     if !args.yes {
-        say::complaint(
+        output::complaint(
             "This closes the account for good. Certificates stay valid, and the next order makes another account, but DNS \
              records that are bound to this one (accounturi, dns-persist-01) and one-time bindings (eab) are lost with it. \
              Say --yes to do it.",
@@ -69,12 +69,12 @@ fn deactivate(args: &DeactivateArgs) -> Exit {
 
 fn act(wish: AccountRequest, args: &AccountArgs) -> Exit {
     let request = Request::Account { wish, issuer: args.issuer.clone() };
-    match ask::ask(&args.ask, request, ANSWER_TIMEOUT) {
+    match admin_call::ask(&args.ask, request, ANSWER_TIMEOUT) {
         Ok(Reply::Account(done)) => {
-            say::line(&told(&done));
+            output::line(&told(&done));
             Exit::Done
         }
-        Ok(other) => ask::unexpected(&other),
+        Ok(other) => admin_call::unexpected(&other),
         Err(exit) => exit,
     }
 }

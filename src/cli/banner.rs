@@ -21,7 +21,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// What is known at the start.
 #[derive(Clone, Copy, Debug)]
-pub struct Scene<'a> {
+pub struct BannerInputs<'a> {
     /// What is served.
     pub settings: &'a Settings,
     /// Where it listens, and by which file.
@@ -56,8 +56,8 @@ struct Host {
 
 impl Banner {
     /// Gathers the facts.
-    pub fn new(scene: Scene<'_>) -> Self {
-        let Scene { settings, status, .. } = scene;
+    pub fn new(scene: BannerInputs<'_>) -> Self {
+        let BannerInputs { settings, status, .. } = scene;
         let hosts = settings.sites.iter().flat_map(|site| site.hosts.iter().map(move |host| (site, host)));
         let authorities = authorities(settings);
         Self {
@@ -132,7 +132,7 @@ impl fmt::Display for Banner {
     }
 }
 
-fn describe(scene: Scene<'_>, site: &Site, host: &SiteHost) -> Host {
+fn describe(scene: BannerInputs<'_>, site: &Site, host: &SiteHost) -> Host {
     let settings = scene.settings;
     let urls = site.blocks.iter().flat_map(|block| urls_of(settings, host, block)).collect();
     let certificate = (!host.plain).then(|| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::args::{BansArgs, UnbanArgs};
 use super::exit::Exit;
-use super::{ask, say};
+use super::{admin_call, output};
 use crate::admin::api::{BansReport, Reply, Request};
 use crate::base::duration;
 
@@ -13,21 +13,21 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Lists who is shut out.
 pub fn bans(args: &BansArgs) -> Exit {
-    match ask::ask(&args.ask, Request::Bans, ANSWER_TIMEOUT) {
-        Ok(Reply::Bans(report)) => say::report(args.json, &report, || page(&report)),
-        Ok(other) => ask::unexpected(&other),
+    match admin_call::ask(&args.ask, Request::Bans, ANSWER_TIMEOUT) {
+        Ok(Reply::Bans(report)) => output::report(args.json, &report, || page(&report)),
+        Ok(other) => admin_call::unexpected(&other),
         Err(exit) => exit,
     }
 }
 
 /// Lets one in again, or all.
 pub fn unban(args: &UnbanArgs) -> Exit {
-    match ask::ask(&args.ask, Request::Unban { client: args.client.address() }, ANSWER_TIMEOUT) {
+    match admin_call::ask(&args.ask, Request::Unban { client: args.client.address() }, ANSWER_TIMEOUT) {
         Ok(Reply::Unbanned { clients }) => {
-            say::line(&told(clients));
+            output::line(&told(clients));
             Exit::Done
         }
-        Ok(other) => ask::unexpected(&other),
+        Ok(other) => admin_call::unexpected(&other),
         Err(exit) => exit,
     }
 }

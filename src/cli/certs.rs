@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::args::{AskArgs, CertsAction, CertsArgs, ShowCertArgs};
 use super::exit::Exit;
-use super::{ask, say};
+use super::{admin_call, output};
 use crate::admin::api::{CertLine, CertsReport, Reply, Request};
 use crate::base::time::{Clock, SystemClock, Timestamp};
 
-pub mod act;
 mod details;
 mod files;
+pub mod operations;
 mod stored;
 mod table;
 
@@ -22,9 +22,9 @@ pub fn certs(args: &CertsArgs) -> Exit {
     match &args.action {
         None => list(args),
         Some(CertsAction::Show(args)) => show(args),
-        Some(CertsAction::Renew(args)) => act::renew(args),
-        Some(CertsAction::Revoke(args)) => act::revoke(args),
-        Some(CertsAction::Test(args)) => act::test(args),
+        Some(CertsAction::Renew(args)) => operations::renew(args),
+        Some(CertsAction::Revoke(args)) => operations::revoke(args),
+        Some(CertsAction::Test(args)) => operations::test(args),
         Some(CertsAction::Export(args)) => files::export(args),
         Some(CertsAction::Import(args)) => files::import(args),
     }
@@ -45,7 +45,7 @@ fn list(args: &CertsArgs) -> Exit {
         (false, _, true) => report.certs.iter().map(|line| details::page(line, now)).collect::<Vec<_>>().join("\n"),
         (false, _, false) => table::table(&report, now),
     };
-    let told = say::report(args.json, &report, text);
+    let told = output::report(args.json, &report, text);
     match (args.expires_within, from) {
         (Some(_), _) if !report.certs.is_empty() => Exit::Expiring,
         (None, From::Files) => Exit::NotRunning,
@@ -60,10 +60,10 @@ fn show(args: &ShowCertArgs) -> Exit {
     };
     let wanted = args.name.trim_end_matches('.').to_ascii_lowercase();
     let Some(line) = report.certs.iter().find(|line| line.names.contains(&wanted)) else {
-        say::complaint(&format!("doorward: no certificate is wanted for `{wanted}`; `doorward certs` lists those that are"));
+        output::complaint(&format!("doorward: no certificate is wanted for `{wanted}`; `doorward certs` lists those that are"));
         return Exit::Failed;
     };
-    let told = say::report(args.json, line, || details::page(line, SystemClock.now()));
+    let told = output::report(args.json, line, || details::page(line, SystemClock.now()));
     if from == From::Files { Exit::NotRunning } else { told }
 }
 
@@ -77,11 +77,11 @@ enum From {
 
 /// What the running gateway tells, else what the state folder holds.
 fn look(args: &AskArgs) -> Result<(CertsReport, From), Exit> {
-    match ask::ask_if_running(args, Request::Certs, ANSWER_TIMEOUT)? {
+    match admin_call::ask_if_running(args, Request::Certs, ANSWER_TIMEOUT)? {
         Ok(Reply::Certs(report)) => Ok((report, From::Gateway)),
-        Ok(other) => Err(ask::unexpected(&other)),
+        Ok(other) => Err(admin_call::unexpected(&other)),
         Err(nobody) => {
-            say::failure(&nobody);
+            output::failure(&nobody);
             stored::report(args).map(|report| (report, From::Files)).ok_or(Exit::NotRunning)
         }
     }

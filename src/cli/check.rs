@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::args::{CheckArgs, ConfigArgs, DoctorArgs};
 use super::exit::Exit;
-use super::{configuration, doctor, say};
+use super::{configuration, doctor, output};
 use crate::base::time::{Clock, SystemClock};
 use crate::config::json;
 use crate::config::load::Loaded;
@@ -17,13 +17,13 @@ pub fn check(args: &CheckArgs) -> Exit {
         Ok(loaded) => match certificate_files(&loaded.settings) {
             Ok(()) => {
                 for warning in files::warnings(&loaded.settings, SystemClock.now()) {
-                    say::complaint(&format!("warning: {warning}"));
+                    output::complaint(&format!("warning: {warning}"));
                 }
-                say::line(&praise(&loaded));
+                output::line(&praise(&loaded));
                 if args.live { doctor::examine(Arc::new(loaded.settings), &DoctorArgs::of(&args.config)) } else { Exit::Done }
             }
             Err(error) => {
-                say::failure(&error);
+                output::failure(&error);
                 Exit::BadConfig
             }
         },
@@ -48,7 +48,7 @@ fn praise(loaded: &Loaded) -> String {
 pub fn adapt(args: &ConfigArgs) -> Exit {
     match configuration::load_or_tell(args) {
         Ok(loaded) => {
-            say::line(&json::document(&loaded.settings));
+            output::line(&json::document(&loaded.settings));
             Exit::Done
         }
         Err(exit) => exit,

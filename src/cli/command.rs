@@ -2,10 +2,10 @@
 
 use super::args::{Cli, Command, ConfigArgs, EXAMPLES, TrustArgs};
 use super::exit::Exit;
-use super::home::{self, User};
+use super::state_dir::{self, User};
 use super::trust::plan::Wish;
 use super::{
-    account, bans, certs, check, configuration, demo, doctor, drain, explain, maintenance, password, probe, reload, run, say,
+    account, bans, certs, check, configuration, demo, doctor, drain, explain, maintenance, output, password, probe, reload, run,
     self_signed, status, trust,
 };
 use crate::config::load::LoadError;
@@ -31,7 +31,7 @@ fn perform(command: &Command) -> Exit {
         Command::Reload(args) => reload::run(args),
         Command::Certs(args) => certs::certs(args),
         Command::Account(action) => account::account(action),
-        Command::Renew(args) => certs::act::renew(args),
+        Command::Renew(args) => certs::operations::renew(args),
         Command::Maintenance(args) => maintenance::run(args),
         Command::Bans(args) => bans::bans(args),
         Command::Unban(args) => bans::unban(args),
@@ -52,7 +52,7 @@ fn without_a_word() -> Exit {
         Err(exit) => return exit,
     };
     if matches!(configuration::load(None, &surroundings), Err(LoadError::NotFound)) {
-        say::complaint(EXAMPLES);
+        output::complaint(EXAMPLES);
         return Exit::Usage;
     }
     run::run(&ConfigArgs::default())
@@ -72,7 +72,7 @@ fn with_state(wish: Wish, args: &TrustArgs) -> Exit {
         Err(LoadError::NotFound) => None,
         Err(error) => return configuration::tell(&error),
     };
-    let folders = configured.into_iter().chain(home::state_folders(&User::of_process(), &surroundings));
+    let folders = configured.into_iter().chain(state_dir::state_folders(&User::of_process(), &surroundings));
     let mut folders: Vec<_> = if args.config.is_some() { folders.take(1).collect() } else { folders.collect() };
     let found = folders.iter().position(|state| crate::diagnostics::offline::root_file(state).exists()).unwrap_or(0);
     trust::run(wish, args, &folders.swap_remove(found))

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::args::ConfigArgs;
 use super::exit::Exit;
-use super::say;
+use super::output;
 use crate::base::error_chain::ErrorChain;
 use crate::base::file_watch::Looked;
 use crate::config::diagnostic::Report;
@@ -17,7 +17,7 @@ pub fn surroundings(staging: bool) -> Result<Environment, Exit> {
     match Environment::of_process() {
         Ok(facts) => Ok(Environment { staging, ..facts }),
         Err(error) => {
-            say::complaint(&format!("doorward: the working folder cannot be found: {error}; change to one that exists"));
+            output::complaint(&format!("doorward: the working folder cannot be found: {error}; change to one that exists"));
             Err(Exit::Failed)
         }
     }
@@ -41,7 +41,7 @@ pub fn load_or_tell(args: &ConfigArgs) -> Result<Loaded, Exit> {
 
 /// Tells why there is no configuration.
 pub fn tell(error: &LoadError) -> Exit {
-    say::complaint(&explained(error));
+    output::complaint(&explained(error));
     Exit::BadConfig
 }
 
@@ -56,7 +56,7 @@ pub fn explained(error: &LoadError) -> String {
 /// Tells what may not be as it was meant.
 pub fn warn(warnings: &Report) {
     if let Some(text) = warned(warnings) {
-        say::complaint(&text);
+        output::complaint(&text);
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use super::args::{DemoArgs, TopArgs};
 use super::exit::Exit;
-use super::{run, say, written};
+use super::{output, run, synth_config};
 use crate::base::error_chain::ErrorChain;
 
 mod backend;
@@ -28,18 +28,18 @@ pub fn run(args: &DemoArgs) -> Exit {
     let backend = match backend::start() {
         Ok(addr) => addr,
         Err(error) => {
-            say::complaint(&format!("doorward: the demo's backend cannot listen on 127.0.0.1: {}", ErrorChain(&error)));
+            output::complaint(&format!("doorward: the demo's backend cannot listen on 127.0.0.1: {}", ErrorChain(&error)));
             return Exit::Failed;
         }
     };
     let (ports, why) = choose(&args.top, try_port);
     if let Some(why) = why {
-        say::complaint(&why);
+        output::complaint(&why);
     }
     let top = TopArgs { https_port: Some(ports.https), http_port: Some(ports.http), ..args.top.clone() };
     let port = backend.port().to_string();
     // Whoever ends a demo with its page still open does not want to wait for the page.
-    run::serve_written(|top| written::site(written::top(top) + "drain 1s\n", "localhost", &port), &top, false)
+    run::serve_written(|top| synth_config::site(synth_config::top(top) + "drain 1s\n", "localhost", &port), &top, false)
 }
 
 /// The usual ports where both can be had; those that were named in any case.

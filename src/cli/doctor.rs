@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::args::{AskArgs, DoctorArgs};
 use super::exit::Exit;
 use super::probe::on_a_runtime;
-use super::{ask, configuration, say};
+use super::{admin_call, configuration, output};
 use crate::admin::api::{CertsReport, Reply, Request, StatusReport};
 use crate::admin::client;
 use crate::config::settings::Settings;
@@ -35,12 +35,12 @@ pub fn examine(settings: Arc<Settings>, args: &DoctorArgs) -> Exit {
     let wish = Wish { settings, name: args.name.clone(), running, public };
     let findings = match on_a_runtime(doctor::examine(&wish)) {
         Ok(findings) => findings,
-        Err(error) => return say::failure(&error),
+        Err(error) => return output::failure(&error),
     };
     if args.json {
-        say::json(&findings);
+        output::json(&findings);
     } else {
-        say::part(&page(&findings));
+        output::part(&page(&findings));
     }
     let worst = findings.iter().map(|finding| finding.weight).max();
     if worst == Some(Severity::Prevents) { Exit::Failed } else { Exit::Done }
@@ -49,7 +49,7 @@ pub fn examine(settings: Arc<Settings>, args: &DoctorArgs) -> Exit {
 /// What the running gateway says; nothing where none runs.
 fn running(args: &DoctorArgs) -> Result<Option<Running>, Exit> {
     let whom = AskArgs { config: args.config.config.clone(), socket: None };
-    let Some(socket) = ask::socket_if_any(&whom)? else { return Ok(None) };
+    let Some(socket) = admin_call::socket_if_any(&whom)? else { return Ok(None) };
     let asked = |request| client::ask(&socket, request, ANSWER_TIMEOUT);
     match asked(Request::Beacon) {
         Ok(Reply::Beacon(beacon)) => {
@@ -64,12 +64,12 @@ fn running(args: &DoctorArgs) -> Result<Option<Running>, Exit> {
             Ok(Some(Running { beacon, status, certs }))
         }
         Ok(Reply::Refused(refusal)) => {
-            say::complaint(&refusal.words);
+            output::complaint(&refusal.words);
             Err(Exit::Failed)
         }
-        Ok(other) => Err(ask::unexpected(&other)),
+        Ok(other) => Err(admin_call::unexpected(&other)),
         Err(client::AskError::NotRunning { .. }) => Ok(None),
-        Err(error) => Err(say::failure(&error)),
+        Err(error) => Err(output::failure(&error)),
     }
 }
 

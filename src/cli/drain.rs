@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::args::DrainArgs;
 use super::exit::Exit;
-use super::{ask, say};
+use super::{admin_call, output};
 use crate::admin::api::{DrainReport, Reply, Request};
 
 /// It takes the gateway no time.
@@ -21,12 +21,12 @@ pub fn undrain(args: &DrainArgs) -> Exit {
 }
 
 fn perform(args: &DrainArgs, request: Request) -> Exit {
-    match ask::ask(&args.ask, request, ANSWER_TIMEOUT) {
+    match admin_call::ask(&args.ask, request, ANSWER_TIMEOUT) {
         Ok(Reply::Drained(report)) => {
-            say::line(&told(&report));
+            output::line(&told(&report));
             Exit::Done
         }
-        Ok(other) => ask::unexpected(&other),
+        Ok(other) => admin_call::unexpected(&other),
         Err(exit) => exit,
     }
 }

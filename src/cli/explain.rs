@@ -3,7 +3,7 @@
 use super::args::ExplainArgs;
 use super::configuration;
 use super::exit::Exit;
-use super::say;
+use super::output;
 use crate::diagnostics::explain::steps::{Outcome, Station};
 use crate::diagnostics::explain::{self, Explanation, Question, Verdict};
 
@@ -12,7 +12,7 @@ pub fn run(args: &ExplainArgs) -> Exit {
     let mut question = match Question::new(&args.url, &args.method, &args.header, args.from) {
         Ok(question) => question,
         Err(error) => {
-            say::failure(&error);
+            output::failure(&error);
             return Exit::Usage;
         }
     };
@@ -23,9 +23,9 @@ pub fn run(args: &ExplainArgs) -> Exit {
     let origin = question.as_browser();
     let explanation = Explanation { origin, ..explain::explain(&loaded.settings, &question) };
     if args.json {
-        say::json(&explanation);
+        output::json(&explanation);
     } else {
-        say::part(&page(&explanation));
+        output::part(&page(&explanation));
     }
     Exit::Done
 }

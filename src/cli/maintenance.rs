@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::admin_call;
 use super::args::{MaintenanceArgs, Turn};
-use super::ask;
 use super::exit::Exit;
-use super::say;
+use super::output;
 use crate::admin::api::{Reply, Request};
 
 /// It takes the gateway no time.
@@ -14,12 +14,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Turns maintenance on or off and tells for which sites.
 pub fn run(args: &MaintenanceArgs) -> Exit {
     let seconds = (args.turn == Turn::On).then(|| args.retry_after.as_secs().max(1));
-    match ask::ask(&args.ask, Request::Maintenance { site: args.site.clone(), seconds }, ANSWER_TIMEOUT) {
+    match admin_call::ask(&args.ask, Request::Maintenance { site: args.site.clone(), seconds }, ANSWER_TIMEOUT) {
         Ok(Reply::Maintenance { sites }) => {
-            say::line(&told(args.turn, &sites));
+            output::line(&told(args.turn, &sites));
             Exit::Done
         }
-        Ok(other) => ask::unexpected(&other),
+        Ok(other) => admin_call::unexpected(&other),
         Err(exit) => exit,
     }
 }

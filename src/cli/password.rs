@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, IsTerminal};
 
 use super::exit::Exit;
-use super::say;
+use super::output;
 use crate::base::password;
 use crate::base::secret::Secret;
 
@@ -29,10 +29,10 @@ enum HashError {
 pub fn hash() -> Exit {
     match try_hash() {
         Ok(line) => {
-            say::line(&line);
+            output::line(&line);
             Exit::Done
         }
-        Err(error) => say::failure(&error),
+        Err(error) => output::failure(&error),
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, LocalOptions};
 
 use super::args::ProbeArgs;
 use super::exit::Exit;
-use super::{configuration, say, written};
+use super::{configuration, output, synth_config};
 use crate::admin::api::{Reply, Request, TargetLine};
 use crate::admin::client;
 use crate::config::load::LoadError;
@@ -26,7 +26,7 @@ pub fn run(args: &ProbeArgs) -> Exit {
     let mut question = match Question::new(&args.url, "GET", &fields, None) {
         Ok(question) => question,
         Err(error) => {
-            say::failure(&error);
+            output::failure(&error);
             return Exit::Usage;
         }
     };
@@ -41,13 +41,13 @@ pub fn run(args: &ProbeArgs) -> Exit {
     };
     let report = match on_a_runtime(probe::probe(&wish)) {
         Ok(Ok(report)) => report,
-        Ok(Err(error)) => return say::failure(&error),
-        Err(error) => return say::failure(&error),
+        Ok(Err(error)) => return output::failure(&error),
+        Err(error) => return output::failure(&error),
     };
     if args.json {
-        say::json(&report);
+        output::json(&report);
     } else {
-        say::part(&page(&report));
+        output::part(&page(&report));
     }
     if report.diagnosis.fine { Exit::Done } else { Exit::Failed }
 }
@@ -111,7 +111,7 @@ fn known(settings: &Settings, upstream: &Upstream) -> Vec<Known> {
 /// The backend as `--to` names it, in the words of the configuration.
 fn named(to: &str, uri: http::Uri, insecure: bool) -> Result<Backend, Exit> {
     let surroundings = configuration::surroundings(false)?;
-    let resolved = from_text("--to", &written::site(String::new(), "http://localhost", to), &surroundings);
+    let resolved = from_text("--to", &synth_config::site(String::new(), "http://localhost", to), &surroundings);
     match resolved.map(|resolved| resolved.settings.upstreams) {
         Ok(upstreams) => {
             let target = Known { target: upstreams[0].targets[0].clone(), out: None };
@@ -123,7 +123,7 @@ fn named(to: &str, uri: http::Uri, insecure: bool) -> Result<Backend, Exit> {
             })
         }
         Err(report) => {
-            say::complaint(&format!("{report}"));
+            output::complaint(&format!("{report}"));
             Err(Exit::Usage)
         }
     }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::admin_call;
 use super::args::ReloadArgs;
-use super::ask;
 use super::exit::Exit;
-use super::say;
+use super::output;
 use crate::admin::api::{ReloadReport, Reply, Request};
 
 /// A reload of thousands of sites takes seconds; one that waits for another takes twice that.
@@ -13,12 +13,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Asks for a reload and tells how it ended.
 pub fn run(args: &ReloadArgs) -> Exit {
-    match ask::ask(&args.ask, Request::Reload { allow_empty: args.allow_empty }, ANSWER_TIMEOUT) {
+    match admin_call::ask(&args.ask, Request::Reload { allow_empty: args.allow_empty }, ANSWER_TIMEOUT) {
         Ok(Reply::Reloaded(report)) => {
-            say::line(&told(&report));
+            output::line(&told(&report));
             Exit::Done
         }
-        Ok(other) => ask::unexpected(&other),
+        Ok(other) => admin_call::unexpected(&other),
         Err(exit) => exit,
     }
 }

@@ -5,22 +5,22 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::args::{ConfigArgs, ProxyArgs, TopArgs};
-use super::banner::{Banner, Scene};
+use super::banner::{Banner, BannerInputs};
 use super::configuration;
 use super::exit::Exit;
-use super::home::{self, User};
-use super::{say, written};
+use super::state_dir::{self, User};
+use super::{output, synth_config};
 use crate::admin::api::Operator;
-use crate::admin::desk::Desk;
+use crate::admin::handler::AdminHandler;
 use crate::admin::socket::{AdminSocket, BindAdminError};
 use crate::base::error_chain::ErrorChain;
 use crate::base::file_watch::Looked;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock};
 use crate::config::load::{self, LoadError};
+use crate::server::config_source::{Origin, Source};
 use crate::server::gateway::Gateway;
 use crate::server::logs;
-use crate::server::source::{Origin, Source};
 use crate::server::supervise::{self, Options};
 use crate::telemetry::access::Form;
 use crate::telemetry::lines::{LineWriter, Lines};
@@ -46,11 +46,11 @@ fn origin(config: Option<&Path>) -> Result<Origin, LoadError> {
 
 /// Serves one name in front of one target, or prints the file that does.
 pub fn proxy(args: &ProxyArgs) -> Exit {
-    let text = |top: &TopArgs| written::proxy(&ProxyArgs { top: top.clone(), ..args.clone() });
+    let text = |top: &TopArgs| synth_config::proxy(&ProxyArgs { top: top.clone(), ..args.clone() });
     if args.print {
         return match at_home(&args.top) {
             Ok(top) => {
-                say::part(&text(&top));
+                output::part(&text(&top));
                 Exit::Done
             }
             Err(exit) => exit,
@@ -71,7 +71,7 @@ pub fn serve_written(text: impl FnOnce(&TopArgs) -> String, top: &TopArgs, stagi
 /// The same with a state folder this user can write, where the usual one is not theirs and none was named.
 fn at_home(top: &TopArgs) -> Result<TopArgs, Exit> {
     let surroundings = configuration::surroundings(false)?;
-    let state = top.state.clone().or_else(|| home::state_instead(&User::of_process(), &surroundings));
+    let state = top.state.clone().or_else(|| state_dir::state_instead(&User::of_process(), &surroundings));
     Ok(TopArgs { state, ..top.clone() })
 }
 
@@ -80,7 +80,7 @@ fn at_home(top: &TopArgs) -> Result<TopArgs, Exit> {
 fn serve(source: Source) -> Exit {
     let writer = match LineWriter::start(io::stderr()) {
         Ok(writer) => writer,
-        Err(error) => return say::failure(&error),
+        Err(error) => return output::failure(&error),
     };
     let lines = writer.lines().clone();
     match serve_with(source, &lines) {
@@ -102,10 +102,11 @@ fn serve_with(source: Source, lines: &Lines) -> Result<(), (String, Exit)> {
     let form = logs::form(settings.log.format, &io::stderr());
     let overriding = std::env::var(log::OVERRIDE).ok();
     let level = log::start(form, logs::least(settings.log.level), overriding.as_deref(), lines)
-        .map_err(|error| (say::failed(&error), Exit::Usage))?;
-    let socket = settings.admin.as_deref().map_or(Ok(None), open_socket).map_err(|error| (say::failed(&error), Exit::Failed))?;
+        .map_err(|error| (output::failed(&error), Exit::Usage))?;
+    let socket =
+        settings.admin.as_deref().map_or(Ok(None), open_socket).map_err(|error| (output::failed(&error), Exit::Failed))?;
     let attend = async |gateway: Rc<Gateway>| attend(gateway, socket, form, lines).await;
-    supervise::run(Options { source, loaded, looked, level }, attend).map_err(|error| (say::failed(&error), Exit::Failed))
+    supervise::run(Options { source, loaded, looked, level }, attend).map_err(|error| (output::failed(&error), Exit::Failed))
 }
 
 /// Refuses to start beside another gateway with the same state. Any other trouble with the socket is no reason not to
@@ -128,10 +129,10 @@ fn open_socket(path: &Path) -> Result<Option<AdminSocket>, BindAdminError> {
 
 /// Once it listens: answer operators, and tell what is served.
 async fn attend(gateway: Rc<Gateway>, socket: Option<AdminSocket>, form: Form, lines: &Lines) {
-    let desk = Rc::new(Desk::new(&gateway));
+    let desk = Rc::new(AdminHandler::new(&gateway));
     let (status, certs) = (desk.status().await, desk.certs().await);
     let settings = gateway.settings();
-    let banner = Banner::new(Scene { settings: &settings, status: &status, certs: &certs, now: SystemClock.now() });
+    let banner = Banner::new(BannerInputs { settings: &settings, status: &status, certs: &certs, now: SystemClock.now() });
     match form {
         Form::Human => lines.print(&banner.to_string()),
         Form::Json => banner.log(),

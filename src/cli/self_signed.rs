@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::args::SelfSignedArgs;
 use super::exit::Exit;
-use super::say;
+use super::output;
 use crate::base::time::{Clock, SystemClock};
 use crate::diagnostics::offline::self_signed::{self, Written};
 
@@ -13,10 +13,10 @@ pub fn run(args: &SelfSignedArgs) -> Exit {
     let life = Duration::from_secs(u64::from(args.days) * 86_400);
     match self_signed::write(&args.names, &args.out, life, args.force, SystemClock.now()) {
         Ok(written) => {
-            say::part(&told(&written, args.days));
+            output::part(&told(&written, args.days));
             Exit::Done
         }
-        Err(error) => say::failure(&error),
+        Err(error) => output::failure(&error),
     }
 }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::admin_call;
 use super::args::StatusArgs;
-use super::ask;
 use super::backends;
 use super::exit::Exit;
-use super::say;
+use super::output;
 use crate::admin::api::{Reply, Request, StatusReport};
 use crate::base::duration;
 use crate::base::escape::escaped;
@@ -19,9 +19,9 @@ const MAX_ALERT: usize = 600;
 
 /// Tells what runs.
 pub fn status(args: &StatusArgs) -> Exit {
-    match ask::ask(&args.ask, Request::Status, ANSWER_TIMEOUT) {
-        Ok(Reply::Status(report)) => say::report(args.json, &report, || page(&report)),
-        Ok(other) => ask::unexpected(&other),
+    match admin_call::ask(&args.ask, Request::Status, ANSWER_TIMEOUT) {
+        Ok(Reply::Status(report)) => output::report(args.json, &report, || page(&report)),
+        Ok(other) => admin_call::unexpected(&other),
         Err(exit) => exit,
     }
 }

@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 
 use x509_parser::pem::parse_x509_pem;
 
-use self::carry_out::StepError;
-use self::machine::{Machine, Person};
+use self::execute::StepError;
+use self::inspect::{Machine, Person};
 use self::plan::{Plan, Root, Step, Wish};
 use super::args::TrustArgs;
 use super::exit::Exit;
-use super::say;
+use super::output;
 
 use crate::base::hex;
 
-pub mod carry_out;
-pub mod machine;
+pub mod execute;
+pub mod inspect;
+pub mod instructions;
 pub mod plan;
-pub mod recipes;
 
 /// Why nothing was done, or not everything.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ enum TrustError {
 pub fn run(wish: Wish, args: &TrustArgs, state: &Path) -> Exit {
     match try_run(wish, args, state) {
         Ok(exit) => exit,
-        Err(error) => say::failure(&error),
+        Err(error) => output::failure(&error),
     }
 }
 
@@ -59,17 +59,17 @@ fn try_run(wish: Wish, args: &TrustArgs, state: &Path) -> Result<Exit, TrustErro
     if let Some(file) = crate::diagnostics::offline::next_root_file(state) {
         plan.append(plan::plan(wish, &read_root_at(state, file)?, &machine));
     }
-    say::line(&announce(wish, &root, &plan));
+    output::line(&announce(wish, &root, &plan));
     if !args.dry_run && !plan.steps.is_empty() {
         if !args.yes && !confirmed()? {
-            say::line("Nothing was changed.");
+            output::line("Nothing was changed.");
             return Ok(Exit::Failed);
         }
         carry_out(wish, &plan.steps)?;
     }
     if wish == Wish::Trust {
         let readable = plan.installed.as_deref().filter(|file| file.exists()).unwrap_or(&root.file);
-        say::line(&format!("\n{}", recipes::recipes(readable)));
+        output::line(&format!("\n{}", instructions::recipes(readable)));
     }
     // A plan with remarks left something for the person to do.
     Ok(if plan.steps.is_empty() && !plan.remarks.is_empty() { Exit::Failed } else { Exit::Done })
@@ -96,7 +96,7 @@ fn confirmed() -> Result<bool, TrustError> {
     if !io::stdin().is_terminal() {
         return Err(TrustError::NobodyToAsk);
     }
-    say::part("Run these commands? [y/N] ");
+    output::part("Run these commands? [y/N] ");
     let _ = io::stdout().flush();
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
@@ -106,11 +106,11 @@ fn confirmed() -> Result<bool, TrustError> {
 fn carry_out(wish: Wish, steps: &[Step]) -> Result<(), TrustError> {
     let mut failed = None;
     for step in steps {
-        match carry_out::run(step, carry_out::ANSWER_TIMEOUT) {
-            Ok(()) => say::line(&format!("done: {}", step.what)),
+        match execute::run(step, execute::ANSWER_TIMEOUT) {
+            Ok(()) => output::line(&format!("done: {}", step.what)),
             // What was never put in cannot be taken out: the rest is taken out all the same.
             Err(error @ StepError::Failed { .. }) if wish == Wish::Untrust => {
-                say::line(&format!("not done: {}: {error}", step.what));
+                output::line(&format!("not done: {}: {error}", step.what));
                 failed = Some(error);
             }
             Err(error) => return Err(error.into()),

@@ -20,14 +20,14 @@ use crate::listeners::bind::ListenKey;
 use crate::listeners::tls::TlsRoots;
 use crate::proxy::cluster::trust::Trust;
 use crate::proxy::snapshot::Snapshot;
-use crate::server::checkups::Checkups;
-use crate::server::drains::{Drained, Drains, UnknownTarget};
+use crate::server::config_source::Source;
+use crate::server::drained_targets::{Drained, Drains, UnknownTarget};
+use crate::server::health_tasks::HealthTasks;
 use crate::server::logs::Logs;
 use crate::server::signals::Notifier;
 use crate::server::sockets::Sockets;
-use crate::server::source::Source;
 use crate::server::watch::Watch;
-use crate::server::workers::{Common, Workers};
+use crate::server::workers::{SharedState, Workers};
 use crate::telemetry::metrics::Metrics;
 
 /// See the module. Lives on the control thread; what traffic threads share with it is in `common`.
@@ -40,11 +40,11 @@ pub struct Gateway {
     pub(super) disk: BlockingSlot,
     pub(super) sockets: RefCell<Sockets>,
     pub(super) workers: Workers,
-    pub(super) common: Common,
+    pub(super) common: SharedState,
     pub(super) roots: TlsRoots,
     pub(super) trust: Arc<Trust>,
     pub(super) certs: CertManagerHandle,
-    pub(super) checkups: Checkups,
+    pub(super) checkups: HealthTasks,
     pub(super) drains: Drains,
     pub(super) logs: Logs,
     /// Held for the length of a reload, so that two never mix; why the last one was refused.

@@ -19,8 +19,8 @@ use crate::listeners::bind::{self, BindError};
 use crate::listeners::listener_config::ListenerConfig;
 use crate::proxy::cluster::trust::Trust;
 use crate::proxy::snapshot::{BuildError, Snapshot};
+use crate::server::config_source::Source;
 use crate::server::gateway::Gateway;
-use crate::server::source::Source;
 
 /// For everything that is read from the disk: ten thousand sites take a few seconds.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);

@@ -35,21 +35,21 @@ use crate::proxy::cluster::sticky::Seal;
 use crate::proxy::cluster::trust::Trust;
 use crate::proxy::snapshot::{BuildError, Live, Snapshot};
 use crate::proxy::worker::Shared;
-use crate::server::checkups::Checkups;
-use crate::server::drains::Drains;
+use crate::server::config_source::Source;
+use crate::server::drained_targets::Drains;
 use crate::server::gateway::Gateway;
-use crate::server::in_service;
-use crate::server::kept;
+use crate::server::health_tasks::HealthTasks;
+use crate::server::load_shed;
 use crate::server::logs::Logs;
-use crate::server::memory;
+use crate::server::persistent_keys;
 use crate::server::reload::Wanted;
 use crate::server::reload_on_change;
 use crate::server::signals::{Asked, Notifier, Signals};
 use crate::server::sockets::Sockets;
-use crate::server::source::Source;
-use crate::server::vigil::Vigil;
+use crate::server::verify_served;
 use crate::server::watch::Watch;
-use crate::server::workers::{Common, Workers};
+use crate::server::watchdog::Watchdog;
+use crate::server::workers::{SharedState, Workers};
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::log::LogLevel;
 use crate::telemetry::metrics::Metrics;
@@ -115,12 +115,12 @@ pub fn run(options: Options, attend: impl AsyncFnOnce(Rc<Gateway>)) -> Result<()
         gateway.certs.go();
         gateway.checkups.follow(&gateway.snapshot());
         let vigil =
-            Vigil::begin(gateway.metrics(), &gateway.certs.alert, gateway.certs.stall_memory()).map_err(StartError::System)?;
+            Watchdog::begin(gateway.metrics(), &gateway.certs.alert, gateway.certs.stall_memory()).map_err(StartError::System)?;
         let watchdog = task::spawn_local("watchdog", gateway.notifier.clone().keep_watchdog(vigil.well()));
-        let eyes = task::spawn_local("in service", in_service::watch(Rc::downgrade(&gateway)));
+        let eyes = task::spawn_local("in service", verify_served::watch(Rc::downgrade(&gateway)));
         let weak = Rc::downgrade(&gateway);
         let limit = move || weak.upgrade().map(|gateway| gateway.settings().limits.memory);
-        let scales = task::spawn_local("memory", memory::watch(Arc::clone(gateway.metrics()), limit));
+        let scales = task::spawn_local("memory", load_shed::watch(Arc::clone(gateway.metrics()), limit));
         let files = task::spawn_local("config", reload_on_change::follow(Rc::downgrade(&gateway)));
         let reloads = task::spawn_local("reload", reload_when_wanted(Rc::downgrade(&gateway)));
         serve(&gateway, &mut signals).await;
@@ -162,13 +162,13 @@ fn start(options: Options) -> Result<Gateway, StartError> {
         ports: PublicPorts::STANDARD,
     })
     .map_err(StartError::Keeper)?;
-    let roots = TlsRoots::new(Keys::of(kept::QUIC.load(&settings.state).expose())).map_err(StartError::Tls)?;
-    let sticky = Seal::new(kept::STICKY.load(&settings.state).expose());
+    let roots = TlsRoots::new(Keys::of(persistent_keys::QUIC.load(&settings.state).expose())).map_err(StartError::Tls)?;
+    let sticky = Seal::new(persistent_keys::STICKY.load(&settings.state).expose());
     let trust = Trust::new(Arc::clone(&roots.provider)).sealing(sticky);
     let common = common(&settings, &change.quic(), &roots, &trust, &certs, access, metrics)?;
     let workers = Workers::start(count, &common).map_err(StartError::System)?;
     sockets.commit(change, &workers);
-    let checkups = Checkups::new(Arc::clone(&common.metrics), Rng::from_os());
+    let checkups = HealthTasks::new(Arc::clone(&common.metrics), Rng::from_os());
     Ok(Gateway {
         source,
         settings: RefCell::new(settings),
@@ -200,11 +200,11 @@ fn common(
     certs: &manager::CertManagerHandle,
     access: AccessLog,
     metrics: Arc<Metrics>,
-) -> Result<Common, StartError> {
+) -> Result<SharedState, StartError> {
     let snapshot = Snapshot::build(settings, None, trust).map_err(StartError::Build)?;
     let front = ListenerConfig::new(settings, quic, roots, certs, snapshot.visitors()).map_err(StartError::Tls)?;
     let live = Arc::new(Live::from_pointee(snapshot));
-    Ok(Common {
+    Ok(SharedState {
         front: Arc::new(ArcSwap::from_pointee(front)),
         shared: Shared { live, metrics: Arc::clone(&metrics), access },
         metrics,

@@ -20,7 +20,7 @@ use crate::proxy::worker::{Shared, Worker};
 use crate::telemetry::metrics::Metrics;
 
 /// What a worker is told.
-enum Order {
+enum WorkerCommand {
     /// Accept here, too.
     Listen(ListenKey, Vec<Listening>),
     /// Accept here no longer.
@@ -39,13 +39,13 @@ enum Order {
 
 /// All traffic threads.
 pub struct Workers {
-    orders: Vec<UnboundedSender<Order>>,
+    orders: Vec<UnboundedSender<WorkerCommand>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 /// What every worker holds a share of.
 #[derive(Clone)]
-pub struct Common {
+pub struct SharedState {
     /// How connections are received.
     pub front: Arc<ArcSwap<ListenerConfig>>,
     /// The request path's share.
@@ -57,7 +57,7 @@ pub struct Common {
 impl Workers {
     /// Starts `count` threads that listen nowhere yet; fails when one of them cannot work, as without file descriptors, since a
     /// gateway of fewer would report that it serves and not accept what comes to their sockets.
-    pub fn start(count: usize, common: &Common) -> io::Result<Self> {
+    pub fn start(count: usize, common: &SharedState) -> io::Result<Self> {
         let mut workers = Self { orders: Vec::new(), threads: Vec::new() };
         for number in 0..count {
             let (sender, orders) = unbounded_channel();
@@ -80,38 +80,38 @@ impl Workers {
     /// Gives each worker its sockets of `spot`, in the place of those it had.
     pub fn listen(&self, spot: ListenKey, sockets: Vec<Vec<Listening>>) {
         for (worker, sockets) in self.orders.iter().zip(sockets) {
-            tell(worker, Order::Listen(spot, sockets));
+            tell(worker, WorkerCommand::Listen(spot, sockets));
         }
     }
 
     /// Accepts on `spot` no longer; its connections live on.
     pub fn leave(&self, spot: ListenKey) {
-        self.orders.iter().for_each(|worker| tell(worker, Order::Leave(spot)));
+        self.orders.iter().for_each(|worker| tell(worker, WorkerCommand::Leave(spot)));
     }
 
     /// Accepts nowhere, and asks connections to finish.
     pub fn drain(&self) {
-        self.orders.iter().for_each(|worker| tell(worker, Order::Drain));
+        self.orders.iter().for_each(|worker| tell(worker, WorkerCommand::Drain));
     }
 
     /// Has tunnels leave whose route or backend the configuration in force has no more, over `span` at the most.
     pub fn review_tunnels(&self, span: Duration) {
-        self.orders.iter().for_each(|worker| tell(worker, Order::Review(span)));
+        self.orders.iter().for_each(|worker| tell(worker, WorkerCommand::Review(span)));
     }
 
     /// Has all tunnels leave, over `span` at the most.
     pub fn drain_tunnels(&self, span: Duration) {
-        self.orders.iter().for_each(|worker| tell(worker, Order::SendOff(span)));
+        self.orders.iter().for_each(|worker| tell(worker, WorkerCommand::SendOff(span)));
     }
 
     /// Ends every tunnel, each with its record.
     pub fn cut_tunnels(&self) {
-        self.orders.iter().for_each(|worker| tell(worker, Order::Cut));
+        self.orders.iter().for_each(|worker| tell(worker, WorkerCommand::Cut));
     }
 
     /// Ends all threads with whatever they still carry.
     pub fn stop(self) {
-        self.orders.iter().for_each(|worker| tell(worker, Order::Stop));
+        self.orders.iter().for_each(|worker| tell(worker, WorkerCommand::Stop));
         for thread in self.threads {
             // A worker that panicked has said so already.
             let _ = thread.join();
@@ -120,12 +120,12 @@ impl Workers {
 }
 
 /// A worker that is gone has nothing left to do.
-fn tell(worker: &UnboundedSender<Order>, order: Order) {
+fn tell(worker: &UnboundedSender<WorkerCommand>, order: WorkerCommand) {
     let _ = worker.send(order);
 }
 
 /// Reports through `ready` whether it can begin.
-fn run(common: &Common, orders: UnboundedReceiver<Order>, ready: &SyncSender<io::Result<()>>) {
+fn run(common: &SharedState, orders: UnboundedReceiver<WorkerCommand>, ready: &SyncSender<io::Result<()>>) {
     match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => {
             // Whoever started it waits for this.
@@ -140,24 +140,24 @@ fn run(common: &Common, orders: UnboundedReceiver<Order>, ready: &SyncSender<io:
     }
 }
 
-async fn obey(common: &Common, mut orders: UnboundedReceiver<Order>) {
+async fn obey(common: &SharedState, mut orders: UnboundedReceiver<WorkerCommand>) {
     let worker = Worker::new(common.shared.clone());
     let door = Door::new(Arc::clone(&common.front), Rc::clone(&worker), Arc::clone(&common.metrics));
     let sweeping = Rc::clone(&door);
     let sweep = task::spawn_local("sweep", async move { sweeping.sweep().await });
     while let Some(order) = orders.recv().await {
         match order {
-            Order::Listen(spot, sockets) => {
+            WorkerCommand::Listen(spot, sockets) => {
                 if let Err(error) = door.listen(spot, sockets) {
                     tracing::error!(event = "listen_failed", spot = %spot.addr, error = %error, "this worker cannot listen on {}: {error}", spot.addr);
                 }
             }
-            Order::Leave(spot) => door.leave(&spot),
-            Order::Drain => door.drain(),
-            Order::Review(span) => worker.review_tunnels(span),
-            Order::SendOff(span) => worker.drain_tunnels(span),
-            Order::Cut => worker.end_tunnels(),
-            Order::Stop => break,
+            WorkerCommand::Leave(spot) => door.leave(&spot),
+            WorkerCommand::Drain => door.drain(),
+            WorkerCommand::Review(span) => worker.review_tunnels(span),
+            WorkerCommand::SendOff(span) => worker.drain_tunnels(span),
+            WorkerCommand::Cut => worker.end_tunnels(),
+            WorkerCommand::Stop => break,
         }
     }
     sweep.abort();

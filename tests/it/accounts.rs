@@ -7,12 +7,12 @@ use doorward::certs::issuer::account::{AccountShown, Closed};
 use doorward::certs::issuer::acme::OrderCause;
 use doorward::certs::issuer::order_store::AccountStore;
 
-use crate::acme_desk::{Customer, Desk, Memory};
+use crate::acme_desk::{AdminHandler, Customer, Memory};
 use crate::support::fault::{Fault, FaultProxy, Kind};
 use crate::support::pebble::{Options, Pebble};
 
 struct House {
-    desk: Desk,
+    desk: AdminHandler,
     pebble: Pebble,
     proxy: FaultProxy,
     customer: Customer,
@@ -20,7 +20,7 @@ struct House {
 
 /// A customer with an account and one certificate.
 async fn house() -> House {
-    let desk = Desk::open();
+    let desk = AdminHandler::open();
     let pebble = Pebble::start(desk.http_port(), desk.https_port(), &Options::default());
     let proxy = FaultProxy::start(&pebble);
     let customer = customer(&pebble, &proxy, Arc::default());

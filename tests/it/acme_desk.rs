@@ -30,7 +30,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::support::server::Server;
 
 /// The two ports an authority looks at, and the board they show.
-pub struct Desk {
+pub struct AdminHandler {
     pub board: Arc<ChallengeBoard>,
     pub http_open: Arc<AtomicBool>,
     /// Proofs by HTTP that are still to be missed.
@@ -40,7 +40,7 @@ pub struct Desk {
     https: Server,
 }
 
-impl Desk {
+impl AdminHandler {
     pub fn open() -> Self {
         Self::showing(ChallengeBoard::new(), 0, 0)
     }
@@ -282,11 +282,16 @@ impl Customer {
         Self::with(self.acme.clone(), Arc::clone(&self.memory))
     }
 
-    pub async fn order(&self, desk: &Desk, names: &[&str]) -> Result<Issued, OrderError> {
+    pub async fn order(&self, desk: &AdminHandler, names: &[&str]) -> Result<Issued, OrderError> {
         self.order_replacing(desk, names, None).await
     }
 
-    pub async fn order_replacing(&self, desk: &Desk, names: &[&str], replaces: Option<&str>) -> Result<Issued, OrderError> {
+    pub async fn order_replacing(
+        &self,
+        desk: &AdminHandler,
+        names: &[&str],
+        replaces: Option<&str>,
+    ) -> Result<Issued, OrderError> {
         let identifiers = names.iter().map(|name| Identifier::parse(name).unwrap()).collect();
         let acme = Arc::new(self.acme.clone());
         let job = OrderJob { acme, identifiers, replaces: replaces.map(str::to_owned), most_failures: 3 };

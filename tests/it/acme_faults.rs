@@ -12,13 +12,13 @@ use doorward::certs::issuer::http::{HttpFailure, HttpLimits};
 use doorward::config::settings::ChallengeKind;
 use doorward::net::http_client::HttpError;
 
-use crate::acme_desk::{Customer, Desk};
+use crate::acme_desk::{AdminHandler, Customer};
 use crate::support::authority::Authority;
 use crate::support::fault::{Fault, FaultProxy, Kind};
 use crate::support::pebble::{Options, Pebble};
 
-fn begin() -> (Desk, Pebble, FaultProxy, Customer) {
-    let desk = Desk::open();
+fn begin() -> (AdminHandler, Pebble, FaultProxy, Customer) {
+    let desk = AdminHandler::open();
     let pebble = Pebble::start(desk.http_port(), desk.https_port(), &Options::default());
     let proxy = FaultProxy::start(&pebble);
     let directory = format!("https://localhost:{}/dir", proxy.port());
@@ -63,7 +63,7 @@ async fn garbage_is_an_error_of_one_try_and_bounded() {
 
 #[tokio::test]
 async fn an_absurd_retry_after_on_an_order_costs_no_validation() {
-    let desk = Desk::open();
+    let desk = AdminHandler::open();
     let options = Options { validation_sleep: Some(2), ..Options::default() };
     let pebble = Pebble::start(desk.http_port(), desk.https_port(), &options);
     let proxy = FaultProxy::start(&pebble);
@@ -180,7 +180,7 @@ async fn a_validation_that_failed_once_costs_one_more_order_and_no_wait() {
 
 #[tokio::test]
 async fn an_alternate_chain_that_cannot_be_fetched_loses_nothing() {
-    let desk = Desk::open();
+    let desk = AdminHandler::open();
     let pebble = Pebble::start(desk.http_port(), desk.https_port(), &Options { alternate_roots: 2, ..Options::default() });
     let proxy = FaultProxy::start(&pebble);
     let directory = format!("https://localhost:{}/dir", proxy.port());

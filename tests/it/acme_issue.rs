@@ -10,11 +10,11 @@ use doorward::certs::issuer::acme::{Issued, OrderCause, Step};
 use doorward::certs::issuer::http::HttpLimits;
 use doorward::config::settings::{ChallengeKind, KeyKind};
 
-use crate::acme_desk::{Customer, Desk, Memory, WrongClock};
+use crate::acme_desk::{AdminHandler, Customer, Memory, WrongClock};
 use crate::support::pebble::{Options, Pebble};
 
-fn begin(options: &Options) -> (Desk, Pebble, Customer) {
-    let desk = Desk::open();
+fn begin(options: &Options) -> (AdminHandler, Pebble, Customer) {
+    let desk = AdminHandler::open();
     let pebble = Pebble::start(desk.http_port(), desk.https_port(), options);
     let customer = Customer::new(&pebble.directory(), pebble.authority().root_file(), Arc::<Memory>::default());
     (desk, pebble, customer)
@@ -58,7 +58,7 @@ async fn a_challenge_that_fails_is_followed_by_the_other_at_once_and_what_worked
 
 /// Orders until something had to be proved: Pebble takes an old authorization for one order in a hundred, even when it is
 /// told to take none.
-async fn proved_anew(customer: &Customer, desk: &Desk) -> Issued {
+async fn proved_anew(customer: &Customer, desk: &AdminHandler) -> Issued {
     for _ in 0..5 {
         let issued = customer.order(desk, &["a.example"]).await.unwrap();
         if issued.proved_by.is_some() {

@@ -6,20 +6,20 @@ use std::time::Duration;
 use doorward::base::error_chain::ErrorChain;
 use doorward::certs::issuer::acme::OrderCause;
 
-use crate::acme_desk::{Customer, Desk, Memory};
+use crate::acme_desk::{AdminHandler, Customer, Memory};
 use crate::support::fault::{Fault, FaultProxy, Kind};
 use crate::support::pebble::{Options, Pebble};
 use crate::support::wait;
 
 struct Scene {
-    desk: Desk,
+    desk: AdminHandler,
     proxy: FaultProxy,
     pebble: Pebble,
 }
 
 impl Scene {
     fn set() -> Self {
-        let desk = Desk::open();
+        let desk = AdminHandler::open();
         let pebble = Pebble::start(desk.http_port(), desk.https_port(), &Options::default());
         Self { proxy: FaultProxy::start(&pebble), desk, pebble }
     }

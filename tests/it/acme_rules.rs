@@ -11,11 +11,11 @@ use doorward::certs::issuer::acme::OrderCause;
 use doorward::certs::issuer::order_store::AccountStore;
 use doorward::certs::issuer::renewal_info;
 
-use crate::acme_desk::{self, Customer, Desk, Memory};
+use crate::acme_desk::{self, AdminHandler, Customer, Memory};
 use crate::support::pebble::{Options, Pebble};
 
-fn begin(options: &Options) -> (Desk, Pebble, Customer) {
-    let desk = Desk::open();
+fn begin(options: &Options) -> (AdminHandler, Pebble, Customer) {
+    let desk = AdminHandler::open();
     let pebble = Pebble::start(desk.http_port(), desk.https_port(), options);
     let customer = Customer::new(&pebble.directory(), pebble.authority().root_file(), Arc::<Memory>::default());
     (desk, pebble, customer)

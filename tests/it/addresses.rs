@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use doorward::config::settings::ChallengeKind;
 
-use crate::acme_desk::{Customer, Desk};
+use crate::acme_desk::{AdminHandler, Customer};
 use crate::support::gateway::Gateway;
 use crate::support::pebble::{Options, Pebble};
 use crate::support::{client, server, wait};
@@ -19,7 +19,7 @@ async fn addresses_of_both_kinds_get_short_lived_certificates_by_either_challeng
         (ChallengeKind::Http01, "::1"),
         (ChallengeKind::TlsAlpn01, "::1"),
     ] {
-        let desk = Desk::open_at(if address == "::1" { "::1" } else { "127.0.0.1" });
+        let desk = AdminHandler::open_at(if address == "::1" { "::1" } else { "127.0.0.1" });
         let pebble =
             Pebble::start(desk.http_port(), desk.https_port(), &Options { profiles: profiles.clone(), ..Options::default() });
         let mut customer = Customer::new(&pebble.directory(), pebble.authority().root_file(), std::sync::Arc::default());

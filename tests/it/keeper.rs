@@ -18,7 +18,7 @@ use doorward::telemetry::metrics::Metrics;
 use rustls::sign::CertifiedKey;
 use tempfile::TempDir;
 
-use crate::acme_desk::{Desk, WrongClock};
+use crate::acme_desk::{AdminHandler, WrongClock};
 use crate::support::dns::DnsServer;
 use crate::support::fault::{Fault, FaultProxy, Kind};
 use crate::support::pebble::{Options, Pebble};
@@ -68,7 +68,7 @@ impl House {
         Arc::new(settings)
     }
 
-    fn start(&mut self, names: &[&str]) -> (CertManagerHandle, Desk) {
+    fn start(&mut self, names: &[&str]) -> (CertManagerHandle, AdminHandler) {
         self.metrics = Arc::default();
         let keeping = Keeping {
             settings: self.settings(names),
@@ -78,12 +78,12 @@ impl House {
             ports: PublicPorts { plain: self.ports.0, tls: self.ports.1 },
         };
         let handle = manager::start(keeping).unwrap();
-        let desk = Desk::showing(Arc::clone(&handle.board), self.ports.0, self.ports.1);
+        let desk = AdminHandler::showing(Arc::clone(&handle.board), self.ports.0, self.ports.1);
         (handle, desk)
     }
 
     /// Starts it, with the authority allowed, and waits for the first certificate of each name.
-    async fn serve(&mut self, names: &[&str]) -> (CertManagerHandle, Desk) {
+    async fn serve(&mut self, names: &[&str]) -> (CertManagerHandle, AdminHandler) {
         let (handle, desk) = self.start(names);
         handle.go();
         for name in names {

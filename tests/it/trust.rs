@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use doorward::cli::trust::carry_out;
-use doorward::cli::trust::machine::{Machine, Person};
+use doorward::cli::trust::execute;
+use doorward::cli::trust::inspect::{Machine, Person};
 use doorward::cli::trust::plan::{Plan, Root, Wish, plan};
 
 const PATIENCE: Duration = crate::support::wait::LIMIT;
@@ -32,7 +32,7 @@ fn machine(world: &Path) -> Machine {
 fn carry_out(plan: &Plan) {
     assert_eq!(plan.remarks, [""; 0]);
     for step in &plan.steps {
-        carry_out::run(step, PATIENCE).unwrap();
+        execute::run(step, PATIENCE).unwrap();
     }
 }
 

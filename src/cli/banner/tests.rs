@@ -14,7 +14,7 @@ fn banner(text: &str, certs: Vec<CertLine>) -> Banner {
         ..StatusReport::default()
     };
     let certs = CertsReport { certs };
-    Banner::new(Scene { settings: &settings, status: &status, certs: &certs, now: Timestamp::parse(NOW).unwrap() })
+    Banner::new(BannerInputs { settings: &settings, status: &status, certs: &certs, now: Timestamp::parse(NOW).unwrap() })
 }
 
 fn held(names: &[&str], issuer: &str, expires: &str) -> CertLine {

@@ -7,8 +7,8 @@ use crate::base::time::{Clock, SystemClock};
 use crate::cli::args::{ExportArgs, ImportArgs, StateArgs};
 use crate::cli::configuration;
 use crate::cli::exit::Exit;
-use crate::cli::home::{self, User};
-use crate::cli::say;
+use crate::cli::output;
+use crate::cli::state_dir::{self, User};
 use crate::config::load::LoadError;
 use crate::config::settings::Settings;
 use crate::diagnostics::offline::export::{self, Exported};
@@ -25,14 +25,14 @@ pub(super) fn export(args: &ExportArgs) -> Exit {
     };
     match export::export(&state, args.name.as_deref(), &args.folder, SystemClock.now()) {
         Ok(written) if written.is_empty() => {
-            say::complaint(&format!("doorward: the state folder {} holds no certificate", state.display()));
+            output::complaint(&format!("doorward: the state folder {} holds no certificate", state.display()));
             Exit::Failed
         }
         Ok(written) => {
-            written.iter().for_each(|one| say::line(&exported(one)));
+            written.iter().for_each(|one| output::line(&exported(one)));
             Exit::Done
         }
-        Err(error) => say::failure(&error),
+        Err(error) => output::failure(&error),
     }
 }
 
@@ -48,11 +48,11 @@ pub(super) fn import(args: &ImportArgs) -> Exit {
     };
     match import::import(&args.path, &state, settings.as_ref(), SystemClock.now()) {
         Ok(imported) => {
-            say::part(&told(&imported));
+            output::part(&told(&imported));
             let refused = imported.report.certificates.iter().any(|taken| taken.came.is_err());
             if refused || imported.report.certificates.is_empty() { Exit::Failed } else { Exit::Done }
         }
-        Err(error) => say::failure(&error),
+        Err(error) => output::failure(&error),
     }
 }
 
@@ -98,7 +98,7 @@ fn place(args: &StateArgs) -> Result<(PathBuf, Option<Settings>), Exit> {
         (Some(state), _) => state.clone(),
         (None, Some(settings)) => settings.state.clone(),
         (None, None) => {
-            let folders = home::state_folders(&User::of_process(), &surroundings);
+            let folders = state_dir::state_folders(&User::of_process(), &surroundings);
             let found = folders.iter().position(|folder| folder.exists()).unwrap_or(0);
             folders.into_iter().nth(found).expect("there is at least one known folder")
         }

@@ -5,8 +5,8 @@ use crate::admin::certs;
 use crate::base::time::{Clock, SystemClock};
 use crate::cli::args::AskArgs;
 use crate::cli::configuration;
-use crate::cli::home::{self, User};
-use crate::cli::say;
+use crate::cli::output;
+use crate::cli::state_dir::{self, User};
 use crate::config::load::LoadError;
 
 /// What the configuration's state folder holds; without a configuration, what the first known folder does. `None` when a
@@ -26,8 +26,8 @@ pub(super) fn report(args: &AskArgs) -> Option<CertsReport> {
     };
     let state = match &settings {
         Some(settings) => settings.state.clone(),
-        None => home::state_folders(&User::of_process(), &surroundings).into_iter().find(|folder| folder.exists())?,
+        None => state_dir::state_folders(&User::of_process(), &surroundings).into_iter().find(|folder| folder.exists())?,
     };
-    say::complaint(&format!("This is what the state folder {} holds:", state.display()));
+    output::complaint(&format!("This is what the state folder {} holds:", state.display()));
     Some(certs::stored(&state, settings.as_ref(), SystemClock.now()))
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::machine::{Machine, Store};
+use super::inspect::{Machine, Store};
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +173,7 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::machine::Database;
+    use super::super::inspect::Database;
     use super::*;
 
     fn check(wish: Wish, machine: &Machine, expected: &[&str]) -> Plan {

@@ -10,7 +10,7 @@ use crate::state::atomic_file::{self, FileError};
 
 /// A kept key: 64 hexadecimal digits in a file of its own.
 #[derive(Clone, Copy, Debug)]
-pub struct Kept {
+pub struct PersistentKeys {
     /// The file, below the state folder.
     file: &'static str,
     /// What a restart costs where it cannot be kept.
@@ -18,14 +18,16 @@ pub struct Kept {
 }
 
 /// What sticky cookies are written with.
-pub const STICKY: Kept = Kept { file: "sticky.key", cost: "sticky cookies will not be known again after a restart" };
+pub const STICKY: PersistentKeys =
+    PersistentKeys { file: "sticky.key", cost: "sticky cookies will not be known again after a restart" };
 /// What QUIC's own keys are derived from.
-pub const QUIC: Kept = Kept { file: "quic.key", cost: "clients of HTTP/3 will notice a crash only after a while" };
+pub const QUIC: PersistentKeys =
+    PersistentKeys { file: "quic.key", cost: "clients of HTTP/3 will notice a crash only after a while" };
 
 /// Bytes of a key: as many as the codes' hash has.
 const LENGTH: usize = 32;
 
-impl Kept {
+impl PersistentKeys {
     /// The key that is kept in the folder `state`; a new one where there is none. One that cannot be kept is used all the same.
     pub fn load(self, state: &Path) -> Secret<[u8; LENGTH]> {
         let path = state.join(self.file);

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::trust::machine::Person;
+use super::trust::inspect::Person;
 use crate::config::defaults;
 use crate::config::environment::Environment;
 

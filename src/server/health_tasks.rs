@@ -15,19 +15,19 @@ use crate::proxy::cluster::Cluster;
 use crate::proxy::cluster::member::Member;
 use crate::proxy::cluster::probe;
 use crate::proxy::snapshot::Snapshot;
-use crate::server::lookups::Lookups;
+use crate::server::dns_refresh::Lookups;
 use crate::telemetry::metrics::Metrics;
 
 /// See the module. Lives on the control runtime; its tasks end with it.
-pub struct Checkups {
+pub struct HealthTasks {
     metrics: Arc<Metrics>,
     rng: RefCell<Rng>,
-    /// By the address of the group in memory, which a [`Care`] keeps from being used again.
-    running: RefCell<HashMap<usize, Care>>,
+    /// By the address of the group in memory, which a [`UpstreamTask`] keeps from being used again.
+    running: RefCell<HashMap<usize, UpstreamTask>>,
 }
 
 /// The task of one group.
-struct Care {
+struct UpstreamTask {
     _group: Arc<Cluster>,
     _task: Task,
 }
@@ -41,7 +41,7 @@ impl Drop for Task {
     }
 }
 
-impl Checkups {
+impl HealthTasks {
     /// None yet.
     pub fn new(metrics: Arc<Metrics>, rng: Rng) -> Self {
         Self { metrics, rng: RefCell::new(rng), running: RefCell::default() }
@@ -59,10 +59,10 @@ impl Checkups {
         }
     }
 
-    fn begin(&self, group: &Arc<Cluster>) -> Care {
+    fn begin(&self, group: &Arc<Cluster>) -> UpstreamTask {
         let rng = Rng::seeded(self.rng.borrow_mut().roll());
         let checks = Checks { group: Arc::clone(group), metrics: Arc::clone(&self.metrics), rng, running: HashMap::new() };
-        Care { _group: Arc::clone(group), _task: Task(task::spawn_local("backends", care(checks))) }
+        UpstreamTask { _group: Arc::clone(group), _task: Task(task::spawn_local("backends", care(checks))) }
     }
 }
 

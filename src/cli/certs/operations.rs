@@ -6,7 +6,7 @@ use crate::admin::api::{Reply, Request, RevokeReport, TestReport};
 use crate::base::escape::escaped;
 use crate::cli::args::{RenewArgs, RevokeArgs, TestCertArgs};
 use crate::cli::exit::Exit;
-use crate::cli::{ask, say};
+use crate::cli::{admin_call, output};
 
 /// Until something is begun.
 const BEGIN: Duration = Duration::from_secs(10);
@@ -20,12 +20,14 @@ const MAX_SHOWN: usize = 4_000;
 /// Orders a certificate now.
 pub fn renew(args: &RenewArgs) -> Exit {
     let request = Request::RenewCert { name: args.name.clone(), insist: args.insist };
-    match ask::ask(&args.ask, request, BEGIN) {
+    match admin_call::ask(&args.ask, request, BEGIN) {
         Ok(Reply::Renewing { name }) => {
-            say::line(&format!("A new certificate for {name} is being ordered; `doorward certs show {name}` tells how it goes."));
+            output::line(&format!(
+                "A new certificate for {name} is being ordered; `doorward certs show {name}` tells how it goes."
+            ));
             Exit::Done
         }
-        Ok(other) => ask::unexpected(&other),
+        Ok(other) => admin_call::unexpected(&other),
         Err(exit) => exit,
     }
 }
@@ -33,12 +35,12 @@ pub fn renew(args: &RenewArgs) -> Exit {
 /// Has a certificate revoked.
 pub fn revoke(args: &RevokeArgs) -> Exit {
     let request = Request::RevokeCert { name: args.name.clone(), reason: args.reason.clone() };
-    match ask::ask(&args.ask, request, ANSWER) {
+    match admin_call::ask(&args.ask, request, ANSWER) {
         Ok(Reply::Revoked(report)) => {
-            say::line(&revoked(&report));
+            output::line(&revoked(&report));
             Exit::Done
         }
-        Ok(other) => ask::unexpected(&other),
+        Ok(other) => admin_call::unexpected(&other),
         Err(exit) => exit,
     }
 }
@@ -60,9 +62,9 @@ fn revoked(report: &RevokeReport) -> String {
 /// Tries an order.
 pub fn test(args: &TestCertArgs) -> Exit {
     let request = Request::TestCert { name: args.name.clone(), directory: args.directory.clone() };
-    match ask::ask(&args.ask, request, ORDER) {
-        Ok(Reply::Tested(report)) => say::report(args.json, &report, || tested(&report)),
-        Ok(other) => ask::unexpected(&other),
+    match admin_call::ask(&args.ask, request, ORDER) {
+        Ok(Reply::Tested(report)) => output::report(args.json, &report, || tested(&report)),
+        Ok(other) => admin_call::unexpected(&other),
         Err(exit) => exit,
     }
 }

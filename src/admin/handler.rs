@@ -28,7 +28,7 @@ use crate::telemetry::metrics::certs::CertMetrics;
 use crate::telemetry::metrics::proxy::ProxyMetrics;
 use crate::telemetry::remarks::Remark;
 
-mod errands;
+mod certs;
 
 /// How long a light burns: for as many names as are looked at in one go.
 const BURNS: Duration = Duration::from_secs(120);
@@ -38,9 +38,9 @@ const MAX_BANS: usize = 10_000;
 
 /// Stands between the socket and the gateway, and does not keep it alive: a gateway that has drained may go.
 #[derive(Clone)]
-pub struct Desk(Weak<Gateway>);
+pub struct AdminHandler(Weak<Gateway>);
 
-impl Desk {
+impl AdminHandler {
     /// At this gateway.
     pub fn new(gateway: &Rc<Gateway>) -> Self {
         Self(Rc::downgrade(gateway))
@@ -51,7 +51,7 @@ impl Desk {
     }
 }
 
-impl Operator for Desk {
+impl Operator for AdminHandler {
     async fn reload(&self, allow_empty: bool) -> Result<ReloadReport, Refusal> {
         let gateway = self.gateway()?;
         let wanted = if allow_empty { Wanted::WithoutSites } else { Wanted::ByOperator };
@@ -109,22 +109,22 @@ impl Operator for Desk {
     }
 
     async fn revoke(&self, name: &str, reason: &str) -> Result<RevokeReport, Refusal> {
-        errands::revoke(self.gateway()?.certs(), name, reason).await
+        certs::revoke(self.gateway()?.certs(), name, reason).await
     }
 
     async fn test(&self, name: &str, directory: Option<&str>) -> Result<TestReport, Refusal> {
-        errands::test(self.gateway()?.certs(), name, directory).await
+        certs::test(self.gateway()?.certs(), name, directory).await
     }
 
     async fn accounts(&self) -> AccountsReport {
         match self.gateway() {
-            Ok(gateway) => errands::accounts(gateway.certs()).await,
+            Ok(gateway) => certs::accounts(gateway.certs()).await,
             Err(_) => AccountsReport::default(),
         }
     }
 
     async fn account(&self, wish: AccountRequest, issuer: Option<&str>) -> Result<AccountDone, Refusal> {
-        errands::account(self.gateway()?.certs(), wish, issuer).await
+        certs::account(self.gateway()?.certs(), wish, issuer).await
     }
 
     async fn maintain(&self, site: Option<&str>, seconds: Option<u64>) -> Result<Vec<String>, Refusal> {

@@ -27,14 +27,14 @@ const MAX_MISSED: u32 = 4;
 const SENDING: Duration = Duration::from_secs(300);
 
 /// A watch that was begun.
-pub struct Vigil {
+pub struct Watchdog {
     well: Arc<AtomicBool>,
     end: Sender<()>,
 }
 
 /// What was seen so far.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seen {
+struct Heartbeat {
     still: u32,
     alarmed: Option<Timestamp>,
 }
@@ -52,7 +52,7 @@ enum Verdict {
     Recovered,
 }
 
-impl Seen {
+impl Heartbeat {
     fn look(&mut self, stalled: bool, now: Timestamp) -> Verdict {
         if !stalled {
             let told = self.alarmed.is_some();
@@ -71,14 +71,14 @@ impl Seen {
     }
 }
 
-impl Vigil {
+impl Watchdog {
     /// Begins to watch; alarms go to whom `alert` names at the time.
     pub fn begin(metrics: &Arc<Metrics>, alert: &Arc<ArcSwapOption<Alert>>, memory: StallMemory) -> io::Result<Self> {
         let well = Arc::new(AtomicBool::new(true));
         let (end, ended) = mpsc::channel();
         let (metrics, alert, shown) = (Arc::clone(metrics), Arc::clone(alert), Arc::clone(&well));
         let watch = move || {
-            let mut seen = Seen { alarmed: memory.raised(), ..Seen::default() };
+            let mut seen = Heartbeat { alarmed: memory.raised(), ..Heartbeat::default() };
             while ended.recv_timeout(CHECK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 let now = SystemClock.now();
                 let verdict = seen.look(metrics.certs.is_stalled(now), now);
@@ -150,7 +150,7 @@ mod tests {
     use crate::state::store::Store;
 
     fn check(looks: &[(bool, i64)], expected: &[Verdict]) {
-        let mut seen = Seen::default();
+        let mut seen = Heartbeat::default();
         let found: Vec<Verdict> =
             looks.iter().map(|(stalled, at)| seen.look(*stalled, Timestamp::from_unix(1_800_000_000 + at))).collect();
         assert_eq!(found, expected);
@@ -175,7 +175,7 @@ mod tests {
         drop(store);
         let store = open();
         let memory = StallMemory::new(&store);
-        let mut seen = Seen { alarmed: memory.raised(), ..Seen::default() };
+        let mut seen = Heartbeat { alarmed: memory.raised(), ..Heartbeat::default() };
         let looks = [1, 2, 3, 4].map(|look| seen.look(true, now + CHECK_INTERVAL * look));
         assert_eq!(looks, [Verdict::Well, Verdict::Well, Verdict::Well, Verdict::Still]);
         assert_eq!(seen.look(false, now + CHECK_INTERVAL * 5), Verdict::Recovered);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::args::AskArgs;
 use super::configuration;
 use super::exit::Exit;
-use super::home::{self, User};
-use super::say;
+use super::output;
+use super::state_dir::{self, User};
 use crate::admin::api::{Cause, Reply, Request};
 use crate::admin::client::{self, AskError};
 use crate::config::defaults;
@@ -20,7 +20,7 @@ const SERVICE: &str = "/run/doorward/admin.sock";
 /// Asks and waits. What went wrong is told here, so that an `Err` holds the exit code only.
 pub fn ask(args: &AskArgs, request: Request, patience: Duration) -> Result<Reply, Exit> {
     ask_if_running(args, request, patience)?.map_err(|nobody| {
-        say::failure(&nobody);
+        output::failure(&nobody);
         Exit::NotRunning
     })
 }
@@ -30,7 +30,7 @@ pub fn ask_if_running(args: &AskArgs, request: Request, patience: Duration) -> R
     let socket = socket(args)?;
     match client::ask(&socket, request, patience) {
         Ok(Reply::Refused(refusal)) => {
-            say::complaint(&refusal.words);
+            output::complaint(&refusal.words);
             Err(match refusal.cause {
                 Cause::Config => Exit::BadConfig,
                 Cause::Question | Cause::Gateway => Exit::Failed,
@@ -38,13 +38,13 @@ pub fn ask_if_running(args: &AskArgs, request: Request, patience: Duration) -> R
         }
         Ok(reply) => Ok(Ok(reply)),
         Err(nobody @ AskError::NotRunning { .. }) => Ok(Err(nobody)),
-        Err(error) => Err(say::failure(&error)),
+        Err(error) => Err(output::failure(&error)),
     }
 }
 
 /// An answer to another question: the two sides are of different versions.
 pub fn unexpected(reply: &Reply) -> Exit {
-    say::complaint(&format!("doorward: the gateway answered something else ({reply:?}); use the same version on both sides"));
+    output::complaint(&format!("doorward: the gateway answered something else ({reply:?}); use the same version on both sides"));
     Exit::Failed
 }
 
@@ -67,7 +67,7 @@ fn socket(args: &AskArgs) -> Result<PathBuf, Exit> {
     let places = match load::admin(args.config.as_deref(), &surroundings) {
         Ok(Some(socket)) => configured(socket, &surroundings),
         Ok(None) => {
-            say::complaint("doorward: this configuration switches the admin socket off; use SIGHUP, or take `admin off` away");
+            output::complaint("doorward: this configuration switches the admin socket off; use SIGHUP, or take `admin off` away");
             return Err(Exit::Failed);
         }
         Err(LoadError::NotFound) => anywhere(&surroundings),
@@ -89,7 +89,7 @@ fn configured(socket: PathBuf, surroundings: &Environment) -> Vec<PathBuf> {
 
 /// Where a gateway without a file has it (`doorward proxy`, `doorward demo`), and then the service.
 fn anywhere(surroundings: &Environment) -> Vec<PathBuf> {
-    let folders = home::state_folders(&User::of_process(), surroundings);
+    let folders = state_dir::state_folders(&User::of_process(), surroundings);
     folders.into_iter().map(|state| state.join(defaults::ADMIN)).chain([SERVICE.into()]).collect()
 }
 
