@@ -83,7 +83,7 @@ impl ChallengeBoard {
     /// Shows a stand-in certificate to clients of this host, in lower case, until the guard falls.
     pub fn post_stand_in(self: &Arc<Self>, host: &str, key: Arc<CertifiedKey>) -> Result<Posted, BoardFull> {
         let host = Arc::<str>::from(host);
-        self.post(Slot::StandIn(Arc::clone(&host)), |proofs, id| {
+        self.post(Slot::TempListeners(Arc::clone(&host)), |proofs, id| {
             proofs.stand_ins.entry(Arc::clone(&host)).or_default().push((id, Arc::clone(&key)));
         })
     }
@@ -156,7 +156,7 @@ pub struct Posted {
 enum Slot {
     Http(Arc<str>),
     Alpn(Arc<str>),
-    StandIn(Arc<str>),
+    TempListeners(Arc<str>),
 }
 
 impl Drop for Posted {
@@ -166,7 +166,7 @@ impl Drop for Posted {
             match &self.slot {
                 Slot::Http(token) => take(&mut new.http, token, self.id),
                 Slot::Alpn(name) => take(&mut new.alpn, name, self.id),
-                Slot::StandIn(host) => take(&mut new.stand_ins, host, self.id),
+                Slot::TempListeners(host) => take(&mut new.stand_ins, host, self.id),
             }
             new
         });

@@ -101,13 +101,13 @@ pub(crate) struct Reporter {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum What {
     Order,
-    Question,
+    ExplainRequest,
     Look,
 }
 
 impl Reporter {
     pub(crate) fn new(to: UnboundedSender<OrderResult>, id: Slot, issuer: Slug, asking: bool) -> Self {
-        let what = if asking { What::Question } else { What::Order };
+        let what = if asking { What::ExplainRequest } else { What::Order };
         Self { to, id, issuer, what, sent: false }
     }
 
@@ -132,7 +132,7 @@ impl Drop for Reporter {
         let failure = Failure { issuer, blame: Blame::Name(None), ended: Ended::Failed, words, parts };
         let outcome = match self.what {
             What::Order => Outcome::Failed(failure),
-            What::Question => Outcome::WindowUnknown(None),
+            What::ExplainRequest => Outcome::WindowUnknown(None),
             What::Look => Outcome::Looked(None),
         };
         let _ended =

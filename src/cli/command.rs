@@ -3,7 +3,7 @@
 use super::args::{Cli, Command, ConfigArgs, EXAMPLES, TrustArgs};
 use super::exit::Exit;
 use super::state_dir::{self, User};
-use super::trust::plan::Wish;
+use super::trust::plan::TrustRequest;
 use super::{
     account, bans, certs, check, configuration, demo, doctor, drain, explain, maintenance, output, password, probe, reload, run,
     self_signed, status, trust,
@@ -40,8 +40,8 @@ fn perform(command: &Command) -> Exit {
         Command::Undrain(args) => drain::undrain(args),
         Command::SelfSigned(args) => self_signed::run(args),
         Command::HashPassword => password::hash(),
-        Command::Trust(args) => with_state(Wish::Trust, args),
-        Command::Untrust(args) => with_state(Wish::Untrust, args),
+        Command::Trust(args) => with_state(TrustRequest::Trust, args),
+        Command::Untrust(args) => with_state(TrustRequest::Untrust, args),
     }
 }
 
@@ -59,7 +59,7 @@ fn without_a_word() -> Exit {
 }
 
 /// The state folder that was named, else the configured one, else the first known one with a local authority.
-fn with_state(wish: Wish, args: &TrustArgs) -> Exit {
+fn with_state(wish: TrustRequest, args: &TrustArgs) -> Exit {
     if let Some(state) = &args.state {
         return trust::run(wish, args, state);
     }

@@ -10,7 +10,7 @@ use super::{admin_call, configuration, output};
 use crate::admin::api::{CertsReport, Reply, Request, StatusReport};
 use crate::admin::client;
 use crate::config::settings::Settings;
-use crate::diagnostics::doctor::{self, Finding, PublicPorts, Running, Severity, Wish};
+use crate::diagnostics::doctor::{self, DoctorOptions, Finding, PublicPorts, Running, Severity};
 
 /// Looking takes the gateway no time.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub fn examine(settings: Arc<Settings>, args: &DoctorArgs) -> Exit {
     };
     let PublicPorts { plain, tls } = settings.public_ports;
     let public = PublicPorts { plain: args.public_http.unwrap_or(plain), tls: args.public_https.unwrap_or(tls) };
-    let wish = Wish { settings, name: args.name.clone(), running, public };
+    let wish = DoctorOptions { settings, name: args.name.clone(), running, public };
     let findings = match on_a_runtime(doctor::examine(&wish)) {
         Ok(findings) => findings,
         Err(error) => return output::failure(&error),

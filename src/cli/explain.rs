@@ -4,12 +4,12 @@ use super::args::ExplainArgs;
 use super::configuration;
 use super::exit::Exit;
 use super::output;
-use crate::diagnostics::explain::steps::{Outcome, Station};
-use crate::diagnostics::explain::{self, Explanation, Question, Verdict};
+use crate::diagnostics::explain::steps::{ExplainStep, Outcome};
+use crate::diagnostics::explain::{self, ExplainRequest, Explanation, Verdict};
 
 /// Explains one request.
 pub fn run(args: &ExplainArgs) -> Exit {
-    let mut question = match Question::new(&args.url, &args.method, &args.header, args.from) {
+    let mut question = match ExplainRequest::new(&args.url, &args.method, &args.header, args.from) {
         Ok(question) => question,
         Err(error) => {
             output::failure(&error);
@@ -57,7 +57,7 @@ fn page(told: &Explanation) -> String {
     page.0
 }
 
-fn step(number: usize, station: &Station) -> String {
+fn step(number: usize, station: &ExplainStep) -> String {
     let outcome = match &station.outcome {
         Outcome::Passes => "passes".to_owned(),
         Outcome::Depends { on } => format!("depends on {on}"),
@@ -78,7 +78,7 @@ fn verdict(told: &Explanation) -> String {
 }
 
 /// What may still come between.
-fn unless(steps: &[Station]) -> String {
+fn unless(steps: &[ExplainStep]) -> String {
     let open: Vec<&str> =
         steps.iter().filter(|step| matches!(step.outcome, Outcome::Depends { .. })).map(|step| step.word).collect();
     if open.is_empty() { String::new() } else { format!(", unless {} refuses", open.join(" or ")) }
@@ -127,7 +127,7 @@ mod tests {
     fn page_of(url: &str, fields: &[&str]) -> String {
         let settings = from_text("a.conf", CONFIG, &Environment::default()).unwrap().settings;
         let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
-        page(&explain::explain(&settings, &Question::new(url, "GET", &fields, None).unwrap()))
+        page(&explain::explain(&settings, &ExplainRequest::new(url, "GET", &fields, None).unwrap()))
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::admin::client;
 use crate::config::load::LoadError;
 use crate::config::resolve::from_text;
 use crate::config::settings::{Settings, Target, Upstream, UpstreamTls};
-use crate::diagnostics::explain::{self, Question};
-use crate::diagnostics::probe::{self, Backend, Known, MeantNames, Report, Trace, Wish};
+use crate::diagnostics::explain::{self, ExplainRequest};
+use crate::diagnostics::probe::{self, Backend, Known, MeantNames, ProbeOptions, Report, Trace};
 
 /// For what the running gateway says of its backends: it has that at hand.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 pub fn run(args: &ProbeArgs) -> Exit {
     let origin = args.origin.iter().map(|origin| format!("Origin: {}", origin.trim_end_matches('/')));
     let fields: Vec<String> = args.header.iter().cloned().chain(origin).collect();
-    let mut question = match Question::new(&args.url, "GET", &fields, None) {
+    let mut question = match ExplainRequest::new(&args.url, "GET", &fields, None) {
         Ok(question) => question,
         Err(error) => {
             output::failure(&error);
@@ -36,7 +36,7 @@ pub fn run(args: &ProbeArgs) -> Exit {
         Err(exit) => return exit,
     };
     let wish = match wish(args, question, settings.as_ref()) {
-        Ok(wish) => Wish { origin, ..wish },
+        Ok(wish) => ProbeOptions { origin, ..wish },
         Err(exit) => return exit,
     };
     let report = match on_a_runtime(probe::probe(&wish)) {
@@ -68,7 +68,7 @@ fn settings(args: &ProbeArgs) -> Result<Option<Settings>, Exit> {
     }
 }
 
-fn wish(args: &ProbeArgs, question: Question, settings: Option<&Settings>) -> Result<Wish, Exit> {
+fn wish(args: &ProbeArgs, question: ExplainRequest, settings: Option<&Settings>) -> Result<ProbeOptions, Exit> {
     let explained = settings.map(|settings| explain::explain(settings, &question));
     let by_settings = settings.zip(explained.as_ref()).and_then(|(settings, told)| {
         let (upstream, uri) = told.backend.clone()?;
@@ -85,7 +85,7 @@ fn wish(args: &ProbeArgs, question: Question, settings: Option<&Settings>) -> Re
     let trust = UpstreamTls { ca_file: args.ca.clone(), insecure: args.insecure, ..UpstreamTls::default() };
     let meant = settings.map(MeantNames::of);
     let meant = meant.and_then(|names| names.find(&question.host.to_string()).cloned());
-    Ok(Wish { question, origin: None, meant, connect: args.connect, trust, backend, explained, limit: args.timeout })
+    Ok(ProbeOptions { question, origin: None, meant, connect: args.connect, trust, backend, explained, limit: args.timeout })
 }
 
 /// The targets of a group, with what the gateway says of them where it runs; it need not.

@@ -9,7 +9,7 @@ use x509_parser::pem::parse_x509_pem;
 
 use self::execute::StepError;
 use self::inspect::{Machine, Person};
-use self::plan::{Plan, Root, Step, Wish};
+use self::plan::{Plan, Root, Step, TrustRequest};
 use super::args::TrustArgs;
 use super::exit::Exit;
 use super::output;
@@ -45,14 +45,14 @@ enum TrustError {
 }
 
 /// Does what is wished with the root of the authority in `state`.
-pub fn run(wish: Wish, args: &TrustArgs, state: &Path) -> Exit {
+pub fn run(wish: TrustRequest, args: &TrustArgs, state: &Path) -> Exit {
     match try_run(wish, args, state) {
         Ok(exit) => exit,
         Err(error) => output::failure(&error),
     }
 }
 
-fn try_run(wish: Wish, args: &TrustArgs, state: &Path) -> Result<Exit, TrustError> {
+fn try_run(wish: TrustRequest, args: &TrustArgs, state: &Path) -> Result<Exit, TrustError> {
     let root = read_root(state)?;
     let machine = Machine::look(Path::new("/"), &Person::here());
     let mut plan = plan::plan(wish, &root, &machine);
@@ -67,7 +67,7 @@ fn try_run(wish: Wish, args: &TrustArgs, state: &Path) -> Result<Exit, TrustErro
         }
         carry_out(wish, &plan.steps)?;
     }
-    if wish == Wish::Trust {
+    if wish == TrustRequest::Trust {
         let readable = plan.installed.as_deref().filter(|file| file.exists()).unwrap_or(&root.file);
         output::line(&format!("\n{}", instructions::recipes(readable)));
     }
@@ -76,10 +76,10 @@ fn try_run(wish: Wish, args: &TrustArgs, state: &Path) -> Result<Exit, TrustErro
 }
 
 /// What would be done, in full.
-fn announce(wish: Wish, root: &Root, plan: &Plan) -> String {
+fn announce(wish: TrustRequest, root: &Root, plan: &Plan) -> String {
     let verb = match wish {
-        Wish::Trust => "trust",
-        Wish::Untrust => "no longer trust",
+        TrustRequest::Trust => "trust",
+        TrustRequest::Untrust => "no longer trust",
     };
     let mut text = format!("To {verb} the local authority of {}:\n", root.file.display());
     for step in &plan.steps {
@@ -103,13 +103,13 @@ fn confirmed() -> Result<bool, TrustError> {
     Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
 }
 
-fn carry_out(wish: Wish, steps: &[Step]) -> Result<(), TrustError> {
+fn carry_out(wish: TrustRequest, steps: &[Step]) -> Result<(), TrustError> {
     let mut failed = None;
     for step in steps {
         match execute::run(step, execute::ANSWER_TIMEOUT) {
             Ok(()) => output::line(&format!("done: {}", step.what)),
             // What was never put in cannot be taken out: the rest is taken out all the same.
-            Err(error @ StepError::Failed { .. }) if wish == Wish::Untrust => {
+            Err(error @ StepError::Failed { .. }) if wish == TrustRequest::Untrust => {
                 output::line(&format!("not done: {}: {error}", step.what));
                 failed = Some(error);
             }
@@ -185,7 +185,7 @@ mod tests {
         let step = Step { what: "the system's store".into(), words: vec!["update".into(), "it now".into()] };
         let plan = Plan { steps: vec![step], remarks: vec!["And by hand.".into()], installed: None };
         assert_eq!(
-            announce(Wish::Trust, &root, &plan),
+            announce(TrustRequest::Trust, &root, &plan),
             "To trust the local authority of /r.pem:\n\n  # the system's store\n  update 'it now'\n\nAnd by hand.\n"
         );
     }

@@ -29,18 +29,18 @@ use crate::net::dns::Dns;
 use crate::state::pem_store::PemStore;
 
 pub mod backends;
-pub mod budget;
 pub mod certs;
 pub mod files;
 pub mod ports;
+pub mod rate_limits;
 pub mod remarks;
-mod stand_in;
 pub mod state;
+mod temp_listener;
 
-use stand_in::StandIn;
+use temp_listener::TempListeners;
 
 /// What is examined.
-pub struct Wish {
+pub struct DoctorOptions {
     /// By which configuration.
     pub settings: Arc<Settings>,
     /// Only this name's certificate; `None` for all of them.
@@ -67,13 +67,13 @@ const MAX_NAMES: usize = 100;
 const AT_A_TIME: usize = 16;
 
 /// Examines everything, or one name with all it depends on.
-pub async fn examine(wish: &Wish) -> Vec<Finding> {
+pub async fn examine(wish: &DoctorOptions) -> Vec<Finding> {
     let settings = &wish.settings;
     let meant = MeantNames::of(settings);
     let mut findings = vec![state::examine(&settings.state, wish.running.as_ref().map(|running| &running.status)).await];
     let (ports, stand_in) = match &wish.running {
         Some(running) => (ports::of_running(&running.status), None),
-        None => StandIn::open(settings),
+        None => TempListeners::open(settings),
     };
     findings.extend(ports);
     findings.extend(outside(wish, stand_in.as_ref()).await);
@@ -82,14 +82,14 @@ pub async fn examine(wish: &Wish) -> Vec<Finding> {
     if let Some(running) = &wish.running {
         findings.extend(certs::judge(&running.certs, wish.name.as_deref(), &meant));
         findings.extend(remarks::alarms(&running.status));
-        findings.extend(budget::judge(&running.certs, wish.name.as_deref()));
+        findings.extend(rate_limits::judge(&running.certs, wish.name.as_deref()));
         findings.extend(remarks::judge(&running.status));
     }
     findings
 }
 
 /// The part that asks the world: authorities, name servers, and our own doors from without.
-async fn outside(wish: &Wish, stand_in: Option<&StandIn>) -> Vec<Finding> {
+async fn outside(wish: &DoctorOptions, stand_in: Option<&TempListeners>) -> Vec<Finding> {
     let needs: Vec<DesiredCert> = desired::needs(&wish.settings);
     let mut by_authority: BTreeMap<String, (Authority, Vec<Identifier>)> = BTreeMap::new();
     for need in &needs {
@@ -103,7 +103,7 @@ async fn outside(wish: &Wish, stand_in: Option<&StandIn>) -> Vec<Finding> {
     if let (Some(name), true) = (&wish.name, by_authority.values().all(|(_, names)| names.is_empty())) {
         findings.push(no_such_name(name, &needs));
     }
-    let beacon = wish.running.as_ref().map(|running| &running.beacon).or_else(|| stand_in.map(StandIn::beacon));
+    let beacon = wish.running.as_ref().map(|running| &running.beacon).or_else(|| stand_in.map(TempListeners::beacon));
     let PublicPorts { plain, tls } = wish.public;
     let ways = beacon.map(|beacon| Ways { plain: Some(plain), tls: Some(tls), beacon: beacon.clone() });
     let own = own_addresses();
@@ -115,22 +115,23 @@ async fn outside(wish: &Wish, stand_in: Option<&StandIn>) -> Vec<Finding> {
         findings.extend(asked.findings.iter().cloned());
         findings.extend(too_many(&names));
         names.truncate(MAX_NAMES);
-        findings
-            .extend(look_at(&names, &Visit { authority: &authority, asked: &asked, own: &own, ways: ways.as_ref(), wish }).await);
+        findings.extend(
+            look_at(&names, &DoctorRun { authority: &authority, asked: &asked, own: &own, ways: ways.as_ref(), wish }).await,
+        );
     }
     findings
 }
 
 /// What all names of one authority have in common.
-struct Visit<'a> {
+struct DoctorRun<'a> {
     authority: &'a Authority,
     asked: &'a Asked,
     own: &'a [IpAddr],
     ways: Option<&'a Ways>,
-    wish: &'a Wish,
+    wish: &'a DoctorOptions,
 }
 
-async fn look_at(names: &[Identifier], visit: &Visit<'_>) -> Vec<Finding> {
+async fn look_at(names: &[Identifier], visit: &DoctorRun<'_>) -> Vec<Finding> {
     let acme: &Acme = &visit.authority.acme;
     let dns = match Dns::configured(&acme.resolvers).await {
         Ok(dns) => dns,
@@ -161,12 +162,12 @@ async fn look_at(names: &[Identifier], visit: &Visit<'_>) -> Vec<Finding> {
 }
 
 /// Where our account is, empty where there is none; `None` when the state folder does not tell, being another user's.
-fn account(visit: &Visit<'_>) -> Option<String> {
+fn account(visit: &DoctorRun<'_>) -> Option<String> {
     let stored = PemStore::new(visit.wish.settings.state.clone()).account(&visit.authority.issuer).ok()?;
     Some(stored.and_then(|account| account.url).unwrap_or_default())
 }
 
-impl Wish {
+impl DoctorOptions {
     fn wants(&self, name: &Identifier) -> bool {
         self.name.as_ref().is_none_or(|wanted| name.to_string().eq_ignore_ascii_case(wanted.trim_end_matches('.')))
     }

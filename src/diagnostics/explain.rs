@@ -16,18 +16,18 @@ use crate::proxy::{answer, plain, upgrade};
 use crate::telemetry::access::redact::Redactor;
 
 mod backends;
-mod end;
 mod explanation;
-mod question;
+mod handler;
+mod request;
 pub mod steps;
 
 pub use explanation::{BlockFound, Explanation, SiteFound, Verdict};
-pub use question::{Question, QuestionError};
+pub use request::{ExplainRequest, QuestionError};
 
-use steps::{Outcome, Station};
+use steps::{ExplainStep, Outcome};
 
 /// Explains.
-pub fn explain(settings: &Settings, question: &Question) -> Explanation {
+pub fn explain(settings: &Settings, question: &ExplainRequest) -> Explanation {
     let mut explanation = Explanation {
         url: shown(settings, question),
         upgrade: upgrade::is_asked(&question.headers),
@@ -46,7 +46,7 @@ pub fn explain(settings: &Settings, question: &Question) -> Explanation {
     explanation
 }
 
-fn shown(settings: &Settings, question: &Question) -> String {
+fn shown(settings: &Settings, question: &ExplainRequest) -> String {
     const MAX_SHOWN: usize = 2_000;
     let mut out = Vec::new();
     let mut bounded = Bounded::new(&mut out, Escape::Human, MAX_SHOWN);
@@ -55,7 +55,7 @@ fn shown(settings: &Settings, question: &Question) -> String {
 }
 
 /// Goes the way of the request as far as it leads; what ends it early is the `Err`.
-fn follow(settings: &Settings, question: &Question, told: &mut Explanation) -> Result<Verdict, Verdict> {
+fn follow(settings: &Settings, question: &ExplainRequest, told: &mut Explanation) -> Result<Verdict, Verdict> {
     let (secure, port) = (question.secure, question.port(settings));
     let routes = RouteTable::new(&settings.sites);
     listens(settings, secure, port)?;
@@ -83,13 +83,13 @@ fn follow(settings: &Settings, question: &Question, told: &mut Explanation) -> R
     if let Some(last) = told.steps.iter().find(|station| station.outcome.ends_it()) {
         return Err(ended(last));
     }
-    let (facts, verdict) = end::told(settings, block, &request, told.upgrade);
+    let (facts, verdict) = handler::told(settings, block, &request, told.upgrade);
     told.end = facts;
     Ok(verdict)
 }
 
 /// What is changed in the request's header before any step; only a backend sees it.
-fn changes(settings: &Settings, block: &Block, question: &Question, upgrade: bool) -> Vec<String> {
+fn changes(settings: &Settings, block: &Block, question: &ExplainRequest, upgrade: bool) -> Vec<String> {
     if !matches!(block.end, End::Proxy(_)) {
         return Vec::new();
     }
@@ -129,7 +129,7 @@ fn listens(settings: &Settings, secure: bool, port: u16) -> Result<(), Verdict> 
 }
 
 /// As the request path reads a request before it looks for a site.
-fn arrives(limits: &GatewayLimits, question: &Question) -> Result<Host, Refusal> {
+fn arrives(limits: &GatewayLimits, question: &ExplainRequest) -> Result<Host, Refusal> {
     arrive::within(limits, Version::HTTP_11, &question.target, &question.headers)?;
     arrive::target(&question.method, &question.target, false)?;
     arrive::credentials(&question.headers).map_err(Refusal::Malformed)?;
@@ -150,11 +150,11 @@ fn unknown_name((routes, ports): (&RouteTable, PortMap), host: &Host, port: u16)
 }
 
 /// What a port in the clear does with a host that has no site there.
-fn sent_on(routes: (&RouteTable, PortMap), host: &Host, question: &Question) -> Verdict {
+fn sent_on(routes: (&RouteTable, PortMap), host: &Host, question: &ExplainRequest) -> Verdict {
     match plain::send_on(routes, host, &question.request(), question.method == Method::HEAD) {
         Ok(response) => Verdict::Answered {
             status: response.status().as_u16(),
-            words: format!("sent on to {}", end::location(&response, question)),
+            words: format!("sent on to {}", handler::location(&response, question)),
         },
         Err(refusal) => refused(&refusal),
     }
@@ -200,7 +200,7 @@ fn block_found(site: &Site, block: &Block, path: &str) -> BlockFound {
     BlockFound { path: block.path.to_string(), at: block.at.to_string(), why }
 }
 
-fn ended(station: &Station) -> Verdict {
+fn ended(station: &ExplainStep) -> Verdict {
     match &station.outcome {
         Outcome::Refuses { status, reason, words } => {
             let by_step = || format!("by `{}`: {}", station.word, station.says);
@@ -216,7 +216,9 @@ fn ended(station: &Station) -> Verdict {
 
 fn refused(refusal: &Refusal) -> Verdict {
     let words = match refusal {
-        Refusal::UpgradeToTls(url) => format!("a WebSocket cannot follow a redirect to TLS: open {}", end::without_query(url)),
+        Refusal::UpgradeToTls(url) => {
+            format!("a WebSocket cannot follow a redirect to TLS: open {}", handler::without_query(url))
+        }
         Refusal::Malformed(_) => "two servers could read this request differently: write it in one way".to_owned(),
         other => other.to_string(),
     };

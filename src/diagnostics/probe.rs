@@ -12,17 +12,17 @@ use http::{Uri, header};
 
 use crate::config::defaults;
 use crate::config::settings::{Target, TargetScheme, Upstream, UpstreamTls};
-use crate::diagnostics::explain::{Explanation, Question};
+use crate::diagnostics::explain::{ExplainRequest, Explanation};
 use crate::proxy::cluster::{Cluster, trust::Trust, trust::TrustError};
 use crate::proxy::{forward, messages};
 
+mod connect;
 mod diagnose;
 mod diagnosis;
-mod dial;
+mod exchange;
 mod facts;
-mod place;
+mod probe_target;
 mod report;
-mod talk;
 
 pub use crate::certs::issued_by::{Meant, MeantNames};
 pub use diagnosis::Diagnosis;
@@ -30,15 +30,15 @@ use report::TlsFault;
 pub use report::{End, Report, Step, Trace};
 
 use facts::Facts;
-use place::{Place, place_of};
+use probe_target::{ProbeTarget, place_of};
 
 /// Redirects that a browser follows before it gives up; curl's default is 50, browsers' 20.
 const MAX_REDIRECTS: usize = 10;
 
 /// What is to be found out.
-pub struct Wish {
+pub struct ProbeOptions {
     /// The request.
-    pub question: Question,
+    pub question: ExplainRequest,
     /// The Origin in it, where it is only that of the URL's own host.
     pub origin: Option<String>,
     /// Where the configuration takes the host's certificate from, if that is a place that not everybody trusts.
@@ -93,7 +93,7 @@ impl Backend {
 ///
 /// # Errors
 /// When the roots that were named cannot be read.
-pub async fn probe(wish: &Wish) -> Result<Report, TrustError> {
+pub async fn probe(wish: &ProbeOptions) -> Result<Report, TrustError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let trust = Trust::new(provider);
     let through = through(wish, &trust).await?;
@@ -139,7 +139,7 @@ async fn speaks_tls(backend: &Backend, trust: &Trust) -> Option<String> {
 }
 
 /// As a client does: by the URL, redirects followed where the client would.
-async fn through(wish: &Wish, trust: &Trust) -> Result<Trace, TrustError> {
+async fn through(wish: &ProbeOptions, trust: &Trust) -> Result<Trace, TrustError> {
     let config = trust.client(&wish.trust)?;
     let mut question = wish.question.clone();
     let mut trace = Trace::new("through the gateway");
@@ -173,14 +173,14 @@ async fn through(wish: &Wish, trust: &Trust) -> Result<Trace, TrustError> {
 }
 
 /// What a redirect is compared by: two that differ in `ws` and `http` only are one.
-fn address_of(question: &Question) -> (bool, String, Option<u16>, String) {
+fn address_of(question: &ExplainRequest) -> (bool, String, Option<u16>, String) {
     let usual = if question.secure { 443 } else { 80 };
     let port = question.named_port.filter(|port| *port != usual);
     (question.secure, question.host.to_string(), port, question.target.to_string())
 }
 
 /// The request that a redirect leads to; `None` where it leads nowhere.
-fn follow(question: &Question, location: &str) -> Option<Question> {
+fn follow(question: &ExplainRequest, location: &str) -> Option<ExplainRequest> {
     let base = format!("{}://{}", if question.secure { "https" } else { "http" }, question.authority());
     let url = match location {
         path if path.starts_with("//") => format!("{}:{path}", if question.secure { "https" } else { "http" }),
@@ -188,11 +188,11 @@ fn follow(question: &Question, location: &str) -> Option<Question> {
         url if url.contains("://") => url.to_owned(),
         relative => format!("{base}{}/{relative}", question.target.path().rsplit_once('/').map_or("", |(folder, _)| folder)),
     };
-    Question::new(&url, question.method.as_str(), &[], None).ok()
+    ExplainRequest::new(&url, question.method.as_str(), &[], None).ok()
 }
 
 /// As the gateway asks its backend.
-async fn straight(question: &Question, backend: &Backend, trust: &Trust, limit: Duration) -> Result<Trace, TrustError> {
+async fn straight(question: &ExplainRequest, backend: &Backend, trust: &Trust, limit: Duration) -> Result<Trace, TrustError> {
     let mut question = question.clone();
     question.target = backend.uri.clone();
     let facts = [
@@ -210,7 +210,7 @@ async fn straight(question: &Question, backend: &Backend, trust: &Trust, limit: 
     }
     let mut unreached = Vec::new();
     for target in backend.in_order() {
-        let place = Place::of_target(target, &backend.tls, trust)?;
+        let place = ProbeTarget::of_target(target, &backend.tls, trust)?;
         match once(&place, &question, limit, &mut trace).await {
             // One that cannot be reached says nothing of the others.
             End::NoName { why } => unreached.push(End::NoName { why: format!("{target}: {why}") }),
@@ -226,7 +226,7 @@ async fn straight(question: &Question, backend: &Backend, trust: &Trust, limit: 
 }
 
 /// Whether it is the Origin that a backend minds can be told only by leaving it out.
-async fn without_origin(wish: &Wish, straight: Option<&Trace>, trust: &Trust) -> Result<Option<Trace>, TrustError> {
+async fn without_origin(wish: &ProbeOptions, straight: Option<&Trace>, trust: &Trust) -> Result<Option<Trace>, TrustError> {
     let refused = matches!(straight.map(|trace| &trace.end), Some(End::Answered { status: 403, .. }));
     match &wish.backend {
         Some(backend) if refused && wish.question.headers.contains_key(header::ORIGIN) => {
@@ -238,16 +238,16 @@ async fn without_origin(wish: &Wish, straight: Option<&Trace>, trust: &Trust) ->
     }
 }
 
-fn set(question: &mut Question, name: HeaderName, value: &str) {
+fn set(question: &mut ExplainRequest, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::try_from(value) {
         question.headers.entry(name).or_insert(value);
     }
 }
 
 /// One connection and one request.
-async fn once(place: &Place, question: &Question, limit: Duration, trace: &mut Trace) -> End {
-    match dial::dial(place, limit, trace).await {
-        Ok(stream) => talk::talk(stream, question, limit, &mut trace.steps).await,
+async fn once(place: &ProbeTarget, question: &ExplainRequest, limit: Duration, trace: &mut Trace) -> End {
+    match connect::dial(place, limit, trace).await {
+        Ok(stream) => exchange::talk(stream, question, limit, &mut trace.steps).await,
         Err(end) => end,
     }
 }
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn a_redirect_leads_where_a_browser_would_go() {
         let check = |from: &str, location: &str, expected: Option<&str>| {
-            let question = Question::new(from, "GET", &[], None).unwrap();
+            let question = ExplainRequest::new(from, "GET", &[], None).unwrap();
             let next = follow(&question, location);
             assert_eq!(next.map(|next| next.url).as_deref(), expected, "for {location}");
         };
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_usual_port_is_no_other_address() {
-        let address = |url: &str| address_of(&Question::new(url, "GET", &[], None).unwrap());
+        let address = |url: &str| address_of(&ExplainRequest::new(url, "GET", &[], None).unwrap());
         assert_eq!(address("wss://a.test:443/x"), address("https://A.test/x"));
         assert_ne!(address("http://a.test/x"), address("https://a.test/x"));
     }

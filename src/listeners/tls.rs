@@ -153,7 +153,7 @@ impl TlsFront {
             // Boxed, for few handshakes need the room.
             choice = match Box::pin(self.obtain(name, peer)).await {
                 Ok(Obtained::Certificate) => self.choose(&start.client_hello(), local),
-                Ok(Obtained::StandIn) => Choice::StandIn,
+                Ok(Obtained::TempListeners) => Choice::TempListeners,
                 Err(words) => Choice::Refuse(HandshakeError::NotGranted(words)),
             };
             deadline = deadline.max(Instant::now() + AFTER_WAITING);
@@ -162,7 +162,7 @@ impl TlsFront {
             Choice::Site => self.for_site(server_name.as_deref(), local),
             Choice::Address(key) => self.for_address(key, local),
             Choice::Challenge => (Arc::clone(&self.challenge), None),
-            Choice::StandIn => (Arc::clone(&self.stand_in), None),
+            Choice::TempListeners => (Arc::clone(&self.stand_in), None),
             // It went as soon as it had come.
             Choice::Demand => {
                 refuse(start, deadline).await;
@@ -199,7 +199,9 @@ impl TlsFront {
             let waited = tokio::time::timeout(PROXY_WAIT, obtained.as_mut()).await;
             match waited {
                 Ok(done) => return done.map(|()| Obtained::Certificate),
-                Err(_) if peer == Peer::TrustedProxy && self.board.stand_in(name).is_some() => return Ok(Obtained::StandIn),
+                Err(_) if peer == Peer::TrustedProxy && self.board.stand_in(name).is_some() => {
+                    return Ok(Obtained::TempListeners);
+                }
                 Err(_) => (),
             }
         }
@@ -247,7 +249,7 @@ pub enum Peer {
 /// What a handshake that waited is shown.
 enum Obtained {
     Certificate,
-    StandIn,
+    TempListeners,
 }
 
 enum Choice {
@@ -256,7 +258,7 @@ enum Choice {
     Address(Arc<CertifiedKey>),
     Challenge,
     /// Its own certificate is being obtained by http-01.
-    StandIn,
+    TempListeners,
     /// Its certificate may be asked for.
     Demand,
     Refuse(HandshakeError),
@@ -268,7 +270,7 @@ impl Choice {
         match lookup {
             Lookup::Found(key) if server_name.is_none() => Self::Address(key),
             Lookup::Found(_) => Self::Site,
-            Lookup::Coming(_) if server_name.is_some_and(|name| board.stand_in(name).is_some()) => Self::StandIn,
+            Lookup::Coming(_) if server_name.is_some_and(|name| board.stand_in(name).is_some()) => Self::TempListeners,
             Lookup::Coming(why) => Self::Refuse(HandshakeError::Coming(why)),
             Lookup::Demand => Self::Demand,
             Lookup::Unknown => Self::Refuse(HandshakeError::UnknownName),
@@ -329,7 +331,7 @@ mod tests {
             Choice::Site => "site",
             Choice::Address(_) => "address",
             Choice::Challenge => "challenge",
-            Choice::StandIn => "stand-in",
+            Choice::TempListeners => "stand-in",
             Choice::Demand => "demand",
             Choice::Refuse(_) => "refused",
         };

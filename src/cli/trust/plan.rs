@@ -6,7 +6,7 @@ use super::inspect::{Machine, Store};
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum TrustRequest {
     /// Believe what the root vouches for.
     Trust,
     /// No longer.
@@ -61,7 +61,7 @@ impl Plan {
 }
 
 /// Decides from what the machine offers.
-pub fn plan(wish: Wish, root: &Root, machine: &Machine) -> Plan {
+pub fn plan(wish: TrustRequest, root: &Root, machine: &Machine) -> Plan {
     let mut plan = Plan::default();
     system_store(wish, root, machine, &mut plan);
     browsers(wish, root, machine, &mut plan);
@@ -69,7 +69,7 @@ pub fn plan(wish: Wish, root: &Root, machine: &Machine) -> Plan {
 }
 
 /// The store of OpenSSL, curl, Go and most other programs.
-fn system_store(wish: Wish, root: &Root, machine: &Machine, plan: &mut Plan) {
+fn system_store(wish: TrustRequest, root: &Root, machine: &Machine, plan: &mut Plan) {
     let Some(Store { anchors, update }) = &machine.store else {
         plan.remarks.push(format!(
             "This machine has none of the stores doorward knows (update-ca-certificates, update-ca-trust). On Debian and Ubuntu \
@@ -79,18 +79,18 @@ fn system_store(wish: Wish, root: &Root, machine: &Machine, plan: &mut Plan) {
         return;
     };
     let mut rebuild = vec![shown(update)];
-    if wish == Wish::Untrust && update.ends_with("update-ca-certificates") {
+    if wish == TrustRequest::Untrust && update.ends_with("update-ca-certificates") {
         // Without it the links of a root that is gone would stay.
         rebuild.push("--fresh".into());
     }
     let file = anchors.join(format!("{}.crt", root.name));
     let first = match wish {
-        Wish::Trust => vec!["install".into(), "-m".into(), "0644".into(), shown(&root.file), shown(&file)],
-        Wish::Untrust => vec!["rm".into(), "-f".into(), shown(&file)],
+        TrustRequest::Trust => vec!["install".into(), "-m".into(), "0644".into(), shown(&root.file), shown(&file)],
+        TrustRequest::Untrust => vec!["rm".into(), "-f".into(), shown(&file)],
     };
     let what = match wish {
-        Wish::Trust => "the system's store",
-        Wish::Untrust => "out of the system's store",
+        TrustRequest::Trust => "the system's store",
+        TrustRequest::Untrust => "out of the system's store",
     };
     for words in [first, rebuild] {
         match as_root(words, machine) {
@@ -102,11 +102,11 @@ fn system_store(wish: Wish, root: &Root, machine: &Machine, plan: &mut Plan) {
             }
         }
     }
-    plan.installed = (wish == Wish::Trust).then_some(file);
+    plan.installed = (wish == TrustRequest::Trust).then_some(file);
 }
 
 /// Chromium and Firefox on Linux keep databases of their own.
-fn browsers(wish: Wish, root: &Root, machine: &Machine, plan: &mut Plan) {
+fn browsers(wish: TrustRequest, root: &Root, machine: &Machine, plan: &mut Plan) {
     let wanted = !machine.databases.is_empty() || machine.missing_database.is_some();
     let Some(certutil) = &machine.certutil else {
         if wanted {
@@ -120,7 +120,7 @@ fn browsers(wish: Wish, root: &Root, machine: &Machine, plan: &mut Plan) {
         return;
     };
     let mut folders: Vec<(&str, &Path)> = machine.databases.iter().map(|d| (d.browser, d.folder.as_path())).collect();
-    if let (Wish::Trust, Some(folder)) = (wish, &machine.missing_database) {
+    if let (TrustRequest::Trust, Some(folder)) = (wish, &machine.missing_database) {
         let mut step = |words: Vec<String>| {
             plan.steps.push(Step { what: "a store for Chromium".into(), words: as_person(words, machine) });
         };
@@ -133,8 +133,8 @@ fn browsers(wish: Wish, root: &Root, machine: &Machine, plan: &mut Plan) {
     for (browser, folder) in folders {
         let mut words = vec![shown(certutil), "-d".into(), database(folder)];
         let rest: &[&str] = match wish {
-            Wish::Trust => &["-A", "-t", "C,,", "-n", &root.name, "-i", &source],
-            Wish::Untrust => &["-D", "-n", &root.name],
+            TrustRequest::Trust => &["-A", "-t", "C,,", "-n", &root.name, "-i", &source],
+            TrustRequest::Untrust => &["-D", "-n", &root.name],
         };
         words.extend(rest.iter().map(ToString::to_string));
         plan.steps.push(Step { what: format!("{browser}, {}", folder.display()), words: as_person(words, machine) });
@@ -176,7 +176,7 @@ mod tests {
     use super::super::inspect::Database;
     use super::*;
 
-    fn check(wish: Wish, machine: &Machine, expected: &[&str]) -> Plan {
+    fn check(wish: TrustRequest, machine: &Machine, expected: &[&str]) -> Plan {
         let root =
             Root { state: "/state".into(), file: "/state/authorities/local/root.pem".into(), name: "doorward-1a2b".into() };
         let plan = plan(wish, &root, machine);
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_plain_user_needs_sudo_for_the_system_and_nothing_for_browsers() {
         let plan = check(
-            Wish::Trust,
+            TrustRequest::Trust,
             &debian(),
             &[
                 "/usr/bin/sudo install -m 0644 /state/authorities/local/root.pem /usr/local/share/ca-certificates/doorward-1a2b.crt",
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn untrust_takes_back_each_step() {
         check(
-            Wish::Untrust,
+            TrustRequest::Untrust,
             &debian(),
             &[
                 "/usr/bin/sudo rm -f /usr/local/share/ca-certificates/doorward-1a2b.crt",
@@ -235,7 +235,7 @@ mod tests {
             ..debian()
         };
         check(
-            Wish::Trust,
+            TrustRequest::Trust,
             &machine,
             &[
                 "install -m 0644 /state/authorities/local/root.pem /usr/local/share/ca-certificates/doorward-1a2b.crt",
@@ -251,9 +251,9 @@ mod tests {
     #[test]
     fn what_cannot_be_done_is_said() {
         let poor = Machine { databases: debian().databases, ..Machine::default() };
-        let remarks = check(Wish::Trust, &poor, &[]).remarks;
+        let remarks = check(TrustRequest::Trust, &poor, &[]).remarks;
         assert!(remarks[0].contains("apt install ca-certificates") && remarks[1].contains("apt install libnss3-tools"));
         let without_sudo = Machine { sudo: None, databases: Vec::new(), ..debian() };
-        assert!(check(Wish::Trust, &without_sudo, &[]).remarks[0].contains("as root, with `--state /state`"));
+        assert!(check(TrustRequest::Trust, &without_sudo, &[]).remarks[0].contains("as root, with `--state /state`"));
     }
 }

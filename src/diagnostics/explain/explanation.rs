@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::config::env_values::EnvValues;
 use crate::config::settings::UpstreamId;
-use crate::diagnostics::explain::steps::{Outcome, Station};
+use crate::diagnostics::explain::steps::{ExplainStep, Outcome};
 
 /// What is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,7 +26,7 @@ pub struct Explanation {
     /// What of the request's header is not passed on as it was sent; a field a line.
     pub fields: Vec<String>,
     /// The steps in the order in which they run.
-    pub steps: Vec<Station>,
+    pub steps: Vec<ExplainStep>,
     /// What answers when every step has let pass, and what then becomes of an upgrade; a fact a line.
     pub end: Vec<String>,
     /// What is done to the answer, in order.

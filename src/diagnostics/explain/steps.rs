@@ -20,7 +20,7 @@ use crate::proxy::upgrade;
 
 /// One step on the way in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Station {
+pub struct ExplainStep {
     /// The word of the configuration.
     pub word: &'static str,
     /// What it means.
@@ -73,7 +73,7 @@ pub fn refuses(refusal: &Refusal) -> Outcome {
 
 /// The way in: what each step says to `request`, whose path those change that change it. `client` is who asks, where that
 /// is known. The order is that of [`crate::proxy::step::Step::of`].
-pub fn way_in(policy: &Policy, path: &PathPattern, request: &mut Request<()>, client: Option<IpAddr>) -> Vec<Station> {
+pub fn way_in(policy: &Policy, path: &PathPattern, request: &mut Request<()>, client: Option<IpAddr>) -> Vec<ExplainStep> {
     // Every field is named, so that a new word asks to be explained.
     let Policy {
         allow,
@@ -154,7 +154,7 @@ pub fn way_out(policy: &Policy, secure: bool) -> Vec<String> {
 
 /// The stations so far.
 struct Way {
-    stations: Vec<Station>,
+    stations: Vec<ExplainStep>,
     ended: bool,
 }
 
@@ -234,7 +234,7 @@ impl Way {
     fn add(&mut self, word: &'static str, says: String, outcome: impl FnOnce() -> Outcome) {
         let outcome = if self.ended { Outcome::NotReached } else { outcome() };
         self.ended |= outcome.ends_it();
-        self.stations.push(Station { word, says, outcome });
+        self.stations.push(ExplainStep { word, says, outcome });
     }
 }
 

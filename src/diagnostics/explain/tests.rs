@@ -39,7 +39,7 @@ admin.example.com:8443 {
 fn explained(url: &str, fields: &[&str]) -> Explanation {
     let settings = from_text("a.conf", CONFIG, &Environment::default()).unwrap_or_else(|report| panic!("{report}")).settings;
     let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
-    explain(&settings, &Question::new(url, "GET", &fields, None).unwrap())
+    explain(&settings, &ExplainRequest::new(url, "GET", &fields, None).unwrap())
 }
 
 /// How it ends, in words.
@@ -67,7 +67,7 @@ fn values_from_the_environment_are_explained_by_their_names() {
     let environment = [("TOKEN".to_owned(), "hunter2!".to_owned())].into();
     let surroundings = Environment { environment, ..Environment::default() };
     let settings = from_text("a.conf", text, &surroundings).unwrap_or_else(|report| panic!("{report}")).settings;
-    let told = explain(&settings, &Question::new("https://a.example/", "GET", &[], None).unwrap());
+    let told = explain(&settings, &ExplainRequest::new("https://a.example/", "GET", &[], None).unwrap());
     let told = serde_json::to_string(&told).unwrap();
     assert!(!told.contains("hunter2!") && told.contains("{$TOKEN}"), "{told}");
 }
@@ -159,7 +159,7 @@ example.com {
 }
 ";
     let settings = from_text("a.conf", config, &Environment::default()).unwrap_or_else(|report| panic!("{report}")).settings;
-    let explained = |url: &str| explain(&settings, &Question::new(url, "GET", &[], None).unwrap());
+    let explained = |url: &str| explain(&settings, &ExplainRequest::new(url, "GET", &[], None).unwrap());
     let told = explained("https://mtls.example.com/x");
     assert_eq!(
         told.end,
@@ -195,7 +195,7 @@ fn urls_are_explained_by_their_public_ports() {
                 a.example:9443 {\n respond 204\n}\na.example {\n respond 200\n}\nb.example:9443 {\n respond 204\n}\n";
     let settings = from_text("a.conf", text, &Environment::default()).unwrap_or_else(|report| panic!("{report}")).settings;
     let check = |url: &str, expected: &str| {
-        let seen = result(&explain(&settings, &Question::new(url, "GET", &[], None).unwrap()));
+        let seen = result(&explain(&settings, &ExplainRequest::new(url, "GET", &[], None).unwrap()));
         assert!(seen.starts_with(expected), "{url}: {seen}");
     };
     let text = |status: u16| format!("{status} a text of the configuration");

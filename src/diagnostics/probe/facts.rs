@@ -4,11 +4,11 @@ use http::header;
 
 use super::report::End;
 use crate::certs::issued_by::Meant;
-use crate::diagnostics::explain::{Question, Verdict};
+use crate::diagnostics::explain::{ExplainRequest, Verdict};
 
 /// All that is known.
 pub(super) struct Facts<'a> {
-    pub(super) question: &'a Question,
+    pub(super) question: &'a ExplainRequest,
     pub(super) through: &'a End,
     pub(super) straight: Option<&'a End>,
     /// Who issued the certificate that was shown on the way through the gateway, where this machine does not trust it.

@@ -56,14 +56,14 @@ pub(super) async fn exchange(
     within(limit, by_tcp(server, question, request)).await
 }
 
-type Heard = Result<(Vec<u8>, Message), Failure>;
+type Received = Result<(Vec<u8>, Message), Failure>;
 
-async fn within(limit: Duration, work: impl Future<Output = Heard>) -> Heard {
+async fn within(limit: Duration, work: impl Future<Output = Received>) -> Received {
     tokio::time::timeout(limit, work).await.unwrap_or(Err(Failure::Silent(limit)))
 }
 
 /// The system picks the port, and the socket hears nobody but the server.
-async fn by_udp(server: SocketAddr, question: &Message, request: &[u8]) -> Heard {
+async fn by_udp(server: SocketAddr, question: &Message, request: &[u8]) -> Received {
     let own = match server {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
@@ -84,7 +84,7 @@ async fn by_udp(server: SocketAddr, question: &Message, request: &[u8]) -> Heard
     }
 }
 
-async fn by_tcp(server: SocketAddr, question: &Message, request: &[u8]) -> Heard {
+async fn by_tcp(server: SocketAddr, question: &Message, request: &[u8]) -> Received {
     let mut stream = TcpStream::connect(server).await.map_err(Failure::Unreachable)?;
     let length = u16::try_from(request.len()).map_err(|_| Failure::Garbled)?;
     let framed = [&length.to_be_bytes(), request].concat();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::diagnostics::explain::{Question, Verdict};
+use crate::diagnostics::explain::{ExplainRequest, Verdict};
 use crate::diagnostics::probe::report::By;
 
 const OPEN: End = End::Open;
@@ -8,8 +8,8 @@ fn answered(status: u16, by: By) -> End {
     End::Answered { status, by }
 }
 
-fn question(url: &str, fields: &[&str]) -> Question {
-    Question::new(url, "GET", &fields.iter().map(ToString::to_string).collect::<Vec<_>>(), None).unwrap()
+fn question(url: &str, fields: &[&str]) -> ExplainRequest {
+    ExplainRequest::new(url, "GET", &fields.iter().map(ToString::to_string).collect::<Vec<_>>(), None).unwrap()
 }
 
 /// The diagnosis of a WebSocket's ways.

@@ -9,12 +9,12 @@ use rustls::pki_types::ServerName;
 
 use crate::base::loopback;
 use crate::config::settings::{Target, TargetAddress, TargetScheme, UpstreamTls};
-use crate::diagnostics::explain::Question;
+use crate::diagnostics::explain::ExplainRequest;
 use crate::proxy::arrive::Host;
 use crate::proxy::cluster::trust::{Trust, TrustError};
 
 /// Where bytes go.
-pub(super) struct Place {
+pub(super) struct ProbeTarget {
     /// For people.
     pub(super) shown: String,
     pub(super) at: At,
@@ -30,7 +30,7 @@ pub(super) enum At {
 }
 
 /// Where the request of `question` goes: to `connect` where that is given.
-pub(super) fn place_of(question: &Question, connect: Option<SocketAddr>, config: &Arc<ClientConfig>) -> Place {
+pub(super) fn place_of(question: &ExplainRequest, connect: Option<SocketAddr>, config: &Arc<ClientConfig>) -> ProbeTarget {
     let port = question.named_port.unwrap_or(if question.secure { 443 } else { 80 });
     let at = match (&question.host, connect) {
         (_, Some(address)) => At::Address(address),
@@ -39,7 +39,7 @@ pub(super) fn place_of(question: &Question, connect: Option<SocketAddr>, config:
         (Host::Name(name), None) => At::Name(name.to_string(), port),
     };
     let tls = question.secure.then(|| server_name(&question.host).map(|name| (Arc::clone(config), name))).flatten();
-    Place { shown: question.authority(), at, tls }
+    ProbeTarget { shown: question.authority(), at, tls }
 }
 
 fn server_name(host: &Host) -> Option<ServerName<'static>> {
@@ -49,7 +49,7 @@ fn server_name(host: &Host) -> Option<ServerName<'static>> {
     }
 }
 
-impl Place {
+impl ProbeTarget {
     pub(super) fn of_target(target: &Target, tls: &UpstreamTls, trust: &Trust) -> Result<Self, TrustError> {
         let address = &target.address;
         let at = match address {

@@ -11,7 +11,7 @@ use crate::proxy::upgrade;
 
 /// A request that is not sent.
 #[derive(Clone, Debug)]
-pub struct Question {
+pub struct ExplainRequest {
     /// The URL as it was given.
     pub url: String,
     /// Whether TLS is asked for.
@@ -50,7 +50,7 @@ pub enum QuestionError {
     Method(String),
 }
 
-impl Question {
+impl ExplainRequest {
     /// Reads a URL. `ws` and `wss` ask for a WebSocket as browsers do, but for the key. User information is refused, as
     /// every browser drops it. A fragment stays at home.
     ///
@@ -147,8 +147,8 @@ fn name_of(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn question(url: &str, fields: &[&str]) -> Result<Question, QuestionError> {
-        Question::new(url, "GET", &fields.iter().map(ToString::to_string).collect::<Vec<_>>(), None)
+    fn question(url: &str, fields: &[&str]) -> Result<ExplainRequest, QuestionError> {
+        ExplainRequest::new(url, "GET", &fields.iter().map(ToString::to_string).collect::<Vec<_>>(), None)
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
-use super::place::{At, Place};
+use super::probe_target::{At, ProbeTarget};
 use super::report::{End, Step, TlsFault, Trace};
 use crate::base::error_chain::ErrorChain;
 use crate::base::escape::escaped;
@@ -24,7 +24,7 @@ pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
 /// Connects, each step within `limit`.
-pub(super) async fn dial(place: &Place, limit: Duration, trace: &mut Trace) -> Result<Box<dyn Wire>, End> {
+pub(super) async fn dial(place: &ProbeTarget, limit: Duration, trace: &mut Trace) -> Result<Box<dyn Wire>, End> {
     let Trace { steps, issuer: shown, .. } = trace;
     let tcp = match &place.at {
         At::Address(address) => first_that_answers(&[*address], limit, steps).await?,

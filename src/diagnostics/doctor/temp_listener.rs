@@ -27,12 +27,12 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_REQUEST: usize = 4 << 10;
 
 /// Open ports with a light; they close with it.
-pub(super) struct StandIn {
+pub(super) struct TempListeners {
     lit: SelfTestGuard,
     tasks: Vec<tokio::task::JoinHandle<Option<()>>>,
 }
 
-impl StandIn {
+impl TempListeners {
     /// Opens what the settings ask for, and tells of each port. `None` when no light can be shown anywhere.
     pub(super) fn open(settings: &Settings) -> (Vec<Finding>, Option<Self>) {
         let board = ChallengeBoard::new();
@@ -68,7 +68,7 @@ impl StandIn {
     }
 }
 
-impl Drop for StandIn {
+impl Drop for TempListeners {
     fn drop(&mut self) {
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
     }

@@ -3,7 +3,7 @@
 use http::header;
 use http::{Method, Request, Response, Uri};
 
-use super::{Question, Verdict, backends};
+use super::{ExplainRequest, Verdict, backends};
 use crate::config::settings::{Block, End, Files, Settings, Upstream};
 use crate::diagnostics::explain::steps;
 use crate::proxy::redirect::Redirect;
@@ -75,7 +75,7 @@ impl With for Vec<String> {
 }
 
 /// Where an answer sends the client, without the query, which may hold a secret.
-pub(super) fn location<B>(response: &Response<B>, question: &Question) -> String {
+pub(super) fn location<B>(response: &Response<B>, question: &ExplainRequest) -> String {
     let value = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
     value.map_or_else(|| question.target.path().to_owned(), without_query)
 }

@@ -17,12 +17,12 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::dial::{Wire, done, failed};
+use super::connect::{Wire, done, failed};
 use super::report::{By, End, Step};
 use crate::base::error_chain::ErrorChain;
 use crate::base::escape::escaped;
 use crate::base::task;
-use crate::diagnostics::explain::Question;
+use crate::diagnostics::explain::ExplainRequest;
 
 /// How long a WebSocket is watched for being closed at once: an application that refuses a token does so by then.
 const WATCH: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ const MAX_SHOWN: usize = 120;
 const LARGEST_MESSAGE: usize = 1 << 20;
 
 /// Sends the request over `stream` and tells what comes of it.
-pub(super) async fn talk(stream: Box<dyn Wire>, question: &Question, limit: Duration, steps: &mut Vec<Step>) -> End {
+pub(super) async fn talk(stream: Box<dyn Wire>, question: &ExplainRequest, limit: Duration, steps: &mut Vec<Step>) -> End {
     let started = Instant::now();
     let key = question.asks_websocket().then(generate_key);
     let answered = timeout(limit, ask(stream, question, key.as_deref())).await;
@@ -58,7 +58,7 @@ pub(super) async fn talk(stream: Box<dyn Wire>, question: &Question, limit: Dura
     }
 }
 
-async fn ask(stream: Box<dyn Wire>, question: &Question, key: Option<&str>) -> Result<Response<Incoming>, hyper::Error> {
+async fn ask(stream: Box<dyn Wire>, question: &ExplainRequest, key: Option<&str>) -> Result<Response<Incoming>, hyper::Error> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     task::spawn_local("probe", connection.with_upgrades());
     let mut request = Request::new(Empty::<Bytes>::new());
