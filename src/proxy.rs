@@ -4,48 +4,48 @@ pub mod client_io;
 
 pub mod serve;
 
+mod batched_metrics;
 pub mod connection;
 pub mod exchange;
 pub mod snapshot;
-mod tally;
 pub mod worker;
 
-pub mod arrive;
-pub mod plain;
+pub mod https_redirect;
 pub mod route;
 pub mod step;
 pub mod target;
+pub mod validate;
 
 mod accept_encoding;
-pub mod attempt;
 mod backend_response;
 pub mod body;
 pub mod cluster;
 mod content;
 mod cookie;
 mod dropped;
+pub mod early_hints;
 mod entity_tag;
+pub mod error_pages;
 pub mod files;
 pub mod forward;
 pub mod h1;
 pub mod h2_stream;
 pub mod handover;
-pub mod hints;
 pub mod limit;
-pub mod pages;
 pub mod retry;
-mod search;
+mod target_selection;
+pub mod upstream_request;
 
+pub mod client_cert;
 mod join;
 pub mod tunnel;
 pub mod upgrade;
-pub mod visitors;
 
 mod anomaly;
-mod event;
 pub mod messages;
+mod security_event;
 
-pub mod answer;
+pub mod error_response;
 pub mod redirect;
 pub mod refusal;
 pub mod refuse;

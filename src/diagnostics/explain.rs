@@ -7,12 +7,12 @@ use http::{Method, Version};
 
 use crate::base::escape::{Bounded, Escape};
 use crate::config::settings::{Block, ClientCertificates, End, GatewayLimits, PathPattern, PortMap, Settings, Site, SiteTls};
-use crate::proxy::arrive::{self, Host};
 use crate::proxy::forward::reported::Reported;
 use crate::proxy::forward::{self, Guard, Peer};
 use crate::proxy::refusal::Refusal;
 use crate::proxy::route::{Found, RouteTable, matches};
-use crate::proxy::{answer, plain, upgrade};
+use crate::proxy::validate::{self, Host};
+use crate::proxy::{error_response, https_redirect, upgrade};
 use crate::telemetry::access::redact::Redactor;
 
 mod backends;
@@ -67,7 +67,7 @@ fn follow(settings: &Settings, question: &ExplainRequest, told: &mut Explanation
     if !secure && routes.site(port, &host).is_none() {
         return Err(sent_on((&routes, ports), &host, question));
     }
-    let path = arrive::path(question.target.path()).map_err(|malformed| refused(&Refusal::Malformed(malformed)))?;
+    let path = validate::path(question.target.path()).map_err(|malformed| refused(&Refusal::Malformed(malformed)))?;
     let site = routes.site(port, &host).ok_or_else(|| refused(&Refusal::UnknownHost))?;
     told.site = Some(site_found(&settings.sites[site], &host, port));
     let Found { site, block } = routes.find(port, &host, &path).map_err(|refusal| refused(&refusal))?;
@@ -130,11 +130,11 @@ fn listens(settings: &Settings, secure: bool, port: u16) -> Result<(), Verdict> 
 
 /// As the request path reads a request before it looks for a site.
 fn arrives(limits: &GatewayLimits, question: &ExplainRequest) -> Result<Host, Refusal> {
-    arrive::within(limits, Version::HTTP_11, &question.target, &question.headers)?;
-    arrive::target(&question.method, &question.target, false)?;
-    arrive::credentials(&question.headers).map_err(Refusal::Malformed)?;
-    let raw = arrive::authority(Version::HTTP_11, &question.target, &question.headers).map_err(Refusal::Malformed)?;
-    arrive::host(raw.unwrap_or_default()).map(|(host, _)| host).map_err(Refusal::Malformed)
+    validate::within(limits, Version::HTTP_11, &question.target, &question.headers)?;
+    validate::target(&question.method, &question.target, false)?;
+    validate::credentials(&question.headers).map_err(Refusal::Malformed)?;
+    let raw = validate::authority(Version::HTTP_11, &question.target, &question.headers).map_err(Refusal::Malformed)?;
+    validate::host(raw.unwrap_or_default()).map(|(host, _)| host).map_err(Refusal::Malformed)
 }
 
 fn unknown_name((routes, ports): (&RouteTable, PortMap), host: &Host, port: u16) -> Verdict {
@@ -151,7 +151,7 @@ fn unknown_name((routes, ports): (&RouteTable, PortMap), host: &Host, port: u16)
 
 /// What a port in the clear does with a host that has no site there.
 fn sent_on(routes: (&RouteTable, PortMap), host: &Host, question: &ExplainRequest) -> Verdict {
-    match plain::send_on(routes, host, &question.request(), question.method == Method::HEAD) {
+    match https_redirect::send_on(routes, host, &question.request(), question.method == Method::HEAD) {
         Ok(response) => Verdict::Answered {
             status: response.status().as_u16(),
             words: format!("sent on to {}", handler::location(&response, question)),
@@ -222,7 +222,7 @@ fn refused(refusal: &Refusal) -> Verdict {
         Refusal::Malformed(_) => "two servers could read this request differently: write it in one way".to_owned(),
         other => other.to_string(),
     };
-    Verdict::Refused { status: answer::status(refusal), reason: refusal.reason().to_owned(), words }
+    Verdict::Refused { status: error_response::status(refusal), reason: refusal.reason().to_owned(), words }
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::http1::head::{self, Found, HeadLimits};
-use crate::proxy::arrive;
-use crate::proxy::plain;
+use crate::proxy::https_redirect;
+use crate::proxy::validate;
 
 /// How long the rest of the request, and afterwards the client's close, is waited for.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -107,13 +107,13 @@ fn recognized(bytes: &mut BytesMut, port: u16) -> Option<Option<Cleartext>> {
         Found::Head(head) => head.request,
         Found::RejectedHello(_) => return Some(None),
     };
-    let authority = request.headers().get(header::HOST).and_then(|host| arrive::host(host.as_bytes()).ok());
+    let authority = request.headers().get(header::HOST).and_then(|host| validate::host(host.as_bytes()).ok());
     let host = authority.map(|(host, _)| host);
-    let target = plain::path_of(request.uri());
+    let target = https_redirect::path_of(request.uri());
     let shown: String = target.chars().take(MAX_URL).flat_map(char::escape_default).collect();
     let url = host.as_ref().map(|host| {
         let uri = if target.len() <= MAX_URL { request.uri() } else { &Uri::from_static("/") };
-        plain::url("https", host, port, uri)
+        https_redirect::url("https", host, port, uri)
     });
     let host = host.map_or_else(|| "no host".to_owned(), |host| host.to_string());
     Some(Some(Cleartext::Http { request: format!("{} {shown} for {host}", request.method()), url }))

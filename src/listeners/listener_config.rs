@@ -17,7 +17,7 @@ use crate::certs::challenge::ChallengeBoard;
 use crate::certs::issued_by::MeantNames;
 use crate::certs::manager::CertManagerHandle;
 use crate::config::settings::{PortMap, Settings, Timeouts};
-use crate::proxy::visitors::Visitors;
+use crate::proxy::client_cert::ClientCertPolicy;
 
 /// See the module.
 pub struct ListenerConfig {
@@ -50,7 +50,7 @@ pub struct ListenerConfig {
 }
 
 impl ListenerConfig {
-    /// Puts a front together for a process that has the UDP ports `quic` and asks clients of some sites (`visitors`, by site)
+    /// Puts a front together for a process that has the UDP ports `quic` and asks clients of some sites (`client_certs`, by site)
     /// for a certificate; fails only if the crypto library lacks what
     /// every handshake needs.
     pub fn new(
@@ -58,9 +58,9 @@ impl ListenerConfig {
         quic: &BTreeSet<u16>,
         roots: &TlsRoots,
         certs: &CertManagerHandle,
-        visitors: &[Option<Arc<Visitors>>],
+        client_certs: &[Option<Arc<ClientCertPolicy>>],
     ) -> Result<Self, rustls::Error> {
-        let guarded = ClientAuthSites::new(&settings.sites, visitors);
+        let guarded = ClientAuthSites::new(&settings.sites, client_certs);
         let ports = settings.port_map();
         Ok(Self {
             timeouts: settings.timeouts,

@@ -28,9 +28,9 @@ use crate::certs::manager::CertManagerHandle;
 use crate::certs::on_demand::OnDemandHandle;
 use crate::certs::resolver::{CatalogResolver, PinnedResolver};
 use crate::config::settings::{Protocols, Settings, Tls};
+use crate::proxy::client_cert::ClientCertPolicy;
 use crate::proxy::client_io::Socket;
 use crate::proxy::connection::TlsFacts;
-use crate::proxy::visitors::Visitors;
 use crate::telemetry::metrics::handshakes::HandshakeMetrics;
 
 pub mod cert_compression;
@@ -111,7 +111,7 @@ impl TlsFront {
         sites.ticketer = Arc::clone(&roots.ticketer);
         // These have no tickets: who shows a certificate shows it each time, and never after it was taken off the list.
         let asking = guarded.iter().flat_map(|guarded| guarded.sites());
-        let asking = asking.map(|(at, visitors)| Ok((at, Arc::new(site(Arc::clone(&visitors.verifier))?))));
+        let asking = asking.map(|(at, client_certs)| Ok((at, Arc::new(site(Arc::clone(&client_certs.verifier))?))));
         let asking = asking.collect::<Result<_, rustls::Error>>()?;
         // Their certificates have ECDSA keys, whatever ciphers are configured.
         let any_cipher = Tls { ciphers: Vec::new(), ..settings.tls.clone() };
@@ -158,7 +158,7 @@ impl TlsFront {
             };
             deadline = deadline.max(Instant::now() + AFTER_WAITING);
         }
-        let (config, visitors) = match choice {
+        let (config, client_certs) = match choice {
             Choice::Site => self.for_site(server_name.as_deref(), local),
             Choice::Address(key) => self.for_address(key, local),
             Choice::Challenge => (Arc::clone(&self.challenge), None),
@@ -180,7 +180,10 @@ impl TlsFront {
         };
         if !Arc::ptr_eq(&config, &self.challenge) {
             let session = stream.get_ref().1;
-            let mut facts = TlsFacts::of(session, visitors.and_then(|visitors| visitors.visitor(session.peer_certificates())));
+            let mut facts = TlsFacts::of(
+                session,
+                client_certs.and_then(|client_certs| client_certs.client_cert(session.peer_certificates())),
+            );
             facts.is_stand_in = Arc::ptr_eq(&config, &self.stand_in);
             return Ok(Some(Handshaken { stream, facts }));
         }
@@ -212,20 +215,20 @@ impl TlsFront {
         self.catalog.load().lookup(server_name, None)
     }
 
-    fn for_site(&self, server_name: Option<&str>, local: SocketAddr) -> (Arc<ServerConfig>, Option<&Arc<Visitors>>) {
+    fn for_site(&self, server_name: Option<&str>, local: SocketAddr) -> (Arc<ServerConfig>, Option<&Arc<ClientCertPolicy>>) {
         let asks = self.guarded.as_ref().and_then(|guarded| guarded.site(server_name, local));
-        match asks.and_then(|(site, visitors)| Some((self.asking.get(&site)?, visitors))) {
-            Some((config, visitors)) => (Arc::clone(config), Some(visitors)),
+        match asks.and_then(|(site, client_certs)| Some((self.asking.get(&site)?, client_certs))) {
+            Some((config, client_certs)) => (Arc::clone(config), Some(client_certs)),
             None => (Arc::clone(&self.sites), None),
         }
     }
 
     /// What rustls shows its resolver says nothing of the address, so these clients get a configuration of their own.
-    fn for_address(&self, key: Arc<CertifiedKey>, local: SocketAddr) -> (Arc<ServerConfig>, Option<&Arc<Visitors>>) {
-        let (config, visitors) = self.for_site(None, local);
+    fn for_address(&self, key: Arc<CertifiedKey>, local: SocketAddr) -> (Arc<ServerConfig>, Option<&Arc<ClientCertPolicy>>) {
+        let (config, client_certs) = self.for_site(None, local);
         let mut config = ServerConfig::clone(&config);
         config.cert_resolver = Arc::new(PinnedResolver::new(key));
-        (Arc::new(config), visitors)
+        (Arc::new(config), client_certs)
     }
 
     fn choose(&self, hello: &ClientHello<'_>, local: SocketAddr) -> Choice {

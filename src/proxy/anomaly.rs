@@ -10,7 +10,7 @@ use super::cluster::lease::Lease;
 use super::cluster::pool::SendError;
 use super::exchange::Exchange;
 use super::messages::{self, Size};
-use super::snapshot::Lane;
+use super::snapshot::Route;
 use super::step::Step;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock, Timestamp};
@@ -22,7 +22,7 @@ pub(super) struct Sent<'a> {
     /// Bytes of the header section, request target included.
     pub(super) header_size: usize,
     pub(super) limits: &'a GatewayLimits,
-    pub(super) lane: &'a Lane,
+    pub(super) lane: &'a Route,
     /// Bytes of the body as they were announced.
     pub(super) body: Option<u64>,
 }
@@ -34,12 +34,12 @@ pub(super) fn look_at<B>(exchange: &Exchange, sent: &Sent<'_>, response: &Respon
         return;
     }
     match status {
-        StatusCode::BAD_REQUEST | StatusCode::UPGRADE_REQUIRED if exchange.course.lost_upgrade.get().is_some() => {
+        StatusCode::BAD_REQUEST | StatusCode::UPGRADE_REQUIRED if exchange.state.lost_upgrade.get().is_some() => {
             upgrade_fields_lost(exchange);
         }
         // What servers of TLS answer to plain HTTP: nginx, Apache and Go close behind it.
         StatusCode::BAD_REQUEST if closes(response) => {
-            if let Some(lease) = &*exchange.course.lease.borrow() {
+            if let Some(lease) = &*exchange.state.lease.borrow() {
                 try_tls(exchange, lease);
             }
         }
@@ -99,7 +99,7 @@ fn try_tls(exchange: &Exchange, lease: &Lease) {
 }
 
 fn upgrade_fields_lost(exchange: &Exchange) {
-    let Some(missing) = exchange.course.lost_upgrade.get() else { return };
+    let Some(missing) = exchange.state.lost_upgrade.get() else { return };
     let (host, peer) = (exchange.host(), exchange.connection.peer());
     let text = || messages::upgrade_fields_lost(&exchange.url(true), missing.words(), peer);
     remark(exchange, events::UPGRADE_FIELDS_LOST, (&host, &format!("{peer} {host}")), text);
@@ -119,7 +119,7 @@ fn refused_for_size(exchange: &Exchange, sent: &Sent<'_>, status: StatusCode) {
         _ => {
             let own =
                 sent.lane.steps.iter().find_map(|step| if let Step::LimitBody(limit) = step { Some(limit.0) } else { None });
-            let passed = exchange.course.bytes_in.get();
+            let passed = exchange.state.bytes_in.get();
             Size { what: "body", seen: sent.body.or_else(|| (passed > 0).then_some(passed)), limit: own }
         }
     };
@@ -128,7 +128,7 @@ fn refused_for_size(exchange: &Exchange, sent: &Sent<'_>, status: StatusCode) {
     remark(exchange, events::BACKEND_SIZE_LIMIT, (&host, &format!("{backend} {}", status.as_u16())), text);
 }
 
-/// An application sends a visitor who came by https to the same URL by https when it takes the visitor for one who came by
+/// An application sends a client_cert who came by https to the same URL by https when it takes the client_cert for one who came by
 /// http. One that sets a cookie on the way, or answers a form, may have its reasons and is left alone.
 fn redirected(exchange: &Exchange, status: StatusCode, headers: &HeaderMap) {
     let asked = &exchange.asked;
@@ -159,7 +159,7 @@ fn is_same_url(location: &[u8], authority: &[u8], target: &[u8]) -> bool {
 }
 
 fn backend(exchange: &Exchange) -> String {
-    exchange.course.lease.borrow().as_ref().map_or_else(String::new, |lease| lease.member().label().to_owned())
+    exchange.state.lease.borrow().as_ref().map_or_else(String::new, |lease| lease.member().label().to_owned())
 }
 
 fn remark(exchange: &Exchange, event: &'static str, (about, key): (&str, &str), text: impl FnOnce() -> String) {

@@ -17,7 +17,7 @@ pub(super) fn map_response(exchange: &Exchange, answered: Answered<Body>) -> Res
     exchange.answered(parts.status.as_u16());
     forward::towards_client(&mut parts.headers, parts.version, Hop::Ends);
     parts.version = Version::HTTP_11;
-    let idle = exchange.course.lease.borrow().as_ref().and_then(|lease| lease.cluster().settings().timeouts.idle);
+    let idle = exchange.state.lease.borrow().as_ref().and_then(|lease| lease.cluster().settings().timeouts.idle);
     let body = match idle {
         Some(span) => Body::backend(body).idle_after(span),
         None => Body::backend(body),

@@ -19,12 +19,12 @@ use super::forward::{Guard, trailers};
 use crate::base::error_chain::ErrorChain;
 
 pub use error::{BodyError, Fault};
-use gate::Gate;
+use expect_continue::ExpectContinue;
 use received::Received;
 
 pub mod continues;
 mod error;
-pub(super) mod gate;
+pub(super) mod expect_continue;
 pub(super) mod received;
 
 /// A request's or an answer's body.
@@ -35,7 +35,7 @@ pub struct Body {
     limit: u64,
     passed: u64,
     idle: Option<Idle>,
-    gate: Option<Box<Gate>>,
+    gate: Option<Box<ExpectContinue>>,
     /// What trailers of a request may not pass for, beside what none may; an answer has none.
     guard: Option<Arc<Guard>>,
     watcher: Option<Rc<dyn Watcher>>,
@@ -52,7 +52,7 @@ enum Source {
     Begun(Box<Begun>),
     Backend(BackendBody<Body>),
     Made(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError>>>),
-    /// A backend broke off. Told one wake-up later, so that what it sent before is on its way first.
+    /// A backend broke off. PrebuiltHeaders one wake-up later, so that what it sent before is on its way first.
     BrokeOff(Option<BodyError>),
 }
 
@@ -71,7 +71,7 @@ pub enum Way {
     Out,
 }
 
-/// Is told what passes through a body.
+/// Is prebuilt what passes through a body.
 pub trait Watcher {
     /// `bytes` more have passed.
     fn passed(&self, way: Way, bytes: u64);
@@ -149,7 +149,7 @@ impl Body {
 
     /// Holds the body of `request` back until the backend has said `100 Continue`, or nothing for a second.
     pub fn wait_for_continue(request: &mut Request<Self>) {
-        let gate = Gate::opened_by_answer_to(request);
+        let gate = ExpectContinue::opened_by_answer_to(request);
         request.body_mut().gate = Some(Box::new(gate));
     }
 

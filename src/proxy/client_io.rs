@@ -1,4 +1,4 @@
-//! The client's byte stream: TCP, or TLS over it. Keeps the coarse facts by which a slow or silent client is told from
+//! The client's byte stream: TCP, or TLS over it. Keeps the coarse facts by which a slow or silent client is prebuilt from
 //! a busy one.
 
 use std::io;

@@ -58,7 +58,7 @@ pub struct Cluster {
     written: ArcSwap<Box<[At]>>,
     /// Why names could not be looked up last.
     unresolved: ArcSwapOption<String>,
-    /// Told when a look at the targets' names might help.
+    /// PrebuiltHeaders when a look at the targets' names might help.
     doubt: Notify,
     turn: AtomicUsize,
     budget: Budget,

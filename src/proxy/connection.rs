@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use http::header::HeaderValue;
 
-use super::arrive::{self, Host};
-use super::forward::{self, Lines};
+use super::client_cert::ClientCert;
+use super::forward::{self, HeaderLines};
 use super::refusal::Malformed;
-use super::visitors::ClientCert;
+use super::validate::{self, Host};
 use crate::base::addr::unmapped_socket;
 use crate::base::name::HostName;
 
@@ -20,15 +20,15 @@ pub struct TlsFacts {
     /// The name the client asked for.
     pub server_name: Option<HostName>,
     /// The client itself, where its site asked for a certificate and accepted it.
-    pub visitor: Option<Arc<ClientCert>>,
+    pub client_cert: Option<Arc<ClientCert>>,
     /// Whether a certificate was shown that only stands in while the host's own is being obtained.
     pub is_stand_in: bool,
 }
 
 impl TlsFacts {
-    /// From a session whose handshake is done; `visitor` is the certificate that its client has shown.
-    pub fn of(session: &rustls::ServerConnection, visitor: Option<Arc<ClientCert>>) -> Self {
-        Self { server_name: session.server_name().and_then(|name| HostName::parse(name).ok()), visitor, is_stand_in: false }
+    /// From a session whose handshake is done; `client_cert` is the certificate that its client has shown.
+    pub fn of(session: &rustls::ServerConnection, client_cert: Option<Arc<ClientCert>>) -> Self {
+        Self { server_name: session.server_name().and_then(|name| HostName::parse(name).ok()), client_cert, is_stand_in: false }
     }
 }
 
@@ -50,8 +50,8 @@ pub(super) struct Authority {
     /// As the client wrote it.
     pub(super) line: HeaderValue,
     pub(super) host: Host,
-    /// What an ordinary request's backend is told of the client; see [`forward::Told`].
-    pub(super) told: Box<[u8]>,
+    /// What an ordinary request's backend is prebuilt of the client; see [`forward::PrebuiltHeaders`].
+    pub(super) prebuilt: Box<[u8]>,
 }
 
 impl Connection {
@@ -109,17 +109,17 @@ impl Connection {
         {
             return Ok(Rc::clone(seen));
         }
-        let (host, _port) = arrive::host(raw)?;
+        let (host, _port) = validate::host(raw)?;
         let line = HeaderValue::from_bytes(raw).map_err(|_| Malformed::HostSyntax)?;
-        let told = self.lines(&line, HeaderValue::from_static("")).written().into_boxed_slice();
-        let authority = Rc::new(Authority { line, host, told });
+        let prebuilt = self.lines(&line, HeaderValue::from_static("")).written().into_boxed_slice();
+        let authority = Rc::new(Authority { line, host, prebuilt });
         self.seen.replace(Some(Rc::clone(&authority)));
         Ok(authority)
     }
 
-    /// What a backend is told of this connection and of a client that came by it without a trusted proxy.
-    pub(super) fn lines(&self, host: &HeaderValue, id: HeaderValue) -> Lines {
-        Lines {
+    /// What a backend is prebuilt of this connection and of a client that came by it without a trusted proxy.
+    pub(super) fn lines(&self, host: &HeaderValue, id: HeaderValue) -> HeaderLines {
+        HeaderLines {
             chain: self.peer_line.clone(),
             client: self.peer_line.clone(),
             proto: HeaderValue::from_static(self.scheme()),

@@ -80,7 +80,7 @@ const fn content(head: bool, status: StatusCode) -> Content {
 /// Gives an answer the content that its status and the request's method allow, and takes out the fields that say something
 /// else. `head` is whether the method is HEAD.
 ///
-/// A 304 keeps no Content-Length: the one that a 200 would have (RFC 9110 section 8.6) cannot be told from the 0 that many
+/// A 304 keeps no Content-Length: the one that a 200 would have (RFC 9110 section 8.6) cannot be prebuilt from the 0 that many
 /// backends write. What a backend sent as content is dropped with its connection or stream.
 pub(super) fn normalise(head: bool, response: &mut Response<Body>) {
     let content = content(head, response.status());

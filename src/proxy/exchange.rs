@@ -15,12 +15,12 @@ use super::cluster::lease::Lease;
 use super::connection::{Authority, Connection};
 use super::forward::Peer;
 use super::forward::reported::Reported;
-use super::limit::crowd::Place;
+use super::limit::concurrency::Permit;
 use super::refusal::{Malformed, Refusal};
 use super::step::compress::Coding;
 use super::tunnel::facts::{Routed, TunnelFacts};
 use super::worker::state::WorkerState;
-use super::{answer, forward, forward::Lines};
+use super::{error_response, forward, forward::HeaderLines};
 use crate::base::addr::{IpNet, Trusted};
 use crate::base::proxy_header::Ends;
 
@@ -45,7 +45,7 @@ pub struct Exchange {
     /// What it says of the client.
     reported: Option<Box<Reported>>,
     pub(super) id: HeaderValue,
-    pub(super) course: Course,
+    pub(super) state: ExchangeState,
     pub(super) asked: Asked,
     /// What only the log wants to know; `None` when nothing is logged.
     note: Option<Box<AccessDraft>>,
@@ -53,7 +53,7 @@ pub struct Exchange {
 
 /// What became of an exchange so far.
 #[derive(Default)]
-pub(super) struct Course {
+pub(super) struct ExchangeState {
     /// 0 before there is one.
     status: Cell<u16>,
     pub(super) by_backend: Cell<bool>,
@@ -86,7 +86,7 @@ pub(super) struct Course {
     /// The tags of `If-None-Match` as the client sent them, where one of them is that of a compressed response.
     pub(super) sent_tags: RefCell<Option<Box<HeaderValue>>>,
     /// Counts on the client until the exchange is over.
-    pub(super) place: RefCell<Option<Place>>,
+    pub(super) place: RefCell<Option<Permit>>,
     /// Counts on the target until the exchange is over.
     pub(super) lease: RefCell<Option<Lease>>,
     /// Where it was routed by, for a tunnel that a reload may leave without its route.
@@ -133,7 +133,7 @@ impl Exchange {
             trusted,
             reported,
             id,
-            course: Course::default(),
+            state: ExchangeState::default(),
             asked: Asked::of(request),
             note,
         })
@@ -141,9 +141,9 @@ impl Exchange {
 
     /// What a reload has to know of it as a tunnel; `None` where it has no route by which to judge it. Given once.
     pub(super) fn tunnel_facts(&self) -> Option<TunnelFacts> {
-        let lease = self.course.lease.borrow();
+        let lease = self.state.lease.borrow();
         let backend = lease.as_ref()?.shared_member();
-        Some(TunnelFacts { port: self.connection.port(), routed: self.course.routed.take()?, backend })
+        Some(TunnelFacts { port: self.connection.port(), routed: self.state.routed.take()?, backend })
     }
 
     /// The exchange's id as text.
@@ -151,8 +151,8 @@ impl Exchange {
         self.id.to_str().unwrap_or_default()
     }
 
-    /// What the backend is told of the client.
-    pub(super) fn lines(&self, authority: &Authority) -> Lines {
+    /// What the backend is prebuilt of the client.
+    pub(super) fn lines(&self, authority: &Authority) -> HeaderLines {
         let connection = &self.connection;
         let lines = connection.lines(&authority.line, self.id.clone());
         let Some(reported) = &self.reported else { return lines };
@@ -164,7 +164,7 @@ impl Exchange {
         let usual = if scheme == "https" { 443 } else { 80 };
         let other = (scheme != connection.scheme()).then_some(usual);
         let port = reported.port.or(other).map_or(lines.port, HeaderValue::from);
-        Lines {
+        HeaderLines {
             chain: text(chain),
             client: text(self.client.to_string()),
             proto: HeaderValue::from_static(scheme),
@@ -203,36 +203,36 @@ impl Exchange {
 
     /// The backend's answer is here.
     pub(super) fn answered(&self, status: u16) {
-        self.course.status.set(status);
-        self.course.by_backend.set(true);
+        self.state.status.set(status);
+        self.state.by_backend.set(true);
         if let Some(note) = &self.note {
-            self.course.first_byte.set(Some(note.started.elapsed()));
+            self.state.first_byte.set(Some(note.started.elapsed()));
         }
     }
 
     /// The gateway gives a fixed answer.
     pub(super) fn answered_by_us(&self, status: u16) {
-        self.course.status.set(status);
+        self.state.status.set(status);
     }
 
     /// The gateway refuses.
     pub(super) fn refused(&self, refusal: &Refusal) {
         self.worker.metrics().refused.add_one();
-        self.course.by_backend.set(false);
-        self.course.status.set(answer::status(refusal));
-        self.course.reason.set(refusal.reason());
+        self.state.by_backend.set(false);
+        self.state.status.set(error_response::status(refusal));
+        self.state.reason.set(refusal.reason());
     }
 
     /// Why it ended badly; the first reason stays.
     pub(super) fn blame(&self, reason: &'static str) {
-        if self.course.reason.get().is_empty() {
-            self.course.reason.set(reason);
+        if self.state.reason.get().is_empty() {
+            self.state.reason.set(reason);
         }
     }
 
     /// What a failed request body means for the client.
     pub(super) fn refusal_of_body(&self) -> Refusal {
-        match self.course.fault_in.get() {
+        match self.state.fault_in.get() {
             Some(Fault::TooLarge(limit)) => Refusal::BodyTooLarge { limit },
             Some(Fault::ClientStalled) => Refusal::BodyStalled,
             Some(Fault::ClientMalformed) => Refusal::Malformed(Malformed::Body),
@@ -246,22 +246,22 @@ impl Exchange {
 impl Watcher for Exchange {
     fn passed(&self, way: Way, bytes: u64) {
         let count = match way {
-            Way::In => &self.course.bytes_in,
-            Way::Out => &self.course.bytes_out,
+            Way::In => &self.state.bytes_in,
+            Way::Out => &self.state.bytes_out,
         };
         count.set(count.get() + bytes);
     }
 
     fn failed(&self, way: Way, fault: Fault) {
         match way {
-            Way::In => self.course.fault_in.set(Some(fault)),
+            Way::In => self.state.fault_in.set(Some(fault)),
             Way::Out => self.broke_off(fault),
         }
     }
 
     fn ended(&self, way: Way) {
         if way == Way::Out {
-            self.course.complete.set(true);
+            self.state.complete.set(true);
         }
     }
 }
@@ -270,7 +270,7 @@ impl Exchange {
     /// The answer could not be completed. The client sees a broken connection or stream, never a clean end.
     fn broke_off(&self, fault: Fault) {
         self.blame(fault.reason());
-        let lease = self.course.lease.borrow();
+        let lease = self.state.lease.borrow();
         let upstream = lease.as_ref().map_or("", |lease| lease.member().label());
         let (id, host, path, url, reason) = (self.id(), self.host(), self.path(), self.url(false), fault.reason());
         let whose = if upstream.is_empty() { "the file".to_owned() } else { format!("the backend {upstream}") };
@@ -289,15 +289,15 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.worker.tally.end(self.worker.metrics());
-        let course = &self.course;
-        if course.status.get() == 0 {
-            course.status.set(answer::CLIENT_LEFT);
+        let state = &self.state;
+        if state.status.get() == 0 {
+            state.status.set(error_response::CLIENT_LEFT);
         }
-        if !course.complete.get() {
+        if !state.complete.get() {
             self.blame("client-left");
         }
         if let Some(note) = self.note.take()
-            && !self.course.silent.get()
+            && !self.state.silent.get()
         {
             self.log(&note);
         }

@@ -21,19 +21,19 @@ use tokio::time::timeout;
 use tower_http::services::ServeDir;
 use tower_http::services::fs::ServeFileSystemResponseBody;
 
-use super::answer::SERVER;
 use super::body::{Body, BodyError, Fault};
+use super::error_response::SERVER;
 use super::refusal::{Malformed, Refusal};
-use super::{answer, arrive};
+use super::{error_response, validate};
 use crate::base::task;
 use crate::base::time::{Clock as _, SystemClock};
 use crate::config::settings::Files as Settings;
 
 mod conditions;
 mod listing;
-mod place;
 pub mod private;
 mod range;
+mod resolve_path;
 
 use private::Private;
 
@@ -88,7 +88,7 @@ impl Files {
             return Err(Refusal::ReadOnly);
         }
         // Steps may have changed the path since it was looked at first.
-        let path = arrive::path(request.uri().path()).map_err(|_| Refusal::Malformed(Malformed::Path))?;
+        let path = validate::path(request.uri().path()).map_err(|_| Refusal::Malformed(Malformed::Path))?;
         let found = if self.may_see(&path).await? {
             match self.find(request, request.uri().path()).await? {
                 None if self.list && path.ends_with('/') => self.listed(request, &path).await,
@@ -99,7 +99,7 @@ impl Files {
         };
         match (found, &self.fallback) {
             (Some(response), _) => Ok(response),
-            (None, Some(fallback)) if place::is_page(&path) && self.may_see(fallback).await? => {
+            (None, Some(fallback)) if resolve_path::is_page(&path) && self.may_see(fallback).await? => {
                 let page = self.find(request, fallback).await?.ok_or(Refusal::NothingHere)?;
                 Ok(page)
             }
@@ -111,7 +111,7 @@ impl Files {
     async fn listed(&self, request: &Request<Body>, path: &str) -> Option<Response<Body>> {
         let (folder, path, follow, private) = (self.folder.clone(), path.to_owned(), self.follow, Arc::clone(&self.private));
         let page = task::blocking("listing", move || listing::page(&folder, &path, follow, &private)).await??;
-        let mut response = answer::own(StatusCode::OK, HTML, page.into(), *request.method() == Method::HEAD);
+        let mut response = error_response::own(StatusCode::OK, HTML, page.into(), *request.method() == Method::HEAD);
         self.finish(&mut response, request, None);
         Some(response)
     }
@@ -120,14 +120,14 @@ impl Files {
     /// system: where that does not answer, a bounded number of threads waits for it, and others are left for other folders,
     /// passwords and names.
     async fn may_see(&self, path: &str) -> Result<bool, Refusal> {
-        if place::is_hidden(path) {
+        if resolve_path::is_hidden(path) {
             return Ok(false);
         }
         let (folder, path, follow, private) = (self.folder.clone(), path.to_owned(), self.follow, Arc::clone(&self.private));
         let look = async {
             let held = Arc::clone(&self.looks).acquire_owned().await.ok()?;
             let look = move || {
-                let seen = place::may_be_served(&folder, &path, follow, &private);
+                let seen = resolve_path::may_be_served(&folder, &path, follow, &private);
                 // Not when the client leaves: the thread stays.
                 drop(held);
                 seen
@@ -201,7 +201,7 @@ impl Files {
             headers.entry(header::VARY).or_insert(HeaderValue::from_static("accept-encoding"));
         }
         if headers.contains_key(header::LOCATION)
-            && let Some(location) = place::with_slash(request.uri())
+            && let Some(location) = resolve_path::with_slash(request.uri())
         {
             headers.insert(header::LOCATION, location);
         }
@@ -211,7 +211,7 @@ impl Files {
         // A page names the files it is made of, so an old page is worse than an old file.
         let page = match headers.get(header::CONTENT_TYPE).or_else(|| file?.get(header::CONTENT_TYPE)) {
             Some(kind) => kind.as_bytes().starts_with(b"text/html"),
-            None => place::is_page(request.uri().path()),
+            None => resolve_path::is_page(request.uri().path()),
         };
         match &self.cache {
             Some(cache) if kept && !page => headers.insert(header::CACHE_CONTROL, cache.clone()),
@@ -221,7 +221,7 @@ impl Files {
     }
 }
 
-/// Text is UTF-8; a browser that is not told guesses something older.
+/// Text is UTF-8; a browser that is not prebuilt guesses something older.
 fn with_charset(kind: &HeaderValue) -> Option<HeaderValue> {
     let text = kind.to_str().ok().filter(|kind| kind.starts_with("text/") && !kind.contains(';'))?;
     HeaderValue::try_from(format!("{text}; charset=utf-8")).ok()

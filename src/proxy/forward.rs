@@ -14,15 +14,15 @@ use names::{
 };
 
 pub use guard::Guard;
-pub use told::Told;
+pub use prebuilt::PrebuiltHeaders;
 
 use crate::base::client_fact::ClientFact;
 
 pub mod changes;
 mod guard;
 mod names;
+mod prebuilt;
 pub mod reported;
-mod told;
 pub mod trailers;
 
 /// Names of the de-facto forwarding fields.
@@ -54,9 +54,9 @@ static VIA_11: HeaderValue = HeaderValue::from_static("1.1 doorward");
 static VIA_2: HeaderValue = HeaderValue::from_static("2.0 doorward");
 static VIA_3: HeaderValue = HeaderValue::from_static("3.0 doorward");
 
-/// What the backend is told of the client.
+/// What the backend is prebuilt of the client.
 #[derive(Clone, Debug)]
-pub struct Lines {
+pub struct HeaderLines {
     /// The client and the hops behind it, for `X-Forwarded-For`.
     pub chain: HeaderValue,
     /// The client by the trust rule, for `X-Real-IP`.
@@ -140,7 +140,7 @@ pub enum Hop {
 }
 
 /// Makes a client's header the one the backend gets. `version` is the client's.
-pub fn towards_backend(headers: &mut HeaderMap, lines: Lines, version: Version, framing: Framing, hop: Hop) {
+pub fn towards_backend(headers: &mut HeaderMap, lines: HeaderLines, version: Version, framing: Framing, hop: Hop) {
     let found = clean(headers, (&lines.host, lines.peer), (version, framing), hop, &Guard::default());
     add(headers, found.is, lines, version);
 }
@@ -187,7 +187,7 @@ impl Is {
         Self(headers.keys().fold(0, |bits, name| bits | bit(name.as_str())))
     }
 
-    /// Whether the header says nothing of what `add` adds, so that [`Told`] may stand behind it.
+    /// Whether the header says nothing of what `add` adds, so that [`PrebuiltHeaders`] may stand behind it.
     pub(super) const fn is_ordinary(self) -> bool {
         self.0 & (VIA | FORWARDING | ID) == 0
     }
@@ -213,7 +213,7 @@ impl Is {
 }
 
 /// The second half: the facts of the client are in.
-pub(super) fn add(headers: &mut HeaderMap, found: Is, lines: Lines, version: Version) {
+pub(super) fn add(headers: &mut HeaderMap, found: Is, lines: HeaderLines, version: Version) {
     headers.reserve(ADDED);
     if found.has(VIA) {
         headers.append(header::VIA, via(version).clone());

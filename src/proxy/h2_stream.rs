@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use super::body::Body;
 use super::body::continues::Continue;
 use super::body::received::Received;
-use super::hints::Hints;
+use super::early_hints::Hints;
 use super::serve::Broken;
 
 pub use on_stream::OnStream;

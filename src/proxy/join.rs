@@ -17,12 +17,12 @@ use super::backend_response::map_response;
 use super::body::Body;
 use super::client_io::{ClientIo, OpenTunnel};
 use super::cluster::pool::{Answered, StreamTunnel, Upgrade, UpgradedStream};
-use super::event;
 use super::exchange::Exchange;
 use super::forward::{self, Hop};
 use super::handover::HandedOver;
 use super::refusal::{Failed, Refusal};
-use super::snapshot::Lane;
+use super::security_event;
+use super::snapshot::Route;
 use super::tunnel::policed::Policed;
 use super::tunnel::policed::relay::{Closed, Rules};
 use super::tunnel::roll::Order;
@@ -35,7 +35,7 @@ use crate::telemetry::log::events;
 /// Answers. A granted upgrade becomes a tunnel once the answer is sent.
 pub(super) fn join(
     exchange: &Rc<Exchange>,
-    lane: &Lane,
+    lane: &Route,
     wanted: Wanted,
     answered: Answered<Body>,
 ) -> Result<Response<Body>, Refusal> {
@@ -58,7 +58,7 @@ fn not_granted(exchange: &Exchange, status: StatusCode) {
     const REASON: &str = "backend-refused-upgrade";
     exchange.blame(REASON);
     exchange.worker.metrics().upgrades_failed.add(REASON);
-    let lease = exchange.course.lease.borrow();
+    let lease = exchange.state.lease.borrow();
     let upstream = lease.as_ref().map_or("", |lease| lease.member().label());
     let (id, client, status) = (exchange.id(), exchange.client, status.as_u16());
     let (host, path, url) = (exchange.host(), exchange.path(), exchange.url(true));
@@ -75,13 +75,13 @@ fn not_granted(exchange: &Exchange, status: StatusCode) {
     );
 }
 
-fn granted(exchange: &Rc<Exchange>, lane: &Lane, wanted: Wanted, upgrade: Upgrade) -> Response<Body> {
+fn granted(exchange: &Rc<Exchange>, lane: &Route, wanted: Wanted, upgrade: Upgrade) -> Response<Body> {
     let Upgrade { mut head, stream, leftover } = upgrade;
     forward::towards_client(&mut head.headers, head.version, Hop::Upgrades);
     head.version = Version::HTTP_11;
     head.status = wanted.grant(&mut head.headers);
     exchange.answered(head.status.as_u16());
-    exchange.course.tunnel.set(true);
+    exchange.state.tunnel.set(true);
     let rules = lane.rules_for(exchange.client);
     let kind = if wanted.websocket && (rules.message.is_some() || rules.ping.is_some()) {
         Kind::Policed(rules)
@@ -131,8 +131,9 @@ async fn hold(holder: Holder, on: On, backend: Side<UpgradedStream>, kind: Kind,
     metrics.tunnel_opened(holder.exchange.client, worker.second());
     let _open = metrics.tunnels.hold();
     let member = worker.tunnels.enter(holder.exchange.tunnel_facts());
-    let told = pin!(member.told());
-    let leave = Leave { told, age: max_age.map(|span| Box::pin(sleep(span - span / 10 * (worker.roll() % 1000) as u32 / 1000))) };
+    let prebuilt = pin!(member.prebuilt());
+    let leave =
+        Leave { prebuilt, age: max_age.map(|span| Box::pin(sleep(span - span / 10 * (worker.roll() % 1000) as u32 / 1000))) };
     // Each future is a local of this one and the two share their place: as arguments they would lie in memory twice.
     let end = match client {
         Client::Connection(handed) => {
@@ -159,14 +160,14 @@ enum Client {
 
 /// What may end a tunnel from here.
 struct Leave<'a, T> {
-    told: Pin<&'a mut T>,
+    prebuilt: Pin<&'a mut T>,
     age: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T: Future<Output = Order>> Leave<'_, T> {
     /// Why it has to leave, and how long it may take over that.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Closed, Duration)> {
-        match self.told.as_mut().poll(cx) {
+        match self.prebuilt.as_mut().poll(cx) {
             Poll::Ready(Order::Leave) => return Poll::Ready((Closed::Away, FAREWELL)),
             Poll::Ready(Order::LeaveNow) => return Poll::Ready((Closed::Away, LAST_FAREWELL)),
             Poll::Pending => {}
@@ -273,11 +274,11 @@ where
 
 impl Holder {
     fn over(&self, end: TunnelEnd) {
-        let course = &self.exchange.course;
+        let course = &self.exchange.state;
         course.bytes_in.set(end.bytes_in);
         course.bytes_out.set(end.bytes_out);
         course.close_code.set(end.close_code);
-        event::ended(&self.exchange, end.reason);
+        security_event::ended(&self.exchange, end.reason);
         self.exchange.blame(end.reason.code());
     }
 }

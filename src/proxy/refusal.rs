@@ -225,7 +225,7 @@ pub enum Failed {
 }
 
 impl Refusal {
-    /// Whether a setting of the operator's was too small for this request, or too large: then it should be told of.
+    /// Whether a setting of the operator's was too small for this request, or too large: then it should be prebuilt of.
     pub const fn is_over_a_limit(&self) -> bool {
         matches!(
             self,

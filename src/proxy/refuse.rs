@@ -9,12 +9,12 @@
 
 use http::Response;
 
-use super::answer::{self, Asked};
-use super::arrive::{self, Host};
 use super::body::Body;
 use super::connection::Connection;
+use super::error_response::{self, Asked};
 use super::refusal::{Malformed, Refusal};
 use super::snapshot::Snapshot;
+use super::validate::{self, Host};
 use super::worker::Worker;
 
 pub use style::RefusalStyle;
@@ -30,7 +30,7 @@ pub fn unreadable(
     host: Option<&[u8]>,
     asked: Asked<'_>,
 ) -> Response<Body> {
-    let mut response = answer::answer(refusal, asked);
+    let mut response = error_response::answer(refusal, asked);
     if let Some(site) = site(&worker.snapshot().0, connection, Ok(host)) {
         site.dress(&mut response, (asked.form, asked.head), connection.is_secure(), None);
     }
@@ -43,7 +43,7 @@ pub(super) fn site<'a>(
     connection: &Connection,
     raw: Result<Option<&[u8]>, Malformed>,
 ) -> Option<&'a RefusalStyle> {
-    let named = raw.ok().flatten().and_then(|raw| arrive::host(raw).ok()).map(|(host, _port)| host);
+    let named = raw.ok().flatten().and_then(|raw| validate::host(raw).ok()).map(|(host, _port)| host);
     let of_handshake = || connection.tls().and_then(|tls| tls.server_name.clone()).map(Host::Name);
     snapshot.refusals(connection.port(), &named.or_else(of_handshake)?)
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::arrive::{self, Host};
 use super::refusal::{Malformed, Refusal};
+use super::validate::{self, Host};
 use crate::base::name::{HostName, HostPattern};
 use crate::config::settings::{PathPattern, Site};
 
@@ -59,7 +59,7 @@ impl RouteTable {
         &mut self.ports[at].1
     }
 
-    /// The block that answers. `path` is in the form that `arrive::path` gives.
+    /// The block that answers. `path` is in the form that `validate::path` gives.
     pub fn find(&self, port: u16, host: &Host, path: &str) -> Result<Found, Refusal> {
         let site = self.site(port, host).ok_or(Refusal::UnknownHost)?;
         // `OPTIONS *` asks about the server as a whole: whatever answers the site's root.
@@ -68,7 +68,7 @@ impl RouteTable {
         // Tomcat and other Java servers cut `;parameters` off each segment, so that `/admin;x/y` is `/admin/y` to them; nginx,
         // Caddy and Envoy take them for a part of the name. A path passes as it was written where both readings lead to the
         // same block, and is refused where they do not: a rule for `/admin/*` must not depend on the backend.
-        if path.contains(';') && self.block(site, &arrive::without_parameters(path)) != block {
+        if path.contains(';') && self.block(site, &validate::without_parameters(path)) != block {
             return Err(Refusal::Malformed(Malformed::Path));
         }
         Ok(Found { site, block: block.ok_or(Refusal::NothingHere)? })
@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn check(port: u16, authority: &str, path: &str, expected: Result<(usize, usize), Refusal>) {
-        let (host, _) = arrive::host(authority.as_bytes()).unwrap();
+        let (host, _) = validate::host(authority.as_bytes()).unwrap();
         let seen = table().find(port, &host, path).map(|found| (found.site, found.block));
         assert_eq!(seen, expected, "for {authority} {path} on {port}");
     }
@@ -202,13 +202,13 @@ mod tests {
 
     #[test]
     fn the_tls_port_of_a_host_is_known() {
-        let port = |text: &str| table().tls_port(&arrive::host(text.as_bytes()).unwrap().0, 443);
+        let port = |text: &str| table().tls_port(&validate::host(text.as_bytes()).unwrap().0, 443);
         assert_eq!(port("example.com"), Some(443));
         assert_eq!(port("192.0.2.1"), Some(8443));
         assert_eq!(port("plain.test"), None);
         assert_eq!(port("stranger.test"), None);
         let twice = RouteTable::new(&[site(&[("a.test", 8448)], &["/*"]), site(&[("a.test", 443)], &["/*"])]);
-        let port = |usual| twice.tls_port(&arrive::host(b"a.test").unwrap().0, usual);
+        let port = |usual| twice.tls_port(&validate::host(b"a.test").unwrap().0, usual);
         assert_eq!((port(443), port(8448), port(9443)), (Some(443), Some(8448), Some(8448)));
     }
 }

@@ -8,22 +8,22 @@ use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, Version};
 use tokio::time::Instant;
 
-use super::answer::{self, Asked, Form};
-use super::attempt::{self, Arrival};
 use super::body::Body;
 use super::connection::Connection;
-use super::event;
+use super::error_response::{self, Asked, Form};
 use super::exchange::Exchange;
 use super::forward::{self, Framing, Hop};
-use super::plain;
+use super::https_redirect;
 use super::redirect::Redirect;
 use super::refusal::{Malformed, Refusal, Rule, WrongField};
 use super::refuse;
-use super::snapshot::{Ending, Lane, Snapshot};
+use super::security_event;
+use super::snapshot::{Handler, Route, Snapshot};
 use super::step::Flow;
 use super::tunnel::facts::Routed;
+use super::upstream_request::{self, Arrival};
 use super::worker::Worker;
-use super::{arrive, content, upgrade};
+use super::{content, upgrade, validate};
 use crate::config::settings::GatewayLimits;
 
 /// The client is gone: there is nobody to answer.
@@ -54,7 +54,7 @@ pub fn serve(
             Ok(arrival) => match content::begin(lent(&mut slot)).await {
                 Ok(()) => pass(&exchange, &in_force.0, &arrival, &mut slot, &page).await,
                 Err(fault) => {
-                    exchange.course.fault_in.set(Some(fault));
+                    exchange.state.fault_in.set(Some(fault));
                     Err(exchange.refusal_of_body())
                 }
             },
@@ -68,7 +68,7 @@ pub fn serve(
             }
             Err(refusal) => {
                 // No block was found, so the request still lies in its slot.
-                let raw = slot.as_ref().map(|request| arrive::authority(request.version(), request.uri(), request.headers()));
+                let raw = slot.as_ref().map(|request| validate::authority(request.version(), request.uri(), request.headers()));
                 let site = refuse::site(&in_force.0, &connection, raw.transpose().map(Option::flatten));
                 let asked = slot.as_ref().filter(|_| refusal == Refusal::NothingHere);
                 let mut response = match site.zip(asked).and_then(|(site, request)| site.preflight(request)) {
@@ -97,7 +97,7 @@ pub fn refuse(worker: &Rc<Worker>, connection: &Rc<Connection>, request: &Reques
     let page = Page::of(request);
     let mut response = match let_in(&exchange, &in_force.0) {
         Ok(()) => {
-            event::unreadable(&exchange, refusal);
+            security_event::unreadable(&exchange, refusal);
             page.answer(&exchange, refusal)
         }
         Err(banned) => page.answer(&exchange, &banned),
@@ -127,7 +127,7 @@ impl Page {
     fn of<B>(request: &Request<B>) -> Self {
         Self {
             accept: request.headers().get(header::ACCEPT).cloned(),
-            grpc: answer::is_grpc(request.headers()),
+            grpc: error_response::is_grpc(request.headers()),
             head: request.method() == Method::HEAD,
             upgrade: request.method() == Method::CONNECT || upgrade::is_asked(request.headers()),
             in_line: request.version() <= Version::HTTP_11,
@@ -140,8 +140,8 @@ impl Page {
 
     fn answer(&self, exchange: &Exchange, refusal: &Refusal) -> Response<Body> {
         exchange.refused(refusal);
-        event::refused(exchange, refusal, self.upgrade);
-        let mut response = answer::answer(refusal, Asked { form: self.form(), head: self.head, id: exchange.id() });
+        security_event::refused(exchange, refusal, self.upgrade);
+        let mut response = error_response::answer(refusal, Asked { form: self.form(), head: self.head, id: exchange.id() });
         // Where such a request ends is as doubtful as what it says: what follows is not taken for another one (RFC 9112
         // section 11.2).
         // A connection with a stand-in certificate is of no further use.
@@ -171,12 +171,12 @@ fn arrive(connection: &Connection, limits: &GatewayLimits, request: &Request<Bod
         return Err(Refusal::Malformed(Malformed::Section(*wrong)));
     }
     let (uri, headers) = (request.uri(), request.headers());
-    let header_size = arrive::within(limits, request.version(), uri, headers)?;
-    arrive::target(request.method(), uri, upgrade::is_extended_connect(request.method(), request.extensions()))?;
-    let raw = arrive::authority(request.version(), uri, headers).map_err(Refusal::Malformed)?;
+    let header_size = validate::within(limits, request.version(), uri, headers)?;
+    validate::target(request.method(), uri, upgrade::is_extended_connect(request.method(), request.extensions()))?;
+    let raw = validate::authority(request.version(), uri, headers).map_err(Refusal::Malformed)?;
     let authority = connection.authority(raw).map_err(Refusal::Malformed)?;
-    arrive::credentials(headers).map_err(Refusal::Malformed)?;
-    let chunked = arrive::framing(headers, request.body().is_empty()).map_err(Refusal::Malformed)?;
+    validate::credentials(headers).map_err(Refusal::Malformed)?;
+    let chunked = validate::framing(headers, request.body().is_empty()).map_err(Refusal::Malformed)?;
     if headers.get_all(header::EXPECT).iter().any(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Refusal::Expectation);
     }
@@ -196,26 +196,26 @@ async fn pass(
     let routes = &snapshot.routes;
     let host = &arrival.authority.host;
     if !connection.is_secure() && routes.site(connection.port(), host).is_none() {
-        let sent_on = plain::send_on((routes, snapshot.ports), host, request, page.head);
-        return sent_on.inspect(|_| exchange.answered_by_us(plain::STATUS.as_u16()));
+        let sent_on = https_redirect::send_on((routes, snapshot.ports), host, request, page.head);
+        return sent_on.inspect(|_| exchange.answered_by_us(https_redirect::STATUS.as_u16()));
     }
     let found = {
-        let path = arrive::path(request.uri().path()).map_err(Refusal::Malformed)?;
+        let path = validate::path(request.uri().path()).map_err(Refusal::Malformed)?;
         let found = routes.find(connection.port(), host, &path)?;
         if page.upgrade {
-            exchange.course.routed.replace(Some(Box::new(Routed { host: host.clone(), path: path.as_ref().into() })));
+            exchange.state.routed.replace(Some(Box::new(Routed { host: host.clone(), path: path.as_ref().into() })));
         }
         found
     };
     let lane = snapshot.lane(found);
-    if let Some(visitors) = &lane.visitors {
-        visitors.check(connection.tls(), host)?;
+    if let Some(client_certs) = &lane.client_certs {
+        client_certs.check(connection.tls(), host)?;
     }
-    exchange.course.silent.set(!lane.logged);
+    exchange.state.silent.set(!lane.logged);
     through(exchange, (lane, snapshot), arrival, slot, page).await
 }
 
-/// The request, which lies in one slot until it is sent; [`attempt::ask`] says why.
+/// The request, which lies in one slot until it is sent; [`upstream_request::ask`] says why.
 fn lent(slot: &mut Option<Request<Body>>) -> &mut Request<Body> {
     slot.as_mut().expect("a request is taken from its slot only to be sent")
 }
@@ -223,7 +223,7 @@ fn lent(slot: &mut Option<Request<Body>>) -> &mut Request<Body> {
 /// The way in, the end, and the way out over the steps that were entered.
 async fn through(
     exchange: &Rc<Exchange>,
-    (lane, snapshot): (&Lane, &Snapshot),
+    (lane, snapshot): (&Route, &Snapshot),
     arrival: &Arrival,
     slot: &mut Option<Request<Body>>,
     page: &Page,
@@ -248,16 +248,16 @@ async fn through(
             }
         }
         match &lane.ending {
-            Ending::Proxy(cluster) => attempt::ask(exchange, (snapshot, lane, cluster), arrival, slot).await,
-            Ending::Files(files) => {
+            Handler::Proxy(cluster) => upstream_request::ask(exchange, (snapshot, lane, cluster), arrival, slot).await,
+            Handler::Files(files) => {
                 let answer = files.answer(lent(slot)).await;
                 answer.inspect(|response| exchange.answered_by_us(response.status().as_u16()))
             }
-            Ending::Redirect(redirect) => redirected(exchange, redirect, lent(slot), page),
-            Ending::Respond { code, text } => {
+            Handler::Redirect(redirect) => redirected(exchange, redirect, lent(slot), page),
+            Handler::Respond { code, text } => {
                 exchange.answered_by_us(code.as_u16());
                 let text_plain = HeaderValue::from_static("text/plain; charset=utf-8");
-                Ok(answer::own(*code, text_plain, text.clone(), page.head))
+                Ok(error_response::own(*code, text_plain, text.clone(), page.head))
             }
         }
     };
@@ -284,20 +284,20 @@ async fn through(
 
 /// Takes out of a request what belongs to the client's connection or could pass for what the gateway says, before any step
 /// adds a field.
-fn clean(exchange: &Exchange, lane: &Lane, arrival: &Arrival, request: &mut Request<Body>, page: &Page) {
+fn clean(exchange: &Exchange, lane: &Route, arrival: &Arrival, request: &mut Request<Body>, page: &Page) {
     let version = request.version();
     let hop = if page.upgrade { Hop::Upgrades } else { Hop::Ends };
     let framing = if arrival.chunked { Framing::Chunked } else { Framing::AsSent };
     let host = (&arrival.authority.line, exchange.peer());
     let cleaned = forward::clean(request.headers_mut(), host, (version, framing), hop, &lane.guard);
-    exchange.course.found.set(cleaned.is);
-    event::fields_dropped(exchange, &cleaned.dropped);
+    exchange.state.found.set(cleaned.is);
+    security_event::fields_dropped(exchange, &cleaned.dropped);
 }
 
 fn redirected(exchange: &Exchange, redirect: &Redirect, request: &Request<Body>, page: &Page) -> Result<Response<Body>, Refusal> {
     let location = redirect.location(request.uri()).ok_or(Refusal::Malformed(Malformed::Target))?;
     exchange.answered_by_us(redirect.code.as_u16());
-    Ok(answer::redirect(redirect.code, location, page.head))
+    Ok(error_response::redirect(redirect.code, location, page.head))
 }
 
 #[cfg(test)]

@@ -12,16 +12,16 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::arrive::Host;
+use super::client_cert::ClientCertPolicy;
 use super::cluster::trust::{Trust, TrustError};
 use super::cluster::{BuildClusterError, Cluster};
+use super::error_pages::{Pages, PagesError};
 use super::files::Files;
 use super::files::private::Private;
 use super::forward::Guard;
 use super::limit::bans::Bans;
-use super::limit::kept::Kept;
-use super::limit::rates::Rates;
-use super::pages::{Pages, PagesError};
+use super::limit::keyed::KeyedRateLimiter;
+use super::limit::registry::LimiterRegistry;
 use super::redirect::Redirect;
 use super::refuse::RefusalStyle;
 use super::route::{Found, RouteTable};
@@ -29,7 +29,7 @@ use super::step::{BuildAuthError, Building, Edits, Step, Switch};
 use super::tunnel::facts::TunnelFacts;
 use super::tunnel::policed::limits::MessageBudget;
 use super::tunnel::policed::relay::Rules;
-use super::visitors::Visitors;
+use super::validate::Host;
 use crate::base::addr::IpNet;
 use crate::config::settings::{Auth, Block, End, GatewayLimits, Place, PortMap, Settings, Timeouts, Upstream};
 
@@ -50,16 +50,16 @@ pub struct Snapshot {
     /// Whose forwarding headers are believed.
     pub trusted: Vec<IpNet>,
     /// By site and block, as [`Found`] counts them.
-    lanes: Vec<Box<[Lane]>>,
+    lanes: Vec<Box<[Route]>>,
     /// By site, what it adds to the refusals that none of its blocks answers.
     refusals: Vec<RefusalStyle>,
     /// By site, where not everybody may come.
-    visitors: Vec<Option<Arc<Visitors>>>,
+    client_certs: Vec<Option<Arc<ClientCertPolicy>>>,
     clusters: Vec<Arc<Cluster>>,
     /// Services that are asked who may pass.
     services: Vec<Arc<Cluster>>,
     /// What clients have used of their limits.
-    kept: Kept,
+    kept: LimiterRegistry,
     /// Who is shut out.
     pub bans: Option<Arc<Bans>>,
     /// What the operator's command says of each site, in the order of the settings.
@@ -68,7 +68,7 @@ pub struct Snapshot {
 
 /// One block, ready to run.
 #[derive(Debug)]
-pub struct Lane {
+pub struct Route {
     /// What is done on the way in and out.
     pub steps: Box<[Step]>,
     /// Last word on the header a backend gets.
@@ -78,9 +78,9 @@ pub struct Lane {
     /// Whether a step adds fields to a request.
     pub(super) adds_fields: bool,
     /// What answers.
-    pub ending: Ending,
+    pub ending: Handler,
     /// Who may come, where not everybody may.
-    pub visitors: Option<Arc<Visitors>>,
+    pub client_certs: Option<Arc<ClientCertPolicy>>,
     /// Whether its exchanges may be logged.
     pub logged: bool,
     /// The site's own pages for refusals.
@@ -88,7 +88,7 @@ pub struct Lane {
     /// Rules of its tunnels, without a client's budget of messages.
     tunnel: Rules,
     /// Messages of each client over all of its tunnels.
-    messages: Option<Arc<Rates>>,
+    messages: Option<Arc<KeyedRateLimiter>>,
     /// How long a tunnel may stand.
     pub max_age: Option<Duration>,
     /// Where it stood.
@@ -97,7 +97,7 @@ pub struct Lane {
 
 /// What answers in the end.
 #[derive(Debug)]
-pub enum Ending {
+pub enum Handler {
     /// Backends.
     Proxy(Arc<Cluster>),
     /// Files below a folder.
@@ -130,7 +130,7 @@ pub enum BuildError {
     },
     /// The authorities of clients could not be read.
     #[error("{at}: the authorities of `client-certificates` cannot be used")]
-    Visitors {
+    ClientCertPolicy {
         /// Where the site stood.
         at: Place,
         /// What is wrong.
@@ -161,9 +161,9 @@ impl Snapshot {
     /// files that TLS towards backends names.
     pub fn build(settings: &Settings, before: Option<&Self>, trust: &Trust) -> Result<Self, BuildError> {
         let clusters = groups(&settings.upstreams, before, trust)?;
-        let mut visitors = Vec::with_capacity(settings.sites.len());
+        let mut client_certs = Vec::with_capacity(settings.sites.len());
         let mut lanes = Vec::with_capacity(settings.sites.len());
-        let mut kept = Kept::after(before.map(|before| &before.kept));
+        let mut kept = LimiterRegistry::after(before.map(|before| &before.kept));
         let mut folders = HashMap::new();
         let private = Private::of(settings);
         let mut services: Vec<Arc<Cluster>> = Vec::new();
@@ -171,10 +171,10 @@ impl Snapshot {
         let mut switches = Vec::with_capacity(settings.sites.len());
         let mut refusals = Vec::with_capacity(settings.sites.len());
         for site in &settings.sites {
-            let asked = site.client_certificates.as_ref().map(|asked| Visitors::new(asked, trust)).transpose();
-            let asked = asked.map_err(|source| BuildError::Visitors { at: site.at.clone(), source })?;
+            let asked = site.client_certificates.as_ref().map(|asked| ClientCertPolicy::new(asked, trust)).transpose();
+            let asked = asked.map_err(|source| BuildError::ClientCertPolicy { at: site.at.clone(), source })?;
             let asked = asked.map(Arc::new);
-            visitors.push(asked.clone());
+            client_certs.push(asked.clone());
             let name = site.hosts.first().map(|host| format!("{}:{}", host.pattern, host.port)).unwrap_or_default();
             let mut build = Building {
                 site: &name,
@@ -191,7 +191,7 @@ impl Snapshot {
             lanes.push(
                 site.blocks
                     .iter()
-                    .map(|block| Lane::of(block, &clusters, asked.clone(), &mut build))
+                    .map(|block| Route::of(block, &clusters, asked.clone(), &mut build))
                     .collect::<Result<_, _>>()?,
             );
         }
@@ -208,7 +208,7 @@ impl Snapshot {
             trusted: settings.trusted_proxies.clone(),
             lanes,
             refusals,
-            visitors,
+            client_certs,
             clusters,
             services,
             kept,
@@ -218,7 +218,7 @@ impl Snapshot {
     }
 
     /// The block that was found.
-    pub fn lane(&self, found: Found) -> &Lane {
+    pub fn lane(&self, found: Found) -> &Route {
         &self.lanes[found.site][found.block]
     }
 
@@ -227,8 +227,8 @@ impl Snapshot {
         let TunnelFacts { port, routed, backend } = tunnel;
         let Ok(found) = self.routes.find(*port, &routed.host, &routed.path) else { return false };
         match &self.lane(found).ending {
-            Ending::Proxy(group) => group.has(backend.target()),
-            Ending::Files(_) | Ending::Redirect(_) | Ending::Respond { .. } => false,
+            Handler::Proxy(group) => group.has(backend.target()),
+            Handler::Files(_) | Handler::Redirect(_) | Handler::Respond { .. } => false,
         }
     }
 
@@ -238,8 +238,8 @@ impl Snapshot {
     }
 
     /// By site, who may come where not everybody may.
-    pub fn visitors(&self) -> &[Option<Arc<Visitors>>] {
-        &self.visitors
+    pub fn client_certs(&self) -> &[Option<Arc<ClientCertPolicy>>] {
+        &self.client_certs
     }
 
     /// Has requests that wait for a group of this snapshot go on with the group of the same name in `next`.
@@ -263,7 +263,7 @@ impl Snapshot {
     }
 }
 
-impl Lane {
+impl Route {
     /// The rules of a tunnel of `client`.
     pub fn rules_for(&self, client: IpAddr) -> Rules {
         let budget = self.messages.as_ref().map(|counts| MessageBudget::new(Arc::clone(counts), client));
@@ -273,20 +273,20 @@ impl Lane {
     fn of(
         block: &Block,
         clusters: &[Arc<Cluster>],
-        visitors: Option<Arc<Visitors>>,
+        client_certs: Option<Arc<ClientCertPolicy>>,
         build: &mut Building<'_>,
     ) -> Result<Self, BuildError> {
         let unsupported = |word| BuildError::Unsupported { at: block.at.clone(), word };
         let ending = match &block.end {
-            End::Proxy(id) => Ending::Proxy(Arc::clone(&clusters[id.0])),
+            End::Proxy(id) => Handler::Proxy(Arc::clone(&clusters[id.0])),
             End::Redirect { target, code } => {
-                Ending::Redirect(Redirect::new(target, *code).ok_or_else(|| unsupported("redirect with this code"))?)
+                Handler::Redirect(Redirect::new(target, *code).ok_or_else(|| unsupported("redirect with this code"))?)
             }
-            End::Respond { code, text } => Ending::Respond {
+            End::Respond { code, text } => Handler::Respond {
                 code: StatusCode::from_u16(*code).map_err(|_| unsupported("respond with this code"))?,
                 text: Bytes::copy_from_slice(text.as_bytes()),
             },
-            End::Files(files) => Ending::Files(Files::new(files, build.private)),
+            End::Files(files) => Handler::Files(Files::new(files, build.private)),
         };
         Ok(Self {
             steps: Step::of(&block.policy, &block.path, build)
@@ -296,7 +296,7 @@ impl Lane {
             adds_fields: matches!(block.policy.auth, Some(Auth::Forward(_))),
             ending,
             pages: block.policy.errors.as_deref().map(|folder| pages(folder, &block.at, build)).transpose()?,
-            visitors,
+            client_certs,
             logged: block.policy.access_log != Some(false),
             tunnel: Rules { message: block.policy.limit_message, budget: None, ping: block.policy.ping, idle: block.policy.idle },
             messages: block.policy.limit_message.and_then(|limit| limit.rate).map(|rate| {

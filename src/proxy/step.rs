@@ -11,22 +11,22 @@ use http::header;
 use http::{Method, Request, Response, StatusCode};
 use tokio::time::Instant;
 
-use super::answer;
 use super::body::Body;
+use super::error_response;
 use super::exchange::Exchange;
 use super::refusal::Refusal;
 use super::upgrade;
 use crate::config::settings::{PathPattern, Policy};
 
-pub use admit::Admit;
 use auth::Auth;
 pub use auth::BuildAuthError;
 use buffer::BufferRequests;
 pub use building::Building;
+use conn_limit::LimitConnections;
 pub use cors::Cors;
-use crowd::LimitConnections;
-pub use edit::Edits;
 pub use flow::{Decision, Flow};
+pub use header_edit::Edits;
+pub use ip_filter::IpFilter;
 use limit_body::LimitBody;
 use maintenance::Maintenance;
 pub use maintenance::Switch;
@@ -34,16 +34,16 @@ pub use origin::Origins;
 pub use path::{Rewrite, StripPrefix};
 use rate::Rate;
 
-mod admit;
 pub mod auth;
 mod bandwidth;
 mod buffer;
 mod building;
 pub mod compress;
+mod conn_limit;
 mod cors;
-mod crowd;
-mod edit;
 mod flow;
+mod header_edit;
+mod ip_filter;
 mod limit_body;
 mod maintenance;
 mod origin;
@@ -66,7 +66,7 @@ pub enum Step {
     /// `hsts`.
     Hsts,
     /// `allow`, `deny`.
-    Admit(Admit),
+    IpFilter(IpFilter),
     /// `cors`.
     Cors(Cors),
     /// `maintenance`, by the configuration or by command.
@@ -102,7 +102,7 @@ impl Step {
         steps.extend(Edits::of(&policy.headers).map(Self::Headers));
         steps.extend(policy.security_headers.then_some(Self::Security));
         steps.extend(policy.hsts.then_some(Self::Hsts));
-        steps.extend(Admit::of(&policy.allow, &policy.deny).map(Self::Admit));
+        steps.extend(IpFilter::of(&policy.allow, &policy.deny).map(Self::IpFilter));
         steps.extend((!policy.cors.is_empty()).then(|| Self::Cors(Cors::of(&policy.cors))));
         steps.push(Self::Maintenance(Maintenance {
             always: policy.maintenance.map(|wait| wait.as_secs().max(1)),
@@ -132,7 +132,7 @@ impl Step {
         match self {
             Self::Compress => compress::enter(exchange, request),
             Self::Bandwidth(_) | Self::Headers(_) | Self::Security | Self::Hsts => (),
-            Self::Admit(admit) => admit.check(exchange.client)?,
+            Self::IpFilter(admit) => admit.check(exchange.client)?,
             Self::Cors(cors) => {
                 note_origin(exchange, request);
                 return Ok(cors.enter(request)?.map_or(Flow::Onward, |answer| Flow::Answer(Box::new(answer))));
@@ -140,14 +140,14 @@ impl Step {
             Self::Maintenance(maintenance) => maintenance.check()?,
             Self::Rate(rate) => rate.enter(exchange.client, request, Instant::now())?,
             Self::LimitConnections(limit) => {
-                exchange.course.place.replace(Some(limit.enter(exchange.client)?));
+                exchange.state.place.replace(Some(limit.enter(exchange.client)?));
             }
             Self::Origins(origins) => {
                 if upgrade::is_websocket(request) {
                     note_origin(exchange, request);
                     origins.check(request.headers()).inspect_err(|refusal| {
                         let words = origins.words(request.headers(), refusal);
-                        exchange.course.refused_for.replace(words.map(String::into_boxed_str));
+                        exchange.state.refused_for.replace(words.map(String::into_boxed_str));
                     })?;
                 }
             }
@@ -157,7 +157,7 @@ impl Step {
             Self::StripPrefix(strip) => {
                 if let Some(location) = strip.enter(request) {
                     let head = *request.method() == Method::HEAD;
-                    return Ok(Flow::Answer(Box::new(answer::redirect(StatusCode::PERMANENT_REDIRECT, location, head))));
+                    return Ok(Flow::Answer(Box::new(error_response::redirect(StatusCode::PERMANENT_REDIRECT, location, head))));
                 }
             }
             Self::Rewrite(rewrite) => rewrite.enter(request.uri_mut()),
@@ -177,14 +177,14 @@ impl Step {
     pub(super) fn leave(&self, exchange: &Exchange, response: &mut Response<Body>) {
         let headers = response.headers_mut();
         match self {
-            Self::Bandwidth(rate) if !exchange.course.tunnel.get() => bandwidth::leave(response, *rate),
+            Self::Bandwidth(rate) if !exchange.state.tunnel.get() => bandwidth::leave(response, *rate),
             Self::Bandwidth(_) => (),
             Self::Compress => compress::leave(exchange, response),
             Self::Headers(edits) => edits.apply(headers),
             Self::Security => security::add(headers, exchange.connection.is_secure()),
             Self::Hsts => security::add_hsts(headers, exchange.connection.is_secure()),
-            Self::Cors(cors) => cors.leave(headers, exchange.course.origin.borrow().as_ref()),
-            Self::Admit(_)
+            Self::Cors(cors) => cors.leave(headers, exchange.state.origin.borrow().as_ref()),
+            Self::IpFilter(_)
             | Self::Maintenance(_)
             | Self::Rate(_)
             | Self::LimitConnections(_)
@@ -198,7 +198,7 @@ impl Step {
     }
 }
 
-/// Kept for the answer, and for the log where it was the reason to refuse.
+/// LimiterRegistry for the answer, and for the log where it was the reason to refuse.
 fn note_origin(exchange: &Exchange, request: &Request<Body>) {
-    exchange.course.origin.replace(request.headers().get(header::ORIGIN).cloned());
+    exchange.state.origin.replace(request.headers().get(header::ORIGIN).cloned());
 }

@@ -2,7 +2,7 @@
 //! held while nothing moves: bytes are read into one scratch buffer of the worker and written out at once, and only what
 //! the other side does not take is kept, until it does. Until then its source is not read, so a slow side slows the other.
 //!
-//! A side that ends its half is told on to the other side, and the opposite direction goes on. A side that stops taking
+//! A side that ends its half is prebuilt on to the other side, and the opposite direction goes on. A side that stops taking
 //! bytes may have sent some before, a close code among them; those are still passed on.
 //!
 //! Chosen: whole bytes, never messages. Limits, pings and a polite close need frames and are asked for by site

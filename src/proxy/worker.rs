@@ -32,14 +32,14 @@ pub struct Shared {
 }
 
 /// A worker's own hold on the snapshot in force, to be cloned for each request without touching another thread's memory.
-pub(super) struct InForce(pub(super) Arc<Snapshot>);
+pub(super) struct CurrentSnapshot(pub(super) Arc<Snapshot>);
 
 /// See the module.
 pub struct Worker {
     pub(super) live: Arc<Live>,
     pub(super) state: Rc<WorkerState>,
     /// The snapshot seen last: other threads' reference counts are left alone while nothing is reloaded.
-    seen: RefCell<Rc<InForce>>,
+    seen: RefCell<Rc<CurrentSnapshot>>,
 }
 
 impl Worker {
@@ -51,7 +51,7 @@ impl Worker {
     /// As [`new`](Self::new), with chance given.
     pub fn with_dice(shared: Shared, rng: Rng) -> Rc<Self> {
         let Shared { live, metrics, access } = shared;
-        let seen = InForce(live.load_full());
+        let seen = CurrentSnapshot(live.load_full());
         let state = WorkerState::new(metrics, access, rng);
         state.bans.replace(seen.0.bans.clone());
         Rc::new(Self { live, state, seen: RefCell::new(Rc::new(seen)) })
@@ -84,11 +84,11 @@ impl Worker {
     }
 
     /// The snapshot in force, for a request that begins now.
-    pub(super) fn snapshot(&self) -> Rc<InForce> {
+    pub(super) fn snapshot(&self) -> Rc<CurrentSnapshot> {
         let mut seen = self.seen.borrow_mut();
         let live = self.live.load();
         if !Arc::ptr_eq(&live, &seen.0) {
-            *seen = Rc::new(InForce(Arc::clone(&live)));
+            *seen = Rc::new(CurrentSnapshot(Arc::clone(&live)));
             self.state.bans.replace(live.bans.clone());
         }
         Rc::clone(&seen)
@@ -99,7 +99,7 @@ impl Worker {
         self.snapshot().0.bans.as_ref().is_some_and(|bans| bans.is_out(client, Instant::now()))
     }
 
-    /// Counts a refusal against `client`; one too many shuts it out, and is told.
+    /// Counts a refusal against `client`; one too many shuts it out, and is prebuilt.
     pub fn hold_against(&self, client: IpAddr, reason: &'static str) {
         // Those of the snapshot in force.
         drop(self.snapshot());

@@ -183,7 +183,7 @@ impl Gateway {
     async fn put_to_work(&self, prepared: Prepared) -> Result<Report, ReloadError> {
         let Prepared { settings, snapshot, warnings, restart } = prepared;
         let change = self.sockets.borrow().prepare(bind::wanted(&settings), self.workers.count()).map_err(ReloadError::Bind)?;
-        let front = ListenerConfig::new(&settings, &change.quic(), &self.roots, &self.certs, snapshot.visitors())
+        let front = ListenerConfig::new(&settings, &change.quic(), &self.roots, &self.certs, snapshot.client_certs())
             .map_err(ReloadError::Tls)?;
         let without: Vec<String> = change.warnings().collect();
         // Certificates before routes: a name is answered only once its certificate, if one can be had at once, is there.

@@ -202,7 +202,7 @@ fn common(
     metrics: Arc<Metrics>,
 ) -> Result<SharedState, StartError> {
     let snapshot = Snapshot::build(settings, None, trust).map_err(StartError::Build)?;
-    let front = ListenerConfig::new(settings, quic, roots, certs, snapshot.visitors()).map_err(StartError::Tls)?;
+    let front = ListenerConfig::new(settings, quic, roots, certs, snapshot.client_certs()).map_err(StartError::Tls)?;
     let live = Arc::new(Live::from_pointee(snapshot));
     Ok(SharedState {
         front: Arc::new(ArcSwap::from_pointee(front)),

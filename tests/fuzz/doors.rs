@@ -13,7 +13,7 @@ use doorward::listeners::http3::control::Uni;
 use doorward::listeners::http3::frames::Frames;
 use doorward::listeners::http3::message;
 use doorward::listeners::http3::qpack::decode::decode;
-use doorward::proxy::forward::{self, Framing, Hop, Lines, Peer};
+use doorward::proxy::forward::{self, Framing, HeaderLines, Hop, Peer};
 use doorward::proxy::tunnel::policed::walker::{Fate, Judge, Violation, Walker};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Version, header};
@@ -48,7 +48,7 @@ pub fn headers(data: &[u8]) {
     }
     let value = HeaderValue::from_static;
     let trusted = data.len().is_multiple_of(2);
-    let lines = Lines {
+    let lines = HeaderLines {
         chain: value("192.0.2.1"),
         client: value("192.0.2.1"),
         proto: value("https"),

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 
 use crate::support::gateway::Gateway;
-use crate::support::h3::Visitor;
+use crate::support::h3::ClientCert;
 use crate::support::peers::curl;
 use crate::support::process;
 use crate::support::server::{self, Server};
@@ -175,18 +175,18 @@ fn over_http_3_the_same_is_so() {
         let port = scene.gateway.https;
         let request = |host: &str| http::Request::get(format!("https://{host}:{port}/a")).body(()).unwrap();
         let known = scene.quic(Some(&scene.known));
-        let mut visitor = Visitor::connect_as("private.localhost", port, known.clone()).await.unwrap();
+        let mut visitor = ClientCert::connect_as("private.localhost", port, known.clone()).await.unwrap();
         let answer = visitor.ask(request("private.localhost")).await;
         let text = String::from_utf8_lossy(answer.body()).into_owned();
         assert!(answer.status() == 200 && text.contains("x-client-cert-subject: CN=alice\n"), "{text}");
-        let mut open = Visitor::connect_as("localhost", port, known).await.unwrap();
+        let mut open = ClientCert::connect_as("localhost", port, known).await.unwrap();
         assert_eq!(open.ask(request("localhost")).await.status(), 200);
         assert_eq!(open.ask(request("private.localhost")).await.status(), 421, "the handshake asked for another site");
-        let mut optional = Visitor::connect_as("optional.localhost", port, scene.quic(None)).await.unwrap();
+        let mut optional = ClientCert::connect_as("optional.localhost", port, scene.quic(None)).await.unwrap();
         assert_eq!(optional.ask(request("optional.localhost")).await.status(), 200);
         for stranger in [scene.quic(None), scene.quic(Some(&scene.unknown))] {
             // A client of TLS 1.3 is done before the server has looked at its certificate.
-            if let Ok(visitor) = Visitor::connect_as("private.localhost", port, stranger).await {
+            if let Ok(visitor) = ClientCert::connect_as("private.localhost", port, stranger).await {
                 let reason = tokio::time::timeout(SOON, visitor.until_closed()).await.expect("it is closed");
                 assert!(reason.contains("aborted by peer") || reason.contains("closed by peer"), "{reason}");
             }

@@ -7,7 +7,7 @@ use quinn::ConnectionError;
 
 use crate::support::chromium::Chromium;
 use crate::support::gateway::Gateway;
-use crate::support::h3::{Visitor, trusting};
+use crate::support::h3::{ClientCert, trusting};
 use crate::support::obedient::byte;
 use crate::support::peers::curl;
 use crate::support::scene::{SOON, Scene};
@@ -145,7 +145,7 @@ fn a_udp_port_that_is_taken_is_told_and_all_else_is_served() {
     drop(taken);
     assert!(gateway.run("reload").status.success());
     server::runtime().block_on(async {
-        let mut visitor = Visitor::connect("localhost", gateway.https, &root).await;
+        let mut visitor = ClientCert::connect("localhost", gateway.https, &root).await;
         let request = http::Request::get(format!("https://localhost:{}/", gateway.https)).body(()).unwrap();
         assert_eq!(visitor.ask(request).await.body(), "here");
     });

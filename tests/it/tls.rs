@@ -91,7 +91,7 @@ fn what_is_switched_off_is_not_spoken_and_the_log_says_why() {
     gateway.process().until_said("nothing-in-common", SOON);
     // QUIC begins with a cipher of its own whatever is agreed on.
     server::runtime().block_on(async {
-        let mut visitor = crate::support::h3::Visitor::connect("localhost", port, &root).await;
+        let mut visitor = crate::support::h3::ClientCert::connect("localhost", port, &root).await;
         let request = http::Request::get(format!("https://localhost:{port}/")).body(()).unwrap();
         assert_eq!(visitor.ask(request).await.status(), 200);
     });

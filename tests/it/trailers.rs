@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use crate::support::gateway::Gateway;
-use crate::support::h3::{Visitor, whole};
+use crate::support::h3::{ClientCert, whole};
 use crate::support::line::Line;
 use crate::support::{server, wait};
 
@@ -87,8 +87,8 @@ fn trailers_pass_over_http_3_as_far_as_nothing_depends_on_them() {
     let site = format!("localhost {{\n    request-headers set X-Tenant a\n    proxy {port}\n}}");
     let (gateway, root) = Gateway::on_localhost(&site);
     let talk = async {
-        let mut visitor = Visitor::connect("localhost", gateway.https, &root).await;
-        let send = async |visitor: &mut Visitor, trailers: HeaderMap| {
+        let mut visitor = ClientCert::connect("localhost", gateway.https, &root).await;
+        let send = async |visitor: &mut ClientCert, trailers: HeaderMap| {
             let uri = format!("https://localhost:{}/x", gateway.https);
             let request = Request::post(uri).header("te", "trailers").body(()).unwrap();
             let mut stream = visitor.send(request).await;

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use crate::support::gateway::Gateway;
-use crate::support::h3::Visitor;
+use crate::support::h3::ClientCert;
 use crate::support::peers::curl_status;
 use crate::support::process::{self, Process};
 use crate::support::{ports, server, wait, yard};
@@ -225,7 +225,7 @@ fn a_udp_port_that_systemd_holds_is_taken_over() {
     // It could not have opened the port a second time.
     assert!(seen.response.headers().contains_key("alt-svc"), "{}", held.output());
     server::runtime().block_on(async {
-        let mut visitor = Visitor::connect("localhost", gateway.https, &root).await;
+        let mut visitor = ClientCert::connect("localhost", gateway.https, &root).await;
         let request = http::Request::get(format!("https://localhost:{}/", gateway.https)).body(()).unwrap();
         assert_eq!(visitor.ask(request).await.body(), "here");
     });

@@ -6,8 +6,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
 
 use crate::config::settings::Settings;
-use crate::proxy::arrive::{self, Host};
 use crate::proxy::upgrade;
+use crate::proxy::validate::{self, Host};
 
 /// A request that is not sent.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ impl ExplainRequest {
         };
         let rest = rest.split('#').next().unwrap_or(rest);
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let (host, named_port) = arrive::host(authority.as_bytes()).map_err(|_| QuestionError::Host(url.to_owned()))?;
+        let (host, named_port) = validate::host(authority.as_bytes()).map_err(|_| QuestionError::Host(url.to_owned()))?;
         let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
         let target = target.parse().map_err(|_| QuestionError::Target(url.to_owned()))?;
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| QuestionError::Method(method.to_owned()))?;

@@ -11,11 +11,11 @@ use crate::base::addr::IpNet;
 use crate::base::duration;
 use crate::config::settings::Origins as Allowed;
 use crate::config::settings::{Auth, HeaderEdit, Jwt, JwtKeys, LimitKey, PathPattern, Policy, RequestLimit, TokenPlace};
-use crate::proxy::answer;
+use crate::proxy::error_response;
 use crate::proxy::h1::length;
 use crate::proxy::refusal::{Proof, Refusal, Unproved};
 use crate::proxy::step::auth::jwt_token_is_given;
-use crate::proxy::step::{Admit, Cors, Origins, Rewrite, StripPrefix};
+use crate::proxy::step::{Cors, IpFilter, Origins, Rewrite, StripPrefix};
 use crate::proxy::upgrade;
 
 /// One step on the way in.
@@ -68,7 +68,7 @@ impl Outcome {
 
 /// A refusal that is sure.
 pub fn refuses(refusal: &Refusal) -> Outcome {
-    Outcome::Refuses { status: answer::status(refusal), reason: refusal.reason().to_owned(), words: None }
+    Outcome::Refuses { status: error_response::status(refusal), reason: refusal.reason().to_owned(), words: None }
 }
 
 /// The way in: what each step says to `request`, whose path those change that change it. `client` is who asks, where that
@@ -160,7 +160,7 @@ struct Way {
 
 impl Way {
     fn addresses(&mut self, allow: &[IpNet], deny: &[IpNet], client: Option<IpAddr>) {
-        let Some(admit) = Admit::of(allow, deny) else { return };
+        let Some(admit) = IpFilter::of(allow, deny) else { return };
         let says = [("allow", allow), ("deny", deny)].into_iter().filter(|(_, nets)| !nets.is_empty());
         let says = says.map(|(word, nets)| format!("{word} {}", joined(nets))).collect::<Vec<_>>().join("; ");
         self.add(if allow.is_empty() { "deny" } else { "allow" }, says, || match client {

@@ -10,8 +10,8 @@ use rustls::pki_types::ServerName;
 use crate::base::loopback;
 use crate::config::settings::{Target, TargetAddress, TargetScheme, UpstreamTls};
 use crate::diagnostics::explain::ExplainRequest;
-use crate::proxy::arrive::Host;
 use crate::proxy::cluster::trust::{Trust, TrustError};
+use crate::proxy::validate::Host;
 
 /// Where bytes go.
 pub(super) struct ProbeTarget {

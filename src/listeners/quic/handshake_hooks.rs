@@ -17,7 +17,7 @@ use crate::certs::catalog::{Catalog, Lookup};
 use crate::certs::on_demand::OnDemandHandle;
 use crate::listeners::tls::client_auth::ClientAuthSites;
 use crate::listeners::tls::{HandshakeError, RejectedHello};
-use crate::proxy::visitors::Visitors;
+use crate::proxy::client_cert::ClientCertPolicy;
 
 /// See the module.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) struct HandshakeHooks {
 pub(super) struct ClientHelloFacts {
     server_name: Option<String>,
     missing: Option<Missing>,
-    visitors: Option<Arc<Visitors>>,
+    client_certs: Option<Arc<ClientCertPolicy>>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,12 +56,12 @@ impl HandshakeHooks {
     }
 
     /// Who may come to the site that was asked for, if it lets in not everybody. Nobody knows before the hello.
-    pub(super) fn visitors(&self) -> Option<&Arc<Visitors>> {
-        self.seen.get()?.visitors.as_ref()
+    pub(super) fn client_certs(&self) -> Option<&Arc<ClientCertPolicy>> {
+        self.seen.get()?.client_certs.as_ref()
     }
 
     fn verifier(&self) -> Option<&dyn ClientCertVerifier> {
-        self.visitors().map(|visitors| &*visitors.verifier)
+        self.client_certs().map(|client_certs| &*client_certs.verifier)
     }
 }
 
@@ -79,8 +79,8 @@ impl ResolvesServerCert for HandshakeHooks {
             Lookup::Unknown => (None, Some(Missing::Unknown)),
         };
         let asks = self.guarded.as_ref().and_then(|guarded| guarded.site(server_name, self.local));
-        let visitors = asks.map(|(_, visitors)| Arc::clone(visitors));
-        let _ = self.seen.set(ClientHelloFacts { server_name: server_name.map(str::to_owned), missing, visitors });
+        let client_certs = asks.map(|(_, client_certs)| Arc::clone(client_certs));
+        let _ = self.seen.set(ClientHelloFacts { server_name: server_name.map(str::to_owned), missing, client_certs });
         key
     }
 }
@@ -146,10 +146,10 @@ impl ProducesTickets for HandshakeHooks {
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        if self.visitors().is_some() { None } else { self.tickets.encrypt(plain) }
+        if self.client_certs().is_some() { None } else { self.tickets.encrypt(plain) }
     }
 
     fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
-        if self.visitors().is_some() { None } else { self.tickets.decrypt(cipher) }
+        if self.client_certs().is_some() { None } else { self.tickets.decrypt(cipher) }
     }
 }

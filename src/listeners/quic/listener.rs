@@ -169,8 +169,9 @@ fn facts(connection: &quinn::Connection, asked: &HandshakeHooks) -> TlsFacts {
     let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
     let server_name = data.and_then(|data| data.server_name).and_then(|name| HostName::parse(&name).ok());
     let shown = connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
-    let visitor = asked.visitors().and_then(|visitors| visitors.visitor(shown.as_ref().map(|chain| chain.as_slice())));
-    TlsFacts { server_name, visitor, is_stand_in: false }
+    let client_cert =
+        asked.client_certs().and_then(|client_certs| client_certs.client_cert(shown.as_ref().map(|chain| chain.as_slice())));
+    TlsFacts { server_name, client_cert, is_stand_in: false }
 }
 
 /// A client's alert as the TLS library has it over TCP, anything else as it is.

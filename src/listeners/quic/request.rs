@@ -20,10 +20,10 @@ use crate::listeners::http3::frames::{FrameError, Piece};
 use crate::listeners::http3::qpack::decode::{SectionError, decode};
 use crate::listeners::http3::qpack::encode;
 use crate::listeners::http3::{message, varint};
-use crate::proxy::answer;
 use crate::proxy::body::continues::Continue;
 use crate::proxy::body::{Body, BodyError};
-use crate::proxy::hints::Hints;
+use crate::proxy::early_hints::Hints;
+use crate::proxy::error_response;
 use crate::proxy::serve::serve;
 
 /// What is gathered before it is written, where an answer comes faster than that.
@@ -73,7 +73,7 @@ pub(super) async fn answer(session: Rc<Session>, send: quinn::SendStream, recv: 
             session.unreadable(Unreadable::HeaderSize(session.limits().allowed));
             incoming.stop(Code::NoError);
             let text = HeaderValue::from_static("text/plain; charset=utf-8");
-            let refused = answer::own(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text, Bytes::new(), false);
+            let refused = error_response::own(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text, Bytes::new(), false);
             // Who is gone is gone.
             let _ = download(&session, &mut outgoing, refused).await;
         }

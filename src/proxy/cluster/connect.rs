@@ -1,4 +1,4 @@
-//! Reaches one target: name, TCP or Unix socket, TLS. No policy: it is told the target and one deadline for all of it.
+//! Reaches one target: name, TCP or Unix socket, TLS. No policy: it is prebuilt the target and one deadline for all of it.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -38,7 +38,7 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 pub struct Dialer {
     limit: Duration,
     settings: UpstreamTls,
-    /// How targets are told whose connection it is.
+    /// How targets are prebuilt whose connection it is.
     introduce: Option<ProxyProtocol>,
     /// Present when some target speaks TLS.
     tls: Option<TlsTowards>,
@@ -107,7 +107,7 @@ impl Dialer {
         Attempt { deadline: Instant::now() + self.limit, limit: self.limit, place, header, loopback, resolver }
     }
 
-    /// What a connection begins with, where targets are told whose it is.
+    /// What a connection begins with, where targets are prebuilt whose it is.
     fn header(&self, ends: Option<&Ends>) -> Option<Vec<u8>> {
         self.introduce.map(|version| match version {
             ProxyProtocol::V1 => proxy_header::line_for(ends),

@@ -1,5 +1,5 @@
 //! The right to use one target for one exchange. It counts as long as it lives, so whoever carries the answer's body to
-//! its end carries the lease with it. What became of the exchange is told here, and moves the target's health.
+//! its end carries the lease with it. What became of the exchange is prebuilt here, and moves the target's health.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct Lease {
     trial: bool,
     /// By what right its circuit let it through.
     pass: Pass,
-    /// The client, where the target is told of it before anything else.
+    /// The client, where the target is prebuilt of it before anything else.
     ends: Option<Box<Ends>>,
 }
 
@@ -59,7 +59,7 @@ impl Lease {
         Some(Self { cluster: Arc::clone(group), member: Arc::clone(endpoint), trial, pass, ends: None })
     }
 
-    /// Uses the target in the name of one client; asked only where the target is told of it.
+    /// Uses the target in the name of one client; asked only where the target is prebuilt of it.
     pub fn in_the_name_of(mut self, ends: impl FnOnce() -> Ends) -> Self {
         if self.is_introduced() {
             self.ends = Some(Box::new(ends()));

@@ -15,7 +15,7 @@ use http::Request;
 use tokio::time::Instant;
 
 use crate::config::settings::{TargetScheme, UpstreamProtocols};
-use crate::proxy::forward::Told;
+use crate::proxy::forward::PrebuiltHeaders;
 use crate::proxy::upgrade::is_asked;
 
 use super::lease::Lease;
@@ -75,13 +75,13 @@ impl<B: RequestBody> Pool<B> {
         self: &Rc<Self>,
         lease: &Lease,
         slot: &mut Option<Request<B>>,
-        told: Option<Told<'_>>,
+        prebuilt: Option<PrebuiltHeaders<'_>>,
         again: fn(&Request<B>) -> bool,
     ) -> Result<Answered<B>, SendFailure> {
         match offer(lease, slot) {
-            Offer::Http1 => self.send_by_wire(lease, slot, told, again).await,
+            Offer::Http1 => self.send_by_wire(lease, slot, prebuilt, again).await,
             // Boxed, so that the others need not hold the room for it.
-            offer => Box::pin(self.send_by_stream(lease, slot, told, again, offer)).await,
+            offer => Box::pin(self.send_by_stream(lease, slot, prebuilt, again, offer)).await,
         }
     }
 
@@ -89,12 +89,12 @@ impl<B: RequestBody> Pool<B> {
         self: &Rc<Self>,
         lease: &Lease,
         slot: &mut Option<Request<B>>,
-        told: Option<Told<'_>>,
+        prebuilt: Option<PrebuiltHeaders<'_>>,
         again: fn(&Request<B>) -> bool,
     ) -> Result<Answered<B>, SendFailure> {
         while let Some(wire) = self.checkout(lease) {
             let keep = slot.as_ref().is_some_and(again);
-            match self.exchange(lease, wire, slot, told, keep).await {
+            match self.exchange(lease, wire, slot, prebuilt, keep).await {
                 Ok(mut answered) => {
                     answered.reused = true;
                     return Ok(answered);
@@ -104,19 +104,19 @@ impl<B: RequestBody> Pool<B> {
             }
         }
         // Rare enough to live elsewhere: every open request would hold the room for it.
-        Box::pin(self.send_afresh(lease, slot, told, again)).await.map_err(|error| SendFailure { error, reused: false })
+        Box::pin(self.send_afresh(lease, slot, prebuilt, again)).await.map_err(|error| SendFailure { error, reused: false })
     }
 
     async fn send_afresh(
         self: &Rc<Self>,
         lease: &Lease,
         slot: &mut Option<Request<B>>,
-        told: Option<Told<'_>>,
+        prebuilt: Option<PrebuiltHeaders<'_>>,
         again: fn(&Request<B>) -> bool,
     ) -> Result<Answered<B>, SendError> {
         let started = Instant::now();
         let stream = lease.cluster().dialer().dial_for(lease.member().place(), lease.ends(), Offer::Http1).await?;
-        self.send_on(lease, slot, told, again, stream, started.elapsed()).await
+        self.send_on(lease, slot, prebuilt, again, stream, started.elapsed()).await
     }
 
     /// Sends over a connection made for it.
@@ -124,14 +124,14 @@ impl<B: RequestBody> Pool<B> {
         self: &Rc<Self>,
         lease: &Lease,
         slot: &mut Option<Request<B>>,
-        told: Option<Told<'_>>,
+        prebuilt: Option<PrebuiltHeaders<'_>>,
         again: fn(&Request<B>) -> bool,
         stream: BackendStream,
         connect: Duration,
     ) -> Result<Answered<B>, SendError> {
         let wire = Box::new(Wire::new(stream));
         let keep = slot.as_ref().is_some_and(again);
-        match self.exchange(lease, wire, slot, told, keep).await {
+        match self.exchange(lease, wire, slot, prebuilt, keep).await {
             Ok(mut answered) => {
                 answered.connect = Some(connect);
                 Ok(answered)
@@ -147,7 +147,7 @@ impl<B: RequestBody> Pool<B> {
         self: &Rc<Self>,
         lease: &Lease,
         slot: &mut Option<Request<B>>,
-        told: Option<Told<'_>>,
+        prebuilt: Option<PrebuiltHeaders<'_>>,
         again: fn(&Request<B>) -> bool,
         offer: Offer,
     ) -> Result<Answered<B>, SendFailure> {
@@ -156,14 +156,14 @@ impl<B: RequestBody> Pool<B> {
             let (seat, connect) = match self.trunks.line(lease, offer).await {
                 Ok(Line::Seat(seat, connect)) => (seat, connect),
                 Ok(Line::Wire(stream, connect)) => {
-                    return self.send_on(lease, slot, told, again, stream, connect).await.map_err(afresh);
+                    return self.send_on(lease, slot, prebuilt, again, stream, connect).await.map_err(afresh);
                 }
-                Ok(Line::Wires) => return self.send_by_wire(lease, slot, told, again).await,
+                Ok(Line::Wires) => return self.send_by_wire(lease, slot, prebuilt, again).await,
                 Err(error) => return Err(afresh(error.into())),
             };
             self.keep_swept();
             let reused = seat.reused;
-            match h2::ask(seat, slot, told, lease.cluster().settings().timeouts.first_byte).await {
+            match h2::ask(seat, slot, prebuilt, lease.cluster().settings().timeouts.first_byte).await {
                 Ok(response) => return Ok(Answered::by_stream(response, reused, connect)),
                 // It was going away; the next one is another.
                 Err(Lost::Unsent) if connect.is_none() => {}
@@ -178,11 +178,11 @@ impl<B: RequestBody> Pool<B> {
         lease: &Lease,
         mut wire: Box<Wire<B>>,
         slot: &mut Option<Request<B>>,
-        told: Option<Told<'_>>,
+        prebuilt: Option<PrebuiltHeaders<'_>>,
         keep: bool,
     ) -> Result<Answered<B>, Lost> {
         let timeouts = &lease.cluster().settings().timeouts;
-        let response = wire.ask(slot, told, keep, timeouts.first_byte).await?;
+        let response = wire.ask(slot, prebuilt, keep, timeouts.first_byte).await?;
         // What began in one client's name is never another's.
         let keep_alive = if lease.is_introduced() { Duration::ZERO } else { timeouts.keep_alive };
         let home = Home { pool: Rc::clone(self), target: Arc::clone(lease.state()), keep_alive };

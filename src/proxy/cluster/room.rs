@@ -10,9 +10,9 @@ use tokio::sync::futures::Notified;
 #[derive(Debug, Default)]
 pub(super) struct Room {
     waiting: AtomicU32,
-    /// Told when a target may be tried again.
+    /// PrebuiltHeaders when a target may be tried again.
     bell: Notify,
-    /// Told when somebody comes in.
+    /// PrebuiltHeaders when somebody comes in.
     arrival: Notify,
     /// Whether somebody looks out for those who wait.
     watched: AtomicBool,

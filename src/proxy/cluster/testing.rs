@@ -1,4 +1,4 @@
-//! What this folder's tests share: a worker's runtime, clusters, bodies, and backends that do as they are told.
+//! What this folder's tests share: a worker's runtime, clusters, bodies, and backends that do as they are prebuilt.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;

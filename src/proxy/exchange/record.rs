@@ -4,14 +4,14 @@ use http::Version;
 
 use super::Exchange;
 use super::draft::{AccessDraft, ShownTarget};
-use crate::proxy::arrive::Host;
 use crate::proxy::redirect::path_and_query;
+use crate::proxy::validate::Host;
 use crate::telemetry::access::AccessRecord;
 
 impl Exchange {
     /// Writes the exchange's record.
     pub(super) fn log(&self, note: &AccessDraft) {
-        let course = &self.course;
+        let course = &self.state;
         let lease = course.lease.borrow();
         // Nearly always the authority that the connection has read last, so this reads nothing again.
         let authority = self.asked.authority().map(|raw| self.connection.authority(Some(raw)));

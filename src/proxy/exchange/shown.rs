@@ -2,8 +2,8 @@
 
 use super::Exchange;
 use crate::base::escape::escaped;
-use crate::proxy::arrive::Host;
 use crate::proxy::messages::MAX_REPEATED;
+use crate::proxy::validate::Host;
 
 impl Exchange {
     /// The host in its normal form; as it was written, fit for a log line, where it has none.
@@ -20,7 +20,7 @@ impl Exchange {
 
     /// Whether the client itself came by https: a trusted proxy in front says how it did.
     pub(in crate::proxy) fn came_by_https(&self) -> bool {
-        self.course.proxy_by_https.get().unwrap_or_else(|| self.connection.is_secure())
+        self.state.proxy_by_https.get().unwrap_or_else(|| self.connection.is_secure())
     }
 
     /// The path, fit for a log line. A query may hold secrets and is left out.

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::fs::{self, DirEntry};
 use std::path::Path;
 
-use super::place;
 use super::private::Private;
+use super::resolve_path;
 
 /// Entries that are listed; the names of more are no use in a page.
 const MAX_ENTRIES: usize = 5_000;
@@ -38,7 +38,7 @@ pub(super) fn page(folder: &Path, path: &str, follow: bool, private: &Private) -
 }
 
 fn line(entry: &DirEntry) -> Option<Line> {
-    let name = entry.file_name().into_string().ok().filter(|name| !place::is_hidden(name))?;
+    let name = entry.file_name().into_string().ok().filter(|name| !resolve_path::is_hidden(name))?;
     let facts = fs::metadata(entry.path()).ok()?;
     Some(Line { is_file: !facts.is_dir(), name, bytes: facts.len() })
 }

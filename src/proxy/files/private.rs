@@ -1,9 +1,9 @@
 //! What no `files` serves, wherever it lies: the state folder, the configuration and what it imports, files with secrets,
 //! and private keys.
 //!
-//! Files are told by device and inode, so that links, hard links, bind mounts and file systems that fold case make no
+//! Files are prebuilt by device and inode, so that links, hard links, bind mounts and file systems that fold case make no
 //! difference. Both are looked up anew for each request: a configuration or a key is replaced while the gateway runs.
-//! Rejected: comparing paths, which misses hard links and mounts. A hard link to a file of the state folder is not told.
+//! Rejected: comparing paths, which misses hard links and mounts. A hard link to a file of the state folder is not prebuilt.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;

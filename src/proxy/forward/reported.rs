@@ -11,7 +11,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 
 use super::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PORT, FORWARDED_PROTO, REAL_IP};
 use crate::base::addr::{IpNet, Trusted};
-use crate::proxy::arrive;
+use crate::proxy::validate;
 
 /// See the module.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -70,7 +70,7 @@ fn known_scheme(text: &str) -> Option<&'static str> {
 }
 
 fn known_host(text: &str) -> Option<(HeaderValue, Option<u16>)> {
-    let (_, port) = arrive::host(text.as_bytes()).ok()?;
+    let (_, port) = validate::host(text.as_bytes()).ok()?;
     Some((HeaderValue::from_str(text).ok()?, port))
 }
 

@@ -18,9 +18,9 @@ fn print(map: &HeaderMap) -> Vec<String> {
 
 const PROXY_PEER: Peer = Peer::Proxy { client: IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 9)), is_secure: true };
 
-fn lines(peer: Peer) -> Lines {
+fn lines(peer: Peer) -> HeaderLines {
     let value = HeaderValue::from_static;
-    Lines {
+    HeaderLines {
         chain: value("203.0.113.9"),
         client: value("203.0.113.9"),
         proto: value("https"),
@@ -42,7 +42,7 @@ const TOLD: &str = "forwarded: for=203.0.113.9;host=a.test;proto=https
     x-real-ip: 203.0.113.9
     x-request-id: id7";
 
-/// What is left of `sent`, besides what every backend is told of a stranger.
+/// What is left of `sent`, besides what every backend is prebuilt of a stranger.
 fn check(sent: &str, hop: Hop, left: &str) {
     let mut map = headers(sent);
     map.insert(header::HOST, HeaderValue::from_static("a.test"));
@@ -77,14 +77,14 @@ fn an_ordinary_request_is_told_the_same_by_lines_as_by_fields() {
         )
         .is;
         assert_eq!(found.is_ordinary(), ordinary, "{sent}");
-        let told = Told { lines: &lines.written(), version: Version::HTTP_2, id: &lines.id };
+        let prebuilt = PrebuiltHeaders { lines: &lines.written(), version: Version::HTTP_2, id: &lines.id };
         if ordinary {
             let mut written = Vec::new();
-            told.write(&mut written);
-            assert!(written.len() <= told.lines.len() + Told::AROUND);
+            prebuilt.write(&mut written);
+            assert!(written.len() <= prebuilt.lines.len() + PrebuiltHeaders::AROUND);
             let mut read = headers(str::from_utf8(&written).unwrap());
             read.extend(by_lines.clone());
-            told.add_to(&mut by_lines);
+            prebuilt.add_to(&mut by_lines);
             assert_eq!(print(&by_lines), print(&by_fields), "{sent}");
             assert_eq!(print(&read), print(&by_fields), "{sent}");
         } else {

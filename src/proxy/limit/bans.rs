@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::bucket::Rate;
-use super::rates::Rates;
+use super::keyed::KeyedRateLimiter;
 use crate::base::addr::{IpNet, client_prefix};
 use crate::config::settings::Ban;
 
@@ -26,7 +26,7 @@ pub struct Bans {
     rule: Ban,
     /// Who is never shut out: those that `ban` excepts, and proxies that speak for others.
     spared: Vec<IpNet>,
-    rates: Rates,
+    rates: KeyedRateLimiter,
     /// Clients in the table; some of them may be due to leave it.
     count: AtomicUsize,
     /// Keyed by chance, so that nobody can choose addresses that share a table.
@@ -39,7 +39,7 @@ impl Bans {
     pub fn new(rule: Ban, spared: Vec<IpNet>, now: Instant) -> Self {
         // The last of so many finds the bucket empty; the language wants at least two.
         let rate = Rate::new(rule.refusals, rule.within, rule.refusals.saturating_sub(2));
-        let rates = Rates::new(rate, now);
+        let rates = KeyedRateLimiter::new(rate, now);
         Self { rule, spared, rates, count: AtomicUsize::new(0), hasher: RandomState::new(), shards: Default::default() }
     }
 

@@ -6,9 +6,9 @@ use http::header::HeaderValue;
 use http::{Request, Response};
 
 use crate::config::settings::SiteRefusals;
-use crate::proxy::answer::Form;
 use crate::proxy::body::Body;
-use crate::proxy::pages::Pages;
+use crate::proxy::error_pages::Pages;
+use crate::proxy::error_response::Form;
 use crate::proxy::step::{Cors, Edits, security};
 
 /// What one site adds.

@@ -1,4 +1,4 @@
-//! The spine over real sockets: hyper on both sides, backends that do as they are told.
+//! The spine over real sockets: hyper on both sides, backends that do as they are prebuilt.
 
 mod answers;
 mod auth;

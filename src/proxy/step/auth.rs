@@ -12,7 +12,7 @@ use crate::proxy::cluster::BuildClusterError;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::refusal::Refusal;
 
-use basic::{Basic, Glance, PasswordError};
+use basic::{Basic, PasswordError, VerifyCache};
 use forward::Forward;
 pub(crate) use jwt::token_is_given as jwt_token_is_given;
 use jwt::{JwtAuth, JwtError, Seen};
@@ -73,8 +73,8 @@ impl Auth {
     pub(super) fn enter<'a>(&'a self, exchange: &'a Rc<Exchange>, request: &'a mut Request<Body>) -> Result<Flow<'a>, Refusal> {
         match self {
             Self::Basic(basic) => match basic.glance(request.headers())? {
-                Glance::Known => Ok(Flow::Onward),
-                Glance::Claim(claim) => {
+                VerifyCache::Known => Ok(Flow::Onward),
+                VerifyCache::Claim(claim) => {
                     let basic = Arc::clone(basic);
                     Ok(Flow::Later(Box::pin(async move { basic.check(claim).await.map(|()| None) })))
                 }

@@ -44,10 +44,10 @@ impl BufferRequests {
         Flow::Later(Box::pin(async move {
             let body = std::mem::take(request.body_mut()).idle_after(self.timeout);
             let held = take_in(body, self.size).await.map_err(|error| {
-                exchange.course.fault_in.set(Some(error.fault));
+                exchange.state.fault_in.set(Some(error.fault));
                 exchange.refusal_of_body()
             })?;
-            // The client was told to go on when its body was asked for.
+            // The client was prebuilt to go on when its body was asked for.
             request.headers_mut().remove(header::EXPECT);
             if let Some(length) = held.size_hint().exact() {
                 announce(request.headers_mut(), length);

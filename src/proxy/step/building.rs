@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use crate::config::settings::Upstream;
 use crate::proxy::cluster::{BuildClusterError, Cluster};
+use crate::proxy::error_pages::Pages;
 use crate::proxy::files::private::Private;
-use crate::proxy::limit::kept::Kept;
-use crate::proxy::pages::Pages;
+use crate::proxy::limit::registry::LimiterRegistry;
 
 /// What steps are made with besides their policy.
 pub struct Building<'a> {
     /// Name of the site, the same over reloads.
     pub site: &'a str,
     /// The counts of this configuration.
-    pub kept: &'a mut Kept,
+    pub kept: &'a mut LimiterRegistry,
     /// Those of the one before.
-    pub before: Option<&'a Kept>,
+    pub before: Option<&'a LimiterRegistry>,
     /// How long a client may be silent in the middle of its body.
     pub body_timeout: Duration,
     /// Error pages by their folder.

@@ -27,7 +27,7 @@ const MIN_SIZE: u64 = 1024;
 
 /// Takes note of what the client accepts, and gives the conditions of its request the tags that the backend knows.
 pub(super) fn enter(exchange: &Exchange, request: &mut Request<Body>) {
-    let state = &exchange.course;
+    let state = &exchange.state;
     state.coding.set(wanted(request.headers()));
     if let Some(sent) = tags::restore(request.headers_mut()) {
         state.sent_tags.replace(Some(Box::new(sent)));
@@ -50,7 +50,7 @@ fn wanted(headers: &HeaderMap) -> Option<Coding> {
 pub(super) fn leave(exchange: &Exchange, response: &mut Response<Body>) {
     let is_head = exchange.asked.method == Method::HEAD;
     let length = whole_length(is_head, response);
-    let state = &exchange.course;
+    let state = &exchange.state;
     if state.tunnel.get() || !gains(response.status(), response.headers(), length) {
         return;
     }
@@ -70,7 +70,7 @@ pub(super) fn leave(exchange: &Exchange, response: &mut Response<Body>) {
             let Some(encoder) = exchange.worker.encoders.take(coding) else { return };
             mark(response.headers_mut(), coding);
             let body = std::mem::take(response.body_mut());
-            *response.body_mut() = Body::made(squeezed::Squeezed::new(body, encoder));
+            *response.body_mut() = Body::made(squeezed::CompressedBody::new(body, encoder));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `cors`: which pages of other origins may read what this block answers, with the visitor's cookies (the fetch standard,
+//! `cors`: which pages of other origins may read what this block answers, with the client_cert's cookies (the fetch standard,
 //! section 3.3). The gateway alone decides: what a backend says of it is replaced. Preflights are answered here, before
 //! anyone is asked for a password, since a browser sends none with them.
 
@@ -6,8 +6,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 
 use super::origin::is_among;
-use crate::proxy::answer;
 use crate::proxy::body::Body;
+use crate::proxy::error_response;
 use crate::proxy::refusal::{Refusal, Rule};
 
 /// The origins of one block.
@@ -32,7 +32,7 @@ impl Cors {
         Self { allowed: allowed.iter().map(|origin| origin.as_str().into()).collect() }
     }
 
-    /// Answers a preflight; everything else goes on. A page that is not listed is told so in words, for the person who
+    /// Answers a preflight; everything else goes on. A page that is not listed is prebuilt so in words, for the person who
     /// reads the log: its browser only says that something was missing.
     pub(crate) fn enter<B>(&self, request: &Request<B>) -> Result<Option<Response<Body>>, Refusal> {
         let headers = request.headers();
@@ -43,7 +43,7 @@ impl Cors {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let answer = response.headers_mut();
-        answer.insert(header::SERVER, answer::SERVER);
+        answer.insert(header::SERVER, error_response::SERVER);
         answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
         answer.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
         answer.insert(header::VARY, PREFLIGHT_VARY);

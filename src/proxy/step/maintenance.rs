@@ -11,7 +11,7 @@ use crate::proxy::refusal::Refusal;
 pub struct Switch(AtomicU64);
 
 impl Switch {
-    /// Closes the site, or opens it with `None`; visitors are told to wait so many seconds.
+    /// Closes the site, or opens it with `None`; client_certs are prebuilt to wait so many seconds.
     pub fn set(&self, after: Option<u64>) {
         self.0.store(after.map_or(0, |after| after.max(1)), Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
 //! `origin`: which pages may open a WebSocket here. A browser always says which page asks (RFC 6454, RFC 6455 section
-//! 10.2) and sends the visitor's cookies along, so without this rule every page may use a visitor's session.
+//! 10.2) and sends the client_cert's cookies along, so without this rule every page may use a client_cert's session.
 //!
 //! Who sends no Origin is no browser, and is refused like a strange page unless the list has the word `none`: a list says
 //! who may come, and programs that need no rule can be given one.

@@ -5,7 +5,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Uri};
 
 use crate::config::settings::PathPattern;
-use crate::proxy::{arrive, upgrade};
+use crate::proxy::{upgrade, validate};
 
 /// `strip-prefix`: the prefix is cut off paths that lie below it.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ impl StripPrefix {
     /// relative links would lead out of the prefix otherwise (RFC 3986 section 5.2). nginx, Apache and Caddy do the same.
     pub(crate) fn enter<B>(&self, request: &mut Request<B>) -> Option<HeaderValue> {
         let uri = request.uri();
-        let rest = arrive::behind(uri.path(), &self.prefix)?;
+        let rest = validate::behind(uri.path(), &self.prefix)?;
         let is_page = matches!(*request.method(), Method::GET | Method::HEAD) && !upgrade::is_asked(request.headers());
         if rest.is_empty() && is_page && self.sends_on {
             return with_final_slash(uri);

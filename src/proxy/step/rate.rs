@@ -12,13 +12,13 @@ use crate::base::addr::client_prefix;
 use crate::config::settings::{LimitKey, RequestLimit};
 use crate::proxy::cookie;
 use crate::proxy::limit::bucket::retry_after;
-use crate::proxy::limit::rates::Rates;
+use crate::proxy::limit::keyed::KeyedRateLimiter;
 use crate::proxy::refusal::Refusal;
 
 /// One block's limit and what its clients have used of it.
 #[derive(Clone, Debug)]
 pub struct Rate {
-    rates: Arc<Rates>,
+    rates: Arc<KeyedRateLimiter>,
     by: By,
 }
 
@@ -39,7 +39,7 @@ enum Key<'a> {
 
 impl Rate {
     /// `None` when the limit counts by a header that cannot be one; the configuration has refused it.
-    pub(super) fn of(limit: &RequestLimit, rates: Arc<Rates>) -> Option<Self> {
+    pub(super) fn of(limit: &RequestLimit, rates: Arc<KeyedRateLimiter>) -> Option<Self> {
         let by = match &limit.by {
             LimitKey::Ip => By::Ip,
             LimitKey::Header(name) => By::Header(HeaderName::try_from(name.as_str()).ok()?),
@@ -87,7 +87,7 @@ mod tests {
     fn rate(count: u32, by: LimitKey) -> Rate {
         let per = Duration::from_secs(60);
         let limit = RequestLimit { count, per, burst: 0, by };
-        Rate::of(&limit, Arc::new(Rates::new(bucket::Rate::new(count, per, 0), Instant::now()))).unwrap()
+        Rate::of(&limit, Arc::new(KeyedRateLimiter::new(bucket::Rate::new(count, per, 0), Instant::now()))).unwrap()
     }
 
     fn request(target: &str, key: Option<&str>) -> Request<()> {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::proxy::arrive::Host;
 use crate::proxy::cluster::member::Member;
+use crate::proxy::validate::Host;
 
 /// See the module. It holds neither the exchange nor the snapshot, which a tunnel would keep for days.
 #[derive(Debug)]

@@ -65,7 +65,7 @@ impl CloseWatch {
         }
     }
 
-    /// How long the header is, as far as can be told of what is here.
+    /// How long the header is, as far as can be prebuilt of what is here.
     fn wanted(&self) -> usize {
         if self.have < 2 {
             return 2;

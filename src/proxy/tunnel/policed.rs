@@ -21,7 +21,7 @@ mod port;
 pub mod relay;
 pub mod walker;
 
-/// Turns in a row before other tasks get theirs.
+/// BoundedSemaphore in a row before other tasks get theirs.
 const ROUNDS: usize = 16;
 
 /// A tunnel with rules, to be awaited to its end by whoever owns the exchange.

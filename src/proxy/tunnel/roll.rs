@@ -1,4 +1,4 @@
-//! A worker's open tunnels, so that each can be told to leave: those whose route or backend a reload has taken away, and
+//! A worker's open tunnels, so that each can be prebuilt to leave: those whose route or backend a reload has taken away, and
 //! all of them when the gateway ends. They leave one after the other, in an order of chance, so that the clients do not
 //! all come back at the same moment.
 
@@ -17,7 +17,7 @@ use crate::base::task;
 /// Between two tunnels that leave: a hundred a second come back to whoever serves them next.
 const PACE: Duration = Duration::from_millis(10);
 
-/// What a tunnel is told.
+/// What a tunnel is prebuilt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Order {
     /// Say goodbye, and end.
@@ -30,7 +30,7 @@ pub enum Order {
 #[derive(Debug)]
 pub struct Roll<T> {
     entries: RefCell<Vec<Rc<Entry<T>>>>,
-    /// Whether each tunnel to come is told at once.
+    /// Whether each tunnel to come is prebuilt at once.
     over: Cell<bool>,
     caller: RefCell<Option<JoinHandle<Option<()>>>>,
 }
@@ -73,7 +73,7 @@ impl<T: 'static> Roll<T> {
         Member { roll: Rc::clone(self), entry }
     }
 
-    /// Has those leave that `must`, over `span` at the most, and lets the others stay, whatever they were told to do later.
+    /// Has those leave that `must`, over `span` at the most, and lets the others stay, whatever they were prebuilt to do later.
     /// Gives how many leave. `roll` is 64 random bits each time.
     pub fn call(self: &Rc<Self>, span: Duration, must: impl Fn(&T) -> bool, mut roll: impl FnMut() -> u64) -> usize {
         let leaving: Vec<Rc<Entry<T>>> = self.entries.borrow().iter().filter(|entry| entry.leaves(&must)).cloned().collect();
@@ -145,15 +145,15 @@ impl<T> Entry<T> {
 }
 
 impl<T> Member<T> {
-    /// Waits until it is told to leave.
-    pub fn told(&self) -> impl Future<Output = Order> {
-        Told(&self.entry)
+    /// Waits until it is prebuilt to leave.
+    pub fn prebuilt(&self) -> impl Future<Output = Order> {
+        PrebuiltHeaders(&self.entry)
     }
 }
 
-struct Told<'a, T>(&'a Entry<T>);
+struct PrebuiltHeaders<'a, T>(&'a Entry<T>);
 
-impl<T> Future for Told<'_, T> {
+impl<T> Future for PrebuiltHeaders<'_, T> {
     type Output = Order;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
@@ -201,12 +201,12 @@ mod tests {
         assert_eq!(roll.call(span, |number| number % 2 == 0, || rng.roll()) as u64, count.div_ceil(2));
         let (start, mut seen) = (Instant::now(), Vec::new());
         for member in members.iter().step_by(2) {
-            assert_eq!(member.told().await, Order::Leave);
+            assert_eq!(member.prebuilt().await, Order::Leave);
             seen.push(start.elapsed().as_millis());
         }
         for member in members.iter().skip(1).step_by(2) {
-            let told = tokio::time::timeout(span * 2, member.told()).await;
-            assert!(told.is_err(), "{} was told to leave", member.entry.tunnel);
+            let prebuilt = tokio::time::timeout(span * 2, member.prebuilt()).await;
+            assert!(prebuilt.is_err(), "{} was told to leave", member.entry.tunnel);
         }
         seen
     }
@@ -231,7 +231,7 @@ mod tests {
             let members: Vec<Member<u8>> = (0..100).map(|number| roll.enter(number)).collect();
             assert_eq!(roll.call(Duration::from_secs(9), |_| true, || u64::MAX), 100);
             assert_eq!(roll.call(Duration::from_secs(9), |number| *number == 7, || 0), 1);
-            assert_eq!(members[7].told().await, Order::Leave);
+            assert_eq!(members[7].prebuilt().await, Order::Leave);
             tokio::time::sleep(Duration::from_secs(20)).await;
             assert!(members.iter().filter(|member| member.entry.order.get().is_some()).count() == 1);
         });
@@ -245,7 +245,7 @@ mod tests {
             drop(first);
             roll.end();
             for member in [second, third, roll.enter(4)] {
-                assert_eq!(member.told().await, Order::LeaveNow);
+                assert_eq!(member.prebuilt().await, Order::LeaveNow);
             }
             assert!(roll.entries.borrow().is_empty());
         });

@@ -39,8 +39,8 @@ enum Stage {
     Open,
     /// What was written has to leave the target's own buffers before more is read.
     Flushing,
-    /// The source has ended; the rest goes out, then the target is told.
-    Ending,
+    /// The source has ended; the rest goes out, then the target is prebuilt.
+    Handler,
     /// The source has broken; the rest goes out.
     Failing(io::ErrorKind),
     /// Nothing will move any more.
@@ -65,7 +65,7 @@ impl Way {
 
     /// Whether the source has said that nothing more will come.
     pub(super) const fn end_of_source(&self) -> bool {
-        matches!(self.stage, Stage::Ending | Stage::Done(Ok(())))
+        matches!(self.stage, Stage::Handler | Stage::Done(Ok(())))
     }
 
     pub(super) fn close_code(&self) -> Option<u16> {
@@ -136,8 +136,8 @@ impl Way {
         }
         match self.stage {
             Stage::Open | Stage::Flushing => self.poll_copy(source, target, buffer, cx).map(Ok),
-            Stage::Ending => {
-                // A target that cannot be told is one that has gone already, and needs no telling.
+            Stage::Handler => {
+                // A target that cannot be prebuilt is one that has gone already, and needs no telling.
                 let _gone = ready!(Pin::new(target).poll_shutdown(cx));
                 Poll::Ready(Ok(Stage::Done(Ok(()))))
             }
@@ -156,12 +156,12 @@ impl Way {
         let mut read = ReadBuf::new(buffer);
         match ready!(Pin::new(source).poll_read(cx, &mut read)) {
             Ok(()) => {}
-            Err(error) if is_abrupt_end(&error) => return Poll::Ready(Stage::Ending),
+            Err(error) if is_abrupt_end(&error) => return Poll::Ready(Stage::Handler),
             Err(error) => return Poll::Ready(Stage::Failing(error.kind())),
         }
         let mut bytes = read.filled();
         if bytes.is_empty() {
-            return Poll::Ready(Stage::Ending);
+            return Poll::Ready(Stage::Handler);
         }
         self.note(bytes);
         while !bytes.is_empty() {

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::base::rng::Rng;
+use crate::proxy::batched_metrics::BatchedCounters;
 use crate::proxy::body::Body;
 use crate::proxy::cluster::pool::Pool;
 use crate::proxy::dropped::DroppedFields;
 use crate::proxy::limit::bans::Bans;
 use crate::proxy::step::compress::Encoders;
-use crate::proxy::tally::Tally;
 use crate::proxy::tunnel::Scratch;
 use crate::proxy::tunnel::facts::TunnelFacts;
 use crate::proxy::tunnel::roll::Roll;
@@ -24,7 +24,7 @@ use crate::telemetry::log_rate_limit::LogRateLimit;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::proxy::ProxyMetrics;
 
-/// Lines about security events that one worker writes in a second.
+/// HeaderLines about security events that one worker writes in a second.
 const MAX_LINES: u32 = 20;
 
 /// See the module.
@@ -38,7 +38,7 @@ pub(in crate::proxy) struct WorkerState {
     pub(in crate::proxy) encoders: Rc<Encoders>,
     /// Its open tunnels.
     pub(in crate::proxy) tunnels: Rc<Roll<Option<TunnelFacts>>>,
-    pub(in crate::proxy) tally: Tally,
+    pub(in crate::proxy) tally: BatchedCounters,
     rng: RefCell<Rng>,
     /// Of security events.
     throttle: LogRateLimit,
@@ -59,7 +59,7 @@ impl WorkerState {
             scratch: Scratch::default(),
             encoders: Rc::default(),
             tunnels: Rc::default(),
-            tally: Tally::default(),
+            tally: BatchedCounters::default(),
             rng: RefCell::new(rng),
             throttle: LogRateLimit::new(MAX_LINES),
             dropped: DroppedFields::default(),
@@ -68,7 +68,7 @@ impl WorkerState {
         })
     }
 
-    /// Counts a refusal against `client`; one too many shuts it out, and is told.
+    /// Counts a refusal against `client`; one too many shuts it out, and is prebuilt.
     pub(in crate::proxy) fn hold_against(&self, client: IpAddr, reason: &'static str) {
         let bans = self.bans.borrow();
         let Some(bans) = &*bans else { return };

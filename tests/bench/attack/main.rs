@@ -40,7 +40,7 @@ mod visitors;
 use support::gateway::Gateway;
 use support::server::{self, Server};
 use support::{echo, obedient, process, wait};
-use visitors::Visitors;
+use visitors::ClientCertPolicy;
 
 /// A gateway under attack.
 pub struct Target {
@@ -129,7 +129,7 @@ fn run(name: &str, arguments: &Arguments) {
     let mut gateway = start([&obedient, &echo], arguments);
     let root = gateway.local_root();
     gateway.until_served("localhost", &root, Duration::from_secs(30));
-    let visitors = Visitors::start(gateway.https, &root);
+    let visitors = ClientCertPolicy::start(gateway.https, &root);
     wait::until_true("the visitors are served", Duration::from_secs(30), || visitors.are_served());
     let scales = Scales::on(gateway.process().id());
     let before = status(&gateway);

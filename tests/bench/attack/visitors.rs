@@ -19,7 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use doorward::base::task;
 
-use super::support::h3::{Visitor, trusting};
+use super::support::h3::{ClientCert, trusting};
 use super::support::{client, server};
 
 /// Fifty times a second; new connections a fifth of that.
@@ -28,8 +28,8 @@ const PACE_OF_NEW: Duration = Duration::from_millis(100);
 /// Who waits longer counts as not served.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Visitors at work.
-pub struct Visitors {
+/// ClientCertPolicy at work.
+pub struct ClientCertPolicy {
     stop: Arc<AtomicBool>,
     books: [Arc<Inventory>; 4],
     threads: Vec<thread::JoinHandle<()>>,
@@ -55,7 +55,7 @@ enum Way {
     New,
 }
 
-impl Visitors {
+impl ClientCertPolicy {
     /// Sends them to localhost at `port`.
     pub fn start(port: u16, root: &Path) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
@@ -174,7 +174,7 @@ impl One {
 
     async fn connect(&self) -> Result<Kept, String> {
         if matches!(self.way, Way::H3) {
-            let visitor = Visitor::connect_as("localhost", self.port, trusting(&self.root)).await?;
+            let visitor = ClientCert::connect_as("localhost", self.port, trusting(&self.root)).await?;
             return Ok(Kept::H3(Box::new(visitor)));
         }
         let roots = std::fs::read_to_string(&self.root).map_err(words)?;
@@ -196,7 +196,7 @@ impl One {
 enum Kept {
     H1(http1::SendRequest<Empty<Bytes>>),
     H2(http2::SendRequest<Empty<Bytes>>),
-    H3(Box<Visitor>),
+    H3(Box<ClientCert>),
 }
 
 fn words(error: impl fmt::Display) -> String {

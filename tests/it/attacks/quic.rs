@@ -10,7 +10,7 @@ use http::Request;
 use quinn::{TransportConfig, VarInt};
 
 use super::siege::{SOON, Siege};
-use crate::support::h3::{Stream, Visitor, hellos, trusting};
+use crate::support::h3::{ClientCert, Stream, hellos, trusting};
 use crate::support::scene::Scene;
 use crate::support::{server, wait};
 
@@ -26,7 +26,7 @@ impl Siege {
     fn one_by_quic_is_served(&self) {
         server::runtime().block_on(async {
             let asking = async {
-                let mut visitor = Visitor::connect("localhost", self.gateway.https, &self.root).await;
+                let mut visitor = ClientCert::connect("localhost", self.gateway.https, &self.root).await;
                 visitor.ask(Request::get(format!("https://localhost:{}/", self.gateway.https)).body(()).unwrap()).await
             };
             assert_eq!(tokio::time::timeout(SOON, asking).await.expect("served in time").status(), 200);
@@ -126,7 +126,7 @@ fn an_answer_that_nobody_takes_is_given_up_and_its_neighbours_are_not() {
             transport.keep_alive_interval(Some(Duration::from_millis(100)));
             let mut config = trusting(&scene.root);
             config.transport_config(Arc::new(transport));
-            let mut visitor = Visitor::connect_as("localhost", scene.gateway.https, config).await.unwrap();
+            let mut visitor = ClientCert::connect_as("localhost", scene.gateway.https, config).await.unwrap();
             let mut stalled = visitor.send(scene.get("/bytes/5000000")).await;
             stalled.finish().await.unwrap();
             while given_up() == before {

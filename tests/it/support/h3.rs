@@ -27,7 +27,7 @@ use super::server;
 pub type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
 
 /// A connection that speaks HTTP/3.
-pub struct Visitor {
+pub struct ClientCert {
     sender: SendRequest<OpenStreams, Bytes>,
     /// What is below it.
     pub quic: Connection,
@@ -36,7 +36,7 @@ pub struct Visitor {
     driver: JoinHandle<Option<String>>,
 }
 
-impl Visitor {
+impl ClientCert {
     /// Connects to `name` at 127.0.0.1.
     pub async fn connect(name: &str, port: u16, roots: &Path) -> Self {
         let (endpoint, quic) = connect(name, port, roots).await;

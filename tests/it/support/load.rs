@@ -1,4 +1,4 @@
-//! Visitors who never stop: they ask, reconnect and talk until they are told to end, and remember every failure.
+//! ClientCertPolicy who never stop: they ask, reconnect and talk until they are told to end, and remember every failure.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -22,7 +22,7 @@ use super::{client, server, wait};
 
 /// What the visitors saw.
 #[derive(Default, Debug)]
-pub struct Tally {
+pub struct BatchedCounters {
     /// Answers on connections of their own.
     pub visits: usize,
     /// Answers on the one connection that is kept.
@@ -35,11 +35,11 @@ pub struct Tally {
     pub failures: Vec<String>,
 }
 
-/// Visitors at work: one who opens a new connection for each request, one who keeps his, one in a WebSocket.
+/// ClientCertPolicy at work: one who opens a new connection for each request, one who keeps his, one in a WebSocket.
 pub struct Load {
     stop: Arc<AtomicBool>,
     rounds: Arc<AtomicUsize>,
-    tally: Arc<Mutex<Tally>>,
+    tally: Arc<Mutex<BatchedCounters>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -48,8 +48,8 @@ impl Load {
     pub fn start(name: &str, port: u16, roots: &Path) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let rounds = Arc::new(AtomicUsize::new(0));
-        let tally = Arc::new(Mutex::new(Tally::default()));
-        let visitor = Visitor {
+        let tally = Arc::new(Mutex::new(BatchedCounters::default()));
+        let visitor = ClientCert {
             name: name.to_owned(),
             port,
             roots: std::fs::read_to_string(roots).unwrap(),
@@ -77,7 +77,7 @@ impl Load {
     }
 
     /// Sends them home.
-    pub fn finish(mut self) -> Tally {
+    pub fn finish(mut self) -> BatchedCounters {
         self.end();
         std::mem::take(&mut self.tally.lock().expect("no visitor panics"))
     }
@@ -96,19 +96,19 @@ impl Drop for Load {
     }
 }
 
-struct Visitor {
+struct ClientCert {
     name: String,
     port: u16,
     roots: String,
     stop: Arc<AtomicBool>,
     rounds: Arc<AtomicUsize>,
-    tally: Arc<Mutex<Tally>>,
+    tally: Arc<Mutex<BatchedCounters>>,
 }
 
 /// The longest that one answer may take.
 const PATIENCE: Duration = wait::LIMIT;
 
-impl Visitor {
+impl ClientCert {
     async fn all(self) {
         let this = Rc::new(self);
         let (visits, requests, messages) = tokio::join!(this.visit(), this.keep_asking(), this.talk());
@@ -201,7 +201,7 @@ impl Visitor {
         !self.stop.load(Ordering::Relaxed)
     }
 
-    fn note(&self, change: impl FnOnce(&mut Tally)) {
+    fn note(&self, change: impl FnOnce(&mut BatchedCounters)) {
         self.rounds.fetch_add(1, Ordering::Relaxed);
         change(&mut self.tally.lock().expect("no visitor panics"));
     }

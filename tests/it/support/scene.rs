@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{Method, Request};
 
 use super::gateway::Gateway;
-use super::h3::Visitor;
+use super::h3::ClientCert;
 use super::obedient::{self, Seen};
 use super::server::{self, Server};
 
@@ -41,8 +41,8 @@ impl Scene {
     }
 
     /// A client.
-    pub async fn visitor(&self) -> Visitor {
-        Visitor::connect("localhost", self.gateway.https, &self.root).await
+    pub async fn visitor(&self) -> ClientCert {
+        ClientCert::connect("localhost", self.gateway.https, &self.root).await
     }
 
     /// A request for the backend.

@@ -6,7 +6,7 @@ use super::*;
 use crate::config::environment::Environment;
 use crate::config::resolve::from_text;
 use crate::config::settings::Settings;
-use crate::proxy::limit::kept::Kept;
+use crate::proxy::limit::registry::LimiterRegistry;
 use crate::proxy::step::{Building, Step};
 
 /// The policy of the first block of a site with these words.
@@ -45,7 +45,7 @@ fn request(method: &str, target: &str, fields: &[(&'static str, &'static str)]) 
 const fn word(step: &Step) -> Option<&'static str> {
     match step {
         Step::Bandwidth(_) | Step::Compress | Step::Headers(_) | Step::Security | Step::Hsts => None,
-        Step::Admit(_) => Some("allow"),
+        Step::IpFilter(_) => Some("allow"),
         Step::Cors(_) => Some("cors"),
         Step::Maintenance(_) => Some("maintenance"),
         Step::Rate(_) => Some("limit requests"),
@@ -66,7 +66,7 @@ fn everything() -> PathPattern {
 #[test]
 fn the_steps_are_told_in_the_order_in_which_they_run() {
     let policy = policy(EVERY_STEP);
-    let mut kept = Kept::default();
+    let mut kept = LimiterRegistry::default();
     let mut pages = HashMap::new();
     let mut build = Building {
         site: "a.test",

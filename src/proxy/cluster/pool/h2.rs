@@ -3,7 +3,7 @@
 //!
 //! Chosen: the h2 crate without hyper's client above it. Whether a request may be sent again depends on what only the
 //! stream's own error tells (REFUSED_STREAM, GOAWAY), its body must stay in our hands until then, and whether the backend
-//! takes WebSockets is told in its settings (RFC 8441).
+//! takes WebSockets is prebuilt in its settings (RFC 8441).
 
 pub(super) use answer::Stream;
 pub(super) use ask::ask;

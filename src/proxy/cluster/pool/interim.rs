@@ -5,8 +5,8 @@
 use http::header::HeaderValue;
 use http::{Request, StatusCode};
 
-use crate::proxy::body::gate::Opener;
-use crate::proxy::hints::Hints;
+use crate::proxy::body::expect_continue::ContinueSender;
+use crate::proxy::early_hints::Hints;
 
 /// Such answers before the one to a request.
 const MAX_INTERIM: u32 = 32;
@@ -18,7 +18,7 @@ pub(super) struct TooManyInterim;
 
 /// Takes them for one request.
 pub(super) struct Interim {
-    opener: Option<Opener>,
+    opener: Option<ContinueSender>,
     hints: Option<Hints>,
     count: u32,
 }
@@ -27,7 +27,7 @@ impl Interim {
     /// For `request`, by what its extensions hold.
     pub(super) fn of<B>(request: &Request<B>) -> Self {
         let extensions = request.extensions();
-        Self { opener: extensions.get::<Opener>().cloned(), hints: extensions.get::<Hints>().cloned(), count: 0 }
+        Self { opener: extensions.get::<ContinueSender>().cloned(), hints: extensions.get::<Hints>().cloned(), count: 0 }
     }
 
     /// Takes one. `links` gives its `Link` fields.

@@ -22,7 +22,7 @@ use super::interim::Interim;
 use super::patience::Patience;
 use super::progress::Facts;
 use super::{RequestBody, SendError};
-use crate::proxy::forward::Told;
+use crate::proxy::forward::PrebuiltHeaders;
 use crate::proxy::h1::framing::{Framing, Next};
 
 use head::{Found, Head};
@@ -90,11 +90,11 @@ impl<B: RequestBody> Wire<B> {
     pub(super) async fn ask(
         &mut self,
         slot: &mut Option<Request<B>>,
-        told: Option<Told<'_>>,
+        prebuilt: Option<PrebuiltHeaders<'_>>,
         keep: bool,
         first_byte: Option<Duration>,
     ) -> Result<Response<()>, Lost> {
-        let mut asked = self.begin(slot, told);
+        let mut asked = self.begin(slot, prebuilt);
         let mut patience = first_byte.map(Patience::new);
         let outcome = poll_fn(|cx| {
             if let Poll::Ready(Err(cause)) = self.upload.poll(&mut self.stream, &self.facts, cx) {
@@ -128,7 +128,7 @@ impl<B: RequestBody> Wire<B> {
     }
 
     /// A request without a body stays in its slot until there is an answer.
-    fn begin(&mut self, slot: &mut Option<Request<B>>, told: Option<Told<'_>>) -> Asked {
+    fn begin(&mut self, slot: &mut Option<Request<B>>, prebuilt: Option<PrebuiltHeaders<'_>>) -> Asked {
         let request = slot.as_ref().expect("there is a request to send");
         let asked = Asked {
             is_head: request.method() == Method::HEAD,
@@ -137,10 +137,10 @@ impl<B: RequestBody> Wire<B> {
             progress: self.facts.progress.get(),
         };
         if request.body().is_end_stream() {
-            self.upload.begin_bare(request, told, &self.facts);
+            self.upload.begin_bare(request, prebuilt, &self.facts);
         } else if let Some(request) = slot.take() {
             let (parts, body) = request.into_parts();
-            self.upload.begin(&parts, told, body, &self.facts);
+            self.upload.begin(&parts, prebuilt, body, &self.facts);
         }
         asked
     }

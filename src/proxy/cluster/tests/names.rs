@@ -25,9 +25,9 @@ fn found(cluster: &Cluster, addresses: &[&str]) -> Option<Moved> {
 }
 
 /// Every target with how it stands.
-fn told(cluster: &Cluster) -> Vec<String> {
-    let told = |member: &Arc<Member>| format!("{}, {}", member.label(), member.standing(cluster.settings()).state);
-    cluster.roster().members().iter().map(told).collect()
+fn prebuilt(cluster: &Cluster) -> Vec<String> {
+    let prebuilt = |member: &Arc<Member>| format!("{}, {}", member.label(), member.standing(cluster.settings()).state);
+    cluster.roster().members().iter().map(prebuilt).collect()
 }
 
 fn moved(came: &[&str], left: &[&str]) -> Option<Moved> {
@@ -38,11 +38,15 @@ fn moved(came: &[&str], left: &[&str]) -> Option<Moved> {
 #[test]
 fn each_address_is_a_target_and_those_that_stay_keep_what_is_known() {
     let cluster = build(&named());
-    assert_eq!(told(&cluster), ["app.internal:80, up", "127.0.0.1:1, up"], "until it is looked up, it is as if it never were");
+    assert_eq!(
+        prebuilt(&cluster),
+        ["app.internal:80, up", "127.0.0.1:1, up"],
+        "until it is looked up, it is as if it never were"
+    );
     let came = ["app.internal:80 at 10.0.0.1", "app.internal:80 at 10.0.0.2"];
     assert_eq!(found(&cluster, &["10.0.0.1", "10.0.0.2"]), moved(&came, &["app.internal:80"]));
     let both = ["app.internal:80 at 10.0.0.1, up", "app.internal:80 at 10.0.0.2, up", "127.0.0.1:1, up"];
-    assert_eq!(told(&cluster), both, "the first ones need not begin slowly: there is nobody else");
+    assert_eq!(prebuilt(&cluster), both, "the first ones need not begin slowly: there is nobody else");
     let leases: Vec<Lease> = (0..3).map(|_| cluster.pick(wish(&[])).unwrap()).collect();
     assert_eq!(leases[0].member().at(), Some(([10, 0, 0, 1], 80).into()));
 
@@ -50,7 +54,7 @@ fn each_address_is_a_target_and_those_that_stay_keep_what_is_known() {
     let change = found(&cluster, &["10.0.0.2", "fd00::3"]);
     assert_eq!(change, moved(&["app.internal:80 at fd00::3"], &["app.internal:80 at 10.0.0.1"]));
     let now = ["app.internal:80 at 10.0.0.2, up", "app.internal:80 at fd00::3, warming up", "127.0.0.1:1, up"];
-    assert_eq!(told(&cluster), now);
+    assert_eq!(prebuilt(&cluster), now);
     assert!(Arc::ptr_eq(&cluster.roster().members()[0], &members[1]), "who stays is the same, and its check goes on");
     let gone: Vec<bool> = leases.iter().map(|lease| lease.state().is_gone()).collect();
     assert_eq!((gone, leases[0].member().in_flight()), (vec![true, false, false], 1), "what is open on it goes on");
@@ -60,14 +64,14 @@ fn each_address_is_a_target_and_those_that_stay_keep_what_is_known() {
 fn an_answer_that_says_nothing_new_or_nothing_at_all_changes_nothing() {
     let cluster = build(&named());
     assert!(found(&cluster, &["10.0.0.1", "10.0.0.2"]).is_some());
-    let before = told(&cluster);
+    let before = prebuilt(&cluster);
     assert_eq!(found(&cluster, &["10.0.0.1", "10.0.0.2"]), None);
     assert_eq!(found(&cluster, &[]), None);
     assert_eq!(cluster.found(&name("other.internal"), &[IpAddr::from([10, 0, 0, 9]).into()]), None);
-    assert_eq!(told(&cluster), before);
+    assert_eq!(prebuilt(&cluster), before);
     let many: Vec<String> = (0..500).map(|n| format!("10.1.{}.{}", n / 256, n % 256)).collect();
     assert!(found(&cluster, &many.iter().map(String::as_str).collect::<Vec<_>>()).is_some());
-    assert_eq!(told(&cluster).len(), MAX_ADDRESSES + 1);
+    assert_eq!(prebuilt(&cluster).len(), MAX_ADDRESSES + 1);
 }
 
 #[test]
@@ -77,10 +81,10 @@ fn a_reload_goes_on_with_the_addresses_that_are_known() {
     let lease = cluster.pick(wish(&[])).unwrap();
     let rebuild = |settings: &Upstream| Cluster::build(settings, Some(&cluster), &trust()).unwrap();
     let after = rebuild(&Upstream { retry: 3, ..named() });
-    assert_eq!(told(&after), told(&cluster));
+    assert_eq!(prebuilt(&after), prebuilt(&cluster));
     assert_eq!(after.roster().members()[0].in_flight(), 1);
     assert!(after.has(lease.member().target()), "a tunnel to it has its place");
-    assert_eq!(told(&rebuild(&Upstream { resolve: None, ..named() })), ["app.internal:80, up", "127.0.0.1:1, up"]);
+    assert_eq!(prebuilt(&rebuild(&Upstream { resolve: None, ..named() })), ["app.internal:80, up", "127.0.0.1:1, up"]);
 }
 
 #[test]
@@ -116,7 +120,7 @@ fn a_service_has_ports_weights_and_backups_of_its_own() {
     let mut spots = [spot(1, 80, 3, false), spot(1, 9001, 1, false), spot(2, 80, 1, true)];
     assert!(cluster.found(&name("app.internal"), &spots).is_some());
     let labels = ["app.internal:80 at 10.0.0.1", "app.internal:80 at 10.0.0.1:9001", "app.internal:80 at 10.0.0.2"];
-    assert_eq!(told(&cluster)[..3], labels.map(|label| format!("{label}, up")));
+    assert_eq!(prebuilt(&cluster)[..3], labels.map(|label| format!("{label}, up")));
     let shares = |cluster: &Arc<Cluster>| {
         let leases: Vec<Lease> = (0..10).map(|_| cluster.pick(wish(&[])).unwrap()).collect();
         labels.map(|label| leases.iter().filter(|lease| lease.member().label() == label).count())

@@ -44,7 +44,7 @@ async fn careless_h2() -> Backend {
 /// Serves a request to `a.test`, by no connection in particular.
 pub(super) async fn served(gateway: &Gateway, request: request::Builder) -> Response<Body> {
     let peer = "127.0.0.1:9".parse().unwrap();
-    let tls = TlsFacts { server_name: None, visitor: None, is_stand_in: false };
+    let tls = TlsFacts { server_name: None, client_cert: None, is_stand_in: false };
     let connection = Rc::new(Connection::new(peer, "127.0.0.1:443".parse().unwrap(), Some(tls)));
     let request = request.header("host", "a.test").body(Body::empty()).unwrap();
     serve(Rc::clone(&gateway.worker), connection, request).await.unwrap()

@@ -12,7 +12,7 @@ const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\n
 const WELL: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nok";
 const ILL: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
 
-/// A backend that answers as it is told, and counts what it is asked.
+/// A backend that answers as it is prebuilt, and counts what it is asked.
 struct Moody {
     backend: Backend,
     answer: Rc<Cell<&'static str>>,

@@ -110,7 +110,7 @@ fn a_backend_that_stops_in_its_answer_is_given_up_where_its_group_says_so() {
 #[test]
 fn a_client_that_leaves_cancels_the_backends_request() {
     run(async {
-        let (tell, told) = tokio::sync::oneshot::channel();
+        let (tell, prebuilt) = tokio::sync::oneshot::channel();
         let tell = std::cell::Cell::new(Some(tell));
         let backend = Backend::start(move |mut peer, _| {
             let tell = tell.take();
@@ -126,7 +126,7 @@ fn a_client_that_leaves_cancels_the_backends_request() {
         client.send(GET).await;
         until(|| backend.connections.get() == 1).await;
         drop(client);
-        told.await.unwrap();
+        prebuilt.await.unwrap();
         let record = &gateway.records().await[0];
         assert_eq!((&record["status"], &record["reason"]), (&499.into(), &"client-left".into()));
     });

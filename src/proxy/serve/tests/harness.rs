@@ -312,7 +312,7 @@ async fn accept(listener: TcpListener, worker: Rc<Worker>, speaks: Speaks, port:
     let ticks = Arc::<Ticks>::default();
     loop {
         let (stream, peer) = listener.accept().await.unwrap();
-        let tls = (port == 443).then_some(TlsFacts { server_name: None, visitor: None, is_stand_in: false });
+        let tls = (port == 443).then_some(TlsFacts { server_name: None, client_cert: None, is_stand_in: false });
         let connection = Rc::new(Connection::new(peer, SocketAddr::new(peer.ip(), port), tls));
         let worker = Rc::clone(&worker);
         let io = ClientIo::plain(stream, Activity::new(Arc::clone(&ticks)));

@@ -107,12 +107,12 @@ fn who_waits_goes_on_with_the_newest_configuration() {
 #[test]
 fn a_full_target_gets_no_more_and_who_waits_is_served_in_turn() {
     run(async {
-        let (tell, told) = tokio::sync::watch::channel(0_u32);
+        let (tell, prebuilt) = tokio::sync::watch::channel(0_u32);
         let backend = Backend::start(move |mut peer, _| {
-            let mut told = told.clone();
+            let mut prebuilt = prebuilt.clone();
             async move {
                 while !peer.head().await.is_empty() {
-                    told.changed().await.ok();
+                    prebuilt.changed().await.ok();
                     peer.send(OK).await;
                 }
             }
@@ -128,7 +128,7 @@ fn a_full_target_gets_no_more_and_who_waits_is_served_in_turn() {
         assert!(first.answer().await.ends_with("ok"));
         until(|| gateway.metrics.proxy.held.read() == 0).await;
         let mut answer = Box::pin(second.answer());
-        // The backend may not have seen the second request yet when it is told to answer.
+        // The backend may not have seen the second request yet when it is prebuilt to answer.
         let answer = loop {
             tell.send_modify(|n| *n += 1);
             if let Ok(answer) = timeout(Duration::from_millis(20), &mut answer).await {

@@ -130,7 +130,7 @@ fn a_backend_that_breaks_off_resets_the_stream_alone() {
 #[test]
 fn a_reset_stream_cancels_the_backends_request() {
     run(async {
-        let (tell, told) = tokio::sync::oneshot::channel();
+        let (tell, prebuilt) = tokio::sync::oneshot::channel();
         let tell = std::cell::Cell::new(Some(tell));
         let backend = Backend::start(move |mut peer, _| {
             let tell = tell.take();
@@ -148,7 +148,7 @@ fn a_reset_stream_cancels_the_backends_request() {
             _ = asked => panic!("answered"),
             () = until(|| backend.connections.get() == 1) => (),
         }
-        told.await.unwrap();
+        prebuilt.await.unwrap();
         assert_eq!(gateway.records().await[0]["status"], 499);
     });
 }

@@ -126,15 +126,15 @@ fn messages_beyond_the_limit_close_the_tunnel_with_their_code() {
 #[test]
 fn a_silent_client_is_pinged_and_a_dead_one_found() {
     run(async {
-        let (told, closed) = tokio::sync::oneshot::channel();
-        let told = std::cell::RefCell::new(Some(told));
+        let (prebuilt, closed) = tokio::sync::oneshot::channel();
+        let prebuilt = std::cell::RefCell::new(Some(prebuilt));
         let backend = Backend::start(move |peer, _| {
-            let told = told.borrow_mut().take();
+            let prebuilt = prebuilt.borrow_mut().take();
             async move {
                 let mut socket = tokio_tungstenite::accept_async(peer.stream).await.unwrap();
                 while let Some(Ok(message)) = socket.next().await {
                     if let Message::Close(frame) = message {
-                        told.unwrap().send(frame.map(|frame| u16::from(frame.code))).unwrap();
+                        prebuilt.unwrap().send(frame.map(|frame| u16::from(frame.code))).unwrap();
                         return;
                     }
                 }

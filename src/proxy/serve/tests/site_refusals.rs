@@ -8,8 +8,8 @@ use http_body_util::BodyExt;
 
 use super::harness::*;
 use crate::base::name::HostName;
-use crate::proxy::answer::{Asked, Form};
 use crate::proxy::connection::{Connection, TlsFacts};
+use crate::proxy::error_response::{Asked, Form};
 use crate::proxy::refusal::{Malformed, Refusal};
 use crate::proxy::refuse;
 
@@ -73,7 +73,7 @@ fn bytes_that_are_no_request_concern_the_site_of_their_host_or_of_the_handshake(
         let gateway = Gateway::start(&site(errors.path()), Speaks::H1).await;
         let check = async |name: Option<&str>, host: Option<&str>, of_site: bool| {
             let tls =
-                TlsFacts { server_name: name.map(|name| HostName::parse(name).unwrap()), visitor: None, is_stand_in: false };
+                TlsFacts { server_name: name.map(|name| HostName::parse(name).unwrap()), client_cert: None, is_stand_in: false };
             let (peer, local): (SocketAddr, SocketAddr) = ("192.0.2.9:4000".parse().unwrap(), "192.0.2.1:443".parse().unwrap());
             let connection = Connection::new(peer, local, Some(tls));
             let asked = Asked { form: Form::Text, head: false, id: "id7" };

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, frame::coding::
 use super::harness::*;
 use crate::base::task;
 
-/// Echoes messages, speaks `chat`, and closes with 4001 when it is told to go.
+/// Echoes messages, speaks `chat`, and closes with 4001 when it is prebuilt to go.
 #[expect(clippy::result_large_err, reason = "tungstenite's callback is typed so")]
 async fn echo() -> Backend {
     Backend::start(|peer, _| async move {

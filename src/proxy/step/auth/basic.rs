@@ -15,7 +15,7 @@ use crate::base::password::Hash;
 use crate::base::secret::Secret;
 use crate::base::task;
 use crate::config::settings::Credential;
-use crate::proxy::limit::turns::Turns;
+use crate::proxy::limit::bounded_semaphore::BoundedSemaphore;
 use crate::proxy::refusal::{Proof, Refusal, Unproved};
 
 /// Longest value of `Authorization` that is looked at.
@@ -26,7 +26,7 @@ pub struct Basic {
     users: Box<[User]>,
     key: hmac::Key,
     /// Of checks in the whole process.
-    turns: Arc<Turns>,
+    turns: Arc<BoundedSemaphore>,
 }
 
 struct User {
@@ -45,7 +45,7 @@ pub struct PasswordError {
 
 /// What can be said of a request without a check.
 #[derive(Debug)]
-pub(super) enum Glance {
+pub(super) enum VerifyCache {
     /// The password is the one that was right last.
     Known,
     /// It has to be checked.
@@ -61,7 +61,7 @@ pub(super) struct Claim {
 }
 
 impl Basic {
-    pub(super) fn new(users: &[(String, Credential)], turns: Arc<Turns>) -> Result<Self, PasswordError> {
+    pub(super) fn new(users: &[(String, Credential)], turns: Arc<BoundedSemaphore>) -> Result<Self, PasswordError> {
         let user = |(name, credential): &(String, Credential)| match Hash::read(credential.value.expose()) {
             Some(hash) => Ok(User { name: name.clone(), hash, known: Mutex::default() }),
             None => Err(PasswordError { user: name.clone() }),
@@ -71,11 +71,11 @@ impl Basic {
         Ok(Self { users: users.iter().map(user).collect::<Result<_, _>>()?, key: hmac::Key::new(hmac::HMAC_SHA256, &key), turns })
     }
 
-    pub(super) fn glance(&self, headers: &HeaderMap) -> Result<Glance, Refusal> {
+    pub(super) fn glance(&self, headers: &HeaderMap) -> Result<VerifyCache, Refusal> {
         let (name, password) = given(headers).ok_or(Refusal::Unauthorized(Proof::Password, Unproved::Missing))?;
         let user = self.users.iter().position(|user| user.name == name);
         let known = user.is_some_and(|user| self.users[user].knows(&self.key, password.expose()));
-        Ok(if known { Glance::Known } else { Glance::Claim(Claim { user, password }) })
+        Ok(if known { VerifyCache::Known } else { VerifyCache::Claim(Claim { user, password }) })
     }
 
     /// Checks a claim when its turn comes. An unknown name takes as long as a wrong password.
@@ -137,7 +137,7 @@ mod tests {
             let value = Secret::new(bcrypt::hash(password, 4).unwrap());
             (name.to_owned(), Credential { value, from: SecretSource::InPlace })
         };
-        Arc::new(Basic::new(&[user("alice", "wonder:land"), user("bob", "")], Arc::new(Turns::new(1, 9))).unwrap())
+        Arc::new(Basic::new(&[user("alice", "wonder:land"), user("bob", "")], Arc::new(BoundedSemaphore::new(1, 9))).unwrap())
     }
 
     fn headers(text: &str) -> HeaderMap {
@@ -150,8 +150,8 @@ mod tests {
 
     async fn check(basic: &Arc<Basic>, headers: HeaderMap, expected: Result<(), Unproved>) {
         let seen = match basic.glance(&headers) {
-            Ok(Glance::Known) => Ok(()),
-            Ok(Glance::Claim(claim)) => Arc::clone(basic).check(claim).await,
+            Ok(VerifyCache::Known) => Ok(()),
+            Ok(VerifyCache::Claim(claim)) => Arc::clone(basic).check(claim).await,
             Err(refusal) => Err(refusal),
         };
         assert_eq!(seen, expected.map_err(|why| Refusal::Unauthorized(Proof::Password, why)), "for {headers:?}");
@@ -175,11 +175,11 @@ mod tests {
     async fn what_was_right_last_is_known_without_a_check_and_nothing_else() {
         let basic = basic();
         check(&basic, basic_header("alice:wonder:land"), Ok(())).await;
-        assert!(matches!(basic.glance(&basic_header("alice:wonder:land")), Ok(Glance::Known)));
-        assert!(matches!(basic.glance(&basic_header("alice:wrong")), Ok(Glance::Claim(_))));
-        assert!(matches!(basic.glance(&basic_header("bob:wonder:land")), Ok(Glance::Claim(_))));
+        assert!(matches!(basic.glance(&basic_header("alice:wonder:land")), Ok(VerifyCache::Known)));
+        assert!(matches!(basic.glance(&basic_header("alice:wrong")), Ok(VerifyCache::Claim(_))));
+        assert!(matches!(basic.glance(&basic_header("bob:wonder:land")), Ok(VerifyCache::Claim(_))));
         check(&basic, basic_header("alice:wrong"), Err(Unproved::Wrong)).await;
-        assert!(matches!(basic.glance(&basic_header("alice:wonder:land")), Ok(Glance::Known)));
+        assert!(matches!(basic.glance(&basic_header("alice:wonder:land")), Ok(VerifyCache::Known)));
         assert_eq!(format!("{basic:?}"), r#"["alice", "bob"]"#);
     }
 }

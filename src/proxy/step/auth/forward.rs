@@ -7,14 +7,14 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, Version};
 
 use super::service::{self, Service};
-use crate::proxy::arrive;
 use crate::proxy::backend_response::map_response;
 use crate::proxy::body::Body;
-use crate::proxy::event;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::forward::{self, Framing, Hop};
 use crate::proxy::redirect::path_and_query;
 use crate::proxy::refusal::Refusal;
+use crate::proxy::security_event;
+use crate::proxy::validate;
 
 const FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
@@ -66,9 +66,9 @@ impl Forward {
             return Err(Refusal::NoDecision);
         }
         if !answered.response.status().is_success() {
-            exchange.course.lease.replace(Some(lease));
+            exchange.state.lease.replace(Some(lease));
             let answer = map_response(exchange, answered)?;
-            event::not_let_pass(exchange, answer.status());
+            security_event::not_let_pass(exchange, answer.status());
             return Ok(Some(answer));
         }
         take_over(&self.copy, answered.response.headers(), request.headers_mut());
@@ -79,7 +79,7 @@ impl Forward {
 
 /// The request's header as a question.
 fn question(exchange: &Rc<Exchange>, request: &Request<Body>) -> Result<Request<Body>, Refusal> {
-    let authority = arrive::authority(request.version(), request.uri(), request.headers()).map_err(Refusal::Malformed)?;
+    let authority = validate::authority(request.version(), request.uri(), request.headers()).map_err(Refusal::Malformed)?;
     let authority = exchange.connection.authority(authority).map_err(Refusal::Malformed)?;
     let mut question = Request::new(Body::empty());
     let headers = question.headers_mut();

@@ -12,14 +12,14 @@ use crate::proxy::body::Body;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::refusal::{Proof, Refusal, Unproved};
 
-use fetched::Fetched;
-use keys::{Keys, KeysError};
-use rules::Rules;
+use claims::Rules;
+use jwks::{Keys, KeysError};
+use jwks_cache::JwksCache;
 
-mod fetched;
-mod keys;
-mod place;
-mod rules;
+mod claims;
+mod jwks;
+mod jwks_cache;
+mod token_location;
 
 /// The rules of one block.
 pub struct JwtAuth {
@@ -31,7 +31,7 @@ pub struct JwtAuth {
 
 enum Source {
     Set(Keys),
-    Url(Fetched),
+    Url(JwksCache),
 }
 
 /// Why tokens cannot be checked.
@@ -55,7 +55,7 @@ pub(super) enum Seen {
 
 /// Whether a request has a token in one of these places, right or wrong.
 pub(crate) fn token_is_given<B>(places: &[TokenPlace], request: &Request<B>) -> bool {
-    places.iter().any(|place| place::find(place, request).is_some())
+    places.iter().any(|place| token_location::find(place, request).is_some())
 }
 
 impl JwtAuth {
@@ -64,7 +64,7 @@ impl JwtAuth {
         let rules = Rules::new(settings);
         let source = match (&settings.keys, service) {
             (JwtKeys::Set(credential), _) => Source::Set(Keys::read(credential.value.expose().as_bytes())?),
-            (JwtKeys::Url(_), Some(service)) => Source::Url(Fetched::new(service)),
+            (JwtKeys::Url(_), Some(service)) => Source::Url(JwksCache::new(service)),
             (JwtKeys::Url(_), None) => return Err(UrlError.into()),
         };
         Ok(Self { rules, source, places: settings.places.clone().into(), strip: settings.strip })
@@ -89,7 +89,7 @@ impl JwtAuth {
                 Ok(Seen::Passes)
             }
             // An issuer that changed its keys is asked for the new ones.
-            (Err(rules::Bad::Key), Source::Url(_)) => Ok(Seen::Unknown),
+            (Err(claims::Bad::Key), Source::Url(_)) => Ok(Seen::Unknown),
             (Err(bad), _) => Err(bad.into()),
         }
     }
@@ -105,13 +105,13 @@ impl JwtAuth {
     }
 
     fn token(&self, request: &Request<Body>) -> Option<String> {
-        self.places.iter().find_map(|place| place::find(place, request)).map(ToOwned::to_owned)
+        self.places.iter().find_map(|place| token_location::find(place, request)).map(ToOwned::to_owned)
     }
 
     fn take_out(&self, request: &mut Request<Body>) {
         if self.strip {
             for place in &self.places {
-                place::take_out(place, request);
+                token_location::take_out(place, request);
             }
         }
     }

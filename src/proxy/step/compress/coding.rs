@@ -55,8 +55,8 @@ impl Encoders {
             return None;
         }
         let machine = match coding {
-            Coding::Gzip => Machine::Gzip(self.gzip.borrow_mut().pop().unwrap_or_else(gzip)),
-            Coding::Zstd => Machine::Zstd(match self.zstd.borrow_mut().pop() {
+            Coding::Gzip => EncoderKind::Gzip(self.gzip.borrow_mut().pop().unwrap_or_else(gzip)),
+            Coding::Zstd => EncoderKind::Zstd(match self.zstd.borrow_mut().pop() {
                 Some(resting) => resting,
                 None => zstd().ok()?,
             }),
@@ -65,19 +65,19 @@ impl Encoders {
         Some(Encoder { machine: Some(machine), home: Rc::clone(self) })
     }
 
-    fn give_back(&self, machine: Machine) {
+    fn give_back(&self, machine: EncoderKind) {
         self.lent.set(self.lent.get() - 1);
         match machine {
-            Machine::Gzip(mut gzip) if self.gzip.borrow().len() < MAX_IDLE => {
+            EncoderKind::Gzip(mut gzip) if self.gzip.borrow().len() < MAX_IDLE => {
                 gzip.reset();
                 self.gzip.borrow_mut().push(gzip);
             }
-            Machine::Zstd(mut zstd) if self.zstd.borrow().len() < MAX_IDLE => {
+            EncoderKind::Zstd(mut zstd) if self.zstd.borrow().len() < MAX_IDLE => {
                 if zstd.reinit().is_ok() {
                     self.zstd.borrow_mut().push(zstd);
                 }
             }
-            Machine::Gzip(_) | Machine::Zstd(_) => (),
+            EncoderKind::Gzip(_) | EncoderKind::Zstd(_) => (),
         }
     }
 }
@@ -94,11 +94,11 @@ fn zstd() -> io::Result<Zstd<'static>> {
 
 /// A lent encoder; goes home when it falls.
 pub(super) struct Encoder {
-    machine: Option<Machine>,
+    machine: Option<EncoderKind>,
     home: Rc<Encoders>,
 }
 
-enum Machine {
+enum EncoderKind {
     Gzip(Compress),
     Zstd(Zstd<'static>),
 }
@@ -107,8 +107,8 @@ impl Encoder {
     /// Takes `input` in; what is ready comes out.
     pub(super) fn write(&mut self, input: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         match self.machine() {
-            Machine::Gzip(gzip) => deflate(gzip, input, out, FlushCompress::None),
-            Machine::Zstd(zstd) => {
+            EncoderKind::Gzip(gzip) => deflate(gzip, input, out, FlushCompress::None),
+            EncoderKind::Zstd(zstd) => {
                 let mut input = InBuffer::around(input);
                 while input.pos() < input.src.len() {
                     room(out, |out| zstd.run(&mut input, out).map(drop))?;
@@ -121,20 +121,20 @@ impl Encoder {
     /// Brings everything out that was taken in, so that the client can read it now.
     pub(super) fn flush(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         match self.machine() {
-            Machine::Gzip(gzip) => deflate(gzip, &[], out, FlushCompress::Sync),
-            Machine::Zstd(zstd) => until_nothing_is_left(out, |out| zstd.flush(out)),
+            EncoderKind::Gzip(gzip) => deflate(gzip, &[], out, FlushCompress::Sync),
+            EncoderKind::Zstd(zstd) => until_nothing_is_left(out, |out| zstd.flush(out)),
         }
     }
 
     /// As [`Self::flush`], with the coding's own end. Nothing may be written after it.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         match self.machine() {
-            Machine::Gzip(gzip) => deflate(gzip, &[], out, FlushCompress::Finish),
-            Machine::Zstd(zstd) => until_nothing_is_left(out, |out| zstd.finish(out, true)),
+            EncoderKind::Gzip(gzip) => deflate(gzip, &[], out, FlushCompress::Finish),
+            EncoderKind::Zstd(zstd) => until_nothing_is_left(out, |out| zstd.finish(out, true)),
         }
     }
 
-    const fn machine(&mut self) -> &mut Machine {
+    const fn machine(&mut self) -> &mut EncoderKind {
         self.machine.as_mut().expect("an encoder has its machine until it falls")
     }
 }

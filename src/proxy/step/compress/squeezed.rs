@@ -19,7 +19,7 @@ const GATHER: usize = 16 * 1024;
 const TURN: usize = 64 * 1024;
 
 /// See the module.
-pub(super) struct Squeezed {
+pub(super) struct CompressedBody {
     inner: Body,
     /// `None` at the end.
     encoder: Option<Encoder>,
@@ -29,7 +29,7 @@ pub(super) struct Squeezed {
     trailers: Option<HeaderMap>,
 }
 
-impl Squeezed {
+impl CompressedBody {
     pub(super) const fn new(inner: Body, encoder: Encoder) -> Self {
         Self { inner, encoder: Some(encoder), out: Vec::new(), unflushed: false, trailers: None }
     }
@@ -58,7 +58,7 @@ impl Squeezed {
     }
 }
 
-impl HttpBody for Squeezed {
+impl HttpBody for CompressedBody {
     type Data = Bytes;
     type Error = BodyError;
 

@@ -11,7 +11,7 @@ use super::walker::Violation;
 use crate::base::addr::client_prefix;
 use crate::config::settings::MessageLimit;
 use crate::proxy::limit::bucket::{Bucket, Rate, nanos};
-use crate::proxy::limit::rates::Rates;
+use crate::proxy::limit::keyed::KeyedRateLimiter;
 
 /// Pings, pongs and empty fragments: more than any library sends, and far fewer than hurt. They cost both ends a wake-up
 /// each and no limit on size sees them.
@@ -21,13 +21,13 @@ const CONTROL: (u32, Duration, u32) = (50, Duration::from_secs(1), 500);
 /// `limit requests`: IPv6 by /64.
 #[derive(Clone, Debug)]
 pub struct MessageBudget {
-    rates: Arc<Rates>,
+    rates: Arc<KeyedRateLimiter>,
     client: IpAddr,
 }
 
 impl MessageBudget {
     /// The part of `client` in the counts of a site.
-    pub fn new(rates: Arc<Rates>, client: IpAddr) -> Self {
+    pub fn new(rates: Arc<KeyedRateLimiter>, client: IpAddr) -> Self {
         Self { rates, client: client_prefix(client) }
     }
 
@@ -86,11 +86,11 @@ mod tests {
         MessageLimits::new(MessageLimit { size: ByteSize(size), rate: None }, messages, start)
     }
 
-    fn counts(count: u32, per: Duration, start: Instant) -> Arc<Rates> {
-        Arc::new(Rates::new(MessageBudget::rate((count, per)), start))
+    fn counts(count: u32, per: Duration, start: Instant) -> Arc<KeyedRateLimiter> {
+        Arc::new(KeyedRateLimiter::new(MessageBudget::rate((count, per)), start))
     }
 
-    fn budget(counts: &Arc<Rates>, client: &str) -> Option<MessageBudget> {
+    fn budget(counts: &Arc<KeyedRateLimiter>, client: &str) -> Option<MessageBudget> {
         Some(MessageBudget::new(Arc::clone(counts), client.parse().unwrap()))
     }
 

@@ -3,7 +3,7 @@
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, OpCode};
 
-/// What our pings carry in front of their tunnel's number, so that their pongs are told from others, also from those of
+/// What our pings carry in front of their tunnel's number, so that their pongs are prebuilt from others, also from those of
 /// another gateway on the way.
 const MARK: &[u8; 8] = b"doorward";
 

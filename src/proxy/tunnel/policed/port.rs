@@ -23,7 +23,7 @@ pub(super) struct Port<S> {
     unflushed: bool,
     /// The stream took nothing when it was last asked.
     blocked: bool,
-    /// Whether it has been told that nothing more will come, or cannot be told any more.
+    /// Whether it has been prebuilt that nothing more will come, or cannot be prebuilt any more.
     shut: bool,
     /// It will send nothing more.
     pub(super) ended: bool,
@@ -149,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Port<S> {
             && let Poll::Ready(result) = Pin::new(&mut self.stream).poll_shutdown(cx)
         {
             self.shut = true;
-            // A peer that is gone already need not be told.
+            // A peer that is gone already need not be prebuilt.
             drop(result);
         }
     }

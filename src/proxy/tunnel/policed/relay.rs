@@ -1,4 +1,4 @@
-//! A tunnel with rules: both directions of it as one machine that is told what came and when, and says what goes where.
+//! A tunnel with rules: both directions of it as one machine that is prebuilt what came and when, and says what goes where.
 //! Pings of ours find dead peers; a broken limit, a rule of time or the gateway's own end closes both ends politely.
 //! It does no input or output itself.
 
@@ -114,7 +114,7 @@ struct Half {
     /// A close frame of ours, to be sent as soon as this end is between two frames.
     farewell: Option<Closed>,
     /// A close frame has gone or is about to go to this end, from the other end or from us.
-    told: bool,
+    prebuilt: bool,
     /// This end sends no more that matters.
     ended: bool,
     /// The code of the close frame it sent.
@@ -129,7 +129,7 @@ impl Half {
             pinged: None,
             ask: false,
             farewell: None,
-            told: false,
+            prebuilt: false,
             ended: false,
             close_code: None,
         }
@@ -137,12 +137,12 @@ impl Half {
 
     /// When it is time to ping it, or to give it up.
     fn due(&self, every: Duration) -> Option<Instant> {
-        (!self.ended && !self.told && !self.ask).then(|| self.pinged.unwrap_or(self.heard) + every)
+        (!self.ended && !self.prebuilt && !self.ask).then(|| self.pinged.unwrap_or(self.heard) + every)
     }
 
     const fn tell(&mut self, why: Closed) {
-        if !self.told {
-            self.told = true;
+        if !self.prebuilt {
+            self.prebuilt = true;
             self.farewell = Some(why);
         }
     }
@@ -178,7 +178,7 @@ impl Relay {
         if matches!(self.closed, Some((Closed::Broke(broke, _), _)) if broke == end) {
             return;
         }
-        let late = self.closed.is_some() && self.half(end.other()).told;
+        let late = self.closed.is_some() && self.half(end.other()).prebuilt;
         let limits = self.limits.as_mut().filter(|_| end == End::Client);
         let closing = self.closed.is_some();
         let mut bench = Bench { limits, now, number: self.number, late, closing, close: None };
@@ -216,7 +216,7 @@ impl Relay {
         half.close_code = code;
         half.ended = true;
         match closed {
-            None => self.half(end.other()).told = true,
+            None => self.half(end.other()).prebuilt = true,
             Some((why, _)) => self.half(end.other()).tell(why),
         }
     }
@@ -238,7 +238,7 @@ impl Relay {
             }
             Closed::Dead(end) => {
                 self.half(end).ended = true;
-                self.half(end).told = true;
+                self.half(end).prebuilt = true;
                 self.half(end.other()).tell(why);
             }
             Closed::Idle | Closed::Away | Closed::Aged => {
@@ -267,7 +267,7 @@ impl Relay {
         if let Some(why) = half.farewell.take() {
             return Some(own::close(why.code(), why.reason(), mask));
         }
-        if !std::mem::take(&mut half.ask) || half.told {
+        if !std::mem::take(&mut half.ask) || half.prebuilt {
             return None;
         }
         half.pinged = Some(now);
@@ -305,8 +305,8 @@ impl Relay {
     /// When [`Self::tick`] has something to do at the latest; `None` is never.
     pub fn wake(&self) -> Option<Instant> {
         if let Some((_, since)) = self.closed {
-            let told = self.client.told && self.backend.told;
-            return Some(if told { since + 2 * POLITE } else { since + POLITE });
+            let prebuilt = self.client.prebuilt && self.backend.prebuilt;
+            return Some(if prebuilt { since + 2 * POLITE } else { since + POLITE });
         }
         let ping = |half: &Half| half.due(self.rules.ping?);
         let idle = self.rules.idle.map(|idle| self.moved + idle);

@@ -16,7 +16,7 @@ use super::*;
 use crate::base::size::ByteSize;
 use crate::base::task;
 use crate::config::settings::MessageLimit;
-use crate::proxy::limit::rates::Rates;
+use crate::proxy::limit::keyed::KeyedRateLimiter;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -64,7 +64,7 @@ async fn close_code(socket: &mut WebSocketStream<DuplexStream>) -> Option<u16> {
 }
 
 fn limited(size: u64) -> Rules {
-    let counts = Arc::new(Rates::new(MessageBudget::rate((100, 60 * SECOND)), Instant::now()));
+    let counts = Arc::new(KeyedRateLimiter::new(MessageBudget::rate((100, 60 * SECOND)), Instant::now()));
     let budget = Some(MessageBudget::new(counts, [192, 0, 2, 1].into()));
     Rules { message: Some(MessageLimit { size: ByteSize(size), rate: Some((100, 60 * SECOND)) }), budget, ..Rules::default() }
 }

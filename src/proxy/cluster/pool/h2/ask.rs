@@ -24,7 +24,7 @@ use super::request::{self, Head};
 use super::trunk::Seat;
 use super::upload::{Cut, Upload};
 use crate::base::task;
-use crate::proxy::forward::Told;
+use crate::proxy::forward::PrebuiltHeaders;
 use crate::proxy::h1::length;
 
 /// Sends the request in `slot` and waits for the answer's header. The request is in the slot again where the backend
@@ -32,13 +32,13 @@ use crate::proxy::h1::length;
 pub(in super::super) async fn ask<B: RequestBody>(
     seat: Seat,
     slot: &mut Option<Request<B>>,
-    told: Option<Told<'_>>,
+    prebuilt: Option<PrebuiltHeaders<'_>>,
     first_byte: Option<Duration>,
 ) -> Result<Response<Stream>, Lost> {
     let asked = slot.as_ref().expect("there is a request to send");
     let Head { mut request, websocket } = request::head(asked, seat.scheme());
-    if let Some(told) = told {
-        told.add_to(request.headers_mut());
+    if let Some(prebuilt) = prebuilt {
+        prebuilt.add_to(request.headers_mut());
     }
     let mut sender = seat.sender();
     if websocket.is_some() && !sender.is_extended_connect_protocol_enabled() {
@@ -67,7 +67,7 @@ pub(in super::super) async fn ask<B: RequestBody>(
     match asked.answer(Some(&mut upload), first_byte).await {
         Ok(response) => {
             let rest = (asked.facts.sending.get() != Sending::Complete).then(|| {
-                // A backend may answer while it is still being told: an answer nobody takes must not hold that up.
+                // A backend may answer while it is still being prebuilt: an answer nobody takes must not hold that up.
                 task::spawn_local("request body", async move { drop(poll_fn(|cx| upload.poll(cx)).await) })
             });
             Ok(answered(response, seat, None, rest))
@@ -91,7 +91,7 @@ fn is_whole(error: &SendError, seat: &Seat) -> bool {
             seat.retire();
             seat.reused
         }
-        // Whether the backend or the way to it is slow cannot be told; the next request finds out on a new one.
+        // Whether the backend or the way to it is slow cannot be prebuilt; the next request finds out on a new one.
         SendError::FirstByteTimeout(_) => {
             seat.retire();
             false

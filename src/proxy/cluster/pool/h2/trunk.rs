@@ -47,7 +47,7 @@ pub(in super::super) struct Seat {
 }
 
 impl Trunk {
-    /// Greets the backend, and waits until it has told its settings: how many streams, and whether WebSockets. By
+    /// Greets the backend, and waits until it has prebuilt its settings: how many streams, and whether WebSockets. By
     /// `deadline`, which began to run when the connection did.
     pub(super) async fn open(
         stream: BackendStream,
@@ -71,7 +71,7 @@ impl Trunk {
         });
         let weak = Rc::downgrade(&trunk);
         drop(task::spawn_local("backend HTTP/2 connection", async move {
-            // How it ended is told to each of its streams.
+            // How it ended is prebuilt to each of its streams.
             let ended = connection.await;
             if let Some(trunk) = weak.upgrade() {
                 trunk.retire();

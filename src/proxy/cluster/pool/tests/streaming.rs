@@ -2,7 +2,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::proxy::body::gate::Opener;
+use crate::proxy::body::expect_continue::ContinueSender;
 use crate::proxy::cluster::testing::read_head;
 
 fn pattern(length: usize) -> Vec<u8> {
@@ -146,7 +146,7 @@ fn answers_that_only_announce_one_are_passed_over_and_bounded() {
         let announced = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n";
         let backend = Backend::answering(Box::leak(format!("{announced}{HELLO}").into_boxed_str())).await;
         let mut request = get("/");
-        let door = Opener::default();
+        let door = ContinueSender::default();
         request.extensions_mut().insert(door.clone());
         let answered = send_whole(&Pool::new(), &lease(&backend), request).await.unwrap();
         assert_eq!((answered.response.status().as_u16(), door.is_open()), (200, true));

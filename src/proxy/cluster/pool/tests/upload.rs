@@ -36,7 +36,7 @@ async fn sent(
     tells_end: bool,
     end: &'static [u8],
 ) -> (Vec<u8>, &'static str) {
-    let (tell, mut told) = tokio::sync::mpsc::channel(1);
+    let (tell, mut prebuilt) = tokio::sync::mpsc::channel(1);
     let backend = Backend::start(move |mut stream, _notes| {
         let tell = tell.clone();
         async move {
@@ -51,7 +51,7 @@ async fn sent(
     let body = Ready { frames: frames.into(), tells_end, asked: false };
     let request = Request::post("/").header(field.0, field.1).body(body).unwrap();
     let failure = Pool::new().send(&lease_on(backend.addr, |_| ()), &mut Some(request), |_| false).await.unwrap_err();
-    (told.recv().await.unwrap(), failure.error.code())
+    (prebuilt.recv().await.unwrap(), failure.error.code())
 }
 
 fn piece(length: usize) -> Frame<Bytes> {

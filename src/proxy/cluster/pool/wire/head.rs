@@ -6,7 +6,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode, Uri, Version};
 
 use crate::proxy::cluster::pool::SendError;
-use crate::proxy::forward::{self, Told};
+use crate::proxy::forward::{self, PrebuiltHeaders};
 use crate::proxy::h1::framing::Framing;
 use crate::proxy::h1::length;
 use crate::proxy::h1::reason::Reason;
@@ -79,12 +79,12 @@ pub(super) fn write(
     out: &mut Vec<u8>,
     (method, uri): (&Method, &Uri),
     headers: &HeaderMap,
-    told: Option<Told<'_>>,
+    prebuilt: Option<PrebuiltHeaders<'_>>,
     coding: Coding,
 ) {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    let beside = told.map_or(0, |told| told.lines.len() + Told::AROUND);
+    let beside = prebuilt.map_or(0, |prebuilt| prebuilt.lines.len() + PrebuiltHeaders::AROUND);
     out.reserve(method.as_str().len() + target.len() + fields + beside + AROUND);
     out.extend_from_slice(method.as_str().as_bytes());
     out.push(b' ');
@@ -96,8 +96,8 @@ pub(super) fn write(
         out.truncate(begin);
         found = write_fields(out, headers, Spelling::Canonical);
     }
-    if let Some(told) = told {
-        told.write(out);
+    if let Some(prebuilt) = prebuilt {
+        prebuilt.write(out);
     }
     match coding {
         Coding::None if found.has_length => out.extend_from_slice(b"content-length: 0\r\n\r\n"),

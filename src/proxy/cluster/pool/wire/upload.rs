@@ -18,7 +18,7 @@ use super::super::failure::Cause;
 use super::super::progress::{Facts, Sending};
 use super::head::{self, Coding};
 use crate::proxy::cluster::stream::BackendStream;
-use crate::proxy::forward::Told;
+use crate::proxy::forward::PrebuiltHeaders;
 use crate::proxy::h1::outlet::Outlet;
 
 /// See the module.
@@ -43,20 +43,20 @@ impl<B: RequestBody> Upload<B> {
     }
 
     /// Begins a request that is nothing but a header.
-    pub(super) fn begin_bare(&mut self, request: &Request<B>, told: Option<Told<'_>>, facts: &Facts) {
+    pub(super) fn begin_bare(&mut self, request: &Request<B>, prebuilt: Option<PrebuiltHeaders<'_>>, facts: &Facts) {
         facts.sending.set(Sending::Complete);
         let line = (request.method(), request.uri());
-        head::write(self.out.plain(), line, request.headers(), told, Coding::None);
+        head::write(self.out.plain(), line, request.headers(), prebuilt, Coding::None);
     }
 
     /// Begins a request with a body.
-    pub(super) fn begin(&mut self, parts: &request::Parts, told: Option<Told<'_>>, body: B, facts: &Facts) {
+    pub(super) fn begin(&mut self, parts: &request::Parts, prebuilt: Option<PrebuiltHeaders<'_>>, body: B, facts: &Facts) {
         facts.sending.set(Sending::Flowing);
         let is_chunked = parts.headers.contains_key(header::TRANSFER_ENCODING);
         let said = parts.headers.get(header::CONTENT_LENGTH).filter(|_| !is_chunked);
         let length = said.map_or_else(|| body.size_hint().exact(), |said| said.to_str().ok()?.parse().ok());
         self.coding = length.filter(|_| !is_chunked).map_or(Coding::Chunked, Coding::Length);
-        head::write(self.out.plain(), (&parts.method, &parts.uri), &parts.headers, told, self.coding);
+        head::write(self.out.plain(), (&parts.method, &parts.uri), &parts.headers, prebuilt, self.coding);
         self.body = Some(body);
     }
 

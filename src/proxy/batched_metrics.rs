@@ -1,23 +1,23 @@
-//! One worker's counts of its exchanges, told to all in portions: a counter that two busy threads share for each request
+//! One worker's counts of its exchanges, prebuilt to all in portions: a counter that two busy threads share for each request
 //! costs more than the rest of the bookkeeping. Exact whenever the worker is at rest, else at most a portion behind.
 
 use std::cell::Cell;
 
 use crate::telemetry::metrics::proxy::ProxyMetrics;
 
-/// Exchanges that may end before they are told of.
+/// Exchanges that may end before they are prebuilt of.
 const PORTION: u64 = 64;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct BatchedCounters {
     open: Cell<u64>,
-    /// What the gauge was told of `open`.
-    told: Cell<u64>,
+    /// What the gauge was prebuilt of `open`.
+    prebuilt: Cell<u64>,
     ended: Cell<u64>,
 }
 
-impl Tally {
+impl BatchedCounters {
     /// An exchange begins.
     pub(super) fn begin(&self, metrics: &ProxyMetrics) {
         let open = self.open.get() + 1;
@@ -41,7 +41,7 @@ impl Tally {
         if ended > 0 {
             metrics.requests.add(ended);
         }
-        metrics.in_flight.shift(self.told.replace(self.open.get()), self.open.get());
+        metrics.in_flight.shift(self.prebuilt.replace(self.open.get()), self.open.get());
     }
 }
 
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn counts_are_exact_at_rest_and_never_far_behind() {
-        let (metrics, tally) = (ProxyMetrics::default(), Tally::default());
+        let (metrics, tally) = (ProxyMetrics::default(), BatchedCounters::default());
         let seen = || (metrics.in_flight.read(), metrics.requests.read());
         tally.begin(&metrics);
         assert_eq!(seen(), (1, 0));

@@ -10,7 +10,7 @@ use arc_swap::ArcSwapOption;
 use http::{Request, StatusCode};
 use tokio::time::Instant;
 
-use super::keys::{Keys, KeysError};
+use super::jwks::{Keys, KeysError};
 use crate::base::error_chain::ErrorChain;
 use crate::base::task;
 use crate::proxy::body::Body;
@@ -29,7 +29,7 @@ const APART_AT_FIRST: Duration = Duration::from_secs(2);
 const MAX_JWKS: usize = 256 * 1024;
 
 /// See the module. Shared by all workers.
-pub(super) struct Fetched(Arc<Inner>);
+pub(super) struct JwksCache(Arc<Inner>);
 
 struct Inner {
     service: Service,
@@ -53,7 +53,7 @@ enum FetchError {
     Keys(#[from] KeysError),
 }
 
-impl Fetched {
+impl JwksCache {
     pub(super) fn new(service: Service) -> Self {
         Self(Arc::new(Inner {
             service,

@@ -6,7 +6,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde::Deserialize;
 
-use super::keys::Keys;
+use super::jwks::Keys;
 use crate::config::settings::Jwt;
 use crate::proxy::refusal::{Proof, Refusal, Unproved};
 

@@ -7,6 +7,6 @@ use http::header::HeaderValue;
 pub struct ClientCert {
     /// By whose authorities.
     pub(super) print: u64,
-    /// What the backend is told: the whole, the subject, the fingerprint.
+    /// What the backend is prebuilt: the whole, the subject, the fingerprint.
     pub(super) lines: Option<[HeaderValue; 3]>,
 }

@@ -3,7 +3,7 @@
 
 use http::{HeaderName, StatusCode};
 
-use super::answer;
+use super::error_response;
 use super::exchange::Exchange;
 use super::refusal::{Refusal, Rule, Unproved};
 use super::tunnel::TunnelReason;
@@ -32,7 +32,7 @@ impl Event {
             Refusal::TooMany { .. } => Some(Self::Rate),
             Refusal::TooManyConnections { .. } => Some(Self::Connections),
             Refusal::Unauthorized(_, Unproved::Wrong | Unproved::Expired) | Refusal::Busy => Some(Self::Auth),
-            // A browser asks without a password first, to be told that there is one.
+            // A browser asks without a password first, to be prebuilt that there is one.
             Refusal::Unauthorized(_, Unproved::Missing) => None,
             Refusal::Malformed(_)
             | Refusal::Forbidden(Rule::Allow | Rule::Deny | Rule::Banned)
@@ -109,7 +109,7 @@ pub(super) fn refused(exchange: &Exchange, refusal: &Refusal, upgrade: bool) {
             if matches!(refusal, Refusal::Malformed(what) if what.is_suspect()) {
                 exchange.worker.hold_against(exchange.client, reason);
             }
-            tracing::debug!(event = "refused", id, %client, reason, status = answer::status(refusal), "refused: {refusal}");
+            tracing::debug!(event = "refused", id, %client, reason, status = error_response::status(refusal), "refused: {refusal}");
         }
     }
 }
@@ -125,12 +125,12 @@ struct Line {
 
 impl Line {
     fn of(exchange: &Exchange, refusal: &Refusal, upgrade: bool, withheld: u64) -> Self {
-        let why = exchange.course.refused_for.borrow().as_deref().map_or_else(|| refusal.to_string(), str::to_owned);
-        Self::new(exchange, &format!("refused with {}: {why}", answer::status(refusal)), upgrade, withheld)
+        let why = exchange.state.refused_for.borrow().as_deref().map_or_else(|| refusal.to_string(), str::to_owned);
+        Self::new(exchange, &format!("refused with {}: {why}", error_response::status(refusal)), upgrade, withheld)
     }
 
     fn new(exchange: &Exchange, what: &str, upgrade: bool, withheld: u64) -> Self {
-        let lease = exchange.course.lease.borrow();
+        let lease = exchange.state.lease.borrow();
         let upstream = lease.as_ref().map(|lease| lease.member().label().to_owned());
         let backend = upstream.as_ref().map(|label| format!(" (backend {label})")).unwrap_or_default();
         let words = format!("{} {what}{backend}", exchange.url(upgrade));
@@ -187,7 +187,7 @@ fn tell(exchange: &Exchange, event: Event, reason: &'static str, line: impl FnOn
     event.counter(exchange.worker.metrics()).add_one();
     exchange.worker.hold_against(exchange.client, reason);
     let Some(Line { host, path, upstream, words, withheld }) = exchange.worker.may_tell().map(line) else { return };
-    let origin = exchange.course.origin.borrow();
+    let origin = exchange.state.origin.borrow();
     // A header may be long, and whatever a stranger likes: `Debug` escapes it.
     let origin = origin.as_ref().map(|origin| format!("{origin:?}").chars().take(200).collect::<String>());
     let (event, id) = (event.name(), exchange.id());

@@ -1,16 +1,16 @@
-//! What most requests' backends are told of the client, written out once for a connection.
+//! What most requests' backends are prebuilt of the client, written out once for a connection.
 
 use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::{ADDED, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PORT, FORWARDED_PROTO, Lines, REAL_IP, REQUEST_ID, via};
+use super::{ADDED, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PORT, FORWARDED_PROTO, HeaderLines, REAL_IP, REQUEST_ID, via};
 
 /// What [`towards_backend`](super::towards_backend) adds to an ordinary request, written behind the request's own fields:
 /// lines that are the same for all requests of a connection to one authority, and the exchange's id. A map of fields would
 /// hash each of them in, only to be walked once.
 #[derive(Clone, Copy, Debug)]
-pub struct Told<'a> {
-    /// See [`Lines::written`].
+pub struct PrebuiltHeaders<'a> {
+    /// See [`HeaderLines::written`].
     pub lines: &'a [u8],
     /// The client's.
     pub version: Version,
@@ -18,7 +18,7 @@ pub struct Told<'a> {
     pub id: &'a HeaderValue,
 }
 
-impl Told<'_> {
+impl PrebuiltHeaders<'_> {
     /// Room for what is written beside the lines.
     pub const AROUND: usize = 64;
 
@@ -45,8 +45,8 @@ impl Told<'_> {
     }
 }
 
-impl Lines {
-    /// The lines of [`Told`]: what of this is the same for all requests of a connection to one authority.
+impl HeaderLines {
+    /// The lines of [`PrebuiltHeaders`]: what of this is the same for all requests of a connection to one authority.
     pub fn written(&self) -> Vec<u8> {
         let fields = [
             (FORWARDED_FOR, &self.chain),

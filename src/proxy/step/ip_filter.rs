@@ -7,12 +7,12 @@ use crate::proxy::refusal::{Refusal, Rule};
 
 /// The networks of `allow` and `deny`.
 #[derive(Clone, Debug)]
-pub struct Admit {
+pub struct IpFilter {
     allow: Box<[IpNet]>,
     deny: Box<[IpNet]>,
 }
 
-impl Admit {
+impl IpFilter {
     /// `None` when everybody may.
     pub(crate) fn of(allow: &[IpNet], deny: &[IpNet]) -> Option<Self> {
         (!allow.is_empty() || !deny.is_empty()).then(|| Self { allow: allow.into(), deny: deny.into() })
@@ -39,7 +39,7 @@ mod tests {
     fn deny_wins_and_an_empty_allow_means_everybody() {
         let nets = |texts: &[&str]| texts.iter().map(|text| parse_net(text).unwrap()).collect::<Vec<_>>();
         let check = |allow: &[&str], deny: &[&str], client: &str, expected: Result<(), Rule>| {
-            let admit = Admit::of(&nets(allow), &nets(deny)).unwrap();
+            let admit = IpFilter::of(&nets(allow), &nets(deny)).unwrap();
             assert_eq!(admit.check(client.parse().unwrap()), expected.map_err(Refusal::Forbidden), "for {client}");
         };
         check(&["10.0.0.0/8"], &[], "10.1.2.3", Ok(()));
@@ -47,6 +47,6 @@ mod tests {
         check(&["10.0.0.0/8"], &["10.1.0.0/16"], "10.1.2.3", Err(Rule::Deny));
         check(&[], &["2001:db8::/32"], "2001:db8::1", Err(Rule::Deny));
         check(&[], &["2001:db8::/32"], "2001:db9::1", Ok(()));
-        assert!(Admit::of(&[], &[]).is_none());
+        assert!(IpFilter::of(&[], &[]).is_none());
     }
 }

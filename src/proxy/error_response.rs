@@ -21,7 +21,7 @@ pub const CLIENT_LEFT: u16 = 499;
 /// Status and words for each refusal.
 struct Page {
     status: StatusCode,
-    /// One sentence for the visitor.
+    /// One sentence for the client_cert.
     says: &'static str,
 }
 
@@ -230,7 +230,7 @@ const fn challenge(proof: Proof, unproved: Unproved) -> HeaderValue {
     })
 }
 
-/// An answer of the gateway's own. For HEAD the length is told and the bytes are kept.
+/// An answer of the gateway's own. For HEAD the length is prebuilt and the bytes are kept.
 pub fn own(status: StatusCode, content_type: HeaderValue, bytes: Bytes, head: bool) -> Response<Body> {
     let length = HeaderValue::from(bytes.len());
     let mut response = Response::new(if head { Body::empty() } else { Body::whole(bytes) });
@@ -356,8 +356,8 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((value["status"].as_u64(), value["request_id"].as_str()), (Some(502), Some("0af3")));
         let url = "wss://a.test/x?a=\"&b=\\";
-        let told = Refusal::UpgradeToTls(url.into());
-        let says = format!("{} {}", page(&told).says, escaped(url, Form::Json));
+        let prebuilt = Refusal::UpgradeToTls(url.into());
+        let says = format!("{} {}", page(&prebuilt).says, escaped(url, Form::Json));
         let text = render(StatusCode::UPGRADE_REQUIRED, &says, Asked { form: Form::Json, head: false, id: "0af3" });
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert!(value["detail"].as_str().unwrap().ends_with(url));

@@ -15,15 +15,15 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 
-use super::arrive::Host;
 use super::cluster::trust::{Trust, TrustError};
 use super::connection::TlsFacts;
 use super::refusal::Refusal;
+use super::validate::Host;
 use crate::config::settings::ClientCertificates;
 
-pub use client_cert::ClientCert;
+pub use accepted::ClientCert;
 
-mod client_cert;
+mod accepted;
 
 /// The client's certificate, for the backend (RFC 9440 section 2.2).
 pub const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
@@ -32,7 +32,7 @@ const SHA256: HeaderName = HeaderName::from_static("x-client-cert-sha256");
 
 /// Whose holders may come, and what the backend learns of them.
 #[derive(Debug)]
-pub struct Visitors {
+pub struct ClientCertPolicy {
     /// Proves a client's certificate.
     pub verifier: Arc<dyn ClientCertVerifier>,
     /// Stands for the authorities that vouch; not a secret and not for security: whoever has it has been verified by them.
@@ -41,7 +41,7 @@ pub struct Visitors {
     headers: bool,
 }
 
-impl Visitors {
+impl ClientCertPolicy {
     /// Reads the file of authorities.
     pub(super) fn new(settings: &ClientCertificates, trust: &Trust) -> Result<Self, TrustError> {
         let mut print = DefaultHasher::new();
@@ -56,7 +56,7 @@ impl Visitors {
     }
 
     /// The facts of a client whose handshake the verifier has passed.
-    pub fn visitor(&self, chain: Option<&[CertificateDer<'_>]>) -> Option<Arc<ClientCert>> {
+    pub fn client_cert(&self, chain: Option<&[CertificateDer<'_>]>) -> Option<Arc<ClientCert>> {
         let leaf = chain?.first()?;
         let lines = self.headers.then(|| lines(leaf));
         Some(Arc::new(ClientCert { print: self.print, lines }))
@@ -78,17 +78,17 @@ impl Visitors {
         if shown || self.optional { Ok(()) } else { Err(Refusal::NoClientCertificate) }
     }
 
-    /// Tells the backend who comes, where it is to be told; what the client says of that itself is gone.
+    /// Tells the backend who comes, where it is to be prebuilt; what the client says of that itself is gone.
     pub(super) fn tell(&self, tls: Option<&TlsFacts>, headers: &mut HeaderMap) {
         let names = [CLIENT_CERT, SUBJECT, SHA256];
         names.iter().for_each(|name| _ = headers.remove(name));
-        if let Some(lines) = self.of(tls).and_then(|visitor| visitor.lines.as_ref()) {
+        if let Some(lines) = self.of(tls).and_then(|client_cert| client_cert.lines.as_ref()) {
             names.into_iter().zip(lines).for_each(|(name, line)| _ = headers.insert(name, line.clone()));
         }
     }
 
     fn of<'a>(&self, tls: Option<&'a TlsFacts>) -> Option<&'a ClientCert> {
-        tls?.visitor.as_deref().filter(|visitor| visitor.print == self.print)
+        tls?.client_cert.as_deref().filter(|client_cert| client_cert.print == self.print)
     }
 }
 

@@ -6,13 +6,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// See the module.
 #[derive(Debug)]
-pub struct Turns {
+pub struct BoundedSemaphore {
     free: Semaphore,
     waiting: AtomicUsize,
     most_waiting: usize,
 }
 
-impl Turns {
+impl BoundedSemaphore {
     /// `at_once` at a time, and `most_waiting` who wait.
     pub const fn new(at_once: usize, most_waiting: usize) -> Self {
         Self { free: Semaphore::const_new(at_once), waiting: AtomicUsize::new(0), most_waiting }
@@ -53,7 +53,7 @@ mod tests {
 
     #[tokio::test]
     async fn so_many_work_so_many_wait_and_the_others_are_turned_away() {
-        let turns = Turns::new(2, 3);
+        let turns = BoundedSemaphore::new(2, 3);
         let first = turns.take().await.unwrap();
         let _second = turns.take().await.unwrap();
         let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(turns.take())).collect();

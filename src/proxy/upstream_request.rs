@@ -20,12 +20,12 @@ use super::cluster::pool::{Answered, SendError, SendFailure};
 use super::connection::Authority;
 use super::content;
 use super::exchange::{Exchange, Missing};
-use super::forward::{self, Told};
+use super::forward::{self, PrebuiltHeaders};
 use super::join;
 use super::refusal::{Failed, Refusal};
 use super::retry::{self, Attempt, Reached, Verdict};
-use super::search::Search;
-use super::snapshot::{Lane, Snapshot};
+use super::snapshot::{Route, Snapshot};
+use super::target_selection::TargetSelector;
 use super::upgrade::{self, Wanted};
 use crate::base::error_chain::ErrorChain;
 use crate::telemetry::log::events;
@@ -52,19 +52,19 @@ pub(super) struct Arrival {
 /// seven such futures within each other made 8 KiB for each open connection.
 pub(super) async fn ask(
     exchange: &Rc<Exchange>,
-    (snapshot, lane, cluster): (&Snapshot, &Lane, &Arc<Cluster>),
+    (snapshot, lane, cluster): (&Snapshot, &Route, &Arc<Cluster>),
     arrival: &Arrival,
     slot: &mut Option<Request<Body>>,
 ) -> Result<Response<Body>, Refusal> {
     let body = slot.as_ref().and_then(|request| http_body::Body::size_hint(request.body()).exact());
-    let (wanted, told) = towards_backend(exchange, (lane, cluster), snapshot.timeouts.body, arrival, slot)?;
-    let (answered, cookie) = attempts(exchange, cluster, slot, told).await?;
+    let (wanted, prebuilt) = towards_backend(exchange, (lane, cluster), snapshot.timeouts.body, arrival, slot)?;
+    let (answered, cookie) = attempts(exchange, cluster, slot, prebuilt).await?;
     anomaly::look_at(
         exchange,
         &Sent { header_size: arrival.header_size, limits: &snapshot.limits, lane, body },
         &answered.response,
     );
-    exchange.course.connect.set(answered.connect);
+    exchange.state.connect.set(answered.connect);
     let mut response = match wanted {
         Some(wanted) => join::join(exchange, lane, wanted, answered),
         None => map_response(exchange, answered),
@@ -79,35 +79,35 @@ pub(super) async fn ask(
 /// beside its fields.
 fn towards_backend<'a>(
     exchange: &'a Rc<Exchange>,
-    (lane, cluster): (&Lane, &Cluster),
+    (lane, cluster): (&Route, &Cluster),
     patience: Duration,
     arrival: &'a Arrival,
     slot: &mut Option<Request<Body>>,
-) -> Result<(Option<Wanted>, Option<Told<'a>>), Refusal> {
-    let Lane { guard, adds_fields, request_headers, visitors, .. } = lane;
+) -> Result<(Option<Wanted>, Option<PrebuiltHeaders<'a>>), Refusal> {
+    let Route { guard, adds_fields, request_headers, client_certs, .. } = lane;
     let (mut parts, body) = slot.take().expect("the spine lends the request").into_parts();
     let wanted = upgrade::take(&mut parts)?;
     let (headers, authority) = (&mut parts.headers, &arrival.authority);
     if exchange.trusted {
         let proto = headers.get(forward::FORWARDED_PROTO).map(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
-        exchange.course.proxy_by_https.set(proto);
+        exchange.state.proxy_by_https.set(proto);
     }
     // A step may have set a field under a name that the gateway adds, too.
-    let found = if *adds_fields { forward::Is::of(headers) } else { exchange.course.found.get() };
+    let found = if *adds_fields { forward::Is::of(headers) } else { exchange.state.found.get() };
     if wanted.is_none() {
-        if let (true, has_upgrade) = exchange.course.found.get().socket_key() {
-            exchange.course.lost_upgrade.set(Some(if has_upgrade { Missing::Connection } else { Missing::Both }));
+        if let (true, has_upgrade) = exchange.state.found.get().socket_key() {
+            exchange.state.lost_upgrade.set(Some(if has_upgrade { Missing::Connection } else { Missing::Both }));
         }
-        exchange.course.found.get().without_upgrade(headers);
+        exchange.state.found.get().without_upgrade(headers);
     }
     // Where somebody reads the fields before they are written, they have to be whole.
-    let told = if found.is_ordinary() && !exchange.trusted && request_headers.is_none() && !cluster.reads_fields() {
-        Some(Told { lines: &authority.told, version: parts.version, id: &exchange.id })
+    let prebuilt = if found.is_ordinary() && !exchange.trusted && request_headers.is_none() && !cluster.reads_fields() {
+        Some(PrebuiltHeaders { lines: &authority.prebuilt, version: parts.version, id: &exchange.id })
     } else {
         forward::add(headers, found, exchange.lines(authority), parts.version);
         None
     };
-    if let Some(clients) = visitors {
+    if let Some(clients) = client_certs {
         clients.tell(exchange.connection.tls(), &mut parts.headers);
     }
     if let Some(edits) = request_headers {
@@ -128,29 +128,29 @@ fn towards_backend<'a>(
     if !request.body().is_empty() && request.headers().contains_key(header::EXPECT) {
         Body::wait_for_continue(request);
     }
-    Ok((wanted, told))
+    Ok((wanted, prebuilt))
 }
 
 async fn attempts(
     exchange: &Rc<Exchange>,
     cluster: &Arc<Cluster>,
     slot: &mut Option<Request<Body>>,
-    told: Option<Told<'_>>,
+    prebuilt: Option<PrebuiltHeaders<'_>>,
 ) -> Result<(Answered<Body>, Option<HeaderValue>), Refusal> {
     let idempotent = slot.as_ref().is_some_and(|request| retry::is_idempotent(request.method()));
     let metrics = exchange.worker.metrics();
-    let mut search = Search::new(exchange, cluster, slot.as_ref());
+    let mut search = TargetSelector::new(exchange, cluster, slot.as_ref());
     let mut lease = search.first().await.ok_or_else(|| nobody(exchange, cluster))?;
     let mut stale = STALE;
     if cluster.settings().retry > 0 {
         cluster.budget().earn();
     }
     loop {
-        let failure = match exchange.worker.pool.send_telling(&lease, slot, told, retry::again).await {
+        let failure = match exchange.worker.pool.send_telling(&lease, slot, prebuilt, retry::again).await {
             Ok(answered) => {
                 let cookie = search.cookie_for(&lease);
                 lease.answered(answered.response.status().as_u16(), metrics);
-                exchange.course.lease.replace(Some(lease));
+                exchange.state.lease.replace(Some(lease));
                 return Ok((answered, cookie));
             }
             Err(failure) => failure,
@@ -186,7 +186,7 @@ async fn attempts(
         match next {
             Some(next) => lease = next,
             None => {
-                exchange.course.lease.replace(Some(lease));
+                exchange.state.lease.replace(Some(lease));
                 return Err(refusal);
             }
         }

@@ -1,18 +1,18 @@
 //! What a port in the clear says to who asks for a site that lives behind TLS: go there. Pure.
 //!
 //! Only configured hosts are sent on, so that a strange Host makes no open redirect. A WebSocket client cannot follow a
-//! redirect and would come back for ever; it is told 426 with the address to use.
+//! redirect and would come back for ever; it is prebuilt 426 with the address to use.
 
 use http::header::{self, HeaderValue};
 use http::{Request, Response, StatusCode, Uri};
 
-use super::answer;
-use super::arrive::Host;
 use super::body::Body;
+use super::error_response;
 use super::redirect::path_and_query;
 use super::refusal::Refusal;
 use super::route::RouteTable;
 use super::upgrade;
+use super::validate::Host;
 use crate::config::settings::PortMap;
 
 /// The redirect keeps method and body, and browsers remember it (RFC 9110 section 15.4.9).
@@ -33,7 +33,7 @@ pub fn send_on<B>(
         return Err(Refusal::UpgradeToTls(url("wss", host, port, request.uri()).into()));
     }
     let location = HeaderValue::try_from(url("https", host, port, request.uri())).map_err(|_| Refusal::UnknownHost)?;
-    let mut response = answer::redirect(STATUS, location, head);
+    let mut response = error_response::redirect(STATUS, location, head);
     // The next request goes elsewhere, so this connection has no further use.
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     Ok(response)
@@ -56,12 +56,12 @@ pub fn path_of(uri: &Uri) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::arrive;
+    use crate::proxy::validate;
 
     #[test]
     fn the_url_behind_tls_keeps_port_address_path_and_query() {
         let check = |host: &str, port, uri: &str, expected: &str| {
-            let (host, _) = arrive::host(host.as_bytes()).unwrap();
+            let (host, _) = validate::host(host.as_bytes()).unwrap();
             assert_eq!(url("https", &host, port, &uri.parse().unwrap()), expected);
         };
         check("A.test:80", 443, "/a?b=c", "https://a.test/a?b=c");

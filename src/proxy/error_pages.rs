@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 
-use super::answer::Form;
 use super::body::Body;
+use super::error_response::Form;
 use crate::base::regular_file;
 
 /// Largest page.

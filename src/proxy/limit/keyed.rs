@@ -22,7 +22,7 @@ const MAX_SETS: usize = 1024;
 
 /// One limit and what each client has used of it.
 #[derive(Debug)]
-pub struct Rates {
+pub struct KeyedRateLimiter {
     rate: Rate,
     start: Instant,
     /// Keyed by chance, so that nobody can choose addresses that share a slot.
@@ -44,7 +44,7 @@ struct Slot {
     full_at: u64,
 }
 
-impl Rates {
+impl KeyedRateLimiter {
     /// Nobody has used anything yet; `start` is any moment before the first request.
     pub fn new(rate: Rate, start: Instant) -> Self {
         Self { rate, start, hasher: RandomState::new(), shards: Default::default() }
@@ -137,9 +137,9 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 mod tests {
     use super::*;
 
-    fn rates(burst: u32) -> (Rates, Instant) {
+    fn rates(burst: u32) -> (KeyedRateLimiter, Instant) {
         let start = Instant::now();
-        (Rates::new(Rate::new(1, Duration::from_secs(1), burst), start), start)
+        (KeyedRateLimiter::new(Rate::new(1, Duration::from_secs(1), burst), start), start)
     }
 
     #[test]

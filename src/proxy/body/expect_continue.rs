@@ -15,15 +15,15 @@ use tokio::time::Sleep;
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Holds a body back.
-pub(super) struct Gate {
-    door: Opener,
+pub(super) struct ExpectContinue {
+    door: ContinueSender,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// The part that the connection to the backend opens. It is `Sync` because a request's extensions
 /// are; one thread uses it.
 #[derive(Clone, Default)]
-pub(in crate::proxy) struct Opener(Arc<Mutex<Held>>);
+pub(in crate::proxy) struct ContinueSender(Arc<Mutex<Held>>);
 
 #[derive(Default)]
 struct Held {
@@ -31,10 +31,10 @@ struct Held {
     waiting: Option<Waker>,
 }
 
-impl Gate {
+impl ExpectContinue {
     /// A gate that the backend's 100 to `request` will open.
     pub(super) fn opened_by_answer_to<B>(request: &mut Request<B>) -> Self {
-        let door = Opener::default();
+        let door = ContinueSender::default();
         request.extensions_mut().insert(door.clone());
         Self { door, timer: None }
     }
@@ -49,7 +49,7 @@ impl Gate {
     }
 }
 
-impl Opener {
+impl ContinueSender {
     pub(in crate::proxy) fn open(&self) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.open = true;

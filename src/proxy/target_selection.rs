@@ -13,7 +13,7 @@ use super::cookie;
 use super::exchange::Exchange;
 
 /// See the module.
-pub(super) struct Search<'a> {
+pub(super) struct TargetSelector<'a> {
     exchange: &'a Rc<Exchange>,
     /// The one to choose from; a request that waits follows a reload.
     cluster: Arc<Cluster>,
@@ -26,7 +26,7 @@ pub(super) struct Search<'a> {
     until: Option<Instant>,
 }
 
-impl<'a> Search<'a> {
+impl<'a> TargetSelector<'a> {
     pub(super) fn new<B>(exchange: &'a Rc<Exchange>, cluster: &Arc<Cluster>, request: Option<&Request<B>>) -> Self {
         let key = request.and_then(|request| key::of(cluster.balance(), exchange.client, request));
         let further = cluster.settings().retry;

@@ -14,14 +14,14 @@ const SHARDS: usize = 16;
 
 /// Open exchanges by client. IPv6 counts by /64.
 #[derive(Debug, Default)]
-pub struct Crowd {
+pub struct ConnLimiter {
     hasher: RandomState,
     shards: [Mutex<HashMap<IpAddr, u32>>; SHARDS],
 }
 
-impl Crowd {
+impl ConnLimiter {
     /// A place for one more of this client, unless it has `most` already.
-    pub fn enter(self: &Arc<Self>, client: IpAddr, most: u32) -> Option<Place> {
+    pub fn enter(self: &Arc<Self>, client: IpAddr, most: u32) -> Option<Permit> {
         let client = client_prefix(client);
         let mut shard = self.shard(client);
         match shard.entry(client) {
@@ -30,7 +30,7 @@ impl Crowd {
             Entry::Occupied(_) | Entry::Vacant(_) => return None,
         }
         drop(shard);
-        Some(Place { crowd: Arc::clone(self), client })
+        Some(Permit { crowd: Arc::clone(self), client })
     }
 
     fn leave(&self, client: IpAddr) {
@@ -52,12 +52,12 @@ impl Crowd {
 
 /// One open exchange of a client, for as long as it lives.
 #[derive(Debug)]
-pub struct Place {
-    crowd: Arc<Crowd>,
+pub struct Permit {
+    crowd: Arc<ConnLimiter>,
     client: IpAddr,
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.crowd.leave(self.client);
     }
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_client_has_so_many_places_and_gets_them_back() {
-        let crowd = Arc::new(Crowd::default());
+        let crowd = Arc::new(ConnLimiter::default());
         let first = crowd.enter(ip("192.0.2.1"), 2).unwrap();
         let second = crowd.enter(ip("192.0.2.1"), 2).unwrap();
         assert!(crowd.enter(ip("::ffff:192.0.2.1"), 2).is_none());
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn ipv6_clients_count_by_their_64() {
-        let crowd = Arc::new(Crowd::default());
+        let crowd = Arc::new(ConnLimiter::default());
         let _place = crowd.enter(ip("2001:db8::1"), 1).unwrap();
         assert!(crowd.enter(ip("2001:db8::ffff:2"), 1).is_none());
         assert!(crowd.enter(ip("2001:db8:0:1::1"), 1).is_some());
