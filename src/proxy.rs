@@ -19,7 +19,6 @@ pub mod validate;
 mod accept_encoding;
 mod backend_response;
 pub mod body;
-pub mod cluster;
 mod content;
 mod cookie;
 mod dropped;
@@ -34,6 +33,7 @@ pub mod handover;
 pub mod limit;
 pub mod retry;
 mod target_selection;
+pub mod upstream;
 pub mod upstream_request;
 
 pub mod client_cert;

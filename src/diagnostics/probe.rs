@@ -13,7 +13,7 @@ use http::{Uri, header};
 use crate::config::defaults;
 use crate::config::settings::{Target, TargetScheme, Upstream, UpstreamTls};
 use crate::diagnostics::explain::{ExplainRequest, Explanation};
-use crate::proxy::cluster::{Cluster, trust::Trust, trust::TrustError};
+use crate::proxy::upstream::{UpstreamGroup, tls::TlsTrust, tls::TrustError};
 use crate::proxy::{forward, messages};
 
 mod connect;
@@ -95,7 +95,7 @@ impl Backend {
 /// When the roots that were named cannot be read.
 pub async fn probe(wish: &ProbeOptions) -> Result<Report, TrustError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let trust = Trust::new(provider);
+    let trust = TlsTrust::new(provider);
     let through = through(wish, &trust).await?;
     let straight = match &wish.backend {
         Some(backend) => Some(straight(&wish.question, backend, &trust, wish.limit).await?),
@@ -131,15 +131,15 @@ const fn looks_like_tls(end: &End) -> bool {
 }
 
 /// What to say of the first target that was asked, when it speaks TLS although it is written as plain HTTP.
-async fn speaks_tls(backend: &Backend, trust: &Trust) -> Option<String> {
+async fn speaks_tls(backend: &Backend, trust: &TlsTrust) -> Option<String> {
     let target = backend.in_order().next().filter(|target| target.scheme != TargetScheme::Https)?;
     let upstream = Upstream { targets: vec![target.clone()], ..defaults::upstream(backend.name.clone()) };
-    let cluster = Cluster::build(&upstream, None, trust).ok()?;
+    let cluster = UpstreamGroup::build(&upstream, None, trust).ok()?;
     cluster.dialer().target_speaks_tls(target).await.then(|| messages::speaks_tls(target, upstream.is_named()))
 }
 
 /// As a client does: by the URL, redirects followed where the client would.
-async fn through(wish: &ProbeOptions, trust: &Trust) -> Result<Trace, TrustError> {
+async fn through(wish: &ProbeOptions, trust: &TlsTrust) -> Result<Trace, TrustError> {
     let config = trust.client(&wish.trust)?;
     let mut question = wish.question.clone();
     let mut trace = Trace::new("through the gateway");
@@ -192,7 +192,7 @@ fn follow(question: &ExplainRequest, location: &str) -> Option<ExplainRequest> {
 }
 
 /// As the gateway asks its backend.
-async fn straight(question: &ExplainRequest, backend: &Backend, trust: &Trust, limit: Duration) -> Result<Trace, TrustError> {
+async fn straight(question: &ExplainRequest, backend: &Backend, trust: &TlsTrust, limit: Duration) -> Result<Trace, TrustError> {
     let mut question = question.clone();
     question.target = backend.uri.clone();
     let facts = [
@@ -226,7 +226,7 @@ async fn straight(question: &ExplainRequest, backend: &Backend, trust: &Trust, l
 }
 
 /// Whether it is the Origin that a backend minds can be told only by leaving it out.
-async fn without_origin(wish: &ProbeOptions, straight: Option<&Trace>, trust: &Trust) -> Result<Option<Trace>, TrustError> {
+async fn without_origin(wish: &ProbeOptions, straight: Option<&Trace>, trust: &TlsTrust) -> Result<Option<Trace>, TrustError> {
     let refused = matches!(straight.map(|trace| &trace.end), Some(End::Answered { status: 403, .. }));
     match &wish.backend {
         Some(backend) if refused && wish.question.headers.contains_key(header::ORIGIN) => {

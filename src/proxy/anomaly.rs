@@ -6,12 +6,12 @@ use std::rc::Rc;
 use http::header::{self, HeaderMap};
 use http::{Method, Response, StatusCode, Version};
 
-use super::cluster::lease::Lease;
-use super::cluster::pool::SendError;
 use super::exchange::Exchange;
 use super::messages::{self, Size};
 use super::snapshot::Route;
 use super::step::Step;
+use super::upstream::lease::Lease;
+use super::upstream::pool::SendError;
 use crate::base::task;
 use crate::base::time::{Clock, SystemClock, Timestamp};
 use crate::config::settings::{GatewayLimits, TargetScheme};

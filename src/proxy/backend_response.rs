@@ -3,13 +3,13 @@
 use http::{Response, Version};
 
 use super::body::Body;
-use super::cluster::pool::Answered;
 use super::exchange::Exchange;
 use super::forward::{self, Hop};
 use super::refusal::{Failed, Refusal};
+use super::upstream::pool::UpstreamResponse;
 
 /// An answer that ends the exchange over HTTP.
-pub(super) fn map_response(exchange: &Exchange, answered: Answered<Body>) -> Result<Response<Body>, Refusal> {
+pub(super) fn map_response(exchange: &Exchange, answered: UpstreamResponse<Body>) -> Result<Response<Body>, Refusal> {
     let (mut parts, body) = answered.response.into_parts();
     if parts.status.is_informational() {
         return Err(Refusal::Backend(Failed::WrongUpgrade));

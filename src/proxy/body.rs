@@ -14,8 +14,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use super::cluster::pool::{BackendBody, BackendBodyError};
 use super::forward::{Guard, trailers};
+use super::upstream::pool::{BackendBody, BackendBodyError};
 use crate::base::error_chain::ErrorChain;
 
 pub use error::{BodyError, Fault};

@@ -15,9 +15,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 
-use super::cluster::trust::{Trust, TrustError};
 use super::connection::TlsFacts;
 use super::refusal::Refusal;
+use super::upstream::tls::{TlsTrust, TrustError};
 use super::validate::Host;
 use crate::config::settings::ClientCertificates;
 
@@ -43,7 +43,7 @@ pub struct ClientCertPolicy {
 
 impl ClientCertPolicy {
     /// Reads the file of authorities.
-    pub(super) fn new(settings: &ClientCertificates, trust: &Trust) -> Result<Self, TrustError> {
+    pub(super) fn new(settings: &ClientCertificates, trust: &TlsTrust) -> Result<Self, TrustError> {
         let mut print = DefaultHasher::new();
         let roots = Arc::new(trust.roots(&settings.ca_file, &mut print)?);
         let builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(trust.provider()));

@@ -11,7 +11,6 @@ use http::{HeaderMap, Request};
 use tokio::time::Instant;
 
 use super::body::{Fault, Watcher, Way};
-use super::cluster::lease::Lease;
 use super::connection::{Authority, Connection};
 use super::forward::Peer;
 use super::forward::reported::Reported;
@@ -19,6 +18,7 @@ use super::limit::concurrency::Permit;
 use super::refusal::{Malformed, Refusal};
 use super::step::compress::Coding;
 use super::tunnel::facts::{Routed, TunnelFacts};
+use super::upstream::lease::Lease;
 use super::worker::state::WorkerState;
 use super::{error_response, forward, forward::HeaderLines};
 use crate::base::addr::{IpNet, Trusted};

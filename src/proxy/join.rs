@@ -16,7 +16,6 @@ use tokio::time::{Instant, Sleep, sleep, timeout_at};
 use super::backend_response::map_response;
 use super::body::Body;
 use super::client_io::{ClientIo, OpenTunnel};
-use super::cluster::pool::{Answered, StreamTunnel, Upgrade, UpgradedStream};
 use super::exchange::Exchange;
 use super::forward::{self, Hop};
 use super::handover::HandedOver;
@@ -28,6 +27,7 @@ use super::tunnel::policed::relay::{Closed, Rules};
 use super::tunnel::roll::Order;
 use super::tunnel::{Manners, Side, Tunnel, TunnelEnd, TunnelReason};
 use super::upgrade::{On, Wanted};
+use super::upstream::pool::{StreamTunnel, Upgrade, UpgradedStream, UpstreamResponse};
 use super::worker::state::WorkerState;
 use crate::base::task;
 use crate::telemetry::log::events;
@@ -37,7 +37,7 @@ pub(super) fn join(
     exchange: &Rc<Exchange>,
     lane: &Route,
     wanted: Wanted,
-    answered: Answered<Body>,
+    answered: UpstreamResponse<Body>,
 ) -> Result<Response<Body>, Refusal> {
     let status = answered.response.status();
     if status == StatusCode::SWITCHING_PROTOCOLS {

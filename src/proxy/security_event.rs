@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn every_reason_why_an_upgrade_may_fail_has_its_counter() {
         let (refusals, connect) =
-            (codes(include_str!("refusal.rs"), ""), codes(include_str!("cluster/connect/error.rs"), "connect-"));
+            (codes(include_str!("refusal.rs"), ""), codes(include_str!("upstream/connect/error.rs"), "connect-"));
         assert!(refusals.len() > 30 && connect.len() > 5, "{refusals:?} {connect:?}");
         for code in refusals.into_iter().chain(connect).chain([super::AUTH_SERVICE_REFUSED, "backend-refused-upgrade"]) {
             assert!(REASONS.contains(&code), "{code} is not among the reasons");

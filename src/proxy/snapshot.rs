@@ -13,8 +13,6 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::client_cert::ClientCertPolicy;
-use super::cluster::trust::{Trust, TrustError};
-use super::cluster::{BuildClusterError, Cluster};
 use super::error_pages::{Pages, PagesError};
 use super::files::Files;
 use super::files::private::Private;
@@ -29,6 +27,8 @@ use super::step::{BuildAuthError, Building, Edits, Step, Switch};
 use super::tunnel::facts::TunnelFacts;
 use super::tunnel::policed::limits::MessageBudget;
 use super::tunnel::policed::relay::Rules;
+use super::upstream::tls::{TlsTrust, TrustError};
+use super::upstream::{BuildClusterError, UpstreamGroup};
 use super::validate::Host;
 use crate::base::addr::IpNet;
 use crate::config::settings::{Auth, Block, End, GatewayLimits, Place, PortMap, Settings, Timeouts, Upstream};
@@ -55,9 +55,9 @@ pub struct Snapshot {
     refusals: Vec<RefusalStyle>,
     /// By site, where not everybody may come.
     client_certs: Vec<Option<Arc<ClientCertPolicy>>>,
-    clusters: Vec<Arc<Cluster>>,
+    clusters: Vec<Arc<UpstreamGroup>>,
     /// Services that are asked who may pass.
-    services: Vec<Arc<Cluster>>,
+    services: Vec<Arc<UpstreamGroup>>,
     /// What clients have used of their limits.
     kept: LimiterRegistry,
     /// Who is shut out.
@@ -99,7 +99,7 @@ pub struct Route {
 #[derive(Debug)]
 pub enum Handler {
     /// Backends.
-    Proxy(Arc<Cluster>),
+    Proxy(Arc<UpstreamGroup>),
     /// Files below a folder.
     Files(Files),
     /// Another URL.
@@ -118,7 +118,7 @@ pub enum Handler {
 pub enum BuildError {
     /// A backend group could not be made.
     #[error(transparent)]
-    Cluster(#[from] BuildClusterError),
+    UpstreamGroup(#[from] BuildClusterError),
     /// Who may pass could not be decided.
     #[error("{at}: `auth` cannot be set up")]
     Auth {
@@ -159,14 +159,14 @@ pub enum BuildError {
 impl Snapshot {
     /// Builds a snapshot. Clusters of `before` whose settings did not change live on with their warm connections. Reads the
     /// files that TLS towards backends names.
-    pub fn build(settings: &Settings, before: Option<&Self>, trust: &Trust) -> Result<Self, BuildError> {
+    pub fn build(settings: &Settings, before: Option<&Self>, trust: &TlsTrust) -> Result<Self, BuildError> {
         let clusters = groups(&settings.upstreams, before, trust)?;
         let mut client_certs = Vec::with_capacity(settings.sites.len());
         let mut lanes = Vec::with_capacity(settings.sites.len());
         let mut kept = LimiterRegistry::after(before.map(|before| &before.kept));
         let mut folders = HashMap::new();
         let private = Private::of(settings);
-        let mut services: Vec<Arc<Cluster>> = Vec::new();
+        let mut services: Vec<Arc<UpstreamGroup>> = Vec::new();
         let mut service = |upstream: &Upstream| service(upstream, &mut services, before, trust);
         let mut switches = Vec::with_capacity(settings.sites.len());
         let mut refusals = Vec::with_capacity(settings.sites.len());
@@ -258,7 +258,7 @@ impl Snapshot {
     }
 
     /// Every backend group.
-    pub fn clusters(&self) -> &[Arc<Cluster>] {
+    pub fn clusters(&self) -> &[Arc<UpstreamGroup>] {
         &self.clusters
     }
 }
@@ -272,7 +272,7 @@ impl Route {
 
     fn of(
         block: &Block,
-        clusters: &[Arc<Cluster>],
+        clusters: &[Arc<UpstreamGroup>],
         client_certs: Option<Arc<ClientCertPolicy>>,
         build: &mut Building<'_>,
     ) -> Result<Self, BuildError> {
@@ -310,29 +310,33 @@ impl Route {
 }
 
 /// A cluster for each group, in the order of the settings.
-fn groups(upstreams: &[Upstream], before: Option<&Snapshot>, trust: &Trust) -> Result<Vec<Arc<Cluster>>, BuildClusterError> {
+fn groups(
+    upstreams: &[Upstream],
+    before: Option<&Snapshot>,
+    trust: &TlsTrust,
+) -> Result<Vec<Arc<UpstreamGroup>>, BuildClusterError> {
     let known = before.map(|before| by_name(&before.clusters)).unwrap_or_default();
-    upstreams.iter().map(|upstream| Cluster::build(upstream, known.get(&*upstream.name).copied(), trust)).collect()
+    upstreams.iter().map(|upstream| UpstreamGroup::build(upstream, known.get(&*upstream.name).copied(), trust)).collect()
 }
 
 /// A cluster for a service that is asked who may pass; the same for all who ask alike, `list` being those there are.
 fn service(
     upstream: &Upstream,
-    list: &mut Vec<Arc<Cluster>>,
+    list: &mut Vec<Arc<UpstreamGroup>>,
     before: Option<&Snapshot>,
-    trust: &Trust,
-) -> Result<Arc<Cluster>, BuildClusterError> {
-    let known = |list: &[Arc<Cluster>]| list.iter().find(|group| group.settings() == upstream).map(Arc::clone);
+    trust: &TlsTrust,
+) -> Result<Arc<UpstreamGroup>, BuildClusterError> {
+    let known = |list: &[Arc<UpstreamGroup>]| list.iter().find(|group| group.settings() == upstream).map(Arc::clone);
     if let Some(known) = known(list) {
         return Ok(known);
     }
-    let group = Cluster::build(upstream, before.and_then(|before| known(&before.services)).as_ref(), trust)?;
+    let group = UpstreamGroup::build(upstream, before.and_then(|before| known(&before.services)).as_ref(), trust)?;
     list.push(Arc::clone(&group));
     Ok(group)
 }
 
 /// An index, for a reload with ten thousand sites looks up as many groups.
-fn by_name(groups: &[Arc<Cluster>]) -> HashMap<&str, &Arc<Cluster>> {
+fn by_name(groups: &[Arc<UpstreamGroup>]) -> HashMap<&str, &Arc<UpstreamGroup>> {
     groups.iter().map(|group| (&*group.settings().name, group)).collect()
 }
 

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use http::{HeaderValue, Request};
 use tokio::time::Instant;
 
-use super::cluster::hold::{self, Seen};
-use super::cluster::lease::Lease;
-use super::cluster::{Cluster, Wish, key};
 use super::cookie;
 use super::exchange::Exchange;
+use super::upstream::lease::Lease;
+use super::upstream::queue::{self, Seen};
+use super::upstream::{PickContext, UpstreamGroup, hash_key};
 
 /// See the module.
 pub(super) struct TargetSelector<'a> {
     exchange: &'a Rc<Exchange>,
     /// The one to choose from; a request that waits follows a reload.
-    cluster: Arc<Cluster>,
+    cluster: Arc<UpstreamGroup>,
     key: Option<u64>,
     /// The value of the sticky cookie that the client has.
     cookie: Option<Box<str>>,
@@ -27,8 +27,8 @@ pub(super) struct TargetSelector<'a> {
 }
 
 impl<'a> TargetSelector<'a> {
-    pub(super) fn new<B>(exchange: &'a Rc<Exchange>, cluster: &Arc<Cluster>, request: Option<&Request<B>>) -> Self {
-        let key = request.and_then(|request| key::of(cluster.balance(), exchange.client, request));
+    pub(super) fn new<B>(exchange: &'a Rc<Exchange>, cluster: &Arc<UpstreamGroup>, request: Option<&Request<B>>) -> Self {
+        let key = request.and_then(|request| hash_key::of(cluster.balance(), exchange.client, request));
         let further = cluster.settings().retry;
         let sticky = cluster.settings().sticky.as_ref();
         let cookie = sticky.zip(request).and_then(|(sticky, request)| cookie::find(request.headers(), &sticky.cookie));
@@ -83,7 +83,7 @@ impl<'a> TargetSelector<'a> {
 
     async fn wait(&mut self, mut seen: Seen, until: Instant) -> Option<Lease> {
         loop {
-            self.cluster = hold::hold(&self.cluster, seen, until).await?;
+            self.cluster = queue::hold(&self.cluster, seen, until).await?;
             self.tried.clear();
             self.further = self.cluster.settings().retry;
             if let Some(lease) = self.pick() {
@@ -95,7 +95,7 @@ impl<'a> TargetSelector<'a> {
 
     fn pick(&self) -> Option<Lease> {
         let cookie = self.cookie.as_deref();
-        let wish = Wish { roll: self.exchange.worker.roll(), key: self.key, cookie, tried: &self.tried };
+        let wish = PickContext { roll: self.exchange.worker.roll(), key: self.key, cookie, tried: &self.tried };
         Some(self.cluster.pick(wish)?.in_the_name_of(|| self.exchange.ends()))
     }
 }

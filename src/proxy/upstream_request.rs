@@ -12,11 +12,6 @@ use tokio::time::Instant;
 use super::anomaly::{self, Sent};
 use super::backend_response::map_response;
 use super::body::Body;
-use super::cluster::Cluster;
-use super::cluster::connect::ConnectError;
-use super::cluster::hold::Seen;
-use super::cluster::lease::Lease;
-use super::cluster::pool::{Answered, SendError, SendFailure};
 use super::connection::Authority;
 use super::content;
 use super::exchange::{Exchange, Missing};
@@ -27,6 +22,11 @@ use super::retry::{self, Attempt, Reached, Verdict};
 use super::snapshot::{Route, Snapshot};
 use super::target_selection::TargetSelector;
 use super::upgrade::{self, Wanted};
+use super::upstream::UpstreamGroup;
+use super::upstream::connect::ConnectError;
+use super::upstream::lease::Lease;
+use super::upstream::pool::{SendError, SendFailure, UpstreamResponse};
+use super::upstream::queue::Seen;
 use crate::base::error_chain::ErrorChain;
 use crate::telemetry::log::events;
 
@@ -52,7 +52,7 @@ pub(super) struct Arrival {
 /// seven such futures within each other made 8 KiB for each open connection.
 pub(super) async fn ask(
     exchange: &Rc<Exchange>,
-    (snapshot, lane, cluster): (&Snapshot, &Route, &Arc<Cluster>),
+    (snapshot, lane, cluster): (&Snapshot, &Route, &Arc<UpstreamGroup>),
     arrival: &Arrival,
     slot: &mut Option<Request<Body>>,
 ) -> Result<Response<Body>, Refusal> {
@@ -79,7 +79,7 @@ pub(super) async fn ask(
 /// beside its fields.
 fn towards_backend<'a>(
     exchange: &'a Rc<Exchange>,
-    (lane, cluster): (&Route, &Cluster),
+    (lane, cluster): (&Route, &UpstreamGroup),
     patience: Duration,
     arrival: &'a Arrival,
     slot: &mut Option<Request<Body>>,
@@ -133,10 +133,10 @@ fn towards_backend<'a>(
 
 async fn attempts(
     exchange: &Rc<Exchange>,
-    cluster: &Arc<Cluster>,
+    cluster: &Arc<UpstreamGroup>,
     slot: &mut Option<Request<Body>>,
     prebuilt: Option<PrebuiltHeaders<'_>>,
-) -> Result<(Answered<Body>, Option<HeaderValue>), Refusal> {
+) -> Result<(UpstreamResponse<Body>, Option<HeaderValue>), Refusal> {
     let idempotent = slot.as_ref().is_some_and(|request| retry::is_idempotent(request.method()));
     let metrics = exchange.worker.metrics();
     let mut search = TargetSelector::new(exchange, cluster, slot.as_ref());
@@ -200,7 +200,7 @@ fn may_try(next: &Lease) -> bool {
 }
 
 /// No target can take a request. The operator reads which there are and why not.
-fn nobody(exchange: &Exchange, cluster: &Cluster) -> Refusal {
+fn nobody(exchange: &Exchange, cluster: &UpstreamGroup) -> Refusal {
     if let Some(withheld) = exchange.worker.may_tell() {
         let (id, group, targets) = (exchange.id(), cluster.settings().name.as_str(), cluster.in_words());
         let (host, path, url) = (exchange.host(), exchange.path(), exchange.url(false));

@@ -10,8 +10,8 @@ use crate::base::error_chain::ErrorChain;
 use crate::base::name::HostName;
 use crate::config::settings::{Resolve, TargetAddress, TargetScheme, Upstream};
 use crate::net::system_resolver::SystemResolver;
-use crate::proxy::cluster::Cluster;
-use crate::proxy::cluster::names::ListenKey;
+use crate::proxy::upstream::UpstreamGroup;
+use crate::proxy::upstream::dns_discovery::ResolvedAddr;
 use crate::telemetry::log::events;
 
 mod answer;
@@ -66,7 +66,7 @@ impl Lookups {
     }
 
     /// Looks up what is due, until the group's targets have changed.
-    pub(super) async fn until_moved(&mut self, group: &Cluster) {
+    pub(super) async fn until_moved(&mut self, group: &UpstreamGroup) {
         loop {
             let Some(due) = self.names.iter().map(|lookup| lookup.due).min() else { return std::future::pending().await };
             tokio::select! {
@@ -97,7 +97,7 @@ impl Lookup {
     }
 
     /// Whether the group's targets have changed.
-    async fn look(&mut self, system: &System, rule: &Resolve, group: &Cluster) -> bool {
+    async fn look(&mut self, system: &System, rule: &Resolve, group: &UpstreamGroup) -> bool {
         let answer = answer::spots(system, rule, &self.name, self.scheme).await;
         self.looked = Instant::now();
         match answer {
@@ -114,7 +114,7 @@ impl Lookup {
         }
     }
 
-    fn found(&self, group: &Cluster, spots: &[ListenKey]) -> bool {
+    fn found(&self, group: &UpstreamGroup, spots: &[ResolvedAddr]) -> bool {
         let Some(moved) = group.found(&self.name, spots) else { return false };
         let (group, name) = (group.settings().name.as_str(), self.name.as_str());
         let (came, left) = (moved.came.join(", "), moved.left.join(", "));
@@ -122,7 +122,7 @@ impl Lookup {
         true
     }
 
-    fn failed(&mut self, group: &Cluster, error: String) {
+    fn failed(&mut self, group: &UpstreamGroup, error: String) {
         if self.fails.is_none() {
             let (group, name) = (group.settings().name.as_str(), self.name.as_str());
             tracing::warn!(
@@ -136,7 +136,7 @@ impl Lookup {
         self.fails = Some(error);
     }
 
-    fn worked(&mut self, group: &Cluster) {
+    fn worked(&mut self, group: &UpstreamGroup) {
         if self.fails.take().is_some() {
             let (group, name) = (group.settings().name.as_str(), self.name.as_str());
             tracing::info!(event = events::LOOKUP_WORKS, group, name, "the name is answered again");

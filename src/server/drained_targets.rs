@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::proxy::cluster::Cluster;
-use crate::proxy::cluster::member::Member;
 use crate::proxy::snapshot::Snapshot;
+use crate::proxy::upstream::UpstreamGroup;
+use crate::proxy::upstream::endpoint::Endpoint;
 
 /// See the module; by their addresses as logs write them.
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ impl Drains {
 
     pub(super) fn set(&self, snapshot: &Snapshot, written: &str, drained: bool) -> Result<Drained, UnknownTarget> {
         let wanted = normal(written);
-        let found: Vec<(Arc<Cluster>, Arc<Member>)> =
+        let found: Vec<(Arc<UpstreamGroup>, Arc<Endpoint>)> =
             targets(snapshot).filter(|(_, target)| is_written(target, &wanted)).collect();
         let Some((_, first)) = found.first() else { return Err(unknown(snapshot, written)) };
         let target = first.label().to_owned();
@@ -65,9 +65,9 @@ impl Drains {
     }
 }
 
-fn targets(snapshot: &Snapshot) -> impl Iterator<Item = (Arc<Cluster>, Arc<Member>)> {
-    let of_group = |group: &Arc<Cluster>| {
-        let members: Vec<Arc<Member>> = group.roster().members().to_vec();
+fn targets(snapshot: &Snapshot) -> impl Iterator<Item = (Arc<UpstreamGroup>, Arc<Endpoint>)> {
+    let of_group = |group: &Arc<UpstreamGroup>| {
+        let members: Vec<Arc<Endpoint>> = group.roster().members().to_vec();
         let group = Arc::clone(group);
         members.into_iter().map(move |member| (Arc::clone(&group), member))
     };
@@ -83,7 +83,7 @@ fn normal(written: &str) -> String {
     }
 }
 
-fn is_written(target: &Member, wanted: &str) -> bool {
+fn is_written(target: &Endpoint, wanted: &str) -> bool {
     let is_there = target.at().is_some_and(|at| at.to_string() == wanted);
     is_there || target.label().eq_ignore_ascii_case(wanted) || target.target().to_string().eq_ignore_ascii_case(wanted)
 }
@@ -102,18 +102,18 @@ mod tests {
     use super::*;
     use crate::config::environment::Environment;
     use crate::config::resolve::from_text;
-    use crate::proxy::cluster::Wish;
-    use crate::proxy::cluster::trust::Trust;
+    use crate::proxy::upstream::PickContext;
+    use crate::proxy::upstream::tls::TlsTrust;
 
     fn snapshot(text: &str, before: Option<&Snapshot>) -> Snapshot {
         let settings = from_text("", text, &Environment::default()).unwrap_or_else(|report| panic!("{report}")).settings;
-        let trust = Trust::new(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+        let trust = TlsTrust::new(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
         Snapshot::build(&settings, before, &trust).unwrap()
     }
 
     fn chosen(snapshot: &Snapshot) -> BTreeSet<String> {
         let group = &snapshot.clusters()[0];
-        let leases = (0..8).filter_map(|_| group.pick(Wish::default()));
+        let leases = (0..8).filter_map(|_| group.pick(PickContext::default()));
         leases.map(|lease| lease.member().label().to_owned()).collect()
     }
 
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_drained_target_gets_nothing_new_until_it_is_taken_back() {
         let (drains, served) = (Drains::default(), snapshot(TEXT, None));
-        let lease = std::iter::from_fn(|| served.clusters()[0].pick(Wish::default()))
+        let lease = std::iter::from_fn(|| served.clusters()[0].pick(PickContext::default()))
             .find(|lease| lease.member().label() == "127.0.0.1:3000")
             .unwrap();
         let drained = drains.set(&served, "3000", true).unwrap();

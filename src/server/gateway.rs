@@ -18,8 +18,8 @@ use crate::certs::manager::CertManagerHandle;
 use crate::config::settings::{Settings, Site, SiteHost};
 use crate::listeners::bind::ListenKey;
 use crate::listeners::tls::TlsRoots;
-use crate::proxy::cluster::trust::Trust;
 use crate::proxy::snapshot::Snapshot;
+use crate::proxy::upstream::tls::TlsTrust;
 use crate::server::config_source::Source;
 use crate::server::drained_targets::{Drained, Drains, UnknownTarget};
 use crate::server::health_tasks::HealthTasks;
@@ -42,7 +42,7 @@ pub struct Gateway {
     pub(super) workers: Workers,
     pub(super) common: SharedState,
     pub(super) roots: TlsRoots,
-    pub(super) trust: Arc<Trust>,
+    pub(super) trust: Arc<TlsTrust>,
     pub(super) certs: CertManagerHandle,
     pub(super) checkups: HealthTasks,
     pub(super) drains: Drains,

@@ -11,10 +11,10 @@ use tokio::task::JoinHandle;
 
 use crate::base::rng::Rng;
 use crate::base::task;
-use crate::proxy::cluster::Cluster;
-use crate::proxy::cluster::member::Member;
-use crate::proxy::cluster::probe;
 use crate::proxy::snapshot::Snapshot;
+use crate::proxy::upstream::UpstreamGroup;
+use crate::proxy::upstream::endpoint::Endpoint;
+use crate::proxy::upstream::health_check;
 use crate::server::dns_refresh::Lookups;
 use crate::telemetry::metrics::Metrics;
 
@@ -28,7 +28,7 @@ pub struct HealthTasks {
 
 /// The task of one group.
 struct UpstreamTask {
-    _group: Arc<Cluster>,
+    _group: Arc<UpstreamGroup>,
     _task: Task,
 }
 
@@ -51,7 +51,7 @@ impl HealthTasks {
     pub fn follow(&self, snapshot: &Snapshot) {
         let mut running = self.running.borrow_mut();
         let mut before = mem::take(&mut *running);
-        let is_cared_for = |group: &&Arc<Cluster>| group.settings().health.is_some() || group.settings().resolve.is_some();
+        let is_cared_for = |group: &&Arc<UpstreamGroup>| group.settings().health.is_some() || group.settings().resolve.is_some();
         for group in snapshot.clusters().iter().filter(is_cared_for) {
             let who = Arc::as_ptr(group).addr();
             let care = before.remove(&who).unwrap_or_else(|| self.begin(group));
@@ -59,7 +59,7 @@ impl HealthTasks {
         }
     }
 
-    fn begin(&self, group: &Arc<Cluster>) -> UpstreamTask {
+    fn begin(&self, group: &Arc<UpstreamGroup>) -> UpstreamTask {
         let rng = Rng::seeded(self.rng.borrow_mut().roll());
         let checks = Checks { group: Arc::clone(group), metrics: Arc::clone(&self.metrics), rng, running: HashMap::new() };
         UpstreamTask { _group: Arc::clone(group), _task: Task(task::spawn_local("backends", care(checks))) }
@@ -81,11 +81,11 @@ async fn care(mut checks: Checks) {
 
 /// The health checks of one group.
 struct Checks {
-    group: Arc<Cluster>,
+    group: Arc<UpstreamGroup>,
     metrics: Arc<Metrics>,
     rng: Rng,
     /// By the address of the target in memory, which the value keeps from being used again.
-    running: HashMap<usize, (Arc<Member>, Task)>,
+    running: HashMap<usize, (Arc<Endpoint>, Task)>,
 }
 
 impl Checks {
@@ -99,7 +99,7 @@ impl Checks {
             let who = Arc::as_ptr(target).addr();
             let check = before.remove(&who).unwrap_or_else(|| {
                 let rng = Rng::seeded(self.rng.roll());
-                let watch = probe::watch(Arc::clone(&self.group), Arc::clone(target), Arc::clone(&self.metrics), rng);
+                let watch = health_check::watch(Arc::clone(&self.group), Arc::clone(target), Arc::clone(&self.metrics), rng);
                 (Arc::clone(target), Task(task::spawn_local("health check", watch)))
             });
             self.running.insert(who, check);

@@ -17,8 +17,8 @@ use crate::config::load::{self, LoadError, Loaded};
 use crate::config::settings::{DefaultCertificate, Settings, SiteTls};
 use crate::listeners::bind::{self, BindError};
 use crate::listeners::listener_config::ListenerConfig;
-use crate::proxy::cluster::trust::Trust;
 use crate::proxy::snapshot::{BuildError, Snapshot};
+use crate::proxy::upstream::tls::TlsTrust;
 use crate::server::config_source::Source;
 use crate::server::gateway::Gateway;
 
@@ -101,7 +101,7 @@ struct Before {
     source: Source,
     settings: Arc<Settings>,
     snapshot: Arc<Snapshot>,
-    trust: Arc<Trust>,
+    trust: Arc<TlsTrust>,
     wanted: Wanted,
 }
 

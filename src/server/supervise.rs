@@ -31,9 +31,9 @@ use crate::listeners::inherited::InheritedSockets;
 use crate::listeners::listener_config::ListenerConfig;
 use crate::listeners::quic::keys::Keys;
 use crate::listeners::tls::TlsRoots;
-use crate::proxy::cluster::sticky::Seal;
-use crate::proxy::cluster::trust::Trust;
 use crate::proxy::snapshot::{BuildError, Live, Snapshot};
+use crate::proxy::upstream::sticky::CookieSigner;
+use crate::proxy::upstream::tls::TlsTrust;
 use crate::proxy::worker::Shared;
 use crate::server::config_source::Source;
 use crate::server::drained_targets::Drains;
@@ -163,8 +163,8 @@ fn start(options: Options) -> Result<Gateway, StartError> {
     })
     .map_err(StartError::Keeper)?;
     let roots = TlsRoots::new(Keys::of(persistent_keys::QUIC.load(&settings.state).expose())).map_err(StartError::Tls)?;
-    let sticky = Seal::new(persistent_keys::STICKY.load(&settings.state).expose());
-    let trust = Trust::new(Arc::clone(&roots.provider)).sealing(sticky);
+    let sticky = CookieSigner::new(persistent_keys::STICKY.load(&settings.state).expose());
+    let trust = TlsTrust::new(Arc::clone(&roots.provider)).sealing(sticky);
     let common = common(&settings, &change.quic(), &roots, &trust, &certs, access, metrics)?;
     let workers = Workers::start(count, &common).map_err(StartError::System)?;
     sockets.commit(change, &workers);
@@ -196,7 +196,7 @@ fn common(
     settings: &Settings,
     quic: &BTreeSet<u16>,
     roots: &TlsRoots,
-    trust: &Trust,
+    trust: &TlsTrust,
     certs: &manager::CertManagerHandle,
     access: AccessLog,
     metrics: Arc<Metrics>,

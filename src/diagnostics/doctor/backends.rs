@@ -10,10 +10,10 @@ use crate::base::error_chain::ErrorChain;
 use crate::base::task;
 use crate::certs::preflight::finding::Finding;
 use crate::config::settings::{Settings, Target, TargetScheme, Upstream};
-use crate::proxy::cluster::Cluster;
-use crate::proxy::cluster::stream::BackendStream;
-use crate::proxy::cluster::trust::Trust;
 use crate::proxy::messages;
+use crate::proxy::upstream::UpstreamGroup;
+use crate::proxy::upstream::stream::BackendStream;
+use crate::proxy::upstream::tls::TlsTrust;
 
 const CHECK: &str = "backend";
 /// Backends asked at a time.
@@ -21,11 +21,11 @@ const AT_A_TIME: usize = 32;
 
 /// Connects to every target once, TLS included, and hangs up.
 pub async fn examine(settings: &Settings) -> Vec<Finding> {
-    let trust = Trust::new(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    let trust = TlsTrust::new(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
     let mut findings = Vec::new();
-    let mut targets: Vec<(Arc<Cluster>, usize)> = Vec::new();
+    let mut targets: Vec<(Arc<UpstreamGroup>, usize)> = Vec::new();
     for upstream in &settings.upstreams {
-        match Cluster::build(upstream, None, &trust) {
+        match UpstreamGroup::build(upstream, None, &trust) {
             Ok(cluster) => targets.extend((0..upstream.targets.len()).map(|target| (Arc::clone(&cluster), target))),
             Err(error) => {
                 let repair = "correct the files that `tls` of this upstream names";
@@ -78,7 +78,7 @@ async fn answer(mut stream: BackendStream, target: &Target) -> Answer {
     }
 }
 
-async fn ask(cluster: &Cluster, target: usize) -> Finding {
+async fn ask(cluster: &UpstreamGroup, target: usize) -> Finding {
     let upstream: &Upstream = cluster.settings();
     let target = &upstream.targets[target];
     let written = target.to_string();

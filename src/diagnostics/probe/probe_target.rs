@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 use crate::base::loopback;
 use crate::config::settings::{Target, TargetAddress, TargetScheme, UpstreamTls};
 use crate::diagnostics::explain::ExplainRequest;
-use crate::proxy::cluster::trust::{Trust, TrustError};
+use crate::proxy::upstream::tls::{TlsTrust, TrustError};
 use crate::proxy::validate::Host;
 
 /// Where bytes go.
@@ -50,7 +50,7 @@ fn server_name(host: &Host) -> Option<ServerName<'static>> {
 }
 
 impl ProbeTarget {
-    pub(super) fn of_target(target: &Target, tls: &UpstreamTls, trust: &Trust) -> Result<Self, TrustError> {
+    pub(super) fn of_target(target: &Target, tls: &UpstreamTls, trust: &TlsTrust) -> Result<Self, TrustError> {
         let address = &target.address;
         let at = match address {
             TargetAddress::Socket(address) => At::Address(*address),

@@ -10,7 +10,7 @@ fn client_certs(optional: bool) -> (tempfile::TempDir, ClientCertPolicy, Certifi
     let folder = tempfile::tempdir().unwrap();
     let ca_file = folder.path().join("ca.pem");
     std::fs::write(&ca_file, authority.pem()).unwrap();
-    let trust = Trust::new(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    let trust = TlsTrust::new(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
     let client_certs = ClientCertPolicy::new(&ClientCertificates { ca_file, optional, headers: true }, &trust).unwrap();
     (folder, client_certs, authority.der().clone())
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use h2::{RecvStream, SendStream};
 use tokio::sync::oneshot;
 
-use crate::proxy::cluster::pool::StreamTunnel;
+use crate::proxy::upstream::pool::StreamTunnel;
 
 /// Both halves of a stream.
 pub(super) type Halves = (RecvStream, SendStream<Bytes>);

@@ -8,9 +8,9 @@ use http::Request;
 use super::{Building, Flow};
 use crate::config::settings::{Auth as Settings, JwtKeys};
 use crate::proxy::body::Body;
-use crate::proxy::cluster::BuildClusterError;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::refusal::Refusal;
+use crate::proxy::upstream::BuildClusterError;
 
 use basic::{Basic, PasswordError, VerifyCache};
 use forward::Forward;
@@ -48,7 +48,7 @@ pub enum BuildAuthError {
     Url(#[from] UrlError),
     /// A service cannot be reached by TLS.
     #[error(transparent)]
-    Cluster(#[from] BuildClusterError),
+    UpstreamGroup(#[from] BuildClusterError),
 }
 
 impl Auth {

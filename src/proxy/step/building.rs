@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::settings::Upstream;
-use crate::proxy::cluster::{BuildClusterError, Cluster};
 use crate::proxy::error_pages::Pages;
 use crate::proxy::files::private::Private;
 use crate::proxy::limit::registry::LimiterRegistry;
+use crate::proxy::upstream::{BuildClusterError, UpstreamGroup};
 
 /// What steps are made with besides their policy.
 pub struct Building<'a> {
@@ -26,5 +26,5 @@ pub struct Building<'a> {
     /// What no folder serves.
     pub private: &'a Arc<Private>,
     /// Makes the cluster of a service that is asked on the way, or finds it again.
-    pub service: &'a mut dyn FnMut(&Upstream) -> Result<Arc<Cluster>, BuildClusterError>,
+    pub service: &'a mut dyn FnMut(&Upstream) -> Result<Arc<UpstreamGroup>, BuildClusterError>,
 }

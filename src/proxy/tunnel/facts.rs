@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::proxy::cluster::member::Member;
+use crate::proxy::upstream::endpoint::Endpoint;
 use crate::proxy::validate::Host;
 
 /// See the module. It holds neither the exchange nor the snapshot, which a tunnel would keep for days.
@@ -12,7 +12,7 @@ pub(in crate::proxy) struct TunnelFacts {
     pub(in crate::proxy) port: u16,
     pub(in crate::proxy) routed: Box<Routed>,
     /// Where it leads.
-    pub(in crate::proxy) backend: Arc<Member>,
+    pub(in crate::proxy) backend: Arc<Endpoint>,
 }
 
 /// What a route is found by.

@@ -47,7 +47,7 @@ struct Entry<T> {
 
 /// One tunnel's place in the [`Roll`]; leaves it on drop.
 #[derive(Debug)]
-pub struct Member<T> {
+pub struct Endpoint<T> {
     roll: Rc<Roll<T>>,
     entry: Rc<Entry<T>>,
 }
@@ -60,7 +60,7 @@ impl<T> Default for Roll<T> {
 
 impl<T: 'static> Roll<T> {
     /// Enters a tunnel that stands from now on.
-    pub fn enter(self: &Rc<Self>, tunnel: T) -> Member<T> {
+    pub fn enter(self: &Rc<Self>, tunnel: T) -> Endpoint<T> {
         let mut entries = self.entries.borrow_mut();
         let entry = Rc::new(Entry {
             at: Cell::new(entries.len()),
@@ -70,7 +70,7 @@ impl<T: 'static> Roll<T> {
             waker: RefCell::new(None),
         });
         entries.push(Rc::clone(&entry));
-        Member { roll: Rc::clone(self), entry }
+        Endpoint { roll: Rc::clone(self), entry }
     }
 
     /// Has those leave that `must`, over `span` at the most, and lets the others stay, whatever they were prebuilt to do later.
@@ -144,7 +144,7 @@ impl<T> Entry<T> {
     }
 }
 
-impl<T> Member<T> {
+impl<T> Endpoint<T> {
     /// Waits until it is prebuilt to leave.
     pub fn prebuilt(&self) -> impl Future<Output = Order> {
         PrebuiltHeaders(&self.entry)
@@ -168,7 +168,7 @@ impl<T> Future for PrebuiltHeaders<'_, T> {
     }
 }
 
-impl<T> Drop for Member<T> {
+impl<T> Drop for Endpoint<T> {
     fn drop(&mut self) {
         let mut entries = self.roll.entries.borrow_mut();
         let at = self.entry.at.get();
@@ -196,7 +196,7 @@ mod tests {
     /// Even numbers leave: after how many milliseconds each did.
     async fn leave(count: u64, span: Duration) -> Vec<u128> {
         let roll = Rc::new(Roll::default());
-        let members: Vec<Member<u64>> = (0..count).map(|number| roll.enter(number)).collect();
+        let members: Vec<Endpoint<u64>> = (0..count).map(|number| roll.enter(number)).collect();
         let mut rng = crate::base::rng::Rng::seeded(1);
         assert_eq!(roll.call(span, |number| number % 2 == 0, || rng.roll()) as u64, count.div_ceil(2));
         let (start, mut seen) = (Instant::now(), Vec::new());
@@ -228,7 +228,7 @@ mod tests {
     fn who_is_wanted_again_in_time_stays() {
         run(async {
             let roll = Rc::new(Roll::default());
-            let members: Vec<Member<u8>> = (0..100).map(|number| roll.enter(number)).collect();
+            let members: Vec<Endpoint<u8>> = (0..100).map(|number| roll.enter(number)).collect();
             assert_eq!(roll.call(Duration::from_secs(9), |_| true, || u64::MAX), 100);
             assert_eq!(roll.call(Duration::from_secs(9), |number| *number == 7, || 0), 1);
             assert_eq!(members[7].prebuilt().await, Order::Leave);

@@ -260,6 +260,6 @@ fn a_day_of_silence_ends_a_tunnel_where_a_day_is_the_limit_and_not_before() {
 
 #[test]
 fn a_tunnel_is_small() {
-    let bytes = size_of::<Tunnel<crate::proxy::client_io::ClientIo, crate::proxy::cluster::pool::UpgradedStream>>();
+    let bytes = size_of::<Tunnel<crate::proxy::client_io::ClientIo, crate::proxy::upstream::pool::UpgradedStream>>();
     assert!(bytes <= 512, "{bytes} bytes");
 }

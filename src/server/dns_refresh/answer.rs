@@ -12,7 +12,7 @@ use crate::base::task::BlockingSlot;
 use crate::config::settings::Resolve;
 use crate::net::dns::{Dns, DnsError, Service, SystemDns, hosts};
 use crate::net::system_resolver::SystemResolver;
-use crate::proxy::cluster::names::{ListenKey, Served};
+use crate::proxy::upstream::dns_discovery::{ResolvedAddr, Served};
 
 /// An answer is believed no shorter, whatever its TTL says: some servers say zero.
 const MIN_TTL: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ const MAX_SERVICES: usize = 32;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found {
     /// Never empty; in order, and each once, so that a server that turns them round changes nothing.
-    pub(super) spots: Vec<ListenKey>,
+    pub(super) spots: Vec<ResolvedAddr>,
     pub(super) good_for: Duration,
 }
 
@@ -110,7 +110,7 @@ impl System {
                 Ok((addresses, own)) => {
                     ttl = ttl.min(own);
                     let served = served(service, first);
-                    spots.extend(addresses.into_iter().map(|ip| ListenKey { ip, service: Some(served) }));
+                    spots.extend(addresses.into_iter().map(|ip| ResolvedAddr { ip, service: Some(served) }));
                 }
                 Err(error) if error.is_absence() => nothing = Some(error),
                 Err(error) => return Err(error),
@@ -164,7 +164,7 @@ async fn first_of<T>(names: Vec<String>, ask: impl AsyncFn(String) -> Result<T, 
 }
 
 fn plain(addresses: Vec<IpAddr>, good_for: Duration) -> Found {
-    Found { spots: addresses.into_iter().map(ListenKey::from).collect(), good_for }
+    Found { spots: addresses.into_iter().map(ResolvedAddr::from).collect(), good_for }
 }
 
 fn believed(ttl: Duration) -> Duration {

@@ -23,13 +23,13 @@ use crate::config::environment::Environment;
 use crate::config::resolve::from_text;
 use crate::proxy::body::Body;
 use crate::proxy::client_io::{Activity, ClientIo, Ticks};
-use crate::proxy::cluster::sticky::Seal;
-use crate::proxy::cluster::trust::Trust;
 use crate::proxy::connection::{Connection, TlsFacts};
 use crate::proxy::h2_stream::exchange;
 use crate::proxy::handover::{HandedOver, handover};
 use crate::proxy::serve::serve;
 use crate::proxy::snapshot::{Live, Snapshot};
+use crate::proxy::upstream::sticky::CookieSigner;
+use crate::proxy::upstream::tls::TlsTrust;
 use crate::proxy::worker::{Shared, Worker};
 use crate::telemetry::access::{AccessLog, AccessWriter, Rules, line::Form, redact::Redactor};
 use crate::telemetry::metrics::Metrics;
@@ -304,7 +304,7 @@ impl Gateway {
 
 fn snapshot(text: &str, before: Option<&Snapshot>) -> Snapshot {
     let resolved = from_text("test.conf", text, &Environment::default()).unwrap_or_else(|r| panic!("{}", r.render(false)));
-    let trust = Trust::new(Arc::new(rustls::crypto::aws_lc_rs::default_provider())).sealing(Seal::new(&[7; 32]));
+    let trust = TlsTrust::new(Arc::new(rustls::crypto::aws_lc_rs::default_provider())).sealing(CookieSigner::new(&[7; 32]));
     Snapshot::build(&resolved.settings, before, &trust).unwrap()
 }
 

@@ -15,10 +15,10 @@ use crate::base::name::{self, HostName};
 use crate::config::defaults;
 use crate::config::settings::{At, Target, TargetAddress, TargetScheme, Upstream};
 use crate::proxy::body::Body;
-use crate::proxy::cluster::lease::Lease;
-use crate::proxy::cluster::pool::{Answered, SendError};
-use crate::proxy::cluster::{Cluster, Wish};
 use crate::proxy::retry;
+use crate::proxy::upstream::lease::Lease;
+use crate::proxy::upstream::pool::{SendError, UpstreamResponse};
+use crate::proxy::upstream::{PickContext, UpstreamGroup};
 use crate::proxy::worker::state::WorkerState;
 use crate::telemetry::log::events;
 
@@ -30,7 +30,7 @@ const STALE: u32 = 8;
 /// A service by its URL.
 #[derive(Clone, Debug)]
 pub(super) struct Service {
-    cluster: Arc<Cluster>,
+    cluster: Arc<UpstreamGroup>,
     /// Its own name, for `Host`.
     pub(super) host: HeaderValue,
     /// Path and query.
@@ -64,7 +64,7 @@ pub(super) fn upstream(url: &str) -> Result<Upstream, UrlError> {
 }
 
 impl Service {
-    pub(super) fn new(url: &str, cluster: Arc<Cluster>) -> Result<Self, UrlError> {
+    pub(super) fn new(url: &str, cluster: Arc<UpstreamGroup>) -> Result<Self, UrlError> {
         let read = || {
             let uri: Uri = url.parse().ok()?;
             let host = HeaderValue::from_str(uri.authority()?.as_str()).ok()?;
@@ -80,7 +80,11 @@ impl Service {
     }
 
     /// Asks. The header's `Host` and the target are the service's own. `None` when there is no answer, which is said here.
-    pub(super) async fn ask(&self, worker: &Rc<WorkerState>, mut request: Request<Body>) -> Option<(Answered<Body>, Lease)> {
+    pub(super) async fn ask(
+        &self,
+        worker: &Rc<WorkerState>,
+        mut request: Request<Body>,
+    ) -> Option<(UpstreamResponse<Body>, Lease)> {
         request.headers_mut().insert(header::HOST, self.host.clone());
         *request.uri_mut() = self.target.clone();
         let error = match timeout(SERVICE_TIMEOUT, self.attempts(worker, request)).await {
@@ -102,11 +106,15 @@ impl Service {
     }
 
     /// A resting connection may turn out to be closed; a question can be put again.
-    async fn attempts(&self, worker: &Rc<WorkerState>, request: Request<Body>) -> Result<(Answered<Body>, Lease), SendError> {
+    async fn attempts(
+        &self,
+        worker: &Rc<WorkerState>,
+        request: Request<Body>,
+    ) -> Result<(UpstreamResponse<Body>, Lease), SendError> {
         let mut slot = Some(request);
         let mut left = STALE;
         loop {
-            let wish = Wish { roll: worker.roll(), ..Wish::default() };
+            let wish = PickContext { roll: worker.roll(), ..PickContext::default() };
             let lease = self.cluster.pick(wish).expect("a service has one target, which was not tried");
             let failure = match worker.pool.send(&lease, &mut slot, retry::again).await {
                 Ok(answered) => return Ok((answered, lease)),
@@ -121,7 +129,7 @@ impl Service {
 }
 
 /// The whole body of an answer; `None` when it is longer than `most`, breaks off, or takes too long.
-pub(super) async fn whole(answered: Answered<Body>, most: usize) -> Option<Bytes> {
+pub(super) async fn whole(answered: UpstreamResponse<Body>, most: usize) -> Option<Bytes> {
     let mut body = Body::backend(answered.response.into_body());
     let read = async {
         let mut all = BytesMut::new();
