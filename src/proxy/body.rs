@@ -30,7 +30,7 @@ pub(super) mod received;
 /// A request's or an answer's body.
 pub struct Body {
     source: Source,
-    way: Way,
+    way: Direction,
     /// Bytes that may pass, and that have.
     limit: u64,
     passed: u64,
@@ -64,7 +64,7 @@ struct Begun {
 
 /// Which of an exchange's two bodies this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Direction {
     /// From client to backend.
     In,
     /// From backend to client.
@@ -74,53 +74,53 @@ pub enum Way {
 /// Is prebuilt what passes through a body.
 pub trait Watcher {
     /// `bytes` more have passed.
-    fn passed(&self, way: Way, bytes: u64);
+    fn passed(&self, way: Direction, bytes: u64);
     /// The body failed and will yield nothing more.
-    fn failed(&self, way: Way, fault: Fault);
+    fn failed(&self, way: Direction, fault: Fault);
     /// The body reached its proper end.
-    fn ended(&self, way: Way);
+    fn ended(&self, way: Direction);
 }
 
 impl Body {
     /// No bytes.
     pub const fn empty() -> Self {
-        Self::of(Source::Empty, Way::Out)
+        Self::of(Source::Empty, Direction::Out)
     }
 
     /// These bytes.
     pub fn whole(bytes: Bytes) -> Self {
-        Self::of(if bytes.is_empty() { Source::Empty } else { Source::Whole(bytes) }, Way::Out)
+        Self::of(if bytes.is_empty() { Source::Empty } else { Source::Whole(bytes) }, Direction::Out)
     }
 
     /// A client's request body as hyper yields it.
     pub fn client(incoming: Incoming) -> Self {
         let empty = HttpBody::is_end_stream(&incoming);
-        Self::of(if empty { Source::Empty } else { Source::Client(incoming) }, Way::In)
+        Self::of(if empty { Source::Empty } else { Source::Client(incoming) }, Direction::In)
     }
 
     /// A client's request body over HTTP/2.
     pub(super) fn received(body: Received) -> Self {
         let empty = HttpBody::is_end_stream(&body);
-        Self::of(if empty { Source::Empty } else { Source::ClientStream(body) }, Way::In)
+        Self::of(if empty { Source::Empty } else { Source::ClientStream(body) }, Direction::In)
     }
 
     /// A client's request body, of a protocol that is not hyper's.
     pub fn stream(body: impl HttpBody<Data = Bytes, Error = BodyError> + 'static) -> Self {
-        Self::of(Source::Stream(Box::pin(body)), Way::In)
+        Self::of(Source::Stream(Box::pin(body)), Direction::In)
     }
 
     /// The body of a backend's answer. A source at its end keeps nothing.
     pub fn backend(body: BackendBody<Self>) -> Self {
         let empty = HttpBody::is_end_stream(&body);
-        Self::of(if empty { Source::Empty } else { Source::Backend(body) }, Way::Out)
+        Self::of(if empty { Source::Empty } else { Source::Backend(body) }, Direction::Out)
     }
 
     /// The body of an answer that is made on the way: a file, or another body in another form.
     pub fn made(body: impl HttpBody<Data = Bytes, Error = BodyError> + 'static) -> Self {
-        Self::of(if body.is_end_stream() { Source::Empty } else { Source::Made(Box::pin(body)) }, Way::Out)
+        Self::of(if body.is_end_stream() { Source::Empty } else { Source::Made(Box::pin(body)) }, Direction::Out)
     }
 
-    const fn of(source: Source, way: Way) -> Self {
+    const fn of(source: Source, way: Direction) -> Self {
         Self { source, way, limit: u64::MAX, passed: 0, idle: None, gate: None, guard: None, watcher: None }
     }
 
@@ -297,8 +297,8 @@ impl HttpBody for Body {
                 let Some(idle) = &mut this.idle else { return Poll::Pending };
                 ready!(idle.poll_over(cx));
                 let fault = match this.way {
-                    Way::In => Fault::ClientStalled,
-                    Way::Out => Fault::BackendStalled,
+                    Direction::In => Fault::ClientStalled,
+                    Direction::Out => Fault::BackendStalled,
                 };
                 Poll::Ready(Some(Err(this.fail(fault.into()))))
             }

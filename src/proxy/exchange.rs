@@ -10,7 +10,7 @@ use http::header::HeaderValue;
 use http::{HeaderMap, Request};
 use tokio::time::Instant;
 
-use super::body::{Fault, Watcher, Way};
+use super::body::{Direction, Fault, Watcher};
 use super::connection::{Authority, Connection};
 use super::forward::Peer;
 use super::forward::reported::Reported;
@@ -244,23 +244,23 @@ impl Exchange {
 }
 
 impl Watcher for Exchange {
-    fn passed(&self, way: Way, bytes: u64) {
+    fn passed(&self, way: Direction, bytes: u64) {
         let count = match way {
-            Way::In => &self.state.bytes_in,
-            Way::Out => &self.state.bytes_out,
+            Direction::In => &self.state.bytes_in,
+            Direction::Out => &self.state.bytes_out,
         };
         count.set(count.get() + bytes);
     }
 
-    fn failed(&self, way: Way, fault: Fault) {
+    fn failed(&self, way: Direction, fault: Fault) {
         match way {
-            Way::In => self.state.fault_in.set(Some(fault)),
-            Way::Out => self.broke_off(fault),
+            Direction::In => self.state.fault_in.set(Some(fault)),
+            Direction::Out => self.broke_off(fault),
         }
     }
 
-    fn ended(&self, way: Way) {
-        if way == Way::Out {
+    fn ended(&self, way: Direction) {
+        if way == Direction::Out {
             self.state.complete.set(true);
         }
     }

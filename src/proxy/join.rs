@@ -22,10 +22,10 @@ use super::handover::HandedOver;
 use super::refusal::{Failed, Refusal};
 use super::security_event;
 use super::snapshot::Route;
-use super::tunnel::policed::Policed;
-use super::tunnel::policed::relay::{Closed, Rules};
-use super::tunnel::roll::Order;
-use super::tunnel::{Manners, Side, Tunnel, TunnelEnd, TunnelReason};
+use super::tunnel::framed::FramedTunnel;
+use super::tunnel::framed::state_machine::{Closed, Rules};
+use super::tunnel::registry::Order;
+use super::tunnel::{Side, Tunnel, TunnelEnd, TunnelOptions, TunnelReason};
 use super::upgrade::{On, Wanted};
 use super::upstream::pool::{StreamTunnel, Upgrade, UpgradedStream, UpstreamResponse};
 use super::worker::state::WorkerState;
@@ -84,9 +84,9 @@ fn granted(exchange: &Rc<Exchange>, lane: &Route, wanted: Wanted, upgrade: Upgra
     exchange.state.tunnel.set(true);
     let rules = lane.rules_for(exchange.client);
     let kind = if wanted.websocket && (rules.message.is_some() || rules.ping.is_some()) {
-        Kind::Policed(rules)
+        Kind::FramedTunnel(rules)
     } else {
-        Kind::Raw(Manners { websocket: wanted.websocket, idle: rules.idle })
+        Kind::Raw(TunnelOptions { websocket: wanted.websocket, idle: rules.idle })
     };
     let backend = Side { stream, leftover };
     let holder = Holder { exchange: Rc::clone(exchange), _open: wanted.open };
@@ -101,8 +101,8 @@ const LAST_FAREWELL: Duration = Duration::from_millis(500);
 
 /// How a tunnel is run: its frames are walked only where the site asks for what needs it.
 enum Kind {
-    Raw(Manners),
-    Policed(Rules),
+    Raw(TunnelOptions),
+    FramedTunnel(Rules),
 }
 
 /// Holds the exchange, and the client's connection in use, for the length of its tunnel.
@@ -187,16 +187,16 @@ fn side_of_connection(handed: HandedOver) -> Side<ClientIo> {
 enum Running<C> {
     Raw(Tunnel<C, UpgradedStream>),
     /// Boxed, so that a raw tunnel's task is not as large.
-    Policed(Box<Policed<C, UpgradedStream>>),
+    FramedTunnel(Box<FramedTunnel<C, UpgradedStream>>),
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin> Running<C> {
     fn new(client: Side<C>, backend: Side<UpgradedStream>, kind: Kind, worker: &WorkerState) -> Self {
         match kind {
             Kind::Raw(manners) => Self::Raw(Tunnel::new(client, backend, &worker.scratch, manners)),
-            Kind::Policed(rules) => {
+            Kind::FramedTunnel(rules) => {
                 let seed = worker.roll() as u32;
-                Self::Policed(Box::new(Policed::new(client, backend, &worker.scratch, rules, seed)))
+                Self::FramedTunnel(Box::new(FramedTunnel::new(client, backend, &worker.scratch, rules, seed)))
             }
         }
     }
@@ -212,7 +212,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Running<C> {
         if end.reason == TunnelReason::ClientBroke(io::ErrorKind::ConnectionReset) {
             match self {
                 Self::Raw(tunnel) => tunnel.backend().reset_at_close(),
-                Self::Policed(tunnel) => tunnel.backend().reset_at_close(),
+                Self::FramedTunnel(tunnel) => tunnel.backend().reset_at_close(),
             }
         }
         end
@@ -221,7 +221,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Running<C> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<TunnelEnd> {
         match self {
             Self::Raw(tunnel) => Pin::new(tunnel).poll(cx),
-            Self::Policed(tunnel) => Pin::new(&mut **tunnel).poll(cx),
+            Self::FramedTunnel(tunnel) => Pin::new(&mut **tunnel).poll(cx),
         }
     }
 }
@@ -251,7 +251,7 @@ where
 {
     let tunnel = match running {
         Running::Raw(tunnel) => tunnel,
-        Running::Policed(tunnel) => {
+        Running::FramedTunnel(tunnel) => {
             tunnel.leave(why);
             return match timeout_at(limit, &mut **tunnel).await {
                 Ok(end) => end,

@@ -7,7 +7,7 @@ use super::error_response;
 use super::exchange::Exchange;
 use super::refusal::{Refusal, Rule, Unproved};
 use super::tunnel::TunnelReason;
-use super::tunnel::policed::relay::{Closed, End};
+use super::tunnel::framed::state_machine::{Closed, End};
 use crate::telemetry::log::events;
 use crate::telemetry::metrics::Counter;
 use crate::telemetry::metrics::proxy::ProxyMetrics;

@@ -21,24 +21,24 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
-use way::{Broken, Way};
+use copy::{Broken, CopyDirection};
 
+mod close;
+mod copy;
 pub(super) mod facts;
+pub mod framed;
 pub mod frames;
-mod parting;
-pub mod policed;
-pub mod roll;
+pub mod registry;
 mod takeover;
-mod way;
 
 /// One worker's buffer through which all its tunnels copy: no copy outlives the poll in which it was made.
 #[derive(Clone, Debug)]
-pub struct Scratch(Rc<RefCell<Box<[u8]>>>);
+pub struct CopyBuffer(Rc<RefCell<Box<[u8]>>>);
 
 /// Four TLS records, or what a socket on a fast path has ready.
 const SCRATCH: usize = 64 * 1024;
 
-impl Default for Scratch {
+impl Default for CopyBuffer {
     fn default() -> Self {
         Self(Rc::new(RefCell::new(vec![0; SCRATCH].into_boxed_slice())))
     }
@@ -58,7 +58,7 @@ pub struct Side<S> {
 
 /// How a tunnel behaves.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Manners {
+pub struct TunnelOptions {
     /// Whether the bytes are WebSocket frames, whose close code is looked for.
     pub websocket: bool,
     /// Ended after this long without a byte in either direction; `None` is never.
@@ -96,7 +96,7 @@ pub enum TunnelReason {
     /// The gateway ended it.
     Cut,
     /// The gateway closed it with a code of its own.
-    Closed(policed::relay::Closed),
+    Closed(framed::state_machine::Closed),
 }
 
 impl TunnelReason {
@@ -118,14 +118,14 @@ impl TunnelReason {
 pub struct Tunnel<C, B> {
     client: C,
     backend: B,
-    inward: Way,
-    outward: Way,
-    scratch: Scratch,
-    manners: Manners,
+    inward: CopyDirection,
+    outward: CopyDirection,
+    scratch: CopyBuffer,
+    manners: TunnelOptions,
     first_end: Option<TunnelReason>,
     close_code: Option<u16>,
     /// Made when silence has a limit: most tunnels never need it.
-    quiet: Option<Box<Quiet>>,
+    quiet: Option<Box<IdleTimeouts>>,
 }
 
 impl<C, B> Tunnel<C, B>
@@ -134,12 +134,12 @@ where
     B: AsyncRead + AsyncWrite + Unpin,
 {
     /// Joins two sides. Nothing moves before it is polled.
-    pub fn new(client: Side<C>, backend: Side<B>, scratch: &Scratch, manners: Manners) -> Self {
+    pub fn new(client: Side<C>, backend: Side<B>, scratch: &CopyBuffer, manners: TunnelOptions) -> Self {
         Self {
             client: client.stream,
             backend: backend.stream,
-            inward: Way::new(client.leftover, manners.websocket),
-            outward: Way::new(backend.leftover, manners.websocket),
+            inward: CopyDirection::new(client.leftover, manners.websocket),
+            outward: CopyDirection::new(backend.leftover, manners.websocket),
             scratch: scratch.clone(),
             manners,
             first_end: None,
@@ -221,13 +221,13 @@ where
 
 /// Time without a byte. The timer exists only where a limit does.
 #[derive(Default)]
-struct Quiet {
+struct IdleTimeouts {
     timer: Option<Pin<Box<Sleep>>>,
     /// When the last byte was noticed, the bytes up to then, and the limit that ran.
     since: Option<(Instant, u64, Duration)>,
 }
 
-impl Quiet {
+impl IdleTimeouts {
     /// `seen` is any number that changes when a byte moves.
     fn poll_over(&mut self, limit: Duration, seen: u64, cx: &mut Context<'_>) -> Poll<()> {
         let since = match self.since {

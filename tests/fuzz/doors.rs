@@ -14,7 +14,7 @@ use doorward::listeners::http3::frames::Frames;
 use doorward::listeners::http3::message;
 use doorward::listeners::http3::qpack::decode::decode;
 use doorward::proxy::forward::{self, Framing, HeaderLines, Hop, Peer};
-use doorward::proxy::tunnel::policed::walker::{Fate, Judge, Violation, Walker};
+use doorward::proxy::tunnel::framed::parser::{FrameAction, FrameParser, FrameVisitor, Violation};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Version, header};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::Control;
@@ -85,13 +85,13 @@ pub fn headers(data: &[u8]) {
 /// Lets everything pass.
 struct Lenient;
 
-impl Judge for Lenient {
-    fn data(&mut self, _payload: u64, _message: u64, _first: bool) -> Result<Fate, Violation> {
-        Ok(Fate::Pass)
+impl FrameVisitor for Lenient {
+    fn data(&mut self, _payload: u64, _message: u64, _first: bool) -> Result<FrameAction, Violation> {
+        Ok(FrameAction::Pass)
     }
 
-    fn control(&mut self, _kind: Control, _payload: &[u8]) -> Result<Fate, Violation> {
-        Ok(Fate::Pass)
+    fn control(&mut self, _kind: Control, _payload: &[u8]) -> Result<FrameAction, Violation> {
+        Ok(FrameAction::Pass)
     }
 }
 
@@ -99,7 +99,7 @@ impl Judge for Lenient {
 pub fn walker(data: &[u8]) {
     let Some((size, frames)) = data.split_first() else { return };
     let walk = |piece: usize| {
-        let (mut walker, mut passed, mut verdict) = (Walker::default(), Vec::new(), Ok(()));
+        let (mut walker, mut passed, mut verdict) = (FrameParser::default(), Vec::new(), Ok(()));
         for chunk in frames.chunks(piece) {
             verdict = walker.walk(chunk, &mut Lenient, |bytes| passed.extend_from_slice(bytes));
             if verdict.is_err() {

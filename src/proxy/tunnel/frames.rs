@@ -1,7 +1,7 @@
 //! Walks WebSocket frames (RFC 6455 section 5.2) for the one thing the log wants: the code of the close frame. It reads
 //! headers only, rewrites nothing, and gives up silently on what is no frame: the peers will complain of that themselves.
 
-use super::policed::walker::Walker;
+use super::framed::parser::FrameParser;
 
 /// Walks the frames of one direction, however its bytes are cut into pieces.
 #[derive(Clone, Debug, Default)]
@@ -43,8 +43,8 @@ impl CloseWatch {
 
     /// A walker for what comes next, where frames are to be walked from here on. `None` in the middle of a header, whose
     /// beginning has passed already, behind a close frame, and in what is no WebSocket.
-    pub fn walker(&self) -> Option<Walker> {
-        (self.have == 0 && self.found == Found::NotYet).then(|| Walker::resume(self.skip, self.inside))
+    pub fn walker(&self) -> Option<FrameParser> {
+        (self.have == 0 && self.found == Found::NotYet).then(|| FrameParser::resume(self.skip, self.inside))
     }
 
     /// Looks at the bytes that pass next.

@@ -32,10 +32,10 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A tunnel under way: the client's far end, the backend's far end, and the tunnel's own.
 type Joined<S> = (S, S, JoinHandle<Option<TunnelEnd>>);
 
-fn join_duplex(capacity: usize, manners: Manners) -> Joined<DuplexStream> {
+fn join_duplex(capacity: usize, manners: TunnelOptions) -> Joined<DuplexStream> {
     let (client_far, client) = duplex(capacity);
     let (backend_far, backend) = duplex(capacity);
-    let tunnel = Tunnel::new(side(client, b""), side(backend, b""), &Scratch::default(), manners);
+    let tunnel = Tunnel::new(side(client, b""), side(backend, b""), &CopyBuffer::default(), manners);
     (client_far, backend_far, task::spawn_local("tunnel", tunnel))
 }
 
@@ -45,10 +45,10 @@ async fn tcp_pair() -> (TcpStream, TcpStream) {
     (near.unwrap().0, far.unwrap())
 }
 
-async fn join_tcp(manners: Manners) -> Joined<TcpStream> {
+async fn join_tcp(manners: TunnelOptions) -> Joined<TcpStream> {
     let (client, client_far) = tcp_pair().await;
     let (backend, backend_far) = tcp_pair().await;
-    let tunnel = Tunnel::new(side(client, b""), side(backend, b""), &Scratch::default(), manners);
+    let tunnel = Tunnel::new(side(client, b""), side(backend, b""), &CopyBuffer::default(), manners);
     (client_far, backend_far, task::spawn_local("tunnel", tunnel))
 }
 
@@ -56,7 +56,7 @@ async fn end_of(tunnel: JoinHandle<Option<TunnelEnd>>) -> TunnelEnd {
     tunnel.await.unwrap().unwrap()
 }
 
-const WEBSOCKET: Manners = Manners { websocket: true, idle: None };
+const WEBSOCKET: TunnelOptions = TunnelOptions { websocket: true, idle: None };
 
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|i| u8::try_from((i * 31 + i / 251) % 256).unwrap()).collect()
@@ -79,7 +79,7 @@ async fn read_all(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
 fn bytes_pass_untouched_in_pieces_of_any_size_both_ways_at_once() {
     run(async {
         for (length, piece) in [(2_000, 1), (5 << 20, 1 << 20), (300_000, 1_460)] {
-            let (client, backend, tunnel) = join_tcp(Manners::default()).await;
+            let (client, backend, tunnel) = join_tcp(TunnelOptions::default()).await;
             let (mut client_read, mut client_write) = client.into_split();
             let (mut backend_read, mut backend_write) = backend.into_split();
             let sent = pattern(length);
@@ -101,7 +101,8 @@ fn what_came_before_the_tunnel_goes_first() {
     run(async {
         let (mut client_far, client) = duplex(64);
         let (mut backend_far, backend) = duplex(64);
-        let tunnel = Tunnel::new(side(client, b"from client,"), side(backend, b"from backend,"), &Scratch::default(), WEBSOCKET);
+        let tunnel =
+            Tunnel::new(side(client, b"from client,"), side(backend, b"from backend,"), &CopyBuffer::default(), WEBSOCKET);
         let tunnel = task::spawn_local("tunnel", tunnel);
         client_far.write_all(b" more").await.unwrap();
         backend_far.shutdown().await.unwrap();
@@ -116,7 +117,7 @@ fn what_came_before_the_tunnel_goes_first() {
 #[test]
 fn half_a_close_leaves_the_other_half_open() {
     run(async {
-        let (mut client, mut backend, tunnel) = join_tcp(Manners::default()).await;
+        let (mut client, mut backend, tunnel) = join_tcp(TunnelOptions::default()).await;
         client.write_all(b"question").await.unwrap();
         client.shutdown().await.unwrap();
         assert_eq!(read_all(&mut backend).await, b"question");
@@ -151,7 +152,7 @@ async fn write_until_stuck(stream: &mut DuplexStream) -> usize {
 #[test]
 fn who_does_not_read_stops_the_other_side_from_being_read() {
     run(async {
-        let (mut client, mut backend, tunnel) = join_duplex(10_000, Manners::default());
+        let (mut client, mut backend, tunnel) = join_duplex(10_000, TunnelOptions::default());
         let taken = write_until_stuck(&mut backend).await;
         assert!((20_000..=30_000).contains(&taken), "two pipes full and one read in hand, not {taken}");
         client.write_all(b"the other way is open").await.unwrap();
@@ -198,12 +199,12 @@ fn last_words_of_a_backend_that_no_longer_listens_arrive() {
 #[test]
 fn a_reset_is_told_by_whose_it_was() {
     run(async {
-        let (client, backend, tunnel) = join_tcp(Manners::default()).await;
+        let (client, backend, tunnel) = join_tcp(TunnelOptions::default()).await;
         socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
         drop(client);
         assert_eq!(end_of(tunnel).await.reason, TunnelReason::ClientBroke(io::ErrorKind::ConnectionReset));
         drop(backend);
-        let (client, backend, tunnel) = join_tcp(Manners::default()).await;
+        let (client, backend, tunnel) = join_tcp(TunnelOptions::default()).await;
         socket2::SockRef::from(&backend).set_linger(Some(Duration::ZERO)).unwrap();
         drop(backend);
         assert_eq!(end_of(tunnel).await.reason, TunnelReason::BackendBroke(io::ErrorKind::ConnectionReset));
@@ -215,7 +216,7 @@ fn a_reset_is_told_by_whose_it_was() {
 fn a_silent_tunnel_ends_only_where_a_limit_is_set() {
     run_for_days(async {
         let idle = Some(Duration::from_millis(300));
-        let (mut client, mut backend, tunnel) = join_duplex(64, Manners { websocket: false, idle });
+        let (mut client, mut backend, tunnel) = join_duplex(64, TunnelOptions { websocket: false, idle });
         for _ in 0..20 {
             client.write_all(b"x").await.unwrap();
             backend.read_u8().await.unwrap();
@@ -231,7 +232,7 @@ fn a_silent_tunnel_ends_only_where_a_limit_is_set() {
 fn no_timer_of_ours_ends_a_tunnel_in_a_week_of_silence() {
     run_for_days(async {
         for websocket in [true, false] {
-            let (mut client, mut backend, tunnel) = join_duplex(64, Manners { websocket, idle: None });
+            let (mut client, mut backend, tunnel) = join_duplex(64, TunnelOptions { websocket, idle: None });
             for _ in 0..2 {
                 tokio::time::sleep(7 * DAY).await;
                 assert!(!tunnel.is_finished());
@@ -247,7 +248,7 @@ fn no_timer_of_ours_ends_a_tunnel_in_a_week_of_silence() {
 #[test]
 fn a_day_of_silence_ends_a_tunnel_where_a_day_is_the_limit_and_not_before() {
     run_for_days(async {
-        let (mut client, mut backend, tunnel) = join_duplex(64, Manners { websocket: true, idle: Some(DAY) });
+        let (mut client, mut backend, tunnel) = join_duplex(64, TunnelOptions { websocket: true, idle: Some(DAY) });
         tokio::time::sleep(DAY - Duration::from_secs(1)).await;
         client.write_all(b"x").await.unwrap();
         backend.read_u8().await.unwrap();

@@ -14,9 +14,9 @@ use crate::proxy::body::Body;
 use crate::proxy::dropped::DroppedFields;
 use crate::proxy::limit::bans::Bans;
 use crate::proxy::step::compress::Encoders;
-use crate::proxy::tunnel::Scratch;
+use crate::proxy::tunnel::CopyBuffer;
 use crate::proxy::tunnel::facts::TunnelFacts;
-use crate::proxy::tunnel::roll::Roll;
+use crate::proxy::tunnel::registry::TunnelRegistry;
 use crate::proxy::upstream::pool::Pool;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::log::events;
@@ -33,11 +33,11 @@ pub(in crate::proxy) struct WorkerState {
     pub(in crate::proxy) access: AccessLog,
     pub(in crate::proxy) pool: Rc<Pool<Body>>,
     /// All its tunnels copy through this.
-    pub(in crate::proxy) scratch: Scratch,
+    pub(in crate::proxy) scratch: CopyBuffer,
     /// For answers that are compressed.
     pub(in crate::proxy) encoders: Rc<Encoders>,
     /// Its open tunnels.
-    pub(in crate::proxy) tunnels: Rc<Roll<Option<TunnelFacts>>>,
+    pub(in crate::proxy) tunnels: Rc<TunnelRegistry<Option<TunnelFacts>>>,
     pub(in crate::proxy) tally: BatchedCounters,
     rng: RefCell<Rng>,
     /// Of security events.
@@ -56,7 +56,7 @@ impl WorkerState {
             counters,
             access,
             pool: Pool::new(),
-            scratch: Scratch::default(),
+            scratch: CopyBuffer::default(),
             encoders: Rc::default(),
             tunnels: Rc::default(),
             tally: BatchedCounters::default(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::walker::Violation;
+use super::parser::Violation;
 use crate::base::addr::client_prefix;
 use crate::config::settings::MessageLimit;
 use crate::proxy::limit::bucket::{Bucket, Rate, nanos};
@@ -57,7 +57,7 @@ impl MessageLimits {
         Self { size: limit.size.0, messages, control: Bucket::full(Rate::new(count, per, burst)), start }
     }
 
-    /// A data frame; see [`super::walker::Judge::data`].
+    /// A data frame; see [`super::parser::FrameVisitor::data`].
     pub fn data(&mut self, payload: u64, message: u64, first: bool, now: Instant) -> Result<(), Violation> {
         if message > self.size {
             return Err(Violation::TooLarge);

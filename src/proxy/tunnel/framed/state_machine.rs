@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::Control;
 
+use super::injected;
 use super::limits::{MessageBudget, MessageLimits};
-use super::own;
-use super::walker::{Fate, Judge, Violation, Walker};
+use super::parser::{FrameAction, FrameParser, FrameVisitor, Violation};
 use crate::config::settings::MessageLimit;
 
 /// How long an end may take for its part of a close before it is passed over.
@@ -87,13 +87,13 @@ impl Closed {
 
 /// Both directions of a tunnel.
 #[derive(Debug)]
-pub struct Relay {
+pub struct FramedRelay {
     rules: Rules,
     limits: Option<MessageLimits>,
     /// When a frame of the ends last passed.
     moved: Instant,
-    client: Half,
-    backend: Half,
+    client: FrameDirection,
+    backend: FrameDirection,
     closed: Option<(Closed, Instant)>,
     /// Who ended first, if not we.
     first: Option<End>,
@@ -103,9 +103,9 @@ pub struct Relay {
 
 /// What is known of one end.
 #[derive(Debug)]
-struct Half {
+struct FrameDirection {
     /// Over what this end sends.
-    walker: Walker,
+    walker: FrameParser,
     heard: Instant,
     /// When our ping left for it, while nothing has been heard since.
     pinged: Option<Instant>,
@@ -121,10 +121,10 @@ struct Half {
     close_code: Option<u16>,
 }
 
-impl Half {
+impl FrameDirection {
     fn new(now: Instant) -> Self {
         Self {
-            walker: Walker::default(),
+            walker: FrameParser::default(),
             heard: now,
             pinged: None,
             ask: false,
@@ -148,15 +148,15 @@ impl Half {
     }
 }
 
-impl Relay {
+impl FramedRelay {
     /// A tunnel that stands since `now`. `seed` is any number, another one for each tunnel.
     pub fn new(rules: Rules, now: Instant, seed: u32) -> Self {
         Self {
             limits: rules.message.map(|limit| MessageLimits::new(limit, rules.budget.clone(), now)),
             rules,
             moved: now,
-            client: Half::new(now),
-            backend: Half::new(now),
+            client: FrameDirection::new(now),
+            backend: FrameDirection::new(now),
             closed: None,
             first: None,
             number: seed,
@@ -165,7 +165,7 @@ impl Relay {
     }
 
     /// A tunnel without rules, in the middle of what was sent; the client's walker first.
-    pub fn resume((client, backend): (Walker, Walker), now: Instant, seed: u32) -> Self {
+    pub fn resume((client, backend): (FrameParser, FrameParser), now: Instant, seed: u32) -> Self {
         let mut relay = Self::new(Rules::default(), now, seed);
         relay.client.walker = client;
         relay.backend.walker = backend;
@@ -265,13 +265,13 @@ impl Relay {
         let (number, mask) = (self.number, self.mask(end));
         let half = self.half(end);
         if let Some(why) = half.farewell.take() {
-            return Some(own::close(why.code(), why.reason(), mask));
+            return Some(injected::close(why.code(), why.reason(), mask));
         }
         if !std::mem::take(&mut half.ask) || half.prebuilt {
             return None;
         }
         half.pinged = Some(now);
-        Some(own::ping(number, mask))
+        Some(injected::ping(number, mask))
     }
 
     /// Looks at the clock: pings who was silent, and ends what has lasted too long. Gives whether the tunnel is to be cut.
@@ -308,7 +308,7 @@ impl Relay {
             let prebuilt = self.client.prebuilt && self.backend.prebuilt;
             return Some(if prebuilt { since + 2 * POLITE } else { since + POLITE });
         }
-        let ping = |half: &Half| half.due(self.rules.ping?);
+        let ping = |half: &FrameDirection| half.due(self.rules.ping?);
         let idle = self.rules.idle.map(|idle| self.moved + idle);
         [ping(&self.client), ping(&self.backend), idle].into_iter().flatten().min()
     }
@@ -333,7 +333,7 @@ impl Relay {
         self.why().map(Closed::code).or(self.backend.close_code).or(self.client.close_code)
     }
 
-    const fn half(&mut self, end: End) -> &mut Half {
+    const fn half(&mut self, end: End) -> &mut FrameDirection {
         match end {
             End::Client => &mut self.client,
             End::Backend => &mut self.backend,
@@ -361,30 +361,30 @@ struct Bench<'a> {
     close: Option<Option<u16>>,
 }
 
-impl Judge for Bench<'_> {
-    fn data(&mut self, payload: u64, message: u64, first: bool) -> Result<Fate, Violation> {
+impl FrameVisitor for Bench<'_> {
+    fn data(&mut self, payload: u64, message: u64, first: bool) -> Result<FrameAction, Violation> {
         if self.late {
-            return Ok(Fate::Keep);
+            return Ok(FrameAction::Keep);
         }
         if let Some(limits) = &mut self.limits {
             limits.data(payload, message, first, self.now)?;
         }
-        Ok(Fate::Pass)
+        Ok(FrameAction::Pass)
     }
 
-    fn control(&mut self, kind: Control, payload: &[u8]) -> Result<Fate, Violation> {
+    fn control(&mut self, kind: Control, payload: &[u8]) -> Result<FrameAction, Violation> {
         if let Some(limits) = &mut self.limits {
             limits.control(self.now)?;
         }
         let keep = match kind {
             Control::Close => {
-                self.close = Some(own::close_code(payload));
+                self.close = Some(injected::close_code(payload));
                 self.closing
             }
-            Control::Pong => self.late || own::answers(payload, self.number),
+            Control::Pong => self.late || injected::answers(payload, self.number),
             Control::Ping | Control::Reserved(_) => self.late,
         };
-        Ok(if keep { Fate::Keep } else { Fate::Pass })
+        Ok(if keep { FrameAction::Keep } else { FrameAction::Pass })
     }
 }
 

@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::*;
 use crate::base::task;
-use crate::proxy::tunnel::{Manners, Scratch, Side};
+use crate::proxy::tunnel::{CopyBuffer, Side, TunnelOptions};
 
 /// Runs a test on a clock that is wound by waiting.
 fn run(test: impl Future<Output = ()>) {
@@ -39,7 +39,7 @@ fn side(stream: DuplexStream) -> Side<DuplexStream> {
 async fn part(before: &[u8], after: &[u8], capacity: usize) -> (Vec<u8>, Vec<u8>, TunnelEnd) {
     let (mut client, near) = duplex(capacity);
     let (mut backend, far) = duplex(capacity);
-    let mut tunnel = Tunnel::new(side(near), side(far), &Scratch::default(), Manners { websocket: true, idle: None });
+    let mut tunnel = Tunnel::new(side(near), side(far), &CopyBuffer::default(), TunnelOptions { websocket: true, idle: None });
     let write = async { client.write_all(before).await.unwrap() };
     let moved = async {
         tokio::select! {
@@ -105,7 +105,8 @@ fn who_has_begun_to_close_finishes_in_its_own_way() {
         let close = bytes_of(Frame::close(Some(CloseFrame { code: 4001.into(), reason: "done".into() })), true);
         let (mut client, near) = duplex(4096);
         let (mut backend, far) = duplex(4096);
-        let mut tunnel = Tunnel::new(side(near), side(far), &Scratch::default(), Manners { websocket: true, idle: None });
+        let mut tunnel =
+            Tunnel::new(side(near), side(far), &CopyBuffer::default(), TunnelOptions { websocket: true, idle: None });
         client.write_all(&close).await.unwrap();
         let waiting = timeout(Duration::from_secs(1), tunnel.until_ready_to_part()).await;
         assert!(waiting.is_err(), "a close frame is on its way");
@@ -121,7 +122,7 @@ fn who_has_begun_to_close_finishes_in_its_own_way() {
 fn what_is_no_websocket_has_no_goodbye() {
     run(async {
         let ((_client, near), (_backend, far)) = (duplex(64), duplex(64));
-        let mut tunnel = Tunnel::new(side(near), side(far), &Scratch::default(), Manners::default());
+        let mut tunnel = Tunnel::new(side(near), side(far), &CopyBuffer::default(), TunnelOptions::default());
         assert!(tunnel.until_ready_to_part().await.is_none());
         assert!(tunnel.part(Closed::Away, 7).is_none());
     });

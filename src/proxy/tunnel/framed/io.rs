@@ -8,12 +8,12 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::relay::{End, Relay};
+use super::state_machine::{End, FramedRelay};
 use crate::proxy::tunnel::Side;
-use crate::proxy::tunnel::takeover::Takeover;
+use crate::proxy::tunnel::takeover::Handover;
 
 /// See the module.
-pub(super) struct Port<S> {
+pub(super) struct FramedIo<S> {
     stream: S,
     /// Read before the tunnel stood, and not looked at yet.
     leftover: Bytes,
@@ -35,7 +35,7 @@ pub(super) struct Port<S> {
     pub(super) bytes: u64,
 }
 
-impl<S> Port<S> {
+impl<S> FramedIo<S> {
     pub(super) const fn stream(&self) -> &S {
         &self.stream
     }
@@ -55,14 +55,14 @@ impl<S> Port<S> {
         }
     }
 
-    pub(super) fn taking_over(side: Takeover<S>) -> Self {
+    pub(super) fn taking_over(side: Handover<S>) -> Self {
         let leftover = Bytes::new();
         let port = Self::new(Side { stream: side.stream, leftover });
         Self { out: side.unsent, unflushed: true, bytes: side.bytes, ..port }
     }
 
     /// Whether it broke, and `other` has all that came before.
-    pub(super) const fn has_cut<T>(&self, other: &Port<T>) -> bool {
+    pub(super) const fn has_cut<T>(&self, other: &FramedIo<T>) -> bool {
         self.is_cut_off && other.out.is_empty() && !other.unflushed
     }
 
@@ -72,7 +72,7 @@ impl<S> Port<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Port<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> FramedIo<S> {
     /// Writes as much as the stream takes now and keeps the rest. What a broken stream was to get is dropped: it may still
     /// have sent something, a close code among it.
     fn write(&mut self, mut bytes: &[u8], cx: &mut Context<'_>) {
@@ -90,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Port<S> {
     }
 
     /// Sends on what was kept; whether all has gone.
-    fn drain(&mut self, me: End, relay: &mut Relay, now: Instant, cx: &mut Context<'_>) -> bool {
+    fn drain(&mut self, me: End, relay: &mut FramedRelay, now: Instant, cx: &mut Context<'_>) -> bool {
         let (mut sent, blocked) = (0, self.blocked);
         let mut out = std::mem::take(&mut self.out);
         while sent < out.len() {
@@ -175,10 +175,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Port<S> {
 
 /// Moves bytes from one port to the other until one of them has to wait; whether anything moved.
 pub(super) fn pump<R, W>(
-    from: &mut Port<R>,
-    to: &mut Port<W>,
+    from: &mut FramedIo<R>,
+    to: &mut FramedIo<W>,
     end: End,
-    relay: &mut Relay,
+    relay: &mut FramedRelay,
     buffer: &mut [u8],
     now: Instant,
     cx: &mut Context<'_>,

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::policed::Policed;
-use super::policed::relay::Closed;
+use super::framed::FramedTunnel;
+use super::framed::state_machine::Closed;
 use super::{Tunnel, TunnelEnd};
 
 impl<C, B> Tunnel<C, B>
@@ -30,11 +30,11 @@ where
     }
 
     /// The tunnel that says goodbye in its place; `None` where nothing can be said. `seed` is any number.
-    pub fn part(&mut self, why: Closed, seed: u32) -> Option<Policed<&mut C, &mut B>> {
+    pub fn part(&mut self, why: Closed, seed: u32) -> Option<FramedTunnel<&mut C, &mut B>> {
         let walkers = (self.inward.walker()?, self.outward.walker()?);
         let client = self.outward.hand_over(&mut self.client, self.inward.bytes);
         let backend = self.inward.hand_over(&mut self.backend, self.outward.bytes);
-        let mut parting = Policed::taking_over(client, backend, walkers, &self.scratch, seed);
+        let mut parting = FramedTunnel::taking_over(client, backend, walkers, &self.scratch, seed);
         parting.leave(why);
         Some(parting)
     }

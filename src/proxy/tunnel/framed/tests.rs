@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role};
 
 use super::limits::MessageBudget;
-use super::walker::Violation;
+use super::parser::Violation;
 use super::*;
 use crate::base::size::ByteSize;
 use crate::base::task;
@@ -37,7 +37,7 @@ fn join(capacity: usize, rules: Rules) -> World {
     let (client, near) = duplex(capacity);
     let (backend, far) = duplex(capacity);
     let side = |stream| Side { stream, leftover: Bytes::new() };
-    let tunnel = Policed::new(side(near), side(far), &Scratch::default(), rules, 7);
+    let tunnel = FramedTunnel::new(side(near), side(far), &CopyBuffer::default(), rules, 7);
     World { client, backend, tunnel: task::spawn_local("tunnel", tunnel) }
 }
 
@@ -257,7 +257,7 @@ fn a_drain_says_goodbye_to_both() {
         let (client, near) = duplex(4096);
         let (backend, far) = duplex(4096);
         let side = |stream| Side { stream, leftover: Bytes::new() };
-        let mut tunnel = Box::pin(Policed::new(side(near), side(far), &Scratch::default(), Rules::default(), 7));
+        let mut tunnel = Box::pin(FramedTunnel::new(side(near), side(far), &CopyBuffer::default(), Rules::default(), 7));
         tokio::select! {
             end = &mut tunnel => panic!("{end:?}"),
             () = tokio::time::sleep(SECOND) => (),

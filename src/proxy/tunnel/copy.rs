@@ -7,15 +7,15 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::framed::parser::FrameParser;
 use super::frames::CloseWatch;
-use super::policed::walker::Walker;
-use super::takeover::Takeover;
+use super::takeover::Handover;
 
 /// Reads in a row before other tasks get their turn.
 const ROUNDS: usize = 16;
 
 /// One direction: from a source to a target.
-pub(super) struct Way {
+pub(super) struct CopyDirection {
     /// Bytes read so far.
     pub(super) bytes: u64,
     /// What the target has not taken yet. Empty, and without memory, while the direction rests.
@@ -47,7 +47,7 @@ enum Stage {
     Done(Result<(), Broken>),
 }
 
-impl Way {
+impl CopyDirection {
     pub(super) fn new(leftover: Bytes, websocket: bool) -> Self {
         let mut way = Self { bytes: 0, rest: leftover, stage: Stage::Open, watch: websocket.then(CloseWatch::default) };
         let first = way.rest.clone();
@@ -73,14 +73,14 @@ impl Way {
     }
 
     /// A walker over what its source sends from here on; `None` where there is nothing to walk, or nothing more will come.
-    pub(super) fn walker(&self) -> Option<Walker> {
+    pub(super) fn walker(&self) -> Option<FrameParser> {
         let open = matches!(self.stage, Stage::Open | Stage::Flushing);
         self.watch.as_ref().filter(|_| open).and_then(CloseWatch::walker)
     }
 
     /// What another tunnel needs to go on at `target`, from which `bytes` were read.
-    pub(super) fn hand_over<'a, S>(&self, target: &'a mut S, bytes: u64) -> Takeover<&'a mut S> {
-        Takeover { stream: target, unsent: self.rest.to_vec(), bytes }
+    pub(super) fn hand_over<'a, S>(&self, target: &'a mut S, bytes: u64) -> Handover<&'a mut S> {
+        Handover { stream: target, unsent: self.rest.to_vec(), bytes }
     }
 
     /// Moves what can be moved; ready when nothing will move any more.

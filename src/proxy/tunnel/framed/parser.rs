@@ -15,7 +15,7 @@ const MAX_CONTROL: u64 = 125;
 
 /// One direction of a tunnel.
 #[derive(Debug, Default)]
-pub struct Walker {
+pub struct FrameParser {
     /// The beginning of a frame that is not complete; without memory between frames.
     held: Vec<u8>,
     /// Payload of the present data frame that has not come yet.
@@ -82,7 +82,7 @@ impl Violation {
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum FrameAction {
     /// It goes on to the other side.
     Pass,
     /// It was meant for us, or comes too late.
@@ -90,11 +90,11 @@ pub enum Fate {
 }
 
 /// Decides over the frames of one direction.
-pub trait Judge {
+pub trait FrameVisitor {
     /// A data frame begins: its payload, that of its message with it, and whether it is the message's first.
-    fn data(&mut self, payload: u64, message: u64, first: bool) -> Result<Fate, Violation>;
+    fn data(&mut self, payload: u64, message: u64, first: bool) -> Result<FrameAction, Violation>;
     /// A control frame has come, with its payload unmasked.
-    fn control(&mut self, kind: Control, payload: &[u8]) -> Result<Fate, Violation>;
+    fn control(&mut self, kind: Control, payload: &[u8]) -> Result<FrameAction, Violation>;
 }
 
 /// A frame's header.
@@ -108,7 +108,7 @@ struct Head {
     mask: Option<[u8; 4]>,
 }
 
-impl Walker {
+impl FrameParser {
     /// A walk that begins behind a header: so much payload of a data frame is still to come, and `inside` is whether its
     /// message has more frames.
     pub fn resume(rest: u64, inside: bool) -> Self {
@@ -117,7 +117,7 @@ impl Walker {
 
     /// Walks over `chunk` and hands to `pass` what may go on, in order. A violation ends the walk; everything before the
     /// frame that violates has passed, nothing of the frame has. Bytes behind a close frame are dropped (section 5.5.1).
-    pub fn walk(&mut self, chunk: &[u8], judge: &mut impl Judge, mut pass: impl FnMut(&[u8])) -> Result<(), Violation> {
+    pub fn walk(&mut self, chunk: &[u8], judge: &mut impl FrameVisitor, mut pass: impl FnMut(&[u8])) -> Result<(), Violation> {
         let Some(mut at) = self.complete(chunk, judge, &mut pass)? else { return Ok(()) };
         let mut from = at;
         let verdict = loop {
@@ -132,8 +132,8 @@ impl Walker {
                 break Ok(());
             }
             match self.frame(&chunk[at..], judge) {
-                Ok(Some((size, Fate::Pass))) => at += size,
-                Ok(Some((size, Fate::Keep))) => {
+                Ok(Some((size, FrameAction::Pass))) => at += size,
+                Ok(Some((size, FrameAction::Keep))) => {
                     pass_on(&chunk[from..at], &mut pass);
                     at += size;
                     from = at;
@@ -163,7 +163,7 @@ impl Walker {
     fn complete(
         &mut self,
         chunk: &[u8],
-        judge: &mut impl Judge,
+        judge: &mut impl FrameVisitor,
         pass: &mut impl FnMut(&[u8]),
     ) -> Result<Option<usize>, Violation> {
         if self.held.is_empty() {
@@ -173,7 +173,7 @@ impl Walker {
         for (taken, byte) in chunk.iter().enumerate() {
             held.push(*byte);
             if let Some((_, fate)) = self.frame(&held, judge)? {
-                if fate == Fate::Pass {
+                if fate == FrameAction::Pass {
                     pass(&held);
                 }
                 return Ok(Some(taken + 1));
@@ -185,7 +185,7 @@ impl Walker {
 
     /// Judges the frame that begins `bytes`, as soon as it can be: gives what it takes of them before its payload, or
     /// with it for a control frame. `None` when that has not come as a whole.
-    fn frame(&mut self, bytes: &[u8], judge: &mut impl Judge) -> Result<Option<(usize, Fate)>, Violation> {
+    fn frame(&mut self, bytes: &[u8], judge: &mut impl FrameVisitor) -> Result<Option<(usize, FrameAction)>, Violation> {
         let Some(head) = Head::read(bytes)? else { return Ok(None) };
         match head.opcode {
             OpCode::Data(kind) => {
@@ -201,7 +201,7 @@ impl Walker {
         }
     }
 
-    fn data(&mut self, kind: Data, head: Head, judge: &mut impl Judge) -> Result<Fate, Violation> {
+    fn data(&mut self, kind: Data, head: Head, judge: &mut impl FrameVisitor) -> Result<FrameAction, Violation> {
         let before = match (kind, self.message) {
             (Data::Continue, Some(before)) => Some(before),
             (Data::Text | Data::Binary, None) => None,
@@ -212,7 +212,7 @@ impl Walker {
         let fate = judge.data(head.payload, message, before.is_none())?;
         self.message = (!head.last).then_some(message);
         self.rest = head.payload;
-        self.dropping = fate == Fate::Keep;
+        self.dropping = fate == FrameAction::Keep;
         Ok(fate)
     }
 }

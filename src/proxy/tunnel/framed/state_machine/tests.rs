@@ -5,7 +5,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A tunnel and its clock; what each end was sent, as words.
 struct World {
-    relay: Relay,
+    relay: FramedRelay,
     start: Instant,
     now: Instant,
     client: Vec<u8>,
@@ -15,7 +15,7 @@ struct World {
 impl World {
     fn new(rules: Rules) -> Self {
         let now = Instant::now();
-        Self { relay: Relay::new(rules, now, 7), start: now, now, client: vec![], backend: vec![] }
+        Self { relay: FramedRelay::new(rules, now, 7), start: now, now, client: vec![], backend: vec![] }
     }
 
     fn from(&mut self, end: End, bytes: &[u8]) -> &mut Self {
@@ -59,19 +59,19 @@ impl World {
 /// Frames as words: `text hello`, `close 1001`, `ping`.
 fn words(bytes: &[u8]) -> Vec<String> {
     struct Reader(Vec<String>);
-    impl Judge for Reader {
-        fn data(&mut self, payload: u64, _: u64, _: bool) -> Result<Fate, Violation> {
+    impl FrameVisitor for Reader {
+        fn data(&mut self, payload: u64, _: u64, _: bool) -> Result<FrameAction, Violation> {
             self.0.push(format!("data {payload}"));
-            Ok(Fate::Pass)
+            Ok(FrameAction::Pass)
         }
-        fn control(&mut self, kind: Control, payload: &[u8]) -> Result<Fate, Violation> {
-            let code = own::close_code(payload).filter(|_| kind == Control::Close);
+        fn control(&mut self, kind: Control, payload: &[u8]) -> Result<FrameAction, Violation> {
+            let code = injected::close_code(payload).filter(|_| kind == Control::Close);
             self.0.push(code.map_or_else(|| kind.to_string().to_lowercase(), |code| format!("close {code}")));
-            Ok(Fate::Pass)
+            Ok(FrameAction::Pass)
         }
     }
     let mut reader = Reader(vec![]);
-    Walker::default().walk(bytes, &mut reader, |_| ()).unwrap();
+    FrameParser::default().walk(bytes, &mut reader, |_| ()).unwrap();
     reader.0
 }
 
@@ -89,7 +89,7 @@ fn pinging() -> Rules {
 
 /// The pong of an end that was pinged by the tunnel with the number 7.
 fn our_pong() -> Vec<u8> {
-    let mut pong = own::ping(7, None);
+    let mut pong = injected::ping(7, None);
     pong[0] = 0x8a;
     pong
 }
@@ -98,10 +98,10 @@ fn our_pong() -> Vec<u8> {
 fn without_a_breach_everything_passes_and_the_first_close_code_is_kept() {
     let mut world = World::new(limited(100));
     world.from(End::Client, &text(100)).from(End::Backend, &text(120)).check(&["data 120"], &["data 100"]);
-    world.from(End::Backend, &own::close(4001, "no", None)).check(&["close 4001"], &[]);
+    world.from(End::Backend, &injected::close(4001, "no", None)).check(&["close 4001"], &[]);
     world.from(End::Backend, &text(1)).check(&[], &[]);
     assert!(!world.relay.is_over());
-    world.from(End::Client, &own::close(4001, "no", Some(9))).check(&[], &["close 4001"]);
+    world.from(End::Client, &injected::close(4001, "no", Some(9))).check(&[], &["close 4001"]);
     assert!(world.relay.is_over());
     assert_eq!((world.relay.why(), world.relay.close_code()), (None, Some(4001)));
 }
@@ -112,7 +112,7 @@ fn a_breach_is_told_to_the_backend_first_and_its_answers_still_arrive() {
     world.from(End::Client, &[text(5), text(101), text(1)].concat()).check(&[], &["data 5", "close 1009"]);
     world.from(End::Client, &text(2)).check(&[], &[]);
     world.from(End::Backend, &text(5)).check(&["data 5"], &[]);
-    world.from(End::Backend, &own::close(1000, "fine", None)).check(&["close 1009"], &[]);
+    world.from(End::Backend, &injected::close(1000, "fine", None)).check(&["close 1009"], &[]);
     assert!(world.relay.is_over());
     assert_eq!(world.relay.close_code(), Some(1009));
     assert_eq!(world.relay.why().unwrap().reason(), "message-too-large");
@@ -152,7 +152,10 @@ fn a_drain_closes_both_ends_and_lets_nothing_new_pass() {
     world.relay.close(Closed::Away, world.now);
     world.settle().from(End::Backend, &text(1));
     world.from(End::Client, &[&half[10..], &text(2)].concat()).check(&["close 1001"], &["data 60", "close 1001"]);
-    world.from(End::Client, &own::close(1001, "", Some(1))).from(End::Backend, &own::close(1001, "", None)).check(&[], &[]);
+    world
+        .from(End::Client, &injected::close(1001, "", Some(1)))
+        .from(End::Backend, &injected::close(1001, "", None))
+        .check(&[], &[]);
     assert!(world.relay.is_over());
 }
 
@@ -175,7 +178,7 @@ fn a_side_that_misses_a_pong_is_dead_and_the_other_one_is_told() {
     world.at(30).check(&["ping"], &["ping"]).from(End::Backend, &our_pong()).at(59).check(&[], &[]);
     world.at(60).check(&[], &["close 1001"]);
     assert_eq!(world.relay.why(), Some(Closed::Dead(End::Client)));
-    world.from(End::Backend, &own::close(1001, "", None)).check(&[], &[]);
+    world.from(End::Backend, &injected::close(1001, "", None)).check(&[], &[]);
     assert!(world.relay.is_over());
 
     let mut world = World::new(pinging());

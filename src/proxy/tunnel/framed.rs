@@ -9,27 +9,27 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
-use super::takeover::Takeover;
-use super::{HALF_OPEN, Scratch, Side, TunnelEnd, TunnelReason};
-use port::Port;
-use relay::{Closed, End, POLITE, Relay, Rules};
-use walker::Walker;
+use super::takeover::Handover;
+use super::{CopyBuffer, HALF_OPEN, Side, TunnelEnd, TunnelReason};
+use io::FramedIo;
+use parser::FrameParser;
+use state_machine::{Closed, End, FramedRelay, POLITE, Rules};
 
+pub mod injected;
+mod io;
 pub mod limits;
-pub mod own;
-mod port;
-pub mod relay;
-pub mod walker;
+pub mod parser;
+pub mod state_machine;
 
 /// BoundedSemaphore in a row before other tasks get theirs.
 const ROUNDS: usize = 16;
 
 /// A tunnel with rules, to be awaited to its end by whoever owns the exchange.
-pub struct Policed<C, B> {
-    client: Port<C>,
-    backend: Port<B>,
-    relay: Relay,
-    scratch: Scratch,
+pub struct FramedTunnel<C, B> {
+    client: FramedIo<C>,
+    backend: FramedIo<B>,
+    relay: FramedRelay,
+    scratch: CopyBuffer,
     timer: Option<Pin<Box<Sleep>>>,
     /// What it will have ended by if nothing worse comes.
     end: Option<TunnelReason>,
@@ -37,7 +37,7 @@ pub struct Policed<C, B> {
     cut: Option<Instant>,
 }
 
-impl<C, B> Policed<C, B>
+impl<C, B> FramedTunnel<C, B>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
@@ -49,16 +49,16 @@ where
 
     /// Goes on where a tunnel without rules stood; the walkers, the client's first, know where that was.
     pub fn taking_over(
-        client: Takeover<C>,
-        backend: Takeover<B>,
-        walkers: (Walker, Walker),
-        scratch: &Scratch,
+        client: Handover<C>,
+        backend: Handover<B>,
+        walkers: (FrameParser, FrameParser),
+        scratch: &CopyBuffer,
         seed: u32,
     ) -> Self {
         Self {
-            client: Port::taking_over(client),
-            backend: Port::taking_over(backend),
-            relay: Relay::resume(walkers, Instant::now(), seed),
+            client: FramedIo::taking_over(client),
+            backend: FramedIo::taking_over(backend),
+            relay: FramedRelay::resume(walkers, Instant::now(), seed),
             scratch: scratch.clone(),
             timer: None,
             end: None,
@@ -67,11 +67,11 @@ where
     }
 
     /// Joins two sides. Nothing moves before it is polled. `seed` is any number, another one for each tunnel.
-    pub fn new(client: Side<C>, backend: Side<B>, scratch: &Scratch, rules: Rules, seed: u32) -> Self {
+    pub fn new(client: Side<C>, backend: Side<B>, scratch: &CopyBuffer, rules: Rules, seed: u32) -> Self {
         Self {
-            client: Port::new(client),
-            backend: Port::new(backend),
-            relay: Relay::new(rules, Instant::now(), seed),
+            client: FramedIo::new(client),
+            backend: FramedIo::new(backend),
+            relay: FramedRelay::new(rules, Instant::now(), seed),
             scratch: scratch.clone(),
             timer: None,
             end: None,
@@ -108,8 +108,8 @@ where
         // Who has broken a limit may go on for as long as its end takes, and is not to have the machine for that.
         let rounds = if self.relay.why().is_some() { 1 } else { ROUNDS };
         for _ in 0..rounds {
-            let inward = port::pump(&mut self.client, &mut self.backend, End::Client, &mut self.relay, buffer, now, cx);
-            let outward = port::pump(&mut self.backend, &mut self.client, End::Backend, &mut self.relay, buffer, now, cx);
+            let inward = io::pump(&mut self.client, &mut self.backend, End::Client, &mut self.relay, buffer, now, cx);
+            let outward = io::pump(&mut self.backend, &mut self.client, End::Backend, &mut self.relay, buffer, now, cx);
             if !inward && !outward {
                 return;
             }
@@ -144,7 +144,7 @@ where
     }
 }
 
-impl<C, B> Future for Policed<C, B>
+impl<C, B> Future for FramedTunnel<C, B>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,

@@ -6,25 +6,25 @@ use crate::base::rng::Rng;
 #[derive(Default)]
 struct Witness(Vec<String>);
 
-impl Judge for Witness {
-    fn data(&mut self, payload: u64, message: u64, first: bool) -> Result<Fate, Violation> {
+impl FrameVisitor for Witness {
+    fn data(&mut self, payload: u64, message: u64, first: bool) -> Result<FrameAction, Violation> {
         self.0.push(format!("{}{payload}/{message}", if first { "data " } else { "more " }));
         match message {
-            77 => Ok(Fate::Keep),
-            0..=1000 => Ok(Fate::Pass),
+            77 => Ok(FrameAction::Keep),
+            0..=1000 => Ok(FrameAction::Pass),
             _ => Err(Violation::TooLarge),
         }
     }
 
-    fn control(&mut self, kind: Control, payload: &[u8]) -> Result<Fate, Violation> {
+    fn control(&mut self, kind: Control, payload: &[u8]) -> Result<FrameAction, Violation> {
         self.0.push(format!("{} {}", kind.to_string().to_lowercase(), String::from_utf8_lossy(payload)));
-        Ok(if kind == Control::Pong { Fate::Keep } else { Fate::Pass })
+        Ok(if kind == Control::Pong { FrameAction::Keep } else { FrameAction::Pass })
     }
 }
 
 /// Walks over the chunks; gives what passed, what was seen, and how it ended.
-fn walk<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, Vec<String>, Result<Walker, Violation>) {
-    let (mut walker, mut witness, mut out) = (Walker::default(), Witness::default(), Vec::new());
+fn walk<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, Vec<String>, Result<FrameParser, Violation>) {
+    let (mut walker, mut witness, mut out) = (FrameParser::default(), Witness::default(), Vec::new());
     for chunk in chunks {
         if let Err(violation) = walker.walk(chunk, &mut witness, |bytes| out.extend_from_slice(bytes)) {
             return (out, witness.0, Err(violation));
@@ -58,7 +58,7 @@ fn frame(first: u8, payload: &[u8], masked: bool) -> Vec<u8> {
 /// The same stream in one chunk, byte by byte, and in many random cuts must be seen and must end alike.
 fn check(frames: &[Vec<u8>], passed: &[u8], seen: &[&str], ended: Result<(), Violation>) {
     let stream = frames.concat();
-    let verify = |(out, events, end): (Vec<u8>, Vec<String>, Result<Walker, Violation>), cut: &str| {
+    let verify = |(out, events, end): (Vec<u8>, Vec<String>, Result<FrameParser, Violation>), cut: &str| {
         assert_eq!(out, passed, "what passed, {cut}");
         assert_eq!(events, seen, "what was seen, {cut}");
         assert_eq!(end.map(|_| ()), ended, "how it ended, {cut}");
@@ -174,7 +174,7 @@ fn noise_never_panics_and_what_is_kept_back_is_bounded() {
     let mut rng = Rng::seeded(1);
     for _ in 0..2000 {
         let noise: Vec<u8> = (0..300).map(|_| u8::try_from(rng.below(256)).unwrap()).collect();
-        let mut walker = Walker::default();
+        let mut walker = FrameParser::default();
         for chunk in noise.chunks(7) {
             if walker.walk(chunk, &mut Witness::default(), |_| ()).is_err() {
                 break;

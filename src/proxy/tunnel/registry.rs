@@ -28,7 +28,7 @@ pub enum Order {
 
 /// A worker's tunnels, each with what `T` knows of it.
 #[derive(Debug)]
-pub struct Roll<T> {
+pub struct TunnelRegistry<T> {
     entries: RefCell<Vec<Rc<Entry<T>>>>,
     /// Whether each tunnel to come is prebuilt at once.
     over: Cell<bool>,
@@ -45,20 +45,20 @@ struct Entry<T> {
     waker: RefCell<Option<Waker>>,
 }
 
-/// One tunnel's place in the [`Roll`]; leaves it on drop.
+/// One tunnel's place in the [`TunnelRegistry`]; leaves it on drop.
 #[derive(Debug)]
 pub struct Endpoint<T> {
-    roll: Rc<Roll<T>>,
+    roll: Rc<TunnelRegistry<T>>,
     entry: Rc<Entry<T>>,
 }
 
-impl<T> Default for Roll<T> {
+impl<T> Default for TunnelRegistry<T> {
     fn default() -> Self {
         Self { entries: RefCell::default(), over: Cell::new(false), caller: RefCell::default() }
     }
 }
 
-impl<T: 'static> Roll<T> {
+impl<T: 'static> TunnelRegistry<T> {
     /// Enters a tunnel that stands from now on.
     pub fn enter(self: &Rc<Self>, tunnel: T) -> Endpoint<T> {
         let mut entries = self.entries.borrow_mut();
@@ -105,7 +105,7 @@ impl<T: 'static> Roll<T> {
     }
 }
 
-impl<T> Drop for Roll<T> {
+impl<T> Drop for TunnelRegistry<T> {
     fn drop(&mut self) {
         if let Some(caller) = self.caller.get_mut() {
             caller.abort();
@@ -195,7 +195,7 @@ mod tests {
 
     /// Even numbers leave: after how many milliseconds each did.
     async fn leave(count: u64, span: Duration) -> Vec<u128> {
-        let roll = Rc::new(Roll::default());
+        let roll = Rc::new(TunnelRegistry::default());
         let members: Vec<Endpoint<u64>> = (0..count).map(|number| roll.enter(number)).collect();
         let mut rng = crate::base::rng::Rng::seeded(1);
         assert_eq!(roll.call(span, |number| number % 2 == 0, || rng.roll()) as u64, count.div_ceil(2));
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn who_is_wanted_again_in_time_stays() {
         run(async {
-            let roll = Rc::new(Roll::default());
+            let roll = Rc::new(TunnelRegistry::default());
             let members: Vec<Endpoint<u8>> = (0..100).map(|number| roll.enter(number)).collect();
             assert_eq!(roll.call(Duration::from_secs(9), |_| true, || u64::MAX), 100);
             assert_eq!(roll.call(Duration::from_secs(9), |number| *number == 7, || 0), 1);
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn at_the_end_all_leave_and_so_does_who_comes_later() {
         run(async {
-            let roll = Rc::new(Roll::default());
+            let roll = Rc::new(TunnelRegistry::default());
             let (first, second, third) = (roll.enter(1), roll.enter(2), roll.enter(3));
             drop(first);
             roll.end();
