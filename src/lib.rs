@@ -1,35 +1,35 @@
-//! doorward, an edge gateway: certificates by ACME, HTTPS and WebSocket by themselves, tunnels that survive a reload.
+//! doorward, an edge gateway: certificates by ACME, HTTPS and WebSocket without configuration, tunnels that survive a reload.
 //!
-//! This page is the map of the house. Each layer's front door (`base.rs`, `proxy.rs`, …) says what the layer does.
+//! This page is the map of the source. The front module of each layer (`base.rs`, `proxy.rs`, …) says what the layer does.
 //!
 //! # Two flows
 //!
-//! **A request** goes one line forward and one line back: [`listeners::accept`] takes the socket, [`listeners::tls`] reads
-//! the client's hello and picks a certificate without waiting for anything but the client, [`listeners::http`] runs the
-//! protocol, and [`proxy::serve`] is the spine: arrive → route → steps in → backend, redirect or fixed answer → steps out.
-//! Whatever refuses on the way is a value, and [`proxy::answer`] alone makes a status and a page of it. When an upgrade
-//! was granted, [`proxy::tunnel`] takes both byte streams over and holds no buffer while they rest.
+//! **A request.** [`listeners::accept`] accepts the socket, [`listeners::tls`] reads the ClientHello once and selects a
+//! certificate, waiting for the client alone, and [`listeners::http`] runs the protocol. [`proxy::serve`] is the whole path of
+//! a request: validate → route → steps (enter) → backend, files, redirect or fixed response → steps (leave). A rejected request
+//! is a value; [`proxy::error_response`] alone turns it into a status and a page. After a granted upgrade, [`proxy::tunnel`]
+//! copies between both byte streams and holds no buffer while they are idle.
 //!
-//! **A certificate** goes round in a circle with one owner, [`certs::keeper`]: needs → plan → order → bundle → settle →
-//! store → catalog. The plan is a pure function of needs, book and time. What was issued is on the disk before it is
-//! served; a handshake reads the catalog and an authority's validation reads the challenge board, and neither waits.
+//! **A certificate.** One loop, [`certs::manager`], owns it: desired certificates → plan → order → bundle → settle → store →
+//! catalog. The plan is a pure function of what is desired, the inventory and the time. An issued certificate is on the disk
+//! before it is served. A handshake reads the catalog and an authority's validation reads the challenge board; neither waits.
 //!
 //! # The layers
 //!
-//! Imports go downward only; `tests/it/layers.rs` reads the source and holds us to it.
+//! Imports go downward only, and never in a cycle; `tests/it/layers.rs` checks both in the source.
 //!
 //! | layer | may import | job |
 //! |---|---|---|
-//! | [`base`] | nothing of ours | words everyone shares |
+//! | [`base`] | – | value types that every layer uses |
 //! | [`config`] | base | text → checked settings |
-//! | [`telemetry`] | base | counters, events, access records |
-//! | [`state`] | base | what survives a restart |
+//! | [`telemetry`] | base | metrics, events, the access log |
+//! | [`state`] | base | durable storage |
 //! | [`net`] | base, telemetry | outgoing clients: name servers, HTTP, TLS roots |
-//! | [`certs`] | base, config, telemetry, state, net | a valid certificate for every name |
-//! | [`proxy`] | base, config, telemetry, net | one request into one response, or a tunnel |
+//! | [`certs`] | base, config, telemetry, state, net | a valid certificate for every configured name |
+//! | [`proxy`] | base, config, telemetry, net | one request → one response or one tunnel |
 //! | [`listeners`] | the above | sockets, TLS, protocol versions |
-//! | [`server`] | the above | assemble, reload, supervise, drain |
-//! | [`admin`] | the above | the operator's socket |
+//! | [`server`] | the above | startup, reload, supervision, shutdown |
+//! | [`admin`] | the above | the operator's interface to a running gateway |
 //! | [`diagnostics`] | the above except server | explain, doctor, probe, work on files: with and without a running gateway |
 //! | [`cli`] | the above | the command line |
 //!

@@ -1,5 +1,5 @@
 //! What can be said of a configuration's certificates before anything is ordered. Findings are made of facts by pure
-//! functions, one file a check; [`look`], [`reach`] and [`authority`] gather them. Nothing here prevents an order: it advises.
+//! functions, one file a check; [`collect`], [`probe`] and [`authority`] gather them. Nothing here prevents an order: it advises.
 //!
 //! In this file: certificate files that are named must be there and right.
 

@@ -1,4 +1,4 @@
-//! Listening sockets that are opened here; [`super::handed`] has those of systemd. Does not accept on them.
+//! Listening sockets that are opened here; [`super::inherited`] has those of systemd. Does not accept on them.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -44,7 +44,7 @@ pub struct ListenKey {
 pub enum Listening {
     /// A listening one.
     Tcp(TcpListener),
-    /// One whose packets are a thread's own, as far as [`steer`] could have it so.
+    /// One whose packets are a thread's own, as far as [`cid_routing`] could have it so.
     Udp(UdpSocket, WorkerIndex),
 }
 

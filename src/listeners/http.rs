@@ -45,7 +45,7 @@ pub enum Version {
 }
 
 impl Http {
-    /// Both protocols within `limits`. Header and idle time-outs are the sweep's ([`super::conns`]).
+    /// Both protocols within `limits`. Header and idle time-outs are the sweep's ([`super::connections`]).
     pub fn new(limits: &GatewayLimits) -> Self {
         let room = room_for_header(limits);
         let (size, url) = (limits.header_size.bytes(), limits.url_size.bytes());

@@ -91,7 +91,7 @@ pub enum Step {
 
 impl Step {
     /// The steps of a block's policy; `path` is the block's. `request-headers` is not among them: it has the last word on what a backend gets, so it is
-    /// applied behind the gateway's own rules ([`super::attempt`]).
+    /// applied behind the gateway's own rules ([`super::upstream_request`]).
     ///
     /// # Errors
     /// When `auth` cannot be built.

@@ -6,7 +6,7 @@
 //! bytes may have sent some before, a close code among them; those are still passed on.
 //!
 //! Chosen: whole bytes, never messages. Limits, pings and a polite close need frames and are asked for by site
-//! ([`policed`]); here frames are only looked at for the close code, and a stream that is no WebSocket not even for that.
+//! ([`framed`]); here frames are only looked at for the close code, and a stream that is no WebSocket not even for that.
 //! A polite end that nobody asked for by word, at a drain or after too long a silence, is had by changing over (`parting`).
 
 use std::cell::RefCell;

@@ -1,5 +1,5 @@
 //! A name as the world sees it: its addresses, who answers at each, who may issue for it. Facts become findings here; how
-//! they are gathered is [`super::look`]'s concern. Pure.
+//! they are gathered is [`super::collect`]'s concern. Pure.
 
 use std::net::IpAddr;
 

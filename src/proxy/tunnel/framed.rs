@@ -1,5 +1,5 @@
 //! Tunnels of sites that ask for limits on messages, for pings, or for a polite end: their frames are walked and never
-//! rewritten. As in a raw tunnel nothing is held while nothing moves; what is decided is [`relay`]'s concern, here bytes
+//! rewritten. As in a raw tunnel nothing is held while nothing moves; what is decided is [`state_machine`]'s concern, here bytes
 //! are read and written.
 
 use std::future::Future;

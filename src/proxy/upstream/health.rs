@@ -1,5 +1,5 @@
 //! Whether a target may be used, from what is known of it (pure): regular checks, failures of requests, the time since it
-//! came back. Who counts is [`super::state`].
+//! came back. Who counts is [`super::endpoint_state`].
 
 use std::time::Duration;
 

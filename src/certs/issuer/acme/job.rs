@@ -22,7 +22,7 @@ pub struct OrderJob {
 }
 
 /// A certificate that was bought. The order stays in the ledger until its caller has kept the bundle and the key and
-/// calls [`OrderStore::forget_order`].
+/// calls [`OrderStore::forget_order`](crate::certs::issuer::order_store::OrderStore::forget_order).
 #[derive(Debug)]
 pub struct Issued {
     /// Proved, not yet kept.
