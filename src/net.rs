@@ -1,6 +1,7 @@
-//! Outgoing clients: name servers, HTTP, and the roots that servers are verified by. Knows neither the configuration nor
+//! Outgoing clients: name servers, HTTP, connections to a name, and the roots that servers are verified by. Knows neither the configuration nor
 //! certificates of our own.
 
+pub mod danger;
 pub mod dns;
 pub mod http_client;
 pub mod system_resolver;

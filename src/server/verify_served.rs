@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use crate::base::error_chain::ErrorChain;
 use crate::certs::catalog::Catalog;
 use crate::listeners::bind::{ListenKey, Role};
-use crate::proxy::upstream::tls::NoVerifier;
+use crate::net::danger::NoVerifier;
 use crate::server::gateway::Gateway;
 
 /// Between two looks at the catalog.
@@ -105,7 +105,7 @@ async fn shown(at: SocketAddr, name: &str, provider: &Arc<CryptoProvider>) -> Re
         .with_safe_default_protocol_versions()?
         .dangerous()
         // What is shown is compared to what we hold, to the byte; nothing is sent over it.
-        .with_custom_certificate_verifier(Arc::new(NoVerifier(Arc::clone(provider))))
+        .with_custom_certificate_verifier(Arc::new(NoVerifier::new(Arc::clone(provider))))
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
     let server_name = ServerName::try_from(name.to_owned()).map_err(|error| failed(std::io::Error::other(error)))?;

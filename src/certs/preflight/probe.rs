@@ -6,10 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -19,6 +16,7 @@ use super::self_test::{self, SelfTest};
 use crate::base::escape::escaped;
 use crate::certs::challenge::http01;
 use crate::certs::challenge::tls_alpn01::ALPN;
+use crate::net::danger::NoVerifier;
 
 /// For one address and port: a way round the world and back, three times, with a lost packet.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -104,7 +102,8 @@ async fn shake_hands(address: SocketAddr, beacon: &SelfTest) -> io::Result<Probe
     let name = ServerName::try_from(beacon.server_name.clone()).map_err(io::Error::other)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
-    let verifier = Arc::new(AnyCertificate(provider));
+    // The certificate is what is to be found out; the fingerprint of one that was made a moment ago says enough.
+    let verifier = Arc::new(NoVerifier::ignoring_signatures(provider));
     let mut config =
         builder.map_err(io::Error::other)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     config.alpn_protocols = vec![ALPN.to_vec()];
@@ -128,47 +127,6 @@ async fn shake_hands(address: SocketAddr, beacon: &SelfTest) -> io::Result<Probe
 fn subject(leaf: &[u8]) -> String {
     let names = x509_parser::parse_x509_certificate(leaf).ok().map(|(_, leaf)| leaf.subject().to_string());
     names.map_or_else(|| "nobody".to_owned(), |names| escaped(&names, MAX_SHOWN))
-}
-
-/// The certificate is what is to be found out, so any is taken. Nor is the handshake's signature looked at: the library
-/// does not read a certificate with RFC 8737's critical extension, and the fingerprint of one that was made a moment ago
-/// says enough. Nothing is sent over such a connection.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _leaf: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _leaf: &CertificateDer<'_>,
-        _signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _leaf: &CertificateDer<'_>,
-        _signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]

@@ -5,16 +5,17 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 
 use super::sticky::CookieSigner;
 use crate::base::regular_file;
 use crate::config::settings::UpstreamTls;
+use crate::net::danger::NoVerifier;
 use crate::net::system_resolver::SystemResolver;
+use crate::net::tls_roots;
 
 /// A bundle of every public authority has a quarter of a megabyte.
 const MAX_PEM_SIZE: u64 = 16 << 20;
@@ -144,7 +145,7 @@ impl TlsTrust {
             .map_err(TrustError::Provider)?;
         let builder = match &settings.ca_file {
             _ if settings.insecure => {
-                let verifier = Arc::new(NoVerifier(Arc::clone(&self.provider)));
+                let verifier = Arc::new(NoVerifier::new(Arc::clone(&self.provider)));
                 builder.dangerous().with_custom_certificate_verifier(verifier)
             }
             Some(path) => builder.with_root_certificates(self.roots(path, &mut print)?),
@@ -172,15 +173,7 @@ impl TlsTrust {
 
     /// The machine's roots, or the bundled ones where the machine has none, as in an image made of one file.
     fn system_roots(&self) -> Arc<RootCertStore> {
-        let load = || {
-            let mut roots = RootCertStore::empty();
-            let (added, _unusable) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if added == 0 {
-                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-            }
-            Arc::new(roots)
-        };
-        Arc::clone(self.system_roots.get_or_init(load))
+        Arc::clone(self.system_roots.get_or_init(|| Arc::new(tls_roots::of_the_machine())))
     }
 }
 
@@ -203,44 +196,4 @@ fn roots_of(path: &Path, pem: &[u8]) -> Result<RootCertStore, TrustError> {
         roots.add(certificate).map_err(|_not_said| TrustError::NotPem { path: path.to_owned(), expected: "root certificate" })?;
     }
     Ok(roots)
-}
-
-/// Believes any certificate, as `insecure` asks in so many words. Signatures are still checked: whoever answers must at
-/// least hold the key of what it shows.
-#[derive(Debug)]
-pub struct NoVerifier(pub Arc<CryptoProvider>);
-
-impl ServerCertVerifier for NoVerifier {
-    fn verify_server_cert(
-        &self,
-        _leaf: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, leaf, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, leaf, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

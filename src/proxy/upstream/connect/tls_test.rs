@@ -12,8 +12,8 @@ use tokio_rustls::TlsConnector;
 
 use super::Connector;
 use crate::config::settings::{Target, TargetAddress};
+use crate::net::danger::NoVerifier;
 use crate::proxy::upstream::endpoint::{Endpoint, EndpointAddr};
-use crate::proxy::upstream::tls::NoVerifier;
 
 /// For the handshake, once the connection stands.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -73,6 +73,6 @@ fn is_of_tls(error: &io::Error) -> bool {
 fn config() -> Option<Arc<ClientConfig>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().ok()?;
-    let verifier = Arc::new(NoVerifier(provider));
+    let verifier = Arc::new(NoVerifier::new(provider));
     Some(Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
 }
