@@ -2,6 +2,7 @@
 //! certificates of our own.
 
 pub mod danger;
+pub mod dial;
 pub mod dns;
 pub mod http_client;
 pub mod system_resolver;

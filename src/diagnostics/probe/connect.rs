@@ -15,6 +15,7 @@ use super::report::{End, Step, TlsFault, Trace};
 use crate::base::error_chain::ErrorChain;
 use crate::base::escape::escaped;
 use crate::base::loopback;
+use crate::net::dial::{self, Attempt, Outcome};
 
 /// A peer's words that are repeated.
 const MAX_SHOWN: usize = 300;
@@ -41,7 +42,7 @@ pub(super) async fn dial(place: &ProbeTarget, limit: Duration, trace: &mut Trace
                     steps.push(done("tcp", started, place.shown.clone()));
                     Ok(Box::new(stream))
                 }
-                Err(error) => Err(no_connection(steps, started, &place.shown, &error)),
+                Err(error) => Err(no_connection(steps, started.elapsed(), &place.shown, &error)),
             };
         }
     };
@@ -83,23 +84,22 @@ async fn resolve(name: &str, port: u16, limit: Duration, steps: &mut Vec<Step>) 
 
 /// In turn, as clients do; each one that does not answer is told.
 async fn first_that_answers(addresses: &[SocketAddr], limit: Duration, steps: &mut Vec<Step>) -> Result<TcpStream, End> {
+    let (stream, attempts) = dial::first_of(addresses, limit).await;
     let mut tried = Vec::new();
-    for address in addresses {
-        let started = Instant::now();
-        match timeout(limit, TcpStream::connect(address)).await.unwrap_or_else(|_| Err(timed_out())) {
-            Ok(stream) => {
-                steps.push(done("tcp", started, address.to_string()));
-                return Ok(stream);
-            }
-            Err(error) => tried.push(no_connection(steps, started, &address.to_string(), &error)),
+    for Attempt { address, took, outcome } in attempts {
+        let address = address.to_string();
+        match outcome {
+            Outcome::Connected => steps.push(Step { what: "tcp", ok: true, seen: address, ms: millis(took) }),
+            Outcome::Failed(error) => tried.push(no_connection(steps, took, &address, &error)),
+            Outcome::TimedOut => tried.push(no_connection(steps, took, &address, &timed_out())),
         }
     }
-    Err(End::of_all(tried))
+    stream.ok_or_else(|| End::of_all(tried))
 }
 
-fn no_connection(steps: &mut Vec<Step>, started: Instant, place: &str, error: &io::Error) -> End {
+fn no_connection(steps: &mut Vec<Step>, took: Duration, place: &str, error: &io::Error) -> End {
     let why = format!("{place}: {error}");
-    steps.push(failed("tcp", started, why.clone()));
+    steps.push(Step { what: "tcp", ok: false, seen: why.clone(), ms: millis(took) });
     // A machine without IPv6, or without IPv4, has no such address: nothing can listen there.
     let refused = matches!(
         error.kind(),
@@ -143,5 +143,9 @@ pub(super) fn failed(what: &'static str, started: Instant, seen: String) -> Step
 }
 
 fn since(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    millis(started.elapsed())
+}
+
+fn millis(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }

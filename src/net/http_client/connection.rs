@@ -17,6 +17,7 @@ use tokio_rustls::TlsConnector;
 
 use super::error::HttpError;
 use crate::base::{loopback, task};
+use crate::net::dial::{self, Attempt, Outcome};
 use crate::net::system_resolver::SystemResolver;
 
 /// A connection on which no request is under way.
@@ -97,23 +98,21 @@ async fn connect(resolver: &SystemResolver, host: &str, port: u16) -> Result<Tcp
             found.map_err(|cause| HttpError::Resolve { host: host.to_owned(), cause })?
         }
     };
-    let mut tried = Vec::new();
-    for address in addresses {
-        match tokio::time::timeout(EACH_ADDRESS, TcpStream::connect(address)).await {
-            Ok(Ok(socket)) => {
-                // Only a delay is lost if the kernel refuses.
-                let _ = socket.set_nodelay(true);
-                return Ok(socket);
-            }
-            Ok(Err(cause)) => tried.push((address, cause)),
-            Err(_) => tried.push((address, io::ErrorKind::TimedOut.into())),
-        }
-    }
-    Err(HttpError::Connect { host: host.to_owned(), cause: by_all(&tried) })
+    let (stream, attempts) = dial::first_of(&addresses, EACH_ADDRESS).await;
+    let socket = stream.ok_or_else(|| HttpError::Connect { host: host.to_owned(), cause: by_all(attempts) })?;
+    // Only a delay is lost if the kernel refuses.
+    let _ = socket.set_nodelay(true);
+    Ok(socket)
 }
 
 /// Every address that was tried with its answer, in one error of the last one's kind.
-fn by_all(tried: &[(SocketAddr, io::Error)]) -> io::Error {
+fn by_all(attempts: Vec<Attempt>) -> io::Error {
+    let tried = attempts.into_iter().filter_map(|attempt| match attempt.outcome {
+        Outcome::Connected => None,
+        Outcome::Failed(cause) => Some((attempt.address, cause)),
+        Outcome::TimedOut => Some((attempt.address, io::ErrorKind::TimedOut.into())),
+    });
+    let tried: Vec<(SocketAddr, io::Error)> = tried.collect();
     let Some((_, last)) = tried.last() else { return io::Error::new(io::ErrorKind::NotFound, "the name has no address") };
     let said: Vec<String> = tried.iter().map(|(address, cause)| format!("{address}: {cause}")).collect();
     io::Error::new(last.kind(), said.join("; "))
