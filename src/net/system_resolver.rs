@@ -76,7 +76,7 @@ impl SystemResolver {
         }
         let (sender, answer) = watch::channel(None);
         running.insert(name.to_owned(), answer.clone());
-        let lookup = Lookup { shared: Arc::clone(&self.0), name: name.to_owned(), sender, _permit: permit };
+        let lookup = Lookup { shared: Arc::clone(&self.0), name: name.to_owned(), answer: None, sender, _permit: permit };
         task::spawn("name-lookup", task::blocking("name-lookup", move || lookup.run()));
         answer
     }
@@ -92,20 +92,24 @@ impl Shared {
 struct Lookup {
     shared: Arc<Shared>,
     name: String,
+    answer: Option<Answer>,
     sender: Sender<Option<Answer>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Lookup {
-    fn run(self) {
-        let answer = (self.shared.ask)(&self.name).map_err(|error| (error.kind(), error.to_string()));
-        self.sender.send_replace(Some(answer));
+    fn run(mut self) {
+        self.answer = Some((self.shared.ask)(&self.name).map_err(|error| (error.kind(), error.to_string())));
     }
 }
 
 impl Drop for Lookup {
     fn drop(&mut self) {
+        // Before its answer is seen, so that who asks afterwards begins another one.
         self.shared.running().remove(&self.name);
+        if let Some(answer) = self.answer.take() {
+            self.sender.send_replace(Some(answer));
+        }
     }
 }
 
