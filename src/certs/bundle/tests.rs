@@ -1,9 +1,13 @@
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use time::{Duration, OffsetDateTime};
 
 use super::read::MAX_PEM;
 use super::*;
+use crate::base::name::Identifier;
+use crate::base::secret::Secret;
+use crate::base::time::Timestamp;
 
 include!("tests/signed.rs");
 
