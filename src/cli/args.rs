@@ -156,7 +156,7 @@ pub enum Command {
     /// Puts the root of the gateway's local authority into the system's store (and into those of Chromium and Firefox,
     /// where their tool `certutil` is installed), and prints what curl, Node, Python, wscat and browsers need. It shows
     /// every command before it runs it, and asks.
-    TlsTrust(TrustArgs),
+    Trust(TrustArgs),
     /// Take back what `trust` did
     Untrust(TrustArgs),
 }

@@ -40,7 +40,7 @@ fn perform(command: &Command) -> Exit {
         Command::Undrain(args) => drain::undrain(args),
         Command::SelfSigned(args) => self_signed::run(args),
         Command::HashPassword => password::hash(),
-        Command::TlsTrust(args) => with_state(TrustRequest::TlsTrust, args),
+        Command::Trust(args) => with_state(TrustRequest::Trust, args),
         Command::Untrust(args) => with_state(TrustRequest::Untrust, args),
     }
 }

@@ -67,7 +67,7 @@ fn try_run(wish: TrustRequest, args: &TrustArgs, state: &Path) -> Result<Exit, T
         }
         carry_out(wish, &plan.steps)?;
     }
-    if wish == TrustRequest::TlsTrust {
+    if wish == TrustRequest::Trust {
         let readable = plan.installed.as_deref().filter(|file| file.exists()).unwrap_or(&root.file);
         output::line(&format!("\n{}", instructions::recipes(readable)));
     }
@@ -78,7 +78,7 @@ fn try_run(wish: TrustRequest, args: &TrustArgs, state: &Path) -> Result<Exit, T
 /// What would be done, in full.
 fn announce(wish: TrustRequest, root: &Root, plan: &Plan) -> String {
     let verb = match wish {
-        TrustRequest::TlsTrust => "trust",
+        TrustRequest::Trust => "trust",
         TrustRequest::Untrust => "no longer trust",
     };
     let mut text = format!("To {verb} the local authority of {}:\n", root.file.display());
@@ -185,7 +185,7 @@ mod tests {
         let step = Step { what: "the system's store".into(), words: vec!["update".into(), "it now".into()] };
         let plan = Plan { steps: vec![step], remarks: vec!["And by hand.".into()], installed: None };
         assert_eq!(
-            announce(TrustRequest::TlsTrust, &root, &plan),
+            announce(TrustRequest::Trust, &root, &plan),
             "To trust the local authority of /r.pem:\n\n  # the system's store\n  update 'it now'\n\nAnd by hand.\n"
         );
     }

@@ -56,12 +56,12 @@ fn trust_reaches_every_store_and_untrust_takes_it_back() {
     let root = Root { state: world.to_owned(), file: world.join("root.pem"), name: "doorward-local-authority-test".into() };
     fs::write(&root.file, &pem).unwrap();
 
-    carry_out(&plan(TrustRequest::TlsTrust, &root, &machine(world)));
+    carry_out(&plan(TrustRequest::Trust, &root, &machine(world)));
     assert_eq!(fs::read_to_string(world.join("store.pem")).unwrap(), pem);
     assert_eq!(known(world, &root).as_deref(), Some("C,,"));
 
     // Once more changes nothing and harms nothing.
-    carry_out(&plan(TrustRequest::TlsTrust, &root, &machine(world)));
+    carry_out(&plan(TrustRequest::Trust, &root, &machine(world)));
     assert_eq!(known(world, &root).as_deref(), Some("C,,"));
 
     carry_out(&plan(TrustRequest::Untrust, &root, &machine(world)));

@@ -8,7 +8,7 @@ use super::inspect::{Machine, Store};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrustRequest {
     /// Believe what the root vouches for.
-    TlsTrust,
+    Trust,
     /// No longer.
     Untrust,
 }
@@ -85,11 +85,11 @@ fn system_store(wish: TrustRequest, root: &Root, machine: &Machine, plan: &mut P
     }
     let file = anchors.join(format!("{}.crt", root.name));
     let first = match wish {
-        TrustRequest::TlsTrust => vec!["install".into(), "-m".into(), "0644".into(), shown(&root.file), shown(&file)],
+        TrustRequest::Trust => vec!["install".into(), "-m".into(), "0644".into(), shown(&root.file), shown(&file)],
         TrustRequest::Untrust => vec!["rm".into(), "-f".into(), shown(&file)],
     };
     let what = match wish {
-        TrustRequest::TlsTrust => "the system's store",
+        TrustRequest::Trust => "the system's store",
         TrustRequest::Untrust => "out of the system's store",
     };
     for words in [first, rebuild] {
@@ -102,7 +102,7 @@ fn system_store(wish: TrustRequest, root: &Root, machine: &Machine, plan: &mut P
             }
         }
     }
-    plan.installed = (wish == TrustRequest::TlsTrust).then_some(file);
+    plan.installed = (wish == TrustRequest::Trust).then_some(file);
 }
 
 /// Chromium and Firefox on Linux keep databases of their own.
@@ -120,7 +120,7 @@ fn browsers(wish: TrustRequest, root: &Root, machine: &Machine, plan: &mut Plan)
         return;
     };
     let mut folders: Vec<(&str, &Path)> = machine.databases.iter().map(|d| (d.browser, d.folder.as_path())).collect();
-    if let (TrustRequest::TlsTrust, Some(folder)) = (wish, &machine.missing_database) {
+    if let (TrustRequest::Trust, Some(folder)) = (wish, &machine.missing_database) {
         let mut step = |words: Vec<String>| {
             plan.steps.push(Step { what: "a store for Chromium".into(), words: as_person(words, machine) });
         };
@@ -133,7 +133,7 @@ fn browsers(wish: TrustRequest, root: &Root, machine: &Machine, plan: &mut Plan)
     for (browser, folder) in folders {
         let mut words = vec![shown(certutil), "-d".into(), database(folder)];
         let rest: &[&str] = match wish {
-            TrustRequest::TlsTrust => &["-A", "-t", "C,,", "-n", &root.name, "-i", &source],
+            TrustRequest::Trust => &["-A", "-t", "C,,", "-n", &root.name, "-i", &source],
             TrustRequest::Untrust => &["-D", "-n", &root.name],
         };
         words.extend(rest.iter().map(ToString::to_string));
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_plain_user_needs_sudo_for_the_system_and_nothing_for_browsers() {
         let plan = check(
-            TrustRequest::TlsTrust,
+            TrustRequest::Trust,
             &debian(),
             &[
                 "/usr/bin/sudo install -m 0644 /state/authorities/local/root.pem /usr/local/share/ca-certificates/doorward-1a2b.crt",
@@ -235,7 +235,7 @@ mod tests {
             ..debian()
         };
         check(
-            TrustRequest::TlsTrust,
+            TrustRequest::Trust,
             &machine,
             &[
                 "install -m 0644 /state/authorities/local/root.pem /usr/local/share/ca-certificates/doorward-1a2b.crt",
@@ -251,9 +251,9 @@ mod tests {
     #[test]
     fn what_cannot_be_done_is_said() {
         let poor = Machine { databases: debian().databases, ..Machine::default() };
-        let remarks = check(TrustRequest::TlsTrust, &poor, &[]).remarks;
+        let remarks = check(TrustRequest::Trust, &poor, &[]).remarks;
         assert!(remarks[0].contains("apt install ca-certificates") && remarks[1].contains("apt install libnss3-tools"));
         let without_sudo = Machine { sudo: None, databases: Vec::new(), ..debian() };
-        assert!(check(TrustRequest::TlsTrust, &without_sudo, &[]).remarks[0].contains("as root, with `--state /state`"));
+        assert!(check(TrustRequest::Trust, &without_sudo, &[]).remarks[0].contains("as root, with `--state /state`"));
     }
 }

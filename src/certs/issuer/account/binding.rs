@@ -33,7 +33,7 @@ mod tests {
         check("malformed", "external account binding JWS verification error", Some(RefusedPart::HmacKey));
         check("unauthorized", "the field 'kid' references a key that is not known to the ACME server", Some(RefusedPart::KeyId));
         check("externalAccountRequired", "The EAB MAC key could not be verified", Some(RefusedPart::HmacKey));
-        // Google TlsTrust Services (shred/acme4j#150).
+        // Google Trust Services (shred/acme4j#150).
         check("unauthorized", "External Account Binding JWS verification failed", Some(RefusedPart::HmacKey));
         check("rateLimited", "too many registrations with this binding", None);
         check("invalidContact", "example.com is no domain", None);
