@@ -350,7 +350,7 @@ pub enum Cause {
     /// The configuration has problems, and `words` renders them.
     Config,
     /// The question itself: unknown words, an unknown name.
-    ExplainRequest,
+    Question,
     /// The gateway could not do it.
     Gateway,
 }
@@ -363,7 +363,7 @@ impl Refusal {
 
     /// The question makes no sense here.
     pub fn question(words: impl Into<String>) -> Self {
-        Self { cause: Cause::ExplainRequest, words: words.into() }
+        Self { cause: Cause::Question, words: words.into() }
     }
 
     /// The gateway could not.

@@ -33,7 +33,7 @@ pub fn ask_if_running(args: &AskArgs, request: Request, patience: Duration) -> R
             output::complaint(&refusal.words);
             Err(match refusal.cause {
                 Cause::Config => Exit::BadConfig,
-                Cause::ExplainRequest | Cause::Gateway => Exit::Failed,
+                Cause::Question | Cause::Gateway => Exit::Failed,
             })
         }
         Ok(reply) => Ok(Ok(reply)),
