@@ -39,32 +39,81 @@ struct Room {
     all: u64,
 }
 
+/// How far memory is beyond its bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Excess {
+    /// Bytes; negative where there is enough.
+    bytes: i64,
+    /// A shortage ends this many bytes below the bound, so that it does not flicker.
+    margin: i64,
+}
+
 impl Room {
-    /// What was short stays so until twice as much is left, so that it does not flicker.
-    const fn is_short(self, was: bool) -> bool {
-        let share = self.all / MIN_SHARE;
-        let least = if share < MIN_LEFT { share } else { MIN_LEFT };
-        self.left <= if was { least * 2 } else { least }
+    /// Beyond the bound when little is left; a shortage ends when twice as much is left.
+    fn excess(self) -> Excess {
+        let least = (self.all / MIN_SHARE).min(MIN_LEFT);
+        Excess { bytes: signed(least) - signed(self.left), margin: signed(least) }
     }
 }
 
-/// Whether memory is short. Pure.
-fn is_short(limit: MemoryLimit, reading: Reading, was: bool) -> bool {
-    match limit {
-        MemoryLimit::Off => false,
-        MemoryLimit::Bytes(most) => reading.own.is_some_and(|own| own >= if was { most.0 / 16 * 15 } else { most.0 }),
-        MemoryLimit::Auto => [reading.group, reading.machine].iter().flatten().any(|room| room.is_short(was)),
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX / 2)
+}
+
+/// Whether new connections are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shedding {
+    /// There is enough memory.
+    Off,
+    /// Memory is short since this many connections were open.
+    Short { connections: u64 },
+    /// Connections were closed, and new ones are given the memory that they held. The process has it still: the allocator
+    /// returns freed memory to the system when a thread allocates next, and a thread without connections does not.
+    Reusing { excess: [Option<Excess>; 2] },
+}
+
+impl Shedding {
+    /// What follows from `reading` while `connections` are open. Pure.
+    fn next(self, limit: MemoryLimit, reading: Reading, connections: u64) -> Self {
+        let excess = match limit {
+            MemoryLimit::Off => [None, None],
+            MemoryLimit::Bytes(most) => {
+                let margin = signed(most.0 / MIN_SHARE);
+                [reading.own.map(|own| Excess { bytes: signed(own) - signed(most.0), margin }), None]
+            }
+            MemoryLimit::Auto => [reading.group, reading.machine].map(|room| room.map(Room::excess)),
+        };
+        let all = || excess.iter().flatten();
+        match self {
+            Self::Off | Self::Reusing { .. } if all().all(|excess| excess.bytes < -excess.margin) => Self::Off,
+            Self::Off if all().all(|excess| excess.bytes < 0) => Self::Off,
+            Self::Off => Self::Short { connections },
+            Self::Short { .. } if all().all(|excess| excess.bytes < -excess.margin) => Self::Off,
+            Self::Short { connections: then } if then > 0 && connections <= then / 2 => Self::Reusing { excess },
+            Self::Short { connections } => Self::Short { connections },
+            // Memory that is used again does not add to what the system counts; an eighth of the margin is other use.
+            Self::Reusing { excess: then } => {
+                let grows = |(now, then): (&Option<Excess>, &Option<Excess>)| {
+                    now.is_some_and(|now| now.bytes >= then.map_or(0, |then| then.bytes + then.margin / 8).max(0))
+                };
+                if excess.iter().zip(&then).any(grows) { Self::Short { connections } } else { self }
+            }
+        }
+    }
+
+    const fn is_short(self) -> bool {
+        matches!(self, Self::Short { .. })
     }
 }
 
 /// Looks for as long as it is polled, and keeps `memory_short` true to what it sees. `limit` tells the setting in force.
 pub async fn watch(metrics: Arc<Metrics>, limit: impl Fn() -> Option<MemoryLimit>) {
     let groups = groups();
-    let (mut was, mut told) = (false, false);
+    let (mut shedding, mut is_warned) = (Shedding::Off, false);
     while let Some(limit) = limit() {
         let reading = read(limit, &groups);
-        if !told && unseen(limit, reading) {
-            told = true;
+        if !is_warned && unseen(limit, reading) {
+            is_warned = true;
             tracing::warn!(
                 event = "memory_unseen",
                 limit = %limit,
@@ -72,11 +121,12 @@ pub async fn watch(metrics: Arc<Metrics>, limit: impl Fn() -> Option<MemoryLimit
                  ProcSubset=pid in a systemd unit hides it"
             );
         }
-        let short = is_short(limit, reading, was);
+        let next = shedding.next(limit, reading, metrics.proxy.connections.read());
+        let (was, short) = (shedding.is_short(), next.is_short());
+        shedding = next;
         if short != was {
             metrics.proxy.memory_short.shift(u64::from(was), u64::from(short));
-            tell(limit, reading, short, &metrics);
-            was = short;
+            log_change(limit, reading, short, &metrics);
         }
         tokio::time::sleep(EVERY).await;
     }
@@ -91,7 +141,7 @@ const fn unseen(limit: MemoryLimit, reading: Reading) -> bool {
     }
 }
 
-fn tell(limit: MemoryLimit, reading: Reading, short: bool, metrics: &Metrics) {
+fn log_change(limit: MemoryLimit, reading: Reading, short: bool, metrics: &Metrics) {
     let own = reading.own.unwrap_or(0);
     if short {
         let left = [reading.group, reading.machine].iter().flatten().map(|room| room.left).min();
@@ -206,6 +256,10 @@ mod tests {
 
     #[test]
     fn memory_is_short_when_little_is_left_before_the_system_would_end_us() {
+        let is_short = |limit, reading, was| {
+            let state = if was { Shedding::Short { connections: 8 } } else { Shedding::Off };
+            state.next(limit, reading, 8).is_short()
+        };
         let check = |limit, reading, was, expected| assert_eq!(is_short(limit, reading, was), expected, "{reading:?} {was}");
         let group: fn(u64, u64) -> Reading = |left, all| Reading { group: Some(Room { left, all }), ..Reading::default() };
         let machine: fn(u64, u64) -> Reading = |left, all| Reading { machine: Some(Room { left, all }), ..Reading::default() };
@@ -222,12 +276,31 @@ mod tests {
             check(MemoryLimit::Off, of(0, 16 * GIB), true, false);
         }
         check(MemoryLimit::Auto, Reading::default(), true, false);
-        let own = |own: u64| Reading { own: Some(own), ..Reading::default() };
         let bytes = MemoryLimit::Bytes(ByteSize(GIB));
         check(bytes, own(GIB - 1), false, false);
         check(bytes, own(GIB), false, true);
         check(bytes, own(GIB - 1), true, true);
         check(bytes, own(GIB / 16 * 15 - 1), true, false);
+    }
+
+    fn own(own: u64) -> Reading {
+        Reading { own: Some(own), ..Reading::default() }
+    }
+
+    #[test]
+    fn the_memory_of_closed_connections_is_given_to_new_ones() {
+        let bytes = MemoryLimit::Bytes(ByteSize(GIB));
+        let next = |state: Shedding, own_bytes, connections| state.next(bytes, own(own_bytes), connections);
+        let short = next(Shedding::Off, GIB + 100, 1_000);
+        assert_eq!(short, Shedding::Short { connections: 1_000 });
+        assert_eq!(next(short, GIB + 100, 501), short, "most of them are open");
+        let reusing = next(short, GIB + 100, 500);
+        assert!(!reusing.is_short());
+        assert_eq!(next(reusing, GIB + 100, 900), reusing, "the process does not grow");
+        assert_eq!(next(reusing, GIB + 100 + GIB / 128, 900), Shedding::Short { connections: 900 }, "it grows");
+        assert_eq!(next(reusing, GIB / 2, 900), Shedding::Off);
+        // No connection holds what others use.
+        assert!(next(Shedding::Short { connections: 0 }, GIB, 0).is_short());
     }
 
     #[test]
